@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MICROVM_CONTEXT_H
+#define MICROVM_CONTEXT_H
+/* A RuntimeContext: what one execution may do, and how much (REQ-SEC-01..04).
+ *
+ * A missing context (NULL wherever one is taken) means the most restrictive one: pure, nothing granted.
+ * Ownership: the caller owns a context; every string is copied in. An execution takes a frozen copy (REQ-SEC-18), so
+ *            changing or freeing a context never affects a running execution.
+ * Threads:   build on one thread; after that any number may read. */
+#include <stdbool.h>
+#include <stdint.h>
+#include <microvm/error.h>
+#include <microvm/value.h>
+
+enum mv_level { MV_LEVEL_PURE, MV_LEVEL_CONTROLLED, MV_LEVEL_FULL, MV_LEVEL_MAX_ };
+
+/* Tiers of isolation, weakest first. */
+enum mv_tier { MV_TIER_NONE, MV_TIER_PROCESS, MV_TIER_WASM, MV_TIER_CONTAINER, MV_TIER_VM, MV_TIER_MAX_ };
+const char *mv_tier_name(enum mv_tier tier); /* "none" "process" "wasm" "container" "vm" */
+const char *mv_level_name(enum mv_level level); /* "pure" "controlled" "full" */
+
+/* 0 in a field means "no limit of the caller's": the context's level and the provider's floor still apply. */
+struct mv_limits {
+        uint64_t wall_ns_max;
+        uint64_t cpu_ns_max;
+        uint64_t memory_bytes_max;
+        uint64_t fuel_max;
+        uint64_t output_bytes_max; /* captured stdout and stderr together, and the encoded result */
+};
+
+struct mv_context;
+/* pure: no capability, 1 s, 16 MiB. controlled: what is granted, 5 s, 64 MiB. full: every capability, no own limit. */
+struct mv_context *mv_context_new(enum mv_level level); /* NULL: out of memory */
+struct mv_context *mv_context_free(struct mv_context *c); /* accepts NULL, returns NULL */
+/* A named policy of REQ-SEC-09: user_code system_management data_processing agent_coordination file_operations
+ * test_capabilities. NULL and err NOT_FOUND for another name. */
+struct mv_context *mv_context_new_policy(const char *name, struct mv_err *err);
+
+/* Grants. Each returns 0, or INVALID with the reason when the text is not a valid grant.
+ * allow:  a capability id, or a dotted prefix `ccos.math.*` (on dot boundaries only).
+ * read, write: an absolute path; grants that file, or the tree below that directory. write implies read.
+ * host:   NAME, NAME:PORT, `*.name` (opt-in wildcard), an IP literal or [v6]:PORT. Naming a private or loopback host or
+ *         address here is what admits it.
+ * env:    NAME (passes the host's value) or NAME=VALUE. */
+int mv_context_allow(struct mv_context *c, const char *capability, struct mv_err *err);
+int mv_context_allow_read(struct mv_context *c, const char *path, struct mv_err *err);
+int mv_context_allow_write(struct mv_context *c, const char *path, struct mv_err *err);
+int mv_context_allow_host(struct mv_context *c, const char *host, struct mv_err *err);
+int mv_context_deny_host(struct mv_context *c, const char *host, struct mv_err *err);
+int mv_context_allow_env(struct mv_context *c, const char *name, struct mv_err *err);
+/* Limits may only be lowered below what the level gives; 0 leaves a field as it is. */
+void mv_context_limit(struct mv_context *c, const struct mv_limits *limits);
+
+enum mv_level mv_context_level(const struct mv_context *c); /* NULL: pure */
+bool mv_context_allows(const struct mv_context *c, const char *capability); /* REQ-SEC-04, no derived permission */
+bool mv_context_requires_microvm(const struct mv_context *c, const char *capability); /* REQ-SEC-06 */
+int mv_context_validate(const struct mv_context *c, struct mv_err *err); /* REQ-SEC-10 */
+
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MICROVM_EXECUTE_H
+#define MICROVM_EXECUTE_H
+/* Running programs.
+ *
+ *   struct mv_host *host;  struct mv_result *result;  struct mv_err err;
+ *   mv_host_new(NULL, &host, &err);
+ *   struct mv_context *may = mv_context_new(MV_LEVEL_CONTROLLED);
+ *   struct mv_execution run = { .program = mv_program_source("(+ 1 2)"), .context = may };
+ *   if (mv_execute(host, &run, &result, &err) == 0 && mv_result_ok(result)) ...
+ *
+ * Two kinds of failure: mv_execute returns negative when nothing ran (bad request, refused tier, provider missing, audit
+ * sink full); a program that ran and failed is a result with ok == false.
+ * Threads:   a host is configured on one thread (add_capability, add_provider), then mv_execute from any number at once.
+ * Ownership: the caller frees results and the host; a result outlives nothing but itself (it holds copies). */
+#include <microvm/audit.h>
+#include <microvm/capability.h>
+#include <microvm/context.h>
+#include <microvm/provider.h>
+#include <microvm/value.h>
+
+struct mv_host;
+struct mv_host_options {
+        const char *audit_path;     /* file to append to; NULL: audit records are kept in memory */
+        const char *key_path;       /* Ed25519 key, made with mode 0600 on first use; NULL: beside audit_path, or ephemeral */
+        bool audit_no_sync;         /* do not wait for the disk; recorded in the store */
+        uint32_t pool_cells;        /* kept cells per provider that can reset; 0: 2 */
+};
+int mv_host_new(const struct mv_host_options *o, struct mv_host **ret, struct mv_err *err);
+struct mv_host *mv_host_free(struct mv_host *h);
+int mv_host_add_capability(struct mv_host *h, const struct mv_capability *c, struct mv_err *err);
+
+/* Providers (REQ-FACT). Listed in registration order: mock process wasm gvisor kvm firecracker, then added ones; the same
+ * name replaces. Unavailable ones stay listed, with the reason. */
+struct mv_provider_info {
+        const char *name, *title;
+        enum mv_tier tier;
+        uint64_t features;
+        bool available, initialized;
+        char reason[240]; /* why not available, or what backs it ("kvm_pvm") */
+};
+int mv_host_add_provider(struct mv_host *h, const struct mv_provider_ops *ops, struct mv_err *err);
+uint32_t mv_host_provider_count(const struct mv_host *h);
+int mv_host_provider_info(struct mv_host *h, uint32_t index, struct mv_provider_info *ret, struct mv_err *err);
+int mv_host_provider_find(struct mv_host *h, const char *name, uint32_t *ret_index); /* NOT_FOUND: "Provider 'x' not found" */
+/* Explicit life cycle; mv_execute initialises on first use unless the provider was cleaned up explicitly (then:
+ * STATE "<Title> provider not initialized", REQ-PRV-04). Both are harmless when repeated. config: JSON text or NULL. */
+int mv_host_provider_init(struct mv_host *h, const char *name, const char *config_json, struct mv_err *err);
+int mv_host_provider_cleanup(struct mv_host *h, const char *name, struct mv_err *err);
+const char *mv_host_provider_schema(struct mv_host *h, const char *name); /* JSON Schema; NULL: unknown provider */
+
+enum mv_program_kind {
+        MV_PROGRAM_SOURCE,   /* RTFS text */
+        MV_PROGRAM_BYTECODE, /* compiled RTFS, verified before it runs */
+        MV_PROGRAM_AST,      /* CBOR of forms */
+        MV_PROGRAM_NATIVE,   /* a function of the embedder: no isolation, needs "native_function" */
+        MV_PROGRAM_EXTERNAL, /* path and arguments: needs "external_program" */
+        MV_PROGRAM_SCRIPT,
+        MV_PROGRAM_BINARY,
+        MV_PROGRAM_NONE,     /* a capability without a program: capability_id and args */
+        MV_PROGRAM_MAX_
+};
+/* A native function: same contract as a capability's call(). */
+typedef int (*mv_native_fn)(struct mv_call *call, const struct mv_value *args, uint32_t args_count, struct mv_value *ret);
+struct mv_program {
+        enum mv_program_kind kind;
+        struct mv_slice bytes;     /* SOURCE, BYTECODE, AST, SCRIPT, BINARY */
+        const char *name;          /* file name for messages, or NULL */
+        const char *language;      /* SCRIPT, BINARY */
+        mv_native_fn native;
+        void *native_ctx;
+        const char *path;          /* EXTERNAL */
+        const char *const *argv;   /* EXTERNAL: arguments after the path, NULL-terminated */
+};
+struct mv_program mv_program_source(const char *text);
+/* REQ-PROG-06 texts. Writes at most cap bytes, NUL-terminated. */
+void mv_program_description(const struct mv_program *p, char *buf, size_t cap);
+bool mv_program_is_network_operation(const struct mv_program *p); /* hints only, REQ-PROG-07, -08 */
+bool mv_program_is_file_operation(const struct mv_program *p);
+
+struct mv_execution {
+        struct mv_program program;
+        const struct mv_context *context; /* NULL: pure */
+        const char *provider;             /* NULL or "auto": the strongest available one of at least tier_min */
+        enum mv_tier tier_min;
+        const struct mv_value *args;      /* VECTOR or NULL: the program's `args` */
+        const char *capability_id;        /* NULL: none */
+        const char *const *permissions;   /* of the token; NULL: derived by the authoriser */
+        uint32_t permissions_count;
+        struct mv_limits limits;          /* only lower what the context gives */
+        const struct mv_value *variables; /* MAP or NULL: host context values (`@name`, context/get) */
+        bool prelude;                     /* install the CCOS prelude names (println, log, ...) */
+        volatile int *cancel;             /* set non-zero from any thread to kill the execution; may be NULL */
+};
+
+struct mv_network_request { const char *url, *method; int status; uint64_t sent_bytes, received_bytes; };
+struct mv_file_operation { const char *path, *operation; uint64_t bytes; };
+struct mv_metadata { /* REQ-META: measured, never clamped */
+        uint64_t duration_ns, cpu_ns, memory_peak_bytes, calls, denials, fuel;
+        uint64_t open_ns, run_ns, close_ns;
+        uint64_t started_ms, ended_ms; /* wall clock */
+        bool simulated;
+        int exit_code, signal;
+        const struct mv_network_request *network; uint32_t network_count;
+        const struct mv_file_operation *files; uint32_t files_count;
+};
+struct mv_program_error {
+        const char *kind, *message, *operation, *capability, *context, *hint; /* never NULL; "" when it does not apply */
+        uint32_t line, column; /* 0: unknown */
+};
+
+struct mv_result;
+int mv_execute(struct mv_host *h, const struct mv_execution *x, struct mv_result **ret, struct mv_err *err);
+struct mv_result *mv_result_free(struct mv_result *r);
+bool mv_result_ok(const struct mv_result *r);
+const struct mv_value *mv_result_value(const struct mv_result *r);         /* NULL unless ok */
+const struct mv_program_error *mv_result_error(const struct mv_result *r); /* NULL when ok */
+enum mv_termination mv_result_termination(const struct mv_result *r);
+const struct mv_metadata *mv_result_metadata(const struct mv_result *r);
+const char *mv_result_execution_id(const struct mv_result *r);
+const char *mv_result_provider(const struct mv_result *r);
+enum mv_tier mv_result_tier(const struct mv_result *r);
+struct mv_slice mv_result_stdout(const struct mv_result *r);
+struct mv_slice mv_result_stderr(const struct mv_result *r);
+const uint8_t *mv_result_root(const struct mv_result *r);   /* 32 bytes: the semantic Merkle root */
+uint32_t mv_result_records(const struct mv_result *r);
+/* The whole result as one JSON object, the shape of `microvm run --json`; malloc'ed. */
+char *mv_result_json(const struct mv_result *r);
+
+/* Decide only (REQ-AUTH-16): would this execution, or this capability call inside it, be allowed? Runs nothing. */
+struct mv_explanation { bool allowed; char rule[96], text[512], hint[192], permissions[8][64]; uint32_t permissions_count; };
+int mv_explain_call(struct mv_host *h, const struct mv_context *c, const char *capability, const struct mv_value *args,
+                    struct mv_explanation *ret, struct mv_err *err); /* args: VECTOR or NULL */
+int mv_explain(struct mv_host *h, const struct mv_execution *x, struct mv_explanation *ret, struct mv_err *err);
+
+#endif

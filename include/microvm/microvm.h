@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MICROVM_H
+#define MICROVM_H
+/* Everything: include this. Link with `pkg-config --cflags --libs microvm`. */
+#include <microvm/audit.h>
+#include <microvm/capability.h>
+#include <microvm/context.h>
+#include <microvm/error.h>
+#include <microvm/execute.h>
+#include <microvm/provider.h>
+#include <microvm/value.h>
+
+#define MICROVM_VERSION "0.1.0"
+
+#endif

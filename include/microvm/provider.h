@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MICROVM_PROVIDER_H
+#define MICROVM_PROVIDER_H
+/* A provider puts a runner behind a wall and moves frames; it holds no policy beyond the token check.
+ * Third parties register the same struct. See docs/design/providers.md for the life cycle.
+ *
+ * Threads: one provider is used by several threads at once; one cell by one thread at a time, except cancel(). */
+#include <microvm/context.h>
+#include <microvm/error.h>
+#include <microvm/value.h>
+
+#define MV_PROVIDER_ABI 1
+
+/* What a provider's kernel or hardware really enforces; printed by `microvm providers`. */
+enum mv_feature {
+        MV_FEAT_WALL_TIME = 1u << 0,
+        MV_FEAT_CPU_TIME = 1u << 1,
+        MV_FEAT_MEMORY = 1u << 2,
+        MV_FEAT_FUEL = 1u << 3,
+        MV_FEAT_OUTPUT = 1u << 4,
+        MV_FEAT_SEPARATE_ADDRESS_SPACE = 1u << 5,
+        MV_FEAT_SYSCALL_FILTER = 1u << 6, /* no system call beyond the door */
+        MV_FEAT_NO_KERNEL_SHARED = 1u << 7, /* the guest cannot reach the host's system call table at all */
+        MV_FEAT_RESET = 1u << 8, /* a used cell can be proven equal to a fresh one */
+        MV_FEAT_PROGRAMS = 1u << 9, /* external programs and scripts */
+};
+
+enum mv_termination {
+        MV_END_COMPLETED,
+        MV_END_ERROR,       /* the program raised an error */
+        MV_END_DENIED,
+        MV_END_TIMEOUT,     /* wall time or CPU time */
+        MV_END_MEMORY,
+        MV_END_FUEL,
+        MV_END_OUTPUT,
+        MV_END_KILLED,      /* fault, signal, cancel or protocol violation */
+        MV_END_UNAVAILABLE,
+        MV_END_MAX_
+};
+const char *mv_termination_name(enum mv_termination t); /* "completed" "error" ... as cli.md prints them */
+
+/* The host end of the door as a provider sees it. Whole frames only (header included, see src/wire/frame.h).
+ * Returns >0: *ret_reply is a frame to hand to the runner (valid until the next call); 0: nothing to hand over;
+ * MV_DOOR_DONE: the runner has delivered its result, the run is over; negative: stop and kill the cell, err says why. */
+#define MV_DOOR_REPLY 1
+#define MV_DOOR_DONE 2
+struct mv_door_host {
+        void *ctx;
+        int (*frame)(void *ctx, struct mv_slice frame, struct mv_slice *ret_reply, struct mv_err *err);
+};
+
+struct mv_cell_spec {
+        const char *execution_id;
+        struct mv_limits limits; /* effective: already the minimum of everything that was asked */
+};
+
+struct mv_run {
+        const char *execution_id;
+        struct mv_slice start;          /* the START frame to hand to the runner first */
+        struct mv_door_host door;
+        struct mv_limits limits;
+        uint64_t deadline_ns;           /* CLOCK_MONOTONIC; 0: none */
+        /* Boundary gate (REQ-PRV-09): NULL id: a program without a capability. */
+        const char *capability_id;
+        const char *const *permissions;
+        uint32_t permissions_count;
+};
+
+struct mv_exit {
+        enum mv_termination termination; /* COMPLETED when the door said DONE, whatever the program's outcome */
+        char detail[160];                /* "page fault at 0x0, error 4", "killed by SIGSYS", "" */
+        int exit_code, signal;           /* process tier; -1 and 0 elsewhere */
+        uint64_t cpu_ns;                 /* measured; 0: not measurable here */
+        uint64_t memory_peak_bytes;      /* measured; 0: not measurable here */
+        bool simulated;                  /* only mock may say true */
+};
+
+struct mv_provider;
+struct mv_cell;
+struct mv_provider_ops {
+        uint32_t abi;      /* MV_PROVIDER_ABI; first field, for ever */
+        const char *name;  /* stable: written to audit records */
+        const char *title; /* in messages: "Mock provider not initialized" */
+        enum mv_tier tier;
+        uint64_t features;
+        /* Usable here? Cheap, no side effects. 0, or UNAVAILABLE with the reason. */
+        int (*probe)(struct mv_err *err);
+        /* config: a map validated against schema(), or NULL for the defaults. */
+        int (*init)(const struct mv_value *config, struct mv_provider **ret, struct mv_err *err);
+        int (*open_cell)(struct mv_provider *p, const struct mv_cell_spec *spec, struct mv_cell **ret, struct mv_err *err);
+        /* Runs to its end. 0 even when the guest died: *ret says how. Negative: the provider itself failed. */
+        int (*run)(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret, struct mv_err *err);
+        void (*cancel)(struct mv_cell *c);                       /* any thread, idempotent, cannot fail */
+        int (*reset)(struct mv_cell *c, struct mv_err *err);     /* NULL: cells are used once */
+        struct mv_cell *(*close_cell)(struct mv_cell *c);        /* releases everything, returns NULL */
+        struct mv_provider *(*fini)(struct mv_provider *p);      /* returns NULL */
+        const char *(*schema)(void);                             /* JSON Schema text, static */
+};
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MV_AUDIT_H
+#define MV_AUDIT_H
+/* The record of every decision (REQ-AUD). Host only. Format: docs/formats/audit.md, drawn in audit/store.c.
+ *
+ * (1) A record is durable before the effect it describes is released: mv_trail_sync returns first.
+ * (2) A store that cannot take a record stops the action (REQ-AUD-18); nothing is buffered in hope.
+ * (3) Records of one store form one SHA-256 chain; the semantic digests of one execution form a Merkle tree (RFC 6962
+ *     hashing: leaf 0x00, node 0x01) whose root is in the result and is signed (Ed25519) in the execution's last record.
+ * (4) The semantic part is deterministic: the same program with the same replies gives the same root on every provider.
+ * (5) A torn tail is cut on open; a broken chain is reported, never repaired. */
+#include <base/arena.h>
+#include <base/cur.h>
+#include <base/err.h>
+#include <microvm/value.h>
+
+#define MV_DIGEST_BYTES 32
+#define MV_AUDIT_PAYLOAD_MAX (32u << 20)
+
+struct mv_audit; /* one store: a file, or memory */
+struct mv_audit_options {
+        const char *path;     /* NULL: memory only */
+        const char *key_path; /* Ed25519 key, made on first use with mode 0600; NULL: an ephemeral key */
+        bool no_sync;         /* file without fdatasync: for benchmarks, recorded in the store's header */
+};
+int mv_audit_open(const struct mv_audit_options *o, struct mv_audit **ret, struct mv_err *err);
+struct mv_audit *mv_audit_close(struct mv_audit *a); /* NULL in, NULL out */
+/* 32-byte public key of the signer. */
+void mv_audit_public_key(const struct mv_audit *a, uint8_t ret[32]);
+
+/* Record types: stable numbers; names are those of REQ-AUD-02..04. */
+enum mv_record_type {
+        MV_REC_EXECUTION_STARTED = 1, /* semantic: program kind, program digest, args, context digest, limits that decide */
+        MV_REC_DECISION,              /* SecurityDecision: operation, capability, args, allowed, rule, permissions */
+        MV_REC_CALL,                  /* CapabilityCall: seq, id, args: the effect is about to happen */
+        MV_REC_RESULT,                /* CapabilityResult: seq, reply or fault */
+        MV_REC_STEP,                  /* PlanStep* and the other events: the STEP payload */
+        MV_REC_EXECUTION_ENDED,       /* semantic: outcome value or error; observed: provider, tier, metadata */
+        MV_REC_ROOT,                  /* root, count, signature: written by mv_trail_end */
+        MV_REC_MAX_
+};
+const char *mv_record_type_name(enum mv_record_type t);
+
+/* One execution's records. One thread at a time; different trails of one audit on any threads. */
+struct mv_trail;
+/* With program bytes: kept in the store's first record of the execution (observed part: `program`), so that a stranger can
+ * replay from the file alone. */
+int mv_trail_begin(struct mv_audit *a, const char *execution_id, struct mv_trail **ret, struct mv_err *err);
+/* semantic, observed: each one deterministic CBOR item; observed may be empty. Appends to the chain and to the tree; not
+ * durable before mv_trail_sync (or mv_trail_end). */
+int mv_trail_append(struct mv_trail *t, enum mv_record_type type, struct mv_slice semantic, struct mv_slice observed,
+                    struct mv_err *err);
+int mv_trail_sync(struct mv_trail *t, struct mv_err *err); /* group commit: one fdatasync serves every waiting trail */
+/* Root over all semantic digests so far, signature record, sync. Frees nothing. */
+int mv_trail_end(struct mv_trail *t, uint8_t ret_root[MV_DIGEST_BYTES], uint32_t *ret_records, struct mv_err *err);
+struct mv_trail *mv_trail_free(struct mv_trail *t);
+
+/* --- reading --------------------------------------------------------------------------------------------------- */
+struct mv_audit_record {
+        uint64_t index;              /* in the store, from 0 */
+        uint64_t offset;             /* of the record in the file */
+        enum mv_record_type type;
+        char execution_id[64];
+        uint64_t time_ms;            /* wall clock, observed */
+        struct mv_slice semantic, observed;
+        uint8_t digest[MV_DIGEST_BYTES]; /* of this record: the next record's prev */
+        uint8_t semantic_digest[MV_DIGEST_BYTES];
+};
+/* Opens read-only, maps or reads the file, changes nothing. */
+struct mv_audit_reader;
+int mv_audit_reader_open(const char *path, struct mv_audit_reader **ret, struct mv_err *err);
+/* A store in memory can be read too (tests, embedders). */
+int mv_audit_reader_of(struct mv_audit *a, struct mv_audit_reader **ret, struct mv_err *err);
+struct mv_audit_reader *mv_audit_reader_close(struct mv_audit_reader *r);
+/* 1: *ret filled; 0: end; CORRUPT: names index and offset of the first bad record. */
+int mv_audit_read(struct mv_audit_reader *r, struct mv_audit_record *ret, struct mv_err *err);
+
+struct mv_audit_verdict {
+        uint64_t records, executions, roots, bytes;
+        uint64_t torn_bytes;   /* incomplete tail: reported, not an error */
+        bool ok;
+        uint64_t bad_index, bad_offset;
+        char why[160];
+        uint8_t head[MV_DIGEST_BYTES];
+        uint8_t public_key[32];
+};
+/* Chain, Merkle roots, signatures. 0 with ok=false when the content is bad; negative only when it cannot be read.
+ * expected_key: NULL accepts the key in the file's header and reports it. */
+int mv_audit_verify(const char *path, const uint8_t expected_key[32], struct mv_audit_verdict *ret, struct mv_err *err);
+
+/* RFC 6962 Merkle tree, incremental: keeps one digest per level. */
+struct mv_merkle {
+        uint64_t count;
+        uint8_t level[64][MV_DIGEST_BYTES];
+};
+void mv_merkle_add(struct mv_merkle *m, const uint8_t leaf_digest[MV_DIGEST_BYTES]);
+void mv_merkle_root(const struct mv_merkle *m, uint8_t ret[MV_DIGEST_BYTES]);
+void mv_sha256(struct mv_slice bytes, uint8_t ret[MV_DIGEST_BYTES]);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MV_BROKER_H
+#define MV_BROKER_H
+/* The host end of the door: one broker per execution.
+ *
+ * For every CALL, in this order (REQ-AUTH-08): decode -> alias table -> descriptor -> argument count -> security -> policy
+ * -> DECISION record -> (denied: FAULT) -> CALL record, durable -> effect -> RESULT record -> REPLY or FAULT.
+ * (1) Nothing has an effect and nothing is answered before its decision is recorded.
+ * (2) A record that cannot be stored stops the execution.
+ * (3) Bytes from the guest are hostile: a bad frame, a wrong seq, a type out of place ends the cell (MV_E_HOSTILE).
+ * (4) Handles, captured output and reply memory belong to one broker and die with it. */
+#include <audit/audit.h>
+#include <base/arena.h>
+#include <capability/table.h>
+#include <microvm/execute.h>
+#include <microvm/provider.h>
+#include <security/security.h>
+#include <wire/frame.h>
+
+struct mv_broker;
+struct mv_broker_options {
+        const char *execution_id;
+        const struct mv_context *context;         /* frozen copy, outlives the broker */
+        const struct mv_capability_table *table;  /* outlives the broker; read-only while executions run */
+        struct mv_trail *trail;
+        struct mv_limits limits;
+        uint64_t deadline_ns;                     /* capabilities such as sleep-ms and http-fetch respect it; 0: none */
+        volatile int *cancel;                     /* non-zero: stop waiting inside capabilities; may be NULL */
+};
+int mv_broker_new(const struct mv_broker_options *o, struct mv_broker **ret, struct mv_err *err);
+struct mv_broker *mv_broker_free(struct mv_broker *b);
+struct mv_door_host mv_broker_door(struct mv_broker *b);
+
+/* What came out, valid until free. outcome_known is false when the runner died before RESULT or ERROR. */
+struct mv_broker_outcome {
+        bool outcome_known, ok;
+        const struct mv_value *value;    /* ok */
+        struct mv_program_error error;   /* !ok; all texts point into the broker */
+        enum mv_termination termination; /* COMPLETED, ERROR, DENIED, FUEL, MEMORY, OUTPUT */
+        uint64_t fuel, guest_memory_bytes;
+        uint32_t calls, denials;
+        struct mv_slice stdout_bytes, stderr_bytes;
+        bool output_truncated;
+        const struct mv_network_request *network; uint32_t network_count;
+        const struct mv_file_operation *files; uint32_t files_count;
+};
+void mv_broker_outcome(const struct mv_broker *b, struct mv_broker_outcome *ret);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MV_POLICY_H
+#define MV_POLICY_H
+/* Path and host rules: pure decisions on text, no effects. The file layer repeats the path decision in the kernel
+ * (openat2 beneath the granted root); the network layer repeats the address decision on the address it really connects to. */
+#include <security/security.h>
+
+/* Lexical: component-wise below a grant, absolute, no "..", no NUL. Returns the index of the granting root (reads and
+ * writes share one numbering: writes first, then reads) or -1, with the decision filled in either way. Level full grants
+ * everything with root "/". */
+int mv_policy_path(const struct mv_context *c, struct mv_slice path, bool write, const char *capability,
+                   struct mv_decision *ret, struct mv_slice *ret_root);
+
+struct mv_url {
+        struct mv_slice scheme, host, path; /* host without brackets, as written */
+        char host_ascii[256];               /* lower case, no trailing dot, IDNA A-labels refused unless already ASCII */
+        uint16_t port;
+        bool is_ip;
+};
+/* http and https only; no user info, no control or NUL bytes, host and port well formed. INVALID with the reason. */
+int mv_url_parse(struct mv_slice url, struct mv_url *ret, struct mv_err *err);
+/* Deny list first, then grants. Exact host, host:port, *.suffix. REQ-NET-02, -12. */
+void mv_policy_host(const struct mv_context *c, const struct mv_url *u, const char *capability, struct mv_decision *ret);
+/* May a connection go to this address for this host? Private, loopback, link-local, multicast, metadata, unspecified,
+ * IPv4-mapped and NAT64 forms of them are refused unless the host or the address itself is named exactly in a grant.
+ * address: 4 or 16 bytes in network order. */
+bool mv_policy_address(const struct mv_context *c, const struct mv_url *u, const uint8_t *address, size_t address_len,
+                       char why[96]);
+/* env NAME: granted? *ret_value: the granted literal value, or NULL to use the host's. */
+bool mv_policy_env(const struct mv_context *c, struct mv_slice name, const char *capability, struct mv_decision *ret,
+                   const char **ret_value);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MV_SECURITY_H
+#define MV_SECURITY_H
+/* Contexts and the one authoriser (REQ-SEC, REQ-AUTH). Pure decisions: no effect, no clock, no allocation.
+ *
+ * (1) NULL context decides as pure.
+ * (2) A decision is about what was asked, with its arguments; path and host rules are in policy/ and combined by the
+ *     broker: security first, then policy.
+ * (3) Every denial names the rule, what was asked and the smallest grant that would allow it. */
+#include <base/arena.h>
+#include <base/err.h>
+#include <base/cur.h>
+#include <base/slice.h>
+#include <microvm/capability.h>
+#include <microvm/context.h>
+
+#define MV_GRANTS_MAX 4096     /* per kind and context: linear policy files stay decidable in microseconds */
+#define MV_PERMISSIONS_MAX 8
+
+struct mv_grant_list {
+        char **items;
+        uint32_t count, cap;
+};
+struct mv_context {
+        enum mv_level level;
+        struct mv_grant_list capabilities; /* sorted: exact ids and "prefix.*" */
+        struct mv_grant_list reads, writes, hosts, hosts_denied, env;
+        struct mv_limits limits;
+        bool use_microvm;
+        bool log_capability_calls;
+        char policy_name[48]; /* "" unless made by mv_context_new_policy */
+};
+struct mv_context *mv_context_copy(const struct mv_context *c); /* NULL: out of memory; a NULL c copies as pure */
+
+/* One decision, fixed size so that denying cannot fail. */
+struct mv_decision {
+        bool allowed;
+        char rule[96];       /* which rule decided: "grant ccos.math.*", "level pure", "host not granted", ... */
+        char operation[48];  /* REQ-AUTH texts: "capability_authorization", "program_authorization", "network", ... */
+        char capability[160];
+        char context[256];   /* the text after "not allowed in context: " */
+        char hint[192];      /* "--allow ccos.io.read-file" : the smallest grant; "" when nothing could allow it */
+        char permissions[MV_PERMISSIONS_MAX][64]; /* capability id first, then derived ones (REQ-AUTH-02..04) */
+        uint32_t permissions_count;
+};
+/* "Security violation: {operation} operation on capability '{capability}' not allowed in context: {context}" */
+void mv_decision_text(const struct mv_decision *d, char *buf, size_t cap);
+
+/* REQ-AUTH-01..04, -10, -13: id is canonical; cap may be NULL when it is not registered (then UnknownCapability is the
+ * broker's business and this still decides by grant). */
+void mv_authorize_capability(const struct mv_context *c, const char *id, const struct mv_capability *cap,
+                             const struct mv_value *args, uint32_t args_count, struct mv_decision *ret);
+enum mv_program_class { MV_PROGRAM_CLASS_RTFS, MV_PROGRAM_CLASS_NATIVE, MV_PROGRAM_CLASS_EXTERNAL, MV_PROGRAM_CLASS_SCRIPT };
+/* REQ-AUTH-05; capability NULL when none is named. */
+void mv_authorize_program(const struct mv_context *c, enum mv_program_class k, const char *capability,
+                          struct mv_decision *ret);
+/* REQ-AUTH-07 and REQ-PRV-09: the boundary gate. operation is "execute_capability" or "execute_program". */
+void mv_token_check(const char *operation, const char *capability, const char *const *permissions, uint32_t count,
+                    struct mv_decision *ret);
+/* REQ-SEC-08 label of a capability: ":filesystem" ":network" ":system" ":compute" ... */
+const char *mv_effect_label(const char *capability_id);
+enum mv_level mv_recommended_level(const char *capability_id);    /* REQ-SEC-11 */
+bool mv_requires_elevated_permissions(const char *capability_id);
+/* The effective limits: for each field the smallest non-zero of the context's and the request's. */
+struct mv_limits mv_limits_min(struct mv_limits a, struct mv_limits b);
+/* Context digest for the audit: canonical encoding of everything that decides. */
+bool mv_context_encode(const struct mv_context *c, struct mv_out *o);
+
+#endif
