@@ -23,7 +23,7 @@ struct native {
         const char *doc, *example, *gives;
 };
 /* natives[i].name; the table is assembled from one array per file in natives.c. NULL-terminated arrays. */
-extern const struct native natives_core[], natives_math[], natives_string[], natives_coll[], natives_misc[],
+extern const struct native natives_core[], natives_math[], natives_string[], natives_coll[], natives_seq[], natives_misc[],
         natives_types[];
 
 struct frame {
