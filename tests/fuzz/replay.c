@@ -18,7 +18,8 @@ static int run_file(const char *dir, const char *name)
         int r = -1;
         if (f && data) {
                 size_t len = fread(data, 1, INPUT_MAX, f);
-                exact = realloc(data, len ? len : 1); /* so that a sanitizer sees a read beyond the input */
+                exact = realloc(
+                        data, len ? len : 1); /* so that a sanitizer sees a read beyond the input */
                 if (exact) {
                         data = exact;
                         r = LLVMFuzzerTestOneInput(data, len);
