@@ -12,6 +12,8 @@
 
 struct mv_rtfs;
 
+#define HEAP_SOFT_STEP ((size_t)256 << 10) /* first soft limit: small programs dirty few pages and never collect */
+
 struct heap {
         uint8_t *start;      /* first object */
         uint8_t *top;        /* next free byte */
@@ -19,6 +21,7 @@ struct heap {
         uint8_t *end;        /* hard limit */
         uint8_t *image_top;  /* end of the library's objects: reset returns here */
         uint8_t *peak;       /* highest top ever */
+        size_t want;         /* bytes of the allocation that failed last */
 };
 
 /* size: bytes, rounded up to 16. Zeroed except for the header fields size and kind. NULL: NOMEM. */
