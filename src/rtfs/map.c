@@ -331,7 +331,7 @@ val map_remove(struct mv_rtfs *r, val m, val key)
 /* --- building --------------------------------------------------------------------------------------------------- */
 val map_empty(struct mv_rtfs *r)
 {
-        return r->empty_map;
+        return r->empty_map.tag == T_MAP ? r->empty_map : map_builder(r); /* at init: becomes the shared one */
 }
 
 val map_builder(struct mv_rtfs *r)
