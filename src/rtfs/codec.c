@@ -141,6 +141,15 @@ static uint32_t next_pair(val form, const val *last)
         return best;
 }
 
+/* A form may be a pattern, whose keys are any forms: no map. */
+static bool is_map(val form)
+{
+        for (uint32_t i = 0; i < vec_count(form); i += 2)
+                if (!map_key_ok(vec_at(form, i)))
+                        return false;
+        return vec_count(form) % 2 == 0;
+}
+
 static uint32_t distinct_keys(val form)
 {
         uint32_t distinct = 0, at = next_pair(form, NULL);
@@ -154,7 +163,7 @@ static uint32_t distinct_keys(val form)
 static bool encode_map_form(struct encoder *e, val form)
 {
         val key;
-        if (vec_count(form) / 2 > MV_ITEMS_MAX || !mv_cbor_put_map(e->o, distinct_keys(form)))
+        if (!is_map(form) || vec_count(form) / 2 > MV_ITEMS_MAX || !mv_cbor_put_map(e->o, distinct_keys(form)))
                 return false;
         for (uint32_t at = next_pair(form, NULL); at < vec_count(form); at = next_pair(form, &key)) {
                 key = vec_at(form, at);

@@ -29,8 +29,16 @@ bool map_key_ok(val k)
 }
 
 /* --- search ----------------------------------------------------------------------------------------------------- */
-/* Number of the first pair whose key is not below `key`. */
-static uint32_t lower_bound(const struct node *n, val key)
+/* How many keys are below `limit`, all of them integers; without a branch that could be mispredicted. */
+static inline uint32_t count_below(const struct node *n, int64_t limit)
+{
+        uint32_t low = 0;
+        for (uint32_t left = pairs(n); left > 1; left -= left / 2)
+                low += left / 2 & -(uint32_t)(n->item[2 * (low + left / 2 - 1)].i < limit);
+        return low + (n->item[2 * low].i < limit);
+}
+
+__attribute__((noinline)) static uint32_t search(const struct node *n, val key)
 {
         uint32_t low = 0, high = pairs(n);
         while (low < high) {
@@ -41,6 +49,14 @@ static uint32_t lower_bound(const struct node *n, val key)
                         high = middle;
         }
         return low;
+}
+
+/* Number of the first pair whose key is not below `key`. */
+static inline uint32_t lower_bound(const struct node *n, val key)
+{
+        if (key.tag == T_INT && n->h.used && n->item[0].tag == T_INT) /* integers come last: there are no others */
+                return count_below(n, key.i);
+        return search(n, key);
 }
 
 static inline bool key_is_at(const struct node *n, uint32_t at, val key)
@@ -315,7 +331,7 @@ val map_remove(struct mv_rtfs *r, val m, val key)
 /* --- building --------------------------------------------------------------------------------------------------- */
 val map_empty(struct mv_rtfs *r)
 {
-        return r->empty_map;
+        return r->empty_map.tag == T_MAP ? r->empty_map : map_builder(r); /* at init: becomes the shared one */
 }
 
 val map_builder(struct mv_rtfs *r)

@@ -93,9 +93,12 @@ static bool print_string(struct printer *p, struct mv_slice s)
         return mv_put_u8(p->o, '"') && mv_put_slice(p->o, s) && mv_put_u8(p->o, '"');
 }
 
-static bool print_error(struct printer *p, const struct error *e)
+/* Readable text goes into logs: a message must not be able to break out of its line. */
+static bool print_error(struct printer *p, struct mv_slice message)
 {
-        return mv_put_str(p->o, "#<error: ") && mv_put_slice(p->o, string_slice(e->message)) && mv_put_u8(p->o, '>');
+        bool ok = mv_put_str(p->o, "#<error: ") &&
+                  (p->readable ? mv_text_string_readable(p->o, message) : mv_put_slice(p->o, message));
+        return ok && mv_put_u8(p->o, '>');
 }
 
 static bool print(struct printer *p, val v)
@@ -127,7 +130,7 @@ static bool print(struct printer *p, val v)
         case T_MACRO:
                 return mv_put_str(p->o, "#<function>");
         case T_ERROR:
-                return print_error(p, as_error(v));
+                return print_error(p, string_slice(as_error(v)->message));
         case T_BOX:
         case T_NODE:
         case T_PROTO:
