@@ -107,7 +107,7 @@ static enum native_status error_lookup(struct mv_rtfs *r, val key, const struct 
         return give(ret, mv_slice_eq_str(name, "data") ? e->data : missing);
 }
 
-enum native_status keyword_lookup(struct mv_rtfs *r, val key, val *args, uint32_t count, val *ret)
+enum native_status keyword_lookup(struct mv_rtfs *r, val key, const val *args, uint32_t count, val *ret)
 {
         if (count < 1 || count > 2) {
                 char name[128], function[130];
