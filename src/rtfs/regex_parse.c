@@ -462,16 +462,16 @@ static bool optional(struct parser *p, uint32_t at, bool greedy)
         return split(p, at, 1, (int32_t)(p->count - at) + 1, greedy);
 }
 
-static bool loop(struct parser *p, uint32_t at, bool greedy) /* x* */
-{
-        return split(p, at, 1, (int32_t)(p->count - at) + 2, greedy) &&
-               emit(p, RX_JUMP, 0, (int32_t)at - (int32_t)p->count, 0);
-}
-
 static bool at_least_once(struct parser *p, uint32_t at, bool greedy) /* x+ */
 {
         int32_t back = (int32_t)at - (int32_t)p->count;
         return emit(p, RX_SPLIT, 0, greedy ? back : 1, greedy ? 1 : back);
+}
+
+/* x* is (x+)?: if x can match nothing, an empty turn that comes first ends the loop, as in Perl. */
+static bool loop(struct parser *p, uint32_t at, bool greedy)
+{
+        return at_least_once(p, at, greedy) && optional(p, at, greedy);
 }
 
 /* The code of x lies at [at, count): min copies, then (max - min) nested optional ones, or a loop. */

@@ -16,6 +16,11 @@ static bool is_question_mark(val v)
         return v.tag == T_SYMBOL && mv_slice_eq_str(name_slice(v), "?");
 }
 
+static bool is_optional_list(val form)
+{
+        return form.tag == T_LIST && as_cons(form)->count == 2 && is_question_mark(as_cons(form)->head);
+}
+
 /* --- names and heads -------------------------------------------------------------------------------------------------- */
 static const struct head {
         const char *name;
@@ -74,7 +79,7 @@ enum type_name_id type_name_find(struct mv_slice name)
 
 bool type_is_optional(val form)
 {
-        if (form.tag == T_LIST)
+        if (is_optional_list(form))
                 return true;
         return is_name(form) && name_slice(form).len > 1 && name_slice(form).p[name_slice(form).len - 1] == '?';
 }
@@ -244,7 +249,9 @@ static bool print_type(struct mv_out *o, val form, uint32_t depth)
                 return false;
         if (is_name(form))
                 return print_name(o, form);
-        if (form.tag == T_LIST)
+        if (form.tag == T_NIL)
+                return mv_put_str(o, ":nil");
+        if (is_optional_list(form))
                 return print_type(o, type_optional_inner(form), depth + 1);
         return form.tag == T_VECTOR ? print_bracketed(o, form, depth) : print_display(o, form, NULL);
 }
@@ -399,22 +406,17 @@ static const char *vector_problem(val form, uint32_t depth)
         case H_ARRAY: return array_problem(form, depth);
         case H_AND: return and_problem(form, depth);
         case H_ENUM:
-        case H_VAL:
-        case H_RESOURCE: return NULL;
+        case H_VAL: return NULL;
+        case H_RESOURCE: return is_name(vec_at(form, 1)) ? NULL : "resource types are [:resource Name]";
         default: return items_problem(form, depth);
         }
-}
-
-static bool is_optional_list(val form)
-{
-        return form.tag == T_LIST && as_cons(form)->count == 2 && is_question_mark(as_cons(form)->head);
 }
 
 static const char *form_problem(val form, uint32_t depth)
 {
         if (depth > FORM_DEPTH_MAX)
                 return "types are nested too deeply";
-        if (is_name(form))
+        if (is_name(form) || form.tag == T_NIL)
                 return NULL;
         if (is_optional_list(form))
                 return form_problem(type_optional_inner(form), depth + 1);

@@ -3,7 +3,8 @@
  *
  * (1) A type is data; nothing is compiled. A check allocates only to build an error or to look up a string key.
  * (2) Every type node visited costs fuel, and nesting stops at TYPE_DEPTH_MAX: aliases may be recursive.
- * (3) The first violation is reported, from left to right and from outside in; PATH says where. */
+ * (3) The first violation is reported, from left to right and from outside in; PATH says where.
+ * (4) A form may come from bytecode: everything below relies on type_form_check, which runs once per value checked. */
 #include <base/limits.h>
 #include <rtfs/library.h>
 #include <rtfs/number_ops.h>
@@ -550,6 +551,8 @@ static enum native_status check(struct checker *c, val type, val v, const struct
         c->depth++;
         if (type.tag == T_KEYWORD || type.tag == T_SYMBOL)
                 status = check_name(c, type, v, path);
+        else if (type.tag == T_NIL) /* how the reader gives `nil` */
+                status = v.tag == T_NIL ? N_OK : mismatch(c, path, type, v);
         else if (type.tag == T_VECTOR)
                 status = check_vector(c, type, v, path);
         else /* (? T) */
@@ -561,11 +564,14 @@ static enum native_status check(struct checker *c, val type, val v, const struct
 enum native_status type_check(struct mv_rtfs *r, val type_form, val v, int variadic_index)
 {
         struct checker c = { .r = r, .variadic = variadic_index };
+        if (type_form.tag != T_KEYWORD && type_form.tag != T_SYMBOL) /* (4) */
+                TRY(type_form_check(r, type_form));
         return check(&c, type_form, v, NULL);
 }
 
 enum native_status type_alias_define(struct mv_rtfs *r, val name, val form)
 {
+        TRY(type_form_check(r, form));
         val key = keyword_new(r, name.tag == T_STRING ? string_slice(name) : name_slice(name));
         if (nomem(key))
                 return N_NOMEM;
@@ -578,7 +584,6 @@ static enum native_status deftype(struct mv_rtfs *r, val *args, uint32_t count, 
 {
         if (args[0].tag != T_STRING)
                 return raise_type(r, "deftype", "name", args[0]);
-        TRY(type_form_check(r, args[1]));
         TRY(type_alias_define(r, args[0], args[1]));
         return give(ret, NIL);
 }
