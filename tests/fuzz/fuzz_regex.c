@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as a pattern and a text: compiling and searching stay inside their memory and their time, matches lie inside
- * the text, and a whole match is a match. Input: the pattern up to the first newline, then the text. */
+/* Any bytes as a pattern and a text: compiling and searching stay inside their memory and their
+ * time, matches lie inside the text, and a whole match is a match. Input: the pattern up to the
+ * first newline, then the text. */
 #include <base/slice.h>
 #include <rtfs/regex.h>
 #include <stdlib.h>
@@ -17,8 +18,8 @@ static bool spend(void *ctx, uint64_t steps)
         return *left > 0;
 }
 
-static enum regex_result search(struct regex *re, struct mv_slice text, uint32_t from, bool whole, uint64_t budget,
-                                struct regex_match *m)
+static enum regex_result search(struct regex *re, struct mv_slice text, uint32_t from, bool whole,
+                                uint64_t budget, struct regex_match *m)
 {
         struct regex_meter meter = { spend, &budget };
         enum regex_result result = regex_search(re, text, from, whole, &meter, m);

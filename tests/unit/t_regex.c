@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The regular expression engine on its own: syntax, leftmost-first choice, linear time (spec 7.4). */
+/* The regular expression engine on its own: syntax, leftmost-first choice, linear time (spec
+ * 7.4). */
 #include "../test.h"
 #include <base/slice.h>
 #include <rtfs/regex.h>
@@ -45,17 +46,37 @@ static const char *find(const char *pattern, const char *text)
 
 TEST(literals_classes_and_anchors_match_where_they_should)
 {
-        static const struct { const char *pattern, *text, *match; } cases[] = {
-                { "", "abc", "0-0" }, { "b", "abc", "1-2" }, { "abcd", "abc", "none" },
-                { "^b", "abc", "none" }, { "c$", "abc", "2-3" }, { "^$", "", "0-0" },
-                { "a.c", "a\nc abc", "4-7" }, { "(?s)a.c", "a\nc", "0-3" }, { "(?m)^b$", "a\nb\nc", "2-3" },
-                { "[b-d]+", "abcde", "1-4" }, { "[^a]", "aab", "2-3" }, { "[]a]", "]", "0-1" }, { "[a-]", "-", "0-1" },
-                { "[[:digit:]]+", "ab12", "2-4" }, { "\\d+", "ab12", "2-4" }, { "\\D+", "12ab", "2-4" },
-                { "[\\d.]+", "v1.25", "1-5" }, { "\\w+@\\w+", "to me@host now", "3-10" },
-                { "\\bcat\\b", "concat cat", "7-10" }, { "\\Bcat", "cat concat", "7-10" },
-                { "\\Aab\\z", "ab", "0-2" }, { "\\s", "a b", "1-2" }, { "\\.", "a.b", "1-2" },
-                { "\\x41\\x{42}\\u0043", "ABC", "0-3" }, { "a{", "a{", "0-2" }, { "x{,2}", "x{,2}", "0-5" },
-                { "\\$\\(", "$(", "0-2" }, { "a\\tb", "a\tb", "0-3" },
+        static const struct {
+                const char *pattern, *text, *match;
+        } cases[] = {
+                { "", "abc", "0-0" },
+                { "b", "abc", "1-2" },
+                { "abcd", "abc", "none" },
+                { "^b", "abc", "none" },
+                { "c$", "abc", "2-3" },
+                { "^$", "", "0-0" },
+                { "a.c", "a\nc abc", "4-7" },
+                { "(?s)a.c", "a\nc", "0-3" },
+                { "(?m)^b$", "a\nb\nc", "2-3" },
+                { "[b-d]+", "abcde", "1-4" },
+                { "[^a]", "aab", "2-3" },
+                { "[]a]", "]", "0-1" },
+                { "[a-]", "-", "0-1" },
+                { "[[:digit:]]+", "ab12", "2-4" },
+                { "\\d+", "ab12", "2-4" },
+                { "\\D+", "12ab", "2-4" },
+                { "[\\d.]+", "v1.25", "1-5" },
+                { "\\w+@\\w+", "to me@host now", "3-10" },
+                { "\\bcat\\b", "concat cat", "7-10" },
+                { "\\Bcat", "cat concat", "7-10" },
+                { "\\Aab\\z", "ab", "0-2" },
+                { "\\s", "a b", "1-2" },
+                { "\\.", "a.b", "1-2" },
+                { "\\x41\\x{42}\\u0043", "ABC", "0-3" },
+                { "a{", "a{", "0-2" },
+                { "x{,2}", "x{,2}", "0-5" },
+                { "\\$\\(", "$(", "0-2" },
+                { "a\\tb", "a\tb", "0-3" },
         };
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
                 CHECK_STR(find(cases[i].pattern, cases[i].text), cases[i].match);
@@ -119,9 +140,39 @@ TEST(a_whole_match_has_to_reach_the_end)
 TEST(what_is_not_a_pattern_says_why)
 {
         static const char *const bad[] = {
-                "[", "[a", "[z-a]", "(", "(a", ")", "a)", "*", "+a", "?", "\\", "\\q", "\\1", "(?=a)", "(?!a)", "(?<=a)",
-                "(?<!a)", "(?P<>a)", "(?<n", "(?z)", "(?i", "a{3,2}", "a{1001}", "\\x{110000}", "\\x{d800}", "\\xz",
-                "\\p{Klingon}", "[[:alpha:", "[[:klingon:]]", "(?P=n)", "((((a{1000}){1000}){1000}){1000})", "\\p", "\\p{L",
+                "[",
+                "[a",
+                "[z-a]",
+                "(",
+                "(a",
+                ")",
+                "a)",
+                "*",
+                "+a",
+                "?",
+                "\\",
+                "\\q",
+                "\\1",
+                "(?=a)",
+                "(?!a)",
+                "(?<=a)",
+                "(?<!a)",
+                "(?P<>a)",
+                "(?<n",
+                "(?z)",
+                "(?i",
+                "a{3,2}",
+                "a{1001}",
+                "\\x{110000}",
+                "\\x{d800}",
+                "\\xz",
+                "\\p{Klingon}",
+                "[[:alpha:",
+                "[[:klingon:]]",
+                "(?P=n)",
+                "((((a{1000}){1000}){1000}){1000})",
+                "\\p",
+                "\\p{L",
         };
         for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
                 CHECK(strncmp(find(bad[i], "a"), "bad: ", 5) == 0);
@@ -142,8 +193,8 @@ TEST(deep_nesting_is_refused_and_long_patterns_are_not)
 
 TEST(time_is_linear_in_the_text_for_patterns_that_make_others_explode)
 {
-        static const char *const evil[] = { "(a*)*b", "(a|aa)+$", "(.*)(.*)(.*)(.*)x", "^(a+)+$", "(a?){30}a{30}",
-                                            "(x+x+)+y" };
+        static const char *const evil[] = { "(a*)*b",  "(a|aa)+$",      "(.*)(.*)(.*)(.*)x",
+                                            "^(a+)+$", "(a?){30}a{30}", "(x+x+)+y" };
         size_t len = 20000;
         char *text = malloc(len);
         memset(text, 'a', len);
