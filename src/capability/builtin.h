@@ -32,7 +32,7 @@ extern const struct mv_family mv__family_http;
 const char *mv__alias_find(struct mv_slice text);
 const struct mv_builtin *mv__builtin_at(uint32_t i); /* NULL behind the last one */
 
-/* Put the policy's decision in place of the authoriser's, keeping the permissions that were derived. */
+/* Put the policy's decision in place of the authoriser's; the permissions of both are kept. */
 void mv__decision_narrow(struct mv_decision *d, const struct mv_decision *policy);
 
 /* --- replies ----------------------------------------------------------------------------------------------------- */
@@ -80,7 +80,13 @@ int mv__place_parent(struct mv_call *call, struct mv_place *p, const char **ret_
 int mv__place_pin(struct mv_call *call, const struct mv_place *p);
 /* Turn an errno of the above into a failed call: EXDEV and ELOOP become a recorded denial. */
 int mv__place_fail(struct mv_call *call, const struct mv_place *p, int error);
-int mv__check_path(const struct mv_context *c, const struct mv_value *args, bool write, struct mv_decision *d);
+/* For check functions: the path rule on args[0]. A missing or non-text path is the fault REQ-PROC-13 names. */
+struct mv_path_question {
+        const struct mv_value *args;
+        uint32_t args_count;
+        bool write;
+};
+int mv__check_path(const struct mv_context *c, struct mv_path_question q, struct mv_decision *d, struct mv_fault *fault);
 /* "read-file": the id without "ccos.io." */
 const char *mv__verb(const struct mv_call *call);
 

@@ -163,6 +163,6 @@ void mv__decision_narrow(struct mv_decision *d, const struct mv_decision *policy
         *d = *policy;
         memcpy(d->permissions, before.permissions, sizeof d->permissions);
         d->permissions_count = before.permissions_count;
-        if (!d->capability[0])
-                memcpy(d->capability, before.capability, sizeof d->capability);
+        for (uint32_t i = 0; i < policy->permissions_count; i++)
+                mv__decision_permission(d, policy->permissions[i]);
 }

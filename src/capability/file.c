@@ -24,13 +24,13 @@ static void note(struct mv_call *call, const struct mv_place *p, uint64_t bytes)
 static int check_read(const struct mv_context *c, const struct mv_value *args, uint32_t n, struct mv_decision *d,
                       struct mv_fault *fault)
 {
-        return mv__check_path(c, args, false, d);
+        return mv__check_path(c, (struct mv_path_question){ args, n, false }, d, fault);
 }
 
 static int check_write(const struct mv_context *c, const struct mv_value *args, uint32_t n, struct mv_decision *d,
                        struct mv_fault *fault)
 {
-        return mv__check_path(c, args, true, d);
+        return mv__check_path(c, (struct mv_path_question){ args, n, true }, d, fault);
 }
 
 /* --- file-exists --------------------------------------------------------------------------------------------------- */
@@ -418,8 +418,9 @@ static int list_opened(struct mv_call *call, struct mv_place *p, int fd, struct 
         struct listing l = { 0 };
         DIR *d = fdopendir(fd); /* takes fd */
         if (!d) {
+                int e = errno;
                 close(fd);
-                return mv__place_fail(call, p, errno);
+                return mv__place_fail(call, p, e);
         }
         int r = list_all(call, p, d, &l);
         if (r == 0)

@@ -103,7 +103,7 @@ static const struct mode modes[] = {
 static const struct mode *mode_of(const struct mv_value *args, uint32_t n)
 {
         for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
-                if (n < 2 || mv_slice_eq_str(args[1].text, modes[i].name))
+                if (n < 2 || (args[1].kind == MV_STRING && mv_slice_eq_str(args[1].text, modes[i].name)))
                         return &modes[i];
         return NULL;
 }
@@ -116,7 +116,28 @@ static int check_open(const struct mv_context *c, const struct mv_value *args, u
                 mv__fault_set(fault, "InvalidArgument", "open-file: mode must be \"r\", \"w\", \"a\" or \"rw\"");
                 return -(int)MV_E_PROGRAM;
         }
-        return mv__check_path(c, args, m->write, d);
+        return mv__check_path(c, (struct mv_path_question){ args, n, m->write }, d, fault);
+}
+
+/* A path instead of a handle is only ever decided about, never carried out: the argument check refuses it. */
+static int check_line(const struct mv_context *c, struct mv_path_question q, struct mv_decision *d,
+                      struct mv_fault *fault)
+{
+        if (q.args_count == 0 || q.args[0].kind != MV_STRING)
+                return 0;
+        return mv__check_path(c, q, d, fault);
+}
+
+static int check_read_line(const struct mv_context *c, const struct mv_value *args, uint32_t n, struct mv_decision *d,
+                           struct mv_fault *fault)
+{
+        return check_line(c, (struct mv_path_question){ args, n, false }, d, fault);
+}
+
+static int check_write_line(const struct mv_context *c, const struct mv_value *args, uint32_t n, struct mv_decision *d,
+                            struct mv_fault *fault)
+{
+        return check_line(c, (struct mv_path_question){ args, n, true }, d, fault);
 }
 
 static int handle_new(struct mv_call *call, struct mv_place *p, const struct mode *m, struct handle **ret)
@@ -314,10 +335,10 @@ static const struct mv_builtin items[] = {
         { .capability = { .id = "ccos.io.read-line", .arguments = "(handle)", .result = "string or nil",
                           .summary = "The next line without its end, nil at the end of the file.", FILE_ACCESS,
                           .args_min = 1, .args_max = 1, .call = read_line },
-          .kinds = "i" },
+          .kinds = "i", .check = check_read_line },
         { .capability = { .id = "ccos.io.write-line", .arguments = "(handle line)", .result = "nil",
                           .summary = "Writes a line.", FILE_ACCESS, .args_min = 2, .args_max = 2, .call = write_line },
-          .kinds = "is" },
+          .kinds = "is", .check = check_write_line },
         { .capability = { .id = "ccos.io.close-file", .arguments = "(handle)", .result = "nil",
                           .summary = "Closes a handle; closing it twice is an error.", FILE_ACCESS, .args_min = 1,
                           .args_max = 1, .call = close_file },

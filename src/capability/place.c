@@ -24,11 +24,15 @@ const char *mv__verb(const struct mv_call *call)
         return dot ? dot + 1 : call->capability->id;
 }
 
-int mv__check_path(const struct mv_context *c, const struct mv_value *args, bool write, struct mv_decision *d)
+int mv__check_path(const struct mv_context *c, struct mv_path_question q, struct mv_decision *d, struct mv_fault *fault)
 {
-        struct mv_decision policy = { 0 };
+        struct mv_decision policy;
         struct mv_slice root;
-        mv_policy_path(c, args[0].text, write, d->capability, &policy, &root);
+        if (q.args_count == 0 || q.args[0].kind != MV_STRING) {
+                mv__fault_set(fault, "InvalidArgument", "No path provided for filesystem operation");
+                return -(int)MV_E_PROGRAM;
+        }
+        mv_policy_path(c, q.args[0].text, q.write, d->capability, &policy, &root);
         mv__decision_narrow(d, &policy);
         return 0;
 }
@@ -113,10 +117,10 @@ int mv__place_find(struct mv_call *call, struct mv_slice asked, bool write, stru
 {
         struct mv_decision d = { 0 };
         struct mv_slice root, rest = { NULL, 0 }, path = without_slashes(asked);
+        ret->dir_fd = -EBADF;
         if (mv_policy_path(call->context, asked, write, call->capability->id, &d, &root) < 0)
                 return call->host.deny(call->host.ctx, &d);
         root = without_slashes(root);
-        ret->dir_fd = -EBADF;
         ret->write = write;
         if (!copy_path(ret->path, path) || !copy_path(ret->root, root))
                 return mv_call_fail(call, "IoError", "%s: the path is longer than %d bytes", mv__verb(call), MV_PATH_BYTES - 1);

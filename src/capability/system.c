@@ -70,8 +70,12 @@ static int sleep_ms(struct mv_call *call, const struct mv_value *args, uint32_t 
 static int check_env(const struct mv_context *c, const struct mv_value *args, uint32_t n, struct mv_decision *d,
                      struct mv_fault *fault)
 {
-        struct mv_decision policy = { 0 };
+        struct mv_decision policy;
         const char *value;
+        if (n == 0 || args[0].kind != MV_STRING) {
+                mv__fault_set(fault, "InvalidArgument", "No name provided for an environment variable");
+                return -(int)MV_E_PROGRAM;
+        }
         mv_policy_env(c, args[0].text, d->capability, &policy, &value);
         mv__decision_narrow(d, &policy);
         return 0;

@@ -133,7 +133,7 @@ struct mv_capability_table *mv_capability_table_free(struct mv_capability_table 
 /* Printable ASCII without blanks, no leading colon: an id is also a grant, a command-line word and a record's text. */
 static bool id_valid(const char *id)
 {
-        if (!id || !*id || *id == ':' || strlen(id) > MV_ID_MAX)
+        if (!id || !*id || *id == ':' || strlen(id) > MV_CAPABILITY_ID_MAX)
                 return false;
         for (const char *p = id; *p; p++)
                 if (*p <= ' ' || *p > '~' || *p == '*')
@@ -146,7 +146,7 @@ static int descriptor_check(const struct mv_capability *c, struct mv_err *err)
         if (!id_valid(c->id))
                 return mv_fail(err, MV_E_INVALID, 0,
                                "capability id: 1 to %d printable ASCII characters without blanks, '*' and leading ':'",
-                               MV_ID_MAX);
+                               MV_CAPABILITY_ID_MAX);
         if (!c->call)
                 return mv_fail(err, MV_E_INVALID, 0, "capability %s: call is missing", c->id);
         if (c->args_min > c->args_max)
