@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/file.h>
+#include <sys/beneath.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <wire/text.h>

@@ -5,10 +5,11 @@
  * (2) A handle's number starts at a random 62-bit value per execution: a number from one execution means nothing in another.
  * (3) The table belongs to one broker; every handle is closed with it. A closed number never comes back. */
 #include <capability/builtin.h>
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/file.h>
+#include <sys/beneath.h>
 #include <unistd.h>
 #include <wire/text.h>
 
@@ -172,13 +173,14 @@ static int open_file(struct mv_call *call, const struct mv_value *args, uint32_t
         if (!m)
                 return mv_call_fail(call, "InvalidArgument", "open-file: mode must be \"r\", \"w\", \"a\" or \"rw\"");
         struct mv_place p;
-        struct handle *h;
+        struct handle *h = NULL;
         int r = mv__place_find(call, args[0].text, m->write, &p);
         if (r == 0)
                 r = handle_new(call, &p, m, &h);
         mv__place_done(&p);
         if (r < 0)
                 return r;
+        assert(h); /* handle_new succeeded */
         note(call, h, 0);
         *ret = mv__int(h->number);
         return 0;
@@ -231,7 +233,7 @@ static int line_read(struct mv_call *call, struct handle *h, struct line *l)
         uint64_t max = mv__reply_bytes_max(call, &limit);
         uint64_t start = h->at;
         while (!l->ended) {
-                struct mv_slice s;
+                struct mv_slice s = { NULL, 0 };
                 int r = buffered(h, &s);
                 if (r < 0)
                         return mv_call_fail(call, "IoError", "read-line %s: %s", h->path, mv__errno_text(-r));

@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <policy/policy.h>
-#include <sys/file.h>
+#include <sys/beneath.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

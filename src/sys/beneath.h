@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef MV_SYS_FILE_H
-#define MV_SYS_FILE_H
-/* The raw Linux calls behind file access beneath a granted root. Every function returns a descriptor, a size or 0, or
- * -errno; none allocates, none follows a magic link. */
+#ifndef MV_SYS_BENEATH_H
+#define MV_SYS_BENEATH_H
+/* The raw Linux calls behind file access beneath a granted root. Every function returns a descriptor or 0, or -errno; none
+ * allocates. (Not named file.h: that would hide the C library's <sys/file.h>.) */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
