@@ -197,18 +197,17 @@ TEST(a_value_cut_at_any_byte_is_refused)
 TEST(a_changed_byte_decodes_to_something_else_or_not_at_all)
 {
         struct bytes in = hex(whole);
-        uint8_t back[512];
+        uint8_t back[512], mem[8192];
         for (size_t at = 0; at < in.len; at++)
                 for (unsigned byte = 0; byte < 256; byte++) {
                         struct bytes changed = in;
-                        struct mv_arena a = mv_arena_grow(1 << 20);
+                        struct mv_arena a = mv_arena_fixed(mem, sizeof mem);
                         const struct mv_value *v;
                         changed.b[at] = (uint8_t)byte;
                         if (decode(mv_slice(changed.b, in.len), &a, &v) == 0) {
                                 struct mv_out o = mv_out(back, sizeof back);
                                 CHECK(mv_value_encode(&o, v) && o.len == in.len && memcmp(back, changed.b, o.len) == 0);
                         }
-                        mv_arena_done(&a);
                 }
 }
 
@@ -334,7 +333,7 @@ TEST(maps_are_ordered_in_an_output_of_exactly_their_size)
         const struct mv_value *v;
         CHECK(decode(mv_out_slice(&exact), &a, &v) == 0 && v->count == N);
         mv_arena_done(&a);
-        for (size_t room = 0; room < o.len; room += 7) {
+        for (size_t room = 0; room < o.len; room += 101) {
                 exact = mv_out(second, room);
                 CHECK(!mv_value_encode(&exact, &out) && exact.cap == room && exact.overflow);
         }
