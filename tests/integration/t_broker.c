@@ -86,6 +86,9 @@ TEST(a_call_is_decided_recorded_carried_out_recorded_and_answered) /* REQ-AUTH-0
 
 TEST(a_denial_has_the_three_texts_the_record_and_the_hint) /* REQ-ERR-02, REQ-AUTH-01, -18 */
 {
+#ifndef MV_HAVE_CURL
+        SKIP("built without http-fetch");
+#endif
         struct door *d = door_open(NULL, NULL);
         struct kept k;
         allow(d, "ccos.math.add");
