@@ -24,7 +24,8 @@ struct mv_host_options {
         const char *audit_path;     /* file to append to; NULL: audit records are kept in memory */
         const char *key_path;       /* Ed25519 key, made with mode 0600 on first use; NULL: beside audit_path, or ephemeral */
         bool audit_no_sync;         /* do not wait for the disk; recorded in the store */
-        uint32_t pool_cells;        /* kept cells per provider that can reset; 0: 2 */
+        uint32_t pool_cells;        /* kept cells per provider that can reset; 0: 2; at most 64 */
+        bool pool_disabled;         /* keep none: every execution gets a cell nobody used before */
 };
 int mv_host_new(const struct mv_host_options *o, struct mv_host **ret, struct mv_err *err);
 struct mv_host *mv_host_free(struct mv_host *h);
