@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MV_RTFS_HEAP_H
+#define MV_RTFS_HEAP_H
+/* The evaluator's memory: one contiguous heap, bump allocation, sliding mark-compact collection.
+ *
+ * (1) heap_alloc never collects. It returns NULL when the soft limit is reached; the caller returns NOMEM up to the
+ *     virtual machine, which collects at a safepoint and repeats the instruction.
+ * (2) Roots are exactly: the value stack up to its top, frames, globals, the intern table's pinned names, and the fields
+ *     listed in gc_roots() (gc.c). Nothing else may hold an object across a safepoint.
+ * (3) The collector uses no C recursion: marking keeps its stack in free heap memory or falls back to rescanning. */
+#include <rtfs/value.h>
+
+struct mv_rtfs;
+
+struct heap {
+        uint8_t *start;      /* first object */
+        uint8_t *top;        /* next free byte */
+        uint8_t *limit;      /* soft limit: grows towards end */
+        uint8_t *end;        /* hard limit */
+        uint8_t *image_top;  /* end of the library's objects: reset returns here */
+        uint8_t *peak;       /* highest top ever */
+};
+
+/* size: bytes, rounded up to 16. Zeroed except for the header fields size and kind. NULL: NOMEM. */
+void *heap_alloc(struct mv_rtfs *r, enum obj_kind kind, size_t size);
+/* Collect everything unreachable. want: bytes the caller needs next. false: even then there is no room. */
+bool heap_collect(struct mv_rtfs *r, size_t want);
+
+/* --- constructors: a value with tag T_MAX_ means NOMEM (test with nomem()) ------------------------------------- */
+#define NOMEM_VAL ((val){ .tag = T_MAX_ })
+static inline bool nomem(val v)
+{
+        return v.tag == T_MAX_;
+}
+val string_new(struct mv_rtfs *r, struct mv_slice s);         /* s may point into the heap; must be valid UTF-8 */
+val string_alloc(struct mv_rtfs *r, size_t len, uint8_t **ret_text); /* fill the text, then string_seal */
+val string_seal(val v);                                       /* counts the code points */
+val string_from(struct mv_rtfs *r, const char *s);
+struct name *name_intern(struct mv_rtfs *r, struct mv_slice s); /* NULL: NOMEM */
+val keyword_new(struct mv_rtfs *r, struct mv_slice s);
+val symbol_new(struct mv_rtfs *r, struct mv_slice s);
+val list_new(struct mv_rtfs *r, const val *items, uint32_t count);
+val list_cons(struct mv_rtfs *r, val head, val tail_list);
+val list_empty(struct mv_rtfs *r);
+
+/* --- vectors (vec.c): persistent, O(log32 n), conj amortised O(1) ------------------------------------------------- */
+val vec_empty(struct mv_rtfs *r);                              /* shared, cannot fail */
+val vec_new(struct mv_rtfs *r, const val *items, uint32_t count);
+static inline uint32_t vec_count(val v) { return as_vec(v)->count; }
+val vec_at(val v, uint32_t index);                             /* index < count */
+val vec_conj(struct mv_rtfs *r, val v, val item);
+val vec_set(struct mv_rtfs *r, val v, uint32_t index, val item);
+val vec_slice(struct mv_rtfs *r, val v, uint32_t from, uint32_t to);
+/* A builder is a fresh vector nobody else holds: push changes it in place. False: NOMEM, nothing changed. */
+val vec_builder(struct mv_rtfs *r);
+bool vec_push(struct mv_rtfs *r, val builder, val item);
+/* Run of consecutive items that lie in one leaf: *ret_items, returns how many (>= 1 while index < count). */
+uint32_t vec_chunk(val v, uint32_t index, const val **ret_items);
+
+/* --- maps (map.c): persistent, canonical key order, O(log n) --------------------------------------------------------- */
+val map_empty(struct mv_rtfs *r);                              /* shared, cannot fail */
+bool map_key_ok(val k);                                        /* keyword, string or integer */
+int key_cmp(val a, val b);                                     /* canonical order (spec 2.6) */
+bool map_get(val m, val key, val *ret);                        /* false: absent, *ret untouched */
+val map_put(struct mv_rtfs *r, val m, val key, val value);
+val map_remove(struct mv_rtfs *r, val m, val key);
+static inline uint32_t map_count(val m) { return as_map(m)->count; }
+/* Iteration in canonical order; holds no memory. */
+#define MAP_HEIGHT_MAX 12
+struct map_iter {
+        const struct node *node[MAP_HEIGHT_MAX];
+        uint16_t at[MAP_HEIGHT_MAX];
+        int depth;
+};
+void map_iter(struct map_iter *it, val m);
+bool map_next(struct map_iter *it, val *ret_key, val *ret_value);
+
+/* --- whole values (compare.c): no allocation, recursion bounded by MV_VALUE_DEPTH_MAX ------------------------------- */
+/* 1 equal, 0 not, -1 nested too deeply. */
+int val_equal(val a, val b);
+/* Total order of spec 2.4 into *ret; false: nested too deeply. */
+bool val_compare(struct mv_rtfs *r, val a, val b, int *ret);
+
+#endif

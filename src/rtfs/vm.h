@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MV_RTFS_VM_H
+#define MV_RTFS_VM_H
+/* The evaluator's state, and what builtins may use of it. */
+#include <base/slice.h>
+#include <rtfs/heap.h>
+#include <rtfs/rtfs.h>
+
+/* What a builtin returns. */
+enum native_status {
+        N_OK,
+        N_NOMEM, /* nothing has happened: collect and call again */
+        N_ERROR, /* r->pending is the error value */
+        N_CALL,  /* suspend for the host: r->call_* are set */
+        N_APPLY, /* run the function in args[0] on the `n` arguments the builtin left at args[1..]: r->apply_count */
+        N_FATAL, /* fuel, output: the program ends, r->fatal says why */
+};
+
+struct native {
+        const char *name;
+        int16_t args_min, args_max; /* -1: any number. Checked before fn is called; the text of a mismatch derives from it */
+        enum native_status (*fn)(struct mv_rtfs *r, val *args, uint32_t count, val *ret);
+        /* Documentation, printed by tools and tested: "(conj [1] 2)" => "[1 2]" */
+        const char *doc, *example, *gives;
+};
+/* natives[i].name; the table is assembled from one array per file in natives.c. NULL-terminated arrays. */
+extern const struct native natives_core[], natives_math[], natives_string[], natives_coll[], natives_misc[],
+        natives_types[];
+
+struct frame {
+        struct closure *closure; /* NULL: the bottom frame of a run */
+        uint32_t pc;             /* saved while another frame runs */
+        uint32_t base;           /* index of register 0 in the value stack */
+};
+
+#define NAME_BUCKETS 1024u
+#define GLOBALS_MAX 4096u
+
+struct mv_rtfs {
+        /* --- state that a run changes; saved once after init, restored by reset ---------------------------------- */
+        struct heap heap;
+        val *stack;             /* value stack */
+        uint32_t stack_size;    /* values */
+        uint32_t stack_top;     /* first slot no frame uses */
+        struct frame *frames;
+        uint32_t frames_size, frame_count;
+        uint32_t frame_floor;   /* frames below belong to an outer run (macro expansion) */
+        int64_t fuel_left;
+        uint64_t fuel_start;
+        uint32_t global_count;
+        val pending;            /* error being raised, or NIL */
+        enum error_kind fatal;  /* E_FUEL, E_MEMORY, E_OUTPUT, E_INTERRUPTED; E_MAX_: none */
+        uint32_t fatal_pos;
+        val result;
+        val call_id, call_args; /* STRING; VECTOR: of the suspended host call */
+        uint32_t call_reg;      /* absolute stack slot that takes the reply */
+        uint64_t call_seq;
+        bool suspended;
+        uint32_t apply_count;
+        val forms;              /* LIST of top-level forms still to be compiled */
+        val empty_list, empty_vector, empty_map;
+        val context;            /* MAP with string keys: what the host gave and context/set added */
+        val modules;            /* MAP name -> exports */
+        val aliases;            /* MAP type alias name -> type form (deftype) */
+        uint64_t step_count;
+        uint32_t source_pos;    /* position for errors raised outside of code */
+        uint8_t overridden[GLOBALS_MAX / 8]; /* globals the program itself defines: never inlined */
+        bool no_collect;        /* forms are in the hands of the compiler: running out is final */
+        struct mv_rtfs_options options;
+        volatile int interrupt;
+        char fatal_text[160];
+        /* --- fixed after init ----------------------------------------------------------------------------------------- */
+        uint8_t *arena;
+        size_t arena_bytes;
+        size_t saved_bytes;     /* of the pristine copy of everything above plus globals and buckets */
+        uint8_t *saved;
+        uint32_t saved_globals; /* library globals: the pristine copy covers these */
+        struct obj **marks;     /* the collector's mark stack */
+        uint32_t marks_size;
+        bool building;          /* the library is being compiled: names that start with % are visible */
+        val *globals;           /* GLOBALS_MAX */
+        struct name **global_names;
+        struct name **buckets;  /* NAME_BUCKETS */
+};
+
+/* --- for builtins -------------------------------------------------------------------------------------------------- */
+/* Take `units` of fuel for work proportional to size. Returns N_OK or N_FATAL: `if (charge(r, n)) return N_FATAL;` */
+enum native_status charge(struct mv_rtfs *r, uint64_t units);
+/* Raise errors (spec 6.2). Each returns N_ERROR, or N_NOMEM: `return raise_type(r, "+", "number", v);` */
+enum native_status raise_type(struct mv_rtfs *r, const char *op, const char *expected, val actual); /* actual: its type name */
+enum native_status raise_type_text(struct mv_rtfs *r, const char *op, const char *expected, const char *actual);
+enum native_status raise_arity(struct mv_rtfs *r, const char *function, const char *expected, uint32_t actual);
+enum native_status raise_index(struct mv_rtfs *r, int64_t index, uint64_t length);
+enum native_status raise_fmt(struct mv_rtfs *r, enum error_kind kind, const char *fmt, ...) /* adds the kind's prefix */
+        __attribute__((format(printf, 3, 4)));
+enum native_status raise_value(struct mv_rtfs *r, val error);
+/* An error value; display and message are text without NUL bytes limits. NOMEM_VAL on no memory. */
+val error_new(struct mv_rtfs *r, enum error_kind kind, struct mv_slice message, val data);
+const char *error_kind_name(const struct error *e); /* "" for E_OTHER: use e->name */
+
+/* Text (print.c). Display form appended to o; false: o overflowed, or nested too deeply (*ret_deep set when not NULL). */
+bool print_display(struct mv_out *o, val v, bool *ret_deep);
+bool print_readable(struct mv_out *o, val v, bool *ret_deep);
+/* Display form as a new STRING; `plain`: a string is itself, without quotes (str, join). */
+enum native_status display_string(struct mv_rtfs *r, const val *items, uint32_t count, const char *separator, bool plain,
+                                  val *ret);
+/* Free heap memory as a scratch buffer until the next allocation. */
+struct mv_out scratch(struct mv_rtfs *r);
+
+/* A sequence as a vector: vector itself, list, map (of [k v]), string (of one-character strings). N_ERROR is the
+ * caller's: *ret is NIL when the value is no sequence. */
+enum native_status seq_vector(struct mv_rtfs *r, val v, val *ret);
+
+/* CBOR (codec.c). */
+bool encode_value(struct mv_out *o, val v);
+enum native_status decode_value(struct mv_rtfs *r, struct mv_slice cbor, val *ret, struct mv_err *err); /* N_ERROR: HOSTILE */
+
+/* Emit one event (STEP payload): returns N_OK or N_FATAL. items are encoded in order after the event name. */
+enum native_status emit_event(struct mv_rtfs *r, const char *event, const val *items, uint32_t count);
+
+/* Types (types.c): check v against an annotation's type form. N_OK, N_ERROR (TypeValidationError) or N_NOMEM. */
+enum native_status type_check(struct mv_rtfs *r, val type_form, val v, int variadic_index);
+
+/* The library: find a native by name, for compile.c; -1: none. */
+int native_find(struct mv_slice name);
+const struct native *native_at(uint32_t index);
+uint32_t native_count(void);
+/* Library functions written in RTFS (prelude.c): source text compiled at init. */
+extern const char library_source[], ccos_prelude_source[];
+
+/* Internals shared by vm.c, compile.c, rtfs.c. */
+struct name *global_name(struct mv_rtfs *r, uint32_t index);
+int32_t global_slot(struct mv_rtfs *r, struct name *n); /* makes one; -1: table full */
+/* Compile one top-level form into a proto without parameters; N_ERROR: pending is a ParseError etc. */
+enum native_status compile_form(struct mv_rtfs *r, val form, struct proto **ret);
+/* Run a closure to its end at once (macro expansion): host calls are an error there. */
+enum native_status run_now(struct mv_rtfs *r, val f, const val *args, uint32_t count, val *ret);
+/* Read the whole source into a LIST of forms. N_ERROR: ParseError pending. */
+enum native_status read_source(struct mv_rtfs *r, struct mv_slice source, val *ret_forms);
+/* A form as data: map forms become maps, everything else is shared. */
+enum native_status form_data(struct mv_rtfs *r, val form, val *ret);
+
+#endif
