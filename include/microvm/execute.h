@@ -129,7 +129,7 @@ uint32_t mv_result_records(const struct mv_result *r);
 char *mv_result_json(const struct mv_result *r);
 
 /* Decide only (REQ-AUTH-16): would this execution, or this capability call inside it, be allowed? Runs nothing. */
-struct mv_explanation { bool allowed; char rule[96], text[512], hint[192], permissions[8][64]; uint32_t permissions_count; };
+struct mv_explanation { bool allowed; char rule[96], text[512], hint[192], permissions[8][160]; uint32_t permissions_count; };
 int mv_explain_call(struct mv_host *h, const struct mv_context *c, const char *capability, const struct mv_value *args,
                     struct mv_explanation *ret, struct mv_err *err); /* args: VECTOR or NULL */
 int mv_explain(struct mv_host *h, const struct mv_execution *x, struct mv_explanation *ret, struct mv_err *err);

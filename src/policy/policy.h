@@ -21,9 +21,12 @@ struct mv_url {
 int mv_url_parse(struct mv_slice url, struct mv_url *ret, struct mv_err *err);
 /* Deny list first, then grants. Exact host, host:port, *.suffix. REQ-NET-02, -12. */
 void mv_policy_host(const struct mv_context *c, const struct mv_url *u, const char *capability, struct mv_decision *ret);
-/* May a connection go to this address for this host? Private, loopback, link-local, multicast, metadata, unspecified,
- * IPv4-mapped and NAT64 forms of them are refused unless the host or the address itself is named exactly in a grant.
- * address: 4 or 16 bytes in network order. */
+/* May a connection go to this address for this host? address: 4 or 16 bytes in network order; IPv4-mapped, NAT64 and 6to4
+ * forms count as the address they carry. An address that is denied by name is refused. Globally routable addresses pass.
+ *  - private (10/8, 172.16/12, 192.168/16, 100.64/10, fc00::/7) and loopback ones need the host or the address to be named
+ *    exactly in a grant (a wildcard does not count, level full does not either);
+ *  - every other special range (link-local with the metadata services, unspecified, multicast, reserved, documentation,
+ *    benchmarking) needs the address itself to be named: whoever runs the DNS of a granted name must not reach those. */
 bool mv_policy_address(const struct mv_context *c, const struct mv_url *u, const uint8_t *address, size_t address_len,
                        char why[96]);
 /* env NAME: granted? *ret_value: the granted literal value, or NULL to use the host's. */

@@ -16,8 +16,9 @@
 
 #define MV_GRANTS_MAX 4096     /* per kind and context: linear policy files stay decidable in microseconds */
 #define MV_PERMISSIONS_MAX 8
+#define MV_CAPABILITY_ID_MAX 159 /* fits whole into a decision: a cut id could equal another one */
 
-struct mv_grant_list {
+struct mv_grant_list { /* sorted bytewise, no duplicates */
         char **items;
         uint32_t count, cap;
 };
@@ -40,7 +41,7 @@ struct mv_decision {
         char capability[160];
         char context[256];   /* the text after "not allowed in context: " */
         char hint[192];      /* "--allow ccos.io.read-file" : the smallest grant; "" when nothing could allow it */
-        char permissions[MV_PERMISSIONS_MAX][64]; /* capability id first, then derived ones (REQ-AUTH-02..04) */
+        char permissions[MV_PERMISSIONS_MAX][MV_CAPABILITY_ID_MAX + 1]; /* capability id first, then derived ones (REQ-AUTH-02..04) */
         uint32_t permissions_count;
 };
 /* "Security violation: {operation} operation on capability '{capability}' not allowed in context: {context}" */
@@ -57,13 +58,21 @@ void mv_authorize_program(const struct mv_context *c, enum mv_program_class k, c
 /* REQ-AUTH-07 and REQ-PRV-09: the boundary gate. operation is "execute_capability" or "execute_program". */
 void mv_token_check(const char *operation, const char *capability, const char *const *permissions, uint32_t count,
                     struct mv_decision *ret);
-/* REQ-SEC-08 label of a capability: ":filesystem" ":network" ":system" ":compute" ... */
+/* REQ-SEC-08 label of a capability: ":filesystem" ":network" ":system" ":compute" ... The first of its labels. */
 const char *mv_effect_label(const char *capability_id);
+/* Every label (ccos.user.ask has two); returns how many, at least one. */
+uint32_t mv_effect_labels(const char *capability_id, const char *ret[2]);
 enum mv_level mv_recommended_level(const char *capability_id);    /* REQ-SEC-11 */
 bool mv_requires_elevated_permissions(const char *capability_id);
+/* Does an entry equal the text? Binary search. Index or -1. */
+int64_t mv__grants_find(const struct mv_grant_list *l, const char *text);
+/* For the layers that decide about arguments: adds a permission (information, REQ-AUTH-04) unless it is there already. */
+void mv__decision_permission(struct mv_decision *d, const char *permission);
+
 /* The effective limits: for each field the smallest non-zero of the context's and the request's. */
 struct mv_limits mv_limits_min(struct mv_limits a, struct mv_limits b);
-/* Context digest for the audit: canonical encoding of everything that decides. */
+/* Context digest for the audit: canonical encoding of everything that decides. Of a literal environment value only the
+ * fact that there is one is encoded: values may be secrets. */
 bool mv_context_encode(const struct mv_context *c, struct mv_out *o);
 
 #endif

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Contexts: what an execution may do (REQ-SEC-01..06, -09, -10, -17, -18).
+ * (1) Every grant is stored in the canonical form of security/lexical.h, so that deciding is comparing.
+ * (2) Limits only go down: what a level gives is its ceiling.
+ * (3) An execution decides by a copy, so nobody can widen what is running. */
+#include <security/grants.h>
+#include <security/lexical.h>
+#include <stdlib.h>
+
+#define SECOND_NS 1000000000ull
+#define MIB (1ull << 20)
+#define WALL_NS_SANE_MAX (60 * SECOND_NS) /* REQ-SEC-10 */
+#define MEMORY_SANE_MAX (512 * MIB)       /* REQ-SEC-10 */
+
+static const struct mv_limits level_limits[MV_LEVEL_MAX_] = {
+        [MV_LEVEL_PURE] = { .wall_ns_max = 1 * SECOND_NS, .memory_bytes_max = 16 * MIB },
+        [MV_LEVEL_CONTROLLED] = { .wall_ns_max = 5 * SECOND_NS, .memory_bytes_max = 64 * MIB },
+};
+
+/* REQ-SEC-09, the exact lists. limits: only what differs from level controlled. */
+#define POLICY_IDS_MAX 10
+struct policy {
+        const char *name;
+        struct mv_limits limits;
+        bool limits_replace; /* file_operations is given 10 s, more than level controlled */
+        const char *ids[POLICY_IDS_MAX];
+};
+static const struct policy policies[] = {
+        { .name = "user_code",
+          .ids = { "ccos.io.log", "ccos.data.parse-json", "ccos.data.serialize-json", "ccos.ai.llm-execute" } },
+        { .name = "system_management",
+          .ids = { "ccos.io.log", "ccos.io.print", "ccos.io.println", "ccos.io.file-exists", "ccos.data.parse-json",
+                   "ccos.data.serialize-json", "ccos.system.current-time", "ccos.system.current-timestamp-ms",
+                   "ccos.ai.llm-execute" } },
+        { .name = "data_processing",
+          .ids = { "ccos.io.log", "ccos.data.parse-json", "ccos.data.serialize-json", "ccos.network.http-fetch",
+                   "ccos.echo", "ccos.math.add", "ccos.ask-human", "ccos.ai.llm-execute" } },
+        { .name = "agent_coordination",
+          .ids = { "ccos.io.log", "ccos.agent.discover-agents", "ccos.agent.task-coordination", "ccos.agent.ask-human",
+                   "ccos.agent.discover-and-assess-agents", "ccos.agent.establish-system-baseline",
+                   "ccos.ai.llm-execute" } },
+        { .name = "file_operations",
+          .limits = { .wall_ns_max = 10 * SECOND_NS, .memory_bytes_max = 32 * MIB },
+          .limits_replace = true,
+          .ids = { "ccos.io.log", "ccos.io.file-exists", "ccos.io.open-file", "ccos.io.read-line", "ccos.io.write-line",
+                   "ccos.io.close-file" } },
+        { .name = "test_capabilities",
+          .ids = { "ccos.echo", "ccos.math.add", "ccos.ask-human", "ccos.io.log", "ccos.data.parse-json",
+                   "ccos.data.serialize-json", "ccos.ai.llm-execute" } },
+};
+
+const char *mv_level_name(enum mv_level level)
+{
+        static const char *const names[MV_LEVEL_MAX_] = { "pure", "controlled", "full" };
+        return level < MV_LEVEL_MAX_ ? names[level] : "unknown level";
+}
+
+const char *mv_tier_name(enum mv_tier tier)
+{
+        static const char *const names[MV_TIER_MAX_] = { "none", "process", "wasm", "container", "vm" };
+        return tier < MV_TIER_MAX_ ? names[tier] : "unknown tier";
+}
+
+struct mv_context *mv_context_new(enum mv_level level)
+{
+        struct mv_context *c = level < MV_LEVEL_MAX_ ? calloc(1, sizeof *c) : NULL;
+        if (!c)
+                return NULL;
+        c->level = level;
+        c->limits = level_limits[level];
+        c->use_microvm = level == MV_LEVEL_CONTROLLED;
+        c->log_capability_calls = true;
+        return c;
+}
+
+struct mv_context *mv_context_free(struct mv_context *c)
+{
+        if (!c)
+                return NULL;
+        struct mv_grant_list *lists[] = { &c->capabilities, &c->reads, &c->writes, &c->hosts, &c->hosts_denied, &c->env };
+        for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+                mv__grants_done(lists[i]);
+        free(c);
+        return NULL;
+}
+
+struct mv_context *mv_context_copy(const struct mv_context *c)
+{
+        struct mv_context *copy = mv_context_new(mv_context_level(c));
+        if (!copy || !c)
+                return copy;
+        copy->limits = c->limits;
+        copy->use_microvm = c->use_microvm;
+        copy->log_capability_calls = c->log_capability_calls;
+        memcpy(copy->policy_name, c->policy_name, sizeof copy->policy_name);
+        bool ok = mv__grants_copy(&copy->capabilities, &c->capabilities, NULL) == 0 &&
+                  mv__grants_copy(&copy->reads, &c->reads, NULL) == 0 &&
+                  mv__grants_copy(&copy->writes, &c->writes, NULL) == 0 &&
+                  mv__grants_copy(&copy->hosts, &c->hosts, NULL) == 0 &&
+                  mv__grants_copy(&copy->hosts_denied, &c->hosts_denied, NULL) == 0 &&
+                  mv__grants_copy(&copy->env, &c->env, NULL) == 0;
+        return ok ? copy : mv_context_free(copy);
+}
+
+static const struct policy *policy_find(const char *name)
+{
+        for (size_t i = 0; i < sizeof policies / sizeof *policies; i++)
+                if (strcmp(policies[i].name, name) == 0)
+                        return &policies[i];
+        return NULL;
+}
+
+struct mv_context *mv_context_new_policy(const char *name, struct mv_err *err)
+{
+        const struct policy *p = name ? policy_find(name) : NULL;
+        if (!p) {
+                mv__fail(err, MV_E_NOT_FOUND, 0, "security policy '%s' not found; there are user_code, system_management, "
+                         "data_processing, agent_coordination, file_operations and test_capabilities", name ? name : "");
+                return NULL;
+        }
+        struct mv_context *c = mv_context_new(MV_LEVEL_CONTROLLED);
+        if (!c) {
+                mv__fail(err, MV_E_NOMEM, 0, "context");
+                return NULL;
+        }
+        if (p->limits_replace)
+                c->limits = p->limits;
+        mv_fmt(c->policy_name, sizeof c->policy_name, "%s", p->name);
+        for (size_t i = 0; i < POLICY_IDS_MAX && p->ids[i]; i++)
+                if (mv_context_allow(c, p->ids[i], err) < 0)
+                        return mv_context_free(c);
+        return c;
+}
+
+/* --- grants ----------------------------------------------------------------------------------------------------- */
+
+/* A grant that could never count is refused: silence would look like success. */
+static int grantable(const struct mv_context *c, const char *kind, const char *text, struct mv_err *err)
+{
+        if (!c || !text)
+                return mv_fail(err, MV_E_INVALID, 0, "%s: no %s given", kind, c ? "grant" : "context");
+        if (c->level == MV_LEVEL_PURE)
+                return mv_fail(err, MV_E_INVALID, 0, "%s '%s': level pure grants nothing; use level controlled", kind, text);
+        return 0;
+}
+
+static int refuse(const char *kind, const char *text, const char *reason, struct mv_err *err)
+{
+        char shown[200];
+        mv__show(shown, sizeof shown, mv_slice_str(text));
+        return mv_fail(err, MV_E_INVALID, 0, "%s '%s': %s", kind, shown, reason);
+}
+
+int mv_context_allow(struct mv_context *c, const char *capability, struct mv_err *err)
+{
+        int r = grantable(c, "capability grant", capability, err);
+        if (r < 0)
+                return r;
+        const char *id = capability[0] == ':' ? capability + 1 : capability;
+        const char *reason = mv__id_check(mv_slice_str(id), true);
+        return reason ? refuse("capability grant", capability, reason, err) : mv__grants_add(&c->capabilities, id, err);
+}
+
+static int allow_path(struct mv_context *c, struct mv_grant_list *l, const char *path, struct mv_err *err)
+{
+        int r = grantable(c, "path grant", path, err);
+        if (r < 0)
+                return r;
+        const char *reason = mv__path_check(mv_slice_str(path));
+        if (reason)
+                return refuse("path grant", path, reason, err);
+        size_t len = strlen(path);
+        if (len == 1 || path[len - 1] != '/')
+                return mv__grants_add(l, path, err);
+        char *trimmed = strndup(path, len - 1);
+        if (!trimmed)
+                return mv_fail(err, MV_E_NOMEM, 0, "path grant");
+        r = mv__grants_add(l, trimmed, err);
+        free(trimmed);
+        return r;
+}
+
+int mv_context_allow_read(struct mv_context *c, const char *path, struct mv_err *err)
+{
+        return allow_path(c, c ? &c->reads : NULL, path, err);
+}
+
+int mv_context_allow_write(struct mv_context *c, const char *path, struct mv_err *err)
+{
+        return allow_path(c, c ? &c->writes : NULL, path, err);
+}
+
+static int add_host(struct mv_grant_list *l, const char *host, struct mv_err *err)
+{
+        char canonical[MV_HOST_TEXT_BYTES + 16];
+        const char *reason = mv__host_grant_check(mv_slice_str(host), canonical);
+        return reason ? refuse("host", host, reason, err) : mv__grants_add(l, canonical, err);
+}
+
+int mv_context_allow_host(struct mv_context *c, const char *host, struct mv_err *err)
+{
+        int r = grantable(c, "host grant", host, err);
+        return r < 0 ? r : add_host(&c->hosts, host, err);
+}
+
+int mv_context_deny_host(struct mv_context *c, const char *host, struct mv_err *err)
+{
+        if (!c || !host)
+                return mv_fail(err, MV_E_INVALID, 0, "host denial: no %s given", c ? "host" : "context");
+        return add_host(&c->hosts_denied, host, err);
+}
+
+int mv_context_allow_env(struct mv_context *c, const char *name, struct mv_err *err)
+{
+        int r = grantable(c, "environment grant", name, err);
+        if (r < 0)
+                return r;
+        size_t name_len = strcspn(name, "=");
+        const char *reason = mv__env_name_check(mv_slice(name, name_len));
+        if (reason) /* the value stays out of the message: it may be a secret */
+                return mv_fail(err, MV_E_INVALID, 0, "environment grant: %s", reason);
+        char key[132];
+        mv_fmt(key, sizeof key, "%.*s=", (int)name_len, name);
+        mv__grants_remove_prefix(&c->env, key); /* the last word about a name counts */
+        return mv__grants_add(&c->env, name, err);
+}
+
+/* --- limits and questions ------------------------------------------------------------------------------------------ */
+
+static uint64_t lower(uint64_t a, uint64_t b)
+{
+        if (a == 0 || b == 0)
+                return a ? a : b;
+        return a < b ? a : b;
+}
+
+struct mv_limits mv_limits_min(struct mv_limits a, struct mv_limits b)
+{
+        return (struct mv_limits){
+                .wall_ns_max = lower(a.wall_ns_max, b.wall_ns_max),
+                .cpu_ns_max = lower(a.cpu_ns_max, b.cpu_ns_max),
+                .memory_bytes_max = lower(a.memory_bytes_max, b.memory_bytes_max),
+                .fuel_max = lower(a.fuel_max, b.fuel_max),
+                .output_bytes_max = lower(a.output_bytes_max, b.output_bytes_max),
+        };
+}
+
+void mv_context_limit(struct mv_context *c, const struct mv_limits *limits)
+{
+        if (c && limits)
+                c->limits = mv_limits_min(c->limits, *limits); /* (2) */
+}
+
+enum mv_level mv_context_level(const struct mv_context *c)
+{
+        return c ? c->level : MV_LEVEL_PURE;
+}
+
+bool mv_context_allows(const struct mv_context *c, const char *capability)
+{
+        if (!capability || mv_context_level(c) == MV_LEVEL_PURE)
+                return false;
+        const char *id = capability[0] == ':' ? capability + 1 : capability;
+        if (mv__id_check(mv_slice_str(id), false))
+                return false;
+        return c->level == MV_LEVEL_FULL || mv__grant_for(c, id);
+}
+
+static const char *const isolated_files[] = {
+        "ccos.io.open-file",  "ccos.io.read-line",       "ccos.io.write-line",        "ccos.io.close-file",
+        "ccos.io.read-file",  "ccos.io.write-file",      "ccos.io.delete-file",       "ccos.io.file-exists",
+        "ccos.io.mkdir",      "ccos.io.list-dir",        "ccos.io.read-file-base64",  "ccos.io.write-file-base64",
+};
+
+static bool is_isolated_file(const char *id)
+{
+        for (size_t i = 0; i < sizeof isolated_files / sizeof *isolated_files; i++)
+                if (strcmp(isolated_files[i], id) == 0)
+                        return true;
+        return false;
+}
+
+bool mv_context_requires_microvm(const struct mv_context *c, const char *capability)
+{
+        if (!c || !capability)
+                return false;
+        /* Full permission is not the absence of isolation: level full asks for the wall whatever its flag says. */
+        if (!c->use_microvm && c->level != MV_LEVEL_FULL)
+                return false;
+        return is_isolated_file(capability) || strcmp(capability, "ccos.network.http-fetch") == 0 ||
+               strcmp(capability, "ccos.system.get-env") == 0;
+}
+
+static bool allows_files(const struct mv_context *c)
+{
+        for (size_t i = 0; i < sizeof isolated_files / sizeof *isolated_files; i++)
+                if (mv_context_allows(c, isolated_files[i]))
+                        return true;
+        return false;
+}
+
+int mv_context_validate(const struct mv_context *c, struct mv_err *err)
+{
+        if (!c)
+                return 0;
+        if (c->limits.wall_ns_max > WALL_NS_SANE_MAX)
+                return mv_fail(err, MV_E_INVALID, 0, "Execution time limit too high");
+        if (c->limits.memory_bytes_max > MEMORY_SANE_MAX)
+                return mv_fail(err, MV_E_INVALID, 0, "Memory limit too high");
+        if (c->level == MV_LEVEL_FULL || c->use_microvm)
+                return 0;
+        if (allows_files(c))
+                return mv_fail(err, MV_E_INVALID, 0, "File operations require microVM execution");
+        if (mv_context_allows(c, "ccos.network.http-fetch"))
+                return mv_fail(err, MV_E_INVALID, 0, "Network operations require microVM execution");
+        return 0;
+}
