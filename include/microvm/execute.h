@@ -48,6 +48,10 @@ int mv_host_provider_find(struct mv_host *h, const char *name, uint32_t *ret_ind
  * STATE "<Title> provider not initialized", REQ-PRV-04). Both are harmless when repeated. config: JSON text or NULL. */
 int mv_host_provider_init(struct mv_host *h, const char *name, const char *config_json, struct mv_err *err);
 int mv_host_provider_cleanup(struct mv_host *h, const char *name, struct mv_err *err);
+/* The provider for executions that name none: initialises it and remembers it. INVALID with the list of available ones when
+ * it is unknown or unavailable (REQ-CAP-02). Nothing selected (NULL): the strongest available one is taken. */
+int mv_host_select_provider(struct mv_host *h, const char *name, struct mv_err *err);
+const char *mv_host_selected_provider(const struct mv_host *h);
 const char *mv_host_provider_schema(struct mv_host *h, const char *name); /* JSON Schema; NULL: unknown provider */
 
 enum mv_program_kind {

@@ -30,12 +30,12 @@ char *cli_audit_default(struct mv_err *err)
         char *path = NULL;
         bool from_state = state && state[0] == '/';
         if (!from_state && (!home || home[0] != '/')) {
-                mv_fail(err, MV_E_INVALID, 0, "neither XDG_STATE_HOME nor HOME says where the audit store is; use --audit FILE, "
+                (void)mv_fail(err, MV_E_INVALID, 0, "neither XDG_STATE_HOME nor HOME says where the audit store is; use --audit FILE, "
                         "or --audit none");
                 return NULL;
         }
         if (asprintf(&path, "%s%s/ccos-microvm/audit.mva", from_state ? state : home, from_state ? "" : "/.local/state") < 0) {
-                mv_fail(err, MV_E_NOMEM, 0, "audit path");
+                (void)mv_fail(err, MV_E_NOMEM, 0, "audit path");
                 return NULL;
         }
         if (make_directories(path, err) < 0) {

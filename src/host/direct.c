@@ -94,16 +94,18 @@ static int run_native(struct mv__exec *e, struct mv_err *err)
         const struct mv_value *args = e->x->args;
         struct mv_capability self = { .id = "native_function", .call = p->native, .ctx = p->native_ctx };
         struct mv_arena memory = mv_arena_grow(e->limits.memory_bytes_max);
-        struct mv_call call = { .capability = &self, .context = e->context, .arena = &memory,
+        struct mv_call call = { .capability = &self, .context = e->context, .arena = &memory, .limits = e->limits,
                                 .deadline_ns = e->deadline_ns, .cancel = e->x->cancel };
         struct mv_value value = { .kind = MV_NIL };
         int r = p->native(&call, args ? args->items : NULL, args ? args->count : 0, &value);
         if (r >= 0) {
                 r = deliver_value(e, &value, err);
         } else {
-                struct fault f = { .kind = mv_slice_str(call.fault_kind[0] ? call.fault_kind : "Generic"),
-                                   .message = mv_slice_str(call.fault_message[0] ? call.fault_message
-                                                                                 : "the native function failed") };
+                char text[sizeof call.fault.message + 64];
+                if (!call.fault.kind[0])
+                        mv_call_fail(&call, "Generic", "the native function failed");
+                mv_fault_text(&call.fault, text, sizeof text);
+                struct fault f = { .kind = mv_slice_str(call.fault.kind), .message = mv_slice_str(text) };
                 r = deliver_fault(e, &f, err);
         }
         mv_arena_done(&memory);

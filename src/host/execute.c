@@ -11,6 +11,7 @@
 #include <base/slice.h>
 #include <errno.h>
 #include <host/exec.h>
+#include <host/settings.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -117,6 +118,8 @@ static int prepare(struct mv__exec *e, struct mv_err *err)
                 return r;
         mv_authorize_program(e->context, mv__program_class(x->program.kind), x->capability_id, &e->decision);
         struct mv_limits asked = mv_limits_min(e->context->limits, x->limits);
+        if (x->program.kind == MV_PROGRAM_NONE)
+                asked = mv_limits_min(asked, mv__settings_of(x->capability_id)->limits);
         set_limits(e, asked);
         if (!e->decision.allowed)
                 return 0;

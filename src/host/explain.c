@@ -18,6 +18,30 @@ static void fill(struct mv_explanation *ret, const struct mv_decision *d)
                 mv_fmt(ret->permissions[i], sizeof ret->permissions[i], "%s", d->permissions[i]);
 }
 
+/* An unknown capability is denied or granted like any other; only then it matters that there is none. */
+static int explain_unknown(struct mv_host *h, const struct mv_context *c, const char *capability, struct mv_explanation *ret)
+{
+        struct mv_decision d;
+        const char *near = mv_capability_nearest(h->table, mv_slice_str(capability));
+        mv_authorize_capability(c, capability, NULL, NULL, 0, &d);
+        fill(ret, &d);
+        ret->allowed = false;
+        if (d.allowed)
+                mv_fmt(ret->text, sizeof ret->text, "Unknown capability: %s", capability);
+        if (near)
+                mv_fmt(ret->hint, sizeof ret->hint, "did you mean %s", near);
+        return 0;
+}
+
+/* The call would fail before anybody decides about it. */
+static int explain_fault(const struct mv_fault *f, struct mv_explanation *ret)
+{
+        *ret = (struct mv_explanation){ .allowed = false };
+        mv_fmt(ret->rule, sizeof ret->rule, "arguments");
+        mv_fault_text(f, ret->text, sizeof ret->text);
+        return 0;
+}
+
 int mv_explain_call(struct mv_host *h, const struct mv_context *c, const char *capability, const struct mv_value *args,
                     struct mv_explanation *ret, struct mv_err *err)
 {
@@ -25,18 +49,22 @@ int mv_explain_call(struct mv_host *h, const struct mv_context *c, const char *c
                 return mv_fail(err, MV_E_INVALID, 0, "explain: a capability id and a vector of arguments");
         const struct mv_capability *cap = mv_capability_find(h->table, mv_slice_str(capability));
         struct mv_decision d;
-        mv_authorize_capability(c, cap ? cap->id : capability, cap, args ? args->items : NULL, args ? args->count : 0, &d);
-        fill(ret, &d);
-        if (!d.allowed)
-                return 0;
-        if (!cap) {
-                const char *near = mv_capability_nearest(h->table, mv_slice_str(capability));
-                ret->allowed = false;
-                mv_fmt(ret->text, sizeof ret->text, "Unknown capability: %s%s%s", capability, near ? "; did you mean " : "",
-                       near ? near : "");
-                return 0;
+        if (!cap)
+                return explain_unknown(h, c, capability, ret);
+        uint32_t count = args ? args->count : 0;
+        struct mv_fault fault;
+        int r = mv_capability_check(h->table, cap, args ? args->items : NULL, count, &fault);
+        /* Without arguments the question is about the capability as such. */
+        if (r < 0 && args)
+                return explain_fault(&fault, ret);
+        if (!args) {
+                mv_authorize_capability(c, cap->id, cap, NULL, 0, &d);
+        } else if (mv_capability_decide(h->table, c, cap, args->items, count, &d, &fault) < 0) {
+                return explain_fault(&fault, ret);
         }
-        mv_fmt(ret->text, sizeof ret->text, "%s %s: allowed by %s", cap->id, cap->arguments ? cap->arguments : "()", d.rule);
+        fill(ret, &d);
+        if (d.allowed)
+                mv_fmt(ret->text, sizeof ret->text, "%s: allowed by %s", cap->id, d.rule);
         return 0;
 }
 

@@ -185,6 +185,37 @@ int mv_host_provider_cleanup(struct mv_host *h, const char *name, struct mv_err 
         return 0;
 }
 
+static void available_names(struct mv_host *h, char *buf, size_t cap)
+{
+        size_t n = 0;
+        for (uint32_t i = 0; i < h->entries_count; i++) {
+                struct mv_err why;
+                if (mv__entry_probe(&h->entries[i], &why) == 0)
+                        n += mv_fmt(buf + n, cap - n, "%s\"%s\"", n ? ", " : "", h->entries[i].ops->name);
+        }
+}
+
+int mv_host_select_provider(struct mv_host *h, const char *name, struct mv_err *err)
+{
+        char names[256] = "";
+        struct mv_err why;
+        struct mv__entry *e = entry_find(h, name);
+        if (!e || mv__entry_probe(e, &why) < 0) {
+                available_names(h, names, sizeof names);
+                return mv_fail(err, MV_E_INVALID, 0, "MicroVM provider '%s' not available. Available providers: [%s]", name,
+                               names);
+        }
+        int r = entry_init(e, NULL, err);
+        if (r == 0)
+                h->selected = e->ops->name;
+        return r;
+}
+
+const char *mv_host_selected_provider(const struct mv_host *h)
+{
+        return h->selected;
+}
+
 int mv__entry_use(struct mv__entry *e, struct mv_err *err)
 {
         int r = 0;
@@ -307,11 +338,12 @@ static int choose_auto(struct mv_host *h, const struct mv_execution *x, const st
 int mv__choose(struct mv_host *h, const struct mv_execution *x, const struct mv_limits *limits, struct mv__entry **ret,
                struct mv_err *err)
 {
-        if (!x->provider || strcmp(x->provider, "auto") == 0)
+        const char *name = x->provider ? x->provider : h->selected;
+        if (!name || strcmp(name, "auto") == 0)
                 return choose_auto(h, x, limits, ret, err);
-        struct mv__entry *e = entry_find(h, x->provider);
+        struct mv__entry *e = entry_find(h, name);
         if (!e)
-                return not_found(x->provider, err);
+                return not_found(name, err);
         int r = entry_fits(e, x, limits, err);
         if (r < 0)
                 return r;

@@ -45,6 +45,7 @@ struct mv_host {
         uint32_t pool_cells; /* 0: nothing is kept */
         struct mv__entry entries[MV_HOST_PROVIDERS_MAX];
         uint32_t entries_count;
+        const char *selected; /* for executions that name no provider; NULL: the strongest */
 };
 
 /* --- providers (factory.c) --------------------------------------------------------------------------------------- */
