@@ -67,7 +67,8 @@ void mv_sys_filter_seal(struct mv_sys_filter *f)
         answer(f, SECCOMP_RET_KILL_PROCESS);
 }
 
-int mv_sys_filter_install(const struct mv_sys_filter *f)
+/* Also called on a borrowed stack between clone and exec (sys/spawn.c). */
+__attribute__((no_sanitize("address"))) int mv_sys_filter_install(const struct mv_sys_filter *f)
 {
         struct sock_fprog prog = { f->len, (struct sock_filter *)f->code };
         return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) == 0 ? 0 : errno;

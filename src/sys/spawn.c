@@ -58,7 +58,10 @@ static void filter_for_start(struct mv_sys_filter *f)
 
 /* --- in the child, between clone and exec: async-signal-safe calls only, errors go to struct launch ------------------ */
 
-static bool failed(struct launch *l, const char *step, long result)
+/* A sanitizer would leave marks for frames that exec never returns from, in memory that is the parent's stack again. */
+#define IN_CHILD __attribute__((no_sanitize("address")))
+
+IN_CHILD static bool failed(struct launch *l, const char *step, long result)
 {
         if (result >= 0)
                 return false;
@@ -68,14 +71,14 @@ static bool failed(struct launch *l, const char *step, long result)
 }
 
 /* No read end is left anywhere but in the child: see (1). */
-static bool lifeline_arm(struct launch *l)
+IN_CHILD static bool lifeline_arm(struct launch *l)
 {
         return !failed(l, "own the lifeline", fcntl(FD_LIFELINE, F_SETOWN, getpid())) &&
                !failed(l, "make the lifeline deadly", fcntl(FD_LIFELINE, F_SETSIG, SIGKILL)) &&
                !failed(l, "arm the lifeline", fcntl(FD_LIFELINE, F_SETFL, O_ASYNC | O_NONBLOCK));
 }
 
-static bool descriptors_place(struct launch *l)
+IN_CHILD static bool descriptors_place(struct launch *l)
 {
         int door = fcntl(l->want->door_fd, F_DUPFD_CLOEXEC, FD_ASIDE);
         int image = fcntl(l->want->image_fd, F_DUPFD_CLOEXEC, FD_ASIDE);
@@ -88,7 +91,7 @@ static bool descriptors_place(struct launch *l)
                !failed(l, "close every other descriptor", syscall(SYS_close_range, FD_FIRST_FREE, ~0u, 0));
 }
 
-static bool limit(struct launch *l, const char *step, int what, uint64_t soft, uint64_t hard)
+IN_CHILD static bool limit(struct launch *l, const char *step, int what, uint64_t soft, uint64_t hard)
 {
         struct rlimit now;
         if (failed(l, step, getrlimit((__rlimit_resource_t)what, &now)))
@@ -100,7 +103,7 @@ static bool limit(struct launch *l, const char *step, int what, uint64_t soft, u
         return !failed(l, step, setrlimit((__rlimit_resource_t)what, &lower));
 }
 
-static bool limits_set(struct launch *l)
+IN_CHILD static bool limits_set(struct launch *l)
 {
         const struct mv_sys_spawn *w = l->want;
         return limit(l, "limit the address space", RLIMIT_AS, w->address_bytes_max, w->address_bytes_max) &&
@@ -114,7 +117,7 @@ static bool limits_set(struct launch *l)
 }
 
 /* no_new_privs keeps exec from handing root its capabilities back, so an emptied set stays empty. */
-static bool privileges_drop(struct launch *l)
+IN_CHILD static bool privileges_drop(struct launch *l)
 {
         struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
         struct __user_cap_data_struct none[2] = { { 0 } };
@@ -122,14 +125,14 @@ static bool privileges_drop(struct launch *l)
                !failed(l, "drop every capability", syscall(SYS_capset, &head, none));
 }
 
-static bool filter_install(struct launch *l)
+IN_CHILD static bool filter_install(struct launch *l)
 {
         l->error = mv_sys_filter_install(l->filter);
         l->step = "install the seccomp filter";
         return l->error == 0;
 }
 
-static int child_main(void *arg)
+IN_CHILD static int child_main(void *arg)
 {
         struct launch *l = arg;
         static char *const no_environment[] = { NULL };
