@@ -34,6 +34,7 @@ enum tag { /* grep TAG-ORDER: type_name(), truthy(), compare.c */
         T_BOX,
         T_NODE,    /* inner node of a vector or map */
         T_PROTO,
+        T_MACRO,   /* a global that holds a macro: o is its closure */
         T_UNBOUND, /* a global or box without a value */
         T_MAX_
 };
@@ -62,7 +63,7 @@ static inline bool truthy(val v)
 }
 static inline bool is_object(uint32_t tag)
 {
-        return (tag >= T_STRING && tag <= T_MAP) || (tag >= T_CLOSURE && tag <= T_PROTO);
+        return (tag >= T_STRING && tag <= T_MAP) || (tag >= T_CLOSURE && tag <= T_MACRO);
 }
 
 enum obj_kind {

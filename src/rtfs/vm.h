@@ -64,7 +64,8 @@ struct mv_rtfs {
         val aliases;            /* MAP type alias name -> type form (deftype) */
         uint64_t step_count;
         uint32_t source_pos;    /* position for errors raised outside of code */
-        uint32_t unit_count;    /* host: stack of pending evaluation units, see compile.c */
+        uint8_t overridden[GLOBALS_MAX / 8]; /* globals the program itself defines: never inlined */
+        bool no_collect;        /* forms are in the hands of the compiler: running out is final */
         struct mv_rtfs_options options;
         volatile int interrupt;
         char fatal_text[160];
@@ -73,6 +74,10 @@ struct mv_rtfs {
         size_t arena_bytes;
         size_t saved_bytes;     /* of the pristine copy of everything above plus globals and buckets */
         uint8_t *saved;
+        uint32_t saved_globals; /* library globals: the pristine copy covers these */
+        struct obj **marks;     /* the collector's mark stack */
+        uint32_t marks_size;
+        bool building;          /* the library is being compiled: names that start with % are visible */
         val *globals;           /* GLOBALS_MAX */
         struct name **global_names;
         struct name **buckets;  /* NAME_BUCKETS */

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MV_RTFS_READER_H
+#define MV_RTFS_READER_H
+/* Positions in source text: line << 12 | column, both 1-based; beyond the field they stay at its maximum. */
+#include <rtfs/vm.h>
+
+#define POS_COLUMN_BITS 12
+#define POS_COLUMN_MASK ((1u << POS_COLUMN_BITS) - 1)
+static inline uint32_t pos_make(uint32_t line, uint32_t column)
+{
+        uint32_t line_max = UINT32_MAX >> POS_COLUMN_BITS;
+        return (line > line_max ? line_max : line) << POS_COLUMN_BITS |
+               (column > POS_COLUMN_MASK ? POS_COLUMN_MASK : column);
+}
+/* The arena is too small for this: ends the program. Returns N_FATAL. */
+enum native_status raise_memory(struct mv_rtfs *r, const char *doing);
+
+#endif
