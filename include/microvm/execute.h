@@ -115,8 +115,12 @@ struct mv_program_error {
 };
 
 struct mv_result;
+/* Run one program, or one capability, to its end. 0: *ret is how it ended, also when it failed or was denied. Negative:
+ * nothing ran that could be vouched for; err says what was asked, which rule refused it and what would allow it.
+ * Blocks until the end: the deadline kills without the program's cooperation. */
 int mv_execute(struct mv_host *h, const struct mv_execution *x, struct mv_result **ret, struct mv_err *err);
-struct mv_result *mv_result_free(struct mv_result *r);
+struct mv_result *mv_result_free(struct mv_result *r); /* accepts NULL, returns NULL */
+/* Everything below reads a result and lives as long as it. */
 bool mv_result_ok(const struct mv_result *r);
 const struct mv_value *mv_result_value(const struct mv_result *r);         /* NULL unless ok */
 const struct mv_program_error *mv_result_error(const struct mv_result *r); /* NULL when ok */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The benchmark table. Rounds are interleaved, so that a busy moment of the machine hits every row alike; every number is
  * measured here and now, from the library call to the value and its audit record in memory. */
+#include <base/fmt.h>
 #include <cli/cli.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -144,7 +145,7 @@ static void prepare_all(const struct mv_context *c)
                 struct mv_err err = { 0 };
                 uint64_t ns;
                 if (prepare(&rows[i], &err) < 0 || measure(&rows[i], c, &ns, &err) < 0 || measure(&rows[i], c, &ns, &err) < 0)
-                        snprintf(rows[i].why_not, sizeof rows[i].why_not, "%s", err.msg);
+                        mv_fmt(rows[i].why_not, sizeof rows[i].why_not, "%s", err.msg);
         }
 }
 
@@ -156,7 +157,7 @@ static void one_round(const struct mv_context *c, unsigned round)
                 if (r->why_not[0] || (r->command && round >= COMMAND_ROUNDS_MAX))
                         continue;
                 if (measure(r, c, &r->ns[r->n], &err) < 0)
-                        snprintf(r->why_not, sizeof r->why_not, "%s", err.msg);
+                        mv_fmt(r->why_not, sizeof r->why_not, "%s", err.msg);
                 else
                         r->n++;
         }

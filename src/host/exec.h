@@ -36,9 +36,6 @@ struct mv__exec {
         uint32_t token_count;
 };
 
-uint64_t mv__now_ns(void);    /* CLOCK_MONOTONIC */
-uint64_t mv__now_ms(void);    /* wall clock */
-
 /* Build encodings of unknown size: put writes everything and returns false only on overflow or an impossible value. */
 typedef bool (*mv__put_fn)(struct mv_out *o, const void *what);
 int mv__encode(struct mv_arena *a, mv__put_fn put, const void *what, struct mv_slice *ret, struct mv_err *err);

@@ -9,12 +9,11 @@
  * (3) Whatever happens after the trail began, the trail is ended or the call fails: no result without a root.
  * (4) A denial is a result. A negative return means that nothing ran to an end that could be vouched for. */
 #include <base/slice.h>
-#include <errno.h>
 #include <host/exec.h>
 #include <host/settings.h>
-#include <stdlib.h>
+#include <provider/common.h>
 #include <string.h>
-#include <sys/random.h>
+#include <sys/beneath.h>
 #include <time.h>
 #include <wire/text.h>
 
@@ -25,12 +24,7 @@ static uint64_t clock_ns(clockid_t id)
         return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-uint64_t mv__now_ns(void)
-{
-        return clock_ns(CLOCK_MONOTONIC);
-}
-
-uint64_t mv__now_ms(void)
+static uint64_t wall_ms(void)
 {
         return clock_ns(CLOCK_REALTIME) / 1000000;
 }
@@ -39,8 +33,9 @@ uint64_t mv__now_ms(void)
 static int make_id(char ret[48], struct mv_err *err)
 {
         uint8_t u[16];
-        if (getrandom(u, sizeof u, 0) != (ssize_t)sizeof u)
-                return mv_fail(err, MV_E_SYS, errno, "random bytes for an execution id");
+        int sys = mv_sys_random(u, sizeof u);
+        if (sys < 0)
+                return mv_fail(err, MV_E_SYS, -sys, "random bytes for an execution id");
         u[6] = (uint8_t)((u[6] & 0x0f) | 0x40); /* version 4 */
         u[8] = (uint8_t)((u[8] & 0x3f) | 0x80); /* variant 1 */
         size_t n = mv_fmt(ret, 48, "exec_");
@@ -216,7 +211,7 @@ static int door_verdict(struct mv__exec *e, int run, struct mv_err *err)
 
 static void finish_metadata(struct mv__exec *e)
 {
-        e->result->metadata.ended_ms = mv__now_ms();
+        e->result->metadata.ended_ms = wall_ms();
         e->result->metadata.duration_ns = mv__now_ns() - e->started_ns;
 }
 
@@ -288,7 +283,7 @@ int mv_execute(struct mv_host *h, const struct mv_execution *x, struct mv_result
                               .scratch = mv_arena_grow(EXEC_SCRATCH_MAX) };
         if (!e.result)
                 return mv_fail(err, MV_E_NOMEM, 0, "result");
-        e.result->metadata.started_ms = mv__now_ms();
+        e.result->metadata.started_ms = wall_ms();
         int r = execute(&e, err);
         exec_done(&e);
         if (r < 0) {
