@@ -67,7 +67,7 @@ static const char *kind_prefix(const char *kind)
 }
 
 /* A message may have been cut in the middle of a character, or carry bytes of a file name: what leaves is UTF-8. */
-static void make_utf8(char *text)
+void mv_text_make_utf8(char *text)
 {
         size_t len = strlen(text);
         for (size_t cut = 0; cut < 4 && cut <= len; cut++) {
@@ -84,7 +84,7 @@ static void make_utf8(char *text)
 void mv_fault_text(const struct mv_fault *f, char *buf, size_t cap)
 {
         mv_fmt(buf, cap, "%s%s", kind_prefix(f->kind), f->message);
-        make_utf8(buf);
+        mv_text_make_utf8(buf);
 }
 
 struct mv_value mv__nil(void)

@@ -39,6 +39,8 @@ int mv_capability_decide(const struct mv_capability_table *t, const struct mv_co
                          struct mv_fault *ret_fault);
 /* The display text of spec 6.2 and REQ-ERR-01: "I/O error: ..." for kind IoError; always valid UTF-8. */
 void mv_fault_text(const struct mv_fault *f, char *buf, size_t cap);
+/* Make a text valid UTF-8 in place: one cut at the end of a buffer loses its half character, foreign bytes become '?'. */
+void mv_text_make_utf8(char *text);
 
 /* --- what a capability implementation gets to see of its execution (broker implements) ---------------------------- */
 struct mv_file_table;  /* open handles of one execution, capability/handle.c */
