@@ -367,7 +367,10 @@ static void act_once(struct mv_cell *c, unsigned i, const uint8_t fresh[32])
                                                               starts(o.exit.detail, acts[i].or_how))) ||
                                                             (starts("", acts[i].how) || starts("", acts[i].or_how))
                                                   : o.exit.termination == MV_END_COMPLETED);
-        printf("# %-20s %s%s\n", acts[i].name, o.exit.termination == MV_END_COMPLETED ? "completes " : "", o.exit.detail);
+        if (o.door.got_result)
+                printf("# %-20s completes with 0x%llx\n", acts[i].name, (unsigned long long)o.door.result);
+        else
+                printf("# %-20s %s\n", acts[i].name, o.exit.detail);
         snprintf(what, sizeof what, "%s: \"%.300s\"", acts[i].name, o.r < 0 ? o.err.msg : o.exit.detail);
         if (!as_wanted)
                 mv_test_failed(__FILE__, __LINE__, what);
