@@ -52,6 +52,10 @@ int mv_sys_vmm_filter(int vcpu_fd, struct mv_err *err)
                 ALLOW(KVM_SET_DEBUGREGS),
                 REFUSE,
         };
+        /* Some software hypervisors run ring 3 on the real processor, under this thread's control registers: its clock is
+         * closed as the guest's own CR4.TSD asks. Nothing on this thread reads the time. */
+        if (prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0) < 0)
+                return mv_fail(err, MV_E_SYS, errno, "close the time stamp counter to a virtual processor's thread");
         struct sock_fprog program = { sizeof code / sizeof code[0], code };
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
                 return mv_fail(err, MV_E_SYS, errno, "set no_new_privs on the thread of a virtual processor");

@@ -7,7 +7,8 @@
  *     its own memory back, exit. No file, no socket, no mmap, no new process, no other ioctl.
  * (2) Everything else fails with EPERM. It does not kill: killing the process would take the caller's program with it,
  *     killing the thread would leave its caller waiting for an answer. A refused call has no effect either way.
- * (3) A one-way door: no_new_privs and the filter stay on the thread until it ends. */
+ * (3) The time stamp counter is closed too.
+ * (4) A one-way door: no_new_privs and the filter stay on the thread until it ends. */
 #include <base/err.h>
 
 /* Of the calling thread. */

@@ -200,6 +200,17 @@ static void bells(enum hostile_act act)
         case ACT_BELL_NARROW: *bell = MV_KVM_OP_SEND; break;
         case ACT_BELL_MIDDLE: *(volatile uint64_t *)(bell + 64) = MV_KVM_OP_SEND; break;
         case ACT_BELL_STRADDLE: *(volatile uint64_t *)(bell + 4092) = MV_KVM_OP_SEND; break;
+        case ACT_BELL_WIDE:
+                frame(1, TYPE_RESULT, 0, 8);
+                __asm__ volatile("movq %0, %%xmm0\n\tpunpcklqdq %%xmm0, %%xmm0\n\tmovups %%xmm0, (%1)"
+                                 : : "r"((uint64_t)(HEADER + 8) << 8 | MV_KVM_OP_SEND), "r"(bell) : "xmm0", "memory");
+                break;
+        case ACT_BELL_STRING:
+                __asm__ volatile("rep stosq" : : "D"(bell), "c"(512), "a"(MV_KVM_OP_SEND) : "memory");
+                break;
+        case ACT_BELL_STRING_READ:
+                __asm__ volatile("rep movsb" : : "D"(mv_kvm_at(MV_KVM_ARENA)), "S"(bell), "c"(4096) : "memory");
+                break;
         case ACT_BELL_READY: mv_kvm_ring(MV_KVM_OP_READY, 0); break;
         case ACT_BELL_EXECUTE: jump(MV_KVM_DOORBELL); break;
         case ACT_CALL_UNANSWERED: frame(1, 6, 0, 0); mv_kvm_ring(MV_KVM_OP_CALL, HEADER); break;

@@ -61,6 +61,9 @@ enum hostile_act {
         ACT_BELL_NARROW,    /* one byte */
         ACT_BELL_MIDDLE,    /* not at the page's start */
         ACT_BELL_STRADDLE,  /* over the page's end into the fault bell */
+        ACT_BELL_WIDE,      /* 16 bytes at once: two parts, the first a valid SEND of a RESULT */
+        ACT_BELL_STRING,    /* rep stosq over the page */
+        ACT_BELL_STRING_READ, /* rep movsb out of it */
         ACT_BELL_READY,     /* READY a second time */
         ACT_BELL_EXECUTE,
         ACT_CALL_UNANSWERED, /* asks for an answer with a frame that has none */

@@ -126,7 +126,7 @@ int mv__kvm_memory_restore(const struct mv_provider *p, struct kvm_memory *m, co
                            struct mv_err *err);
 
 /* ---- vcpu.c ---- */
-enum kvm_command { KVM_DO_RUN, KVM_DO_RESUME, KVM_DO_TRY_OPEN, KVM_DO_END };
+enum kvm_command { KVM_DO_RUN, KVM_DO_RESUME, KVM_DO_SETTLE, KVM_DO_TRY_OPEN, KVM_DO_END };
 struct kvm_vcpu {
         int vm_fd, fd;
         struct kvm_run *run;
@@ -135,6 +135,7 @@ struct kvm_vcpu {
         uint32_t spins;
         const struct kvm_state *state; /* what every run starts from */
         bool faulted;                  /* an exception was delivered: its traces are to be cleared before the next run */
+        bool unsettled;                /* KVM may hold half an access of the guest's: finished before registers are loaded */
         pthread_t thread;
         bool thread_started;
         pid_t tid;

@@ -200,11 +200,10 @@ static int boot_run(struct mv_cell *boot, struct mv_err *err)
                 return boot_failed(boot, stop.bytes, err);
         if (stop.op != MV_KVM_OP_READY)
                 return MV_HOSTILE(err, "guest image: another doorbell than READY");
-        /* The store's exit is complete only once KVM_RUN was entered again; this entry ends before the guest. */
-        v->run->immediate_exit = 1;
-        mv__kvm_vcpu_start(v, KVM_DO_RESUME);
+        mv__kvm_vcpu_start(v, KVM_DO_SETTLE); /* the store behind READY is done, the registers are those after it */
         mv__kvm_vcpu_wait(v, UINT64_MAX);
-        v->run->immediate_exit = 0;
+        if (v->result < 0)
+                return mv_fail(err, MV_E_SYS, -v->result, "stop a guest image that is ready");
         return 0;
 }
 
