@@ -31,10 +31,18 @@ struct mv__exec {
         struct mv_trail *trail;
         struct mv_broker *broker;
         struct mv__door_tap tap;
+        const struct mv_broker_replay *replay; /* NULL: effects happen */
         const char *permissions[MV_PERMISSIONS_MAX + 1];
         const char *const *token;   /* what the boundary gate checks against */
         uint32_t token_count;
 };
+
+/* The frame of mv_execute, shared with replay (execute.c). init: NULL result only on failure. */
+int mv__exec_init(struct mv__exec *e, struct mv_host *h, const struct mv_execution *x, struct mv_err *err);
+void mv__exec_done(struct mv__exec *e); /* everything but the result */
+void mv__exec_limits(struct mv__exec *e, struct mv_limits asked); /* with the defaults; sets the deadline */
+/* From the started trail to EXECUTION_ENDED; fills the result but for its root. */
+int mv__exec_run(struct mv__exec *e, struct mv_err *err);
 
 /* Build encodings of unknown size: put writes everything and returns false only on overflow or an impossible value. */
 typedef bool (*mv__put_fn)(struct mv_out *o, const void *what);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mv_execute, in the order of REQ-AUTH-08:
  *
- *   check -> freeze the context -> authorise -> choose a provider -> token -> boundary gate -> DECISION and
- *   EXECUTION_STARTED records -> broker -> cell -> run -> EXECUTION_ENDED -> root -> result
+ *   check -> freeze the context -> authorise -> choose a provider -> token -> boundary gate -> EXECUTION_STARTED and
+ *   DECISION records -> broker -> cell -> run -> EXECUTION_ENDED -> root -> result
  *
  * (1) Nothing runs before it is authorised and that decision is recorded.
  * (2) No context means pure; the tier is never lowered; a provider that cannot enforce a limit is refused.
@@ -30,7 +30,7 @@ static uint64_t wall_ms(void)
 }
 
 /* --- before anything runs ------------------------------------------------------------------------------------------- */
-static int make_id(char ret[48], struct mv_err *err)
+static int make_id(char *ret, size_t cap, struct mv_err *err)
 {
         uint8_t u[16];
         int sys = mv_sys_random(u, sizeof u);
@@ -38,9 +38,9 @@ static int make_id(char ret[48], struct mv_err *err)
                 return mv_fail(err, MV_E_SYS, -sys, "random bytes for an execution id");
         u[6] = (uint8_t)((u[6] & 0x0f) | 0x40); /* version 4 */
         u[8] = (uint8_t)((u[8] & 0x3f) | 0x80); /* variant 1 */
-        size_t n = mv_fmt(ret, 48, "exec_");
+        size_t n = mv_fmt(ret, cap, "exec_");
         for (size_t i = 0; i < sizeof u; i++)
-                n += mv_fmt(ret + n, 48 - n, "%s%x%x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", u[i] >> 4, u[i] & 15u);
+                n += mv_fmt(ret + n, cap - n, "%s%x%x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", u[i] >> 4, u[i] & 15u);
         return 0;
 }
 
@@ -63,7 +63,7 @@ static int freeze(struct mv__exec *e, struct mv_err *err)
 }
 
 /* What a provider must enforce because somebody asked for it; the defaults fill the rest in. */
-static void set_limits(struct mv__exec *e, struct mv_limits asked)
+void mv__exec_limits(struct mv__exec *e, struct mv_limits asked)
 {
         static const struct mv_limits defaults = { .wall_ns_max = MV_DEFAULT_WALL_NS,
                                                    .memory_bytes_max = MV_DEFAULT_MEMORY_BYTES,
@@ -106,7 +106,7 @@ static int prepare(struct mv__exec *e, struct mv_err *err)
         const struct mv_execution *x = e->x;
         int r = mv__execution_check(x, err);
         if (r == 0)
-                r = make_id(e->result->execution_id, err);
+                r = make_id(e->result->execution_id, sizeof e->result->execution_id, err);
         if (r == 0)
                 r = freeze(e, err);
         if (r < 0)
@@ -115,7 +115,7 @@ static int prepare(struct mv__exec *e, struct mv_err *err)
         struct mv_limits asked = mv_limits_min(e->context->limits, x->limits);
         if (x->program.kind == MV_PROGRAM_NONE)
                 asked = mv_limits_min(asked, mv__settings_of(x->capability_id)->limits);
-        set_limits(e, asked);
+        mv__exec_limits(e, asked);
         if (!e->decision.allowed)
                 return 0;
         r = mv__choose(e->host, x, &asked, &e->entry, err);
@@ -144,7 +144,7 @@ static int open_broker(struct mv__exec *e, struct mv_err *err)
 {
         struct mv_broker_options o = { .execution_id = e->result->execution_id, .context = e->context,
                                        .table = e->host->table, .trail = e->trail, .limits = e->limits,
-                                       .deadline_ns = e->deadline_ns, .cancel = e->x->cancel };
+                                       .deadline_ns = e->deadline_ns, .cancel = e->x->cancel, .replay = e->replay };
         int r = mv_broker_new(&o, &e->broker, err);
         if (r == 0)
                 e->tap.inner = mv_broker_door(e->broker);
@@ -203,7 +203,9 @@ static int door_verdict(struct mv__exec *e, int run, struct mv_err *err)
 {
         if (!e->tap.failed)
                 return run;
-        if (e->tap.err.code == MV_E_HOSTILE || (e->x->cancel && *e->x->cancel))
+        if (e->tap.err.code == MV_E_HOSTILE || e->tap.err.code == MV_E_LIMIT || (e->x->cancel && *e->x->cancel))
+                return 0;
+        if (e->replay && e->tap.err.code == MV_E_CORRUPT) /* the replay diverged */
                 return 0;
         *err = e->tap.err;
         return -(int)err->code;
@@ -215,7 +217,7 @@ static void finish_metadata(struct mv__exec *e)
         e->result->metadata.duration_ns = mv__now_ns() - e->started_ns;
 }
 
-static int run(struct mv__exec *e, struct mv_err *err)
+int mv__exec_run(struct mv__exec *e, struct mv_err *err)
 {
         struct mv_exit exit = { .termination = MV_END_COMPLETED, .exit_code = -1 };
         int r = open_broker(e, err);
@@ -231,23 +233,23 @@ static int run(struct mv__exec *e, struct mv_err *err)
 }
 
 /* --- the whole -------------------------------------------------------------------------------------------------------- */
+/* EXECUTION_STARTED is the first record of an execution that starts; one that does not has the decision alone. */
 static int recorded(struct mv__exec *e, struct mv_err *err)
 {
         struct mv_result *r = e->result;
+        bool allowed = e->decision.allowed;
         int rc = mv_trail_begin(e->host->audit, r->execution_id, &e->trail, err);
+        if (rc == 0 && allowed)
+                rc = mv__record_started(e, err);
         if (rc == 0)
                 rc = mv__record_decision(e, &e->decision, err);
-        if (rc == 0 && !e->decision.allowed) {
+        if (rc == 0 && allowed)
+                rc = mv__exec_run(e, err);
+        if (rc == 0 && !allowed) {
                 mv__result_deny(r, &e->decision);
                 finish_metadata(e);
-        } else if (rc == 0) {
-                rc = mv__record_started(e, err);
-                if (rc == 0)
-                        rc = run(e, err);
         }
-        if (rc == 0)
-                rc = mv_trail_end(e->trail, r->root, &r->records, err);
-        return rc;
+        return rc < 0 ? rc : mv_trail_end(e->trail, r->root, &r->records, err);
 }
 
 static int execute(struct mv__exec *e, struct mv_err *err)
@@ -267,7 +269,17 @@ static int execute(struct mv__exec *e, struct mv_err *err)
         return r < 0 ? mv_wrap(err, "execution %s", e->result->execution_id) : 0;
 }
 
-static void exec_done(struct mv__exec *e)
+int mv__exec_init(struct mv__exec *e, struct mv_host *h, const struct mv_execution *x, struct mv_err *err)
+{
+        *e = (struct mv__exec){ .host = h, .x = x, .result = mv__result_new(), .started_ns = mv__now_ns(),
+                                .scratch = mv_arena_grow(EXEC_SCRATCH_MAX) };
+        if (!e->result)
+                return mv_fail(err, MV_E_NOMEM, 0, "result");
+        e->result->metadata.started_ms = wall_ms();
+        return 0;
+}
+
+void mv__exec_done(struct mv__exec *e)
 {
         mv_broker_free(e->broker);
         mv_trail_free(e->trail);
@@ -279,13 +291,11 @@ static void exec_done(struct mv__exec *e)
 
 int mv_execute(struct mv_host *h, const struct mv_execution *x, struct mv_result **ret, struct mv_err *err)
 {
-        struct mv__exec e = { .host = h, .x = x, .result = mv__result_new(), .started_ns = mv__now_ns(),
-                              .scratch = mv_arena_grow(EXEC_SCRATCH_MAX) };
-        if (!e.result)
-                return mv_fail(err, MV_E_NOMEM, 0, "result");
-        e.result->metadata.started_ms = wall_ms();
-        int r = execute(&e, err);
-        exec_done(&e);
+        struct mv__exec e;
+        int r = mv__exec_init(&e, h, x, err);
+        if (r == 0)
+                r = execute(&e, err);
+        mv__exec_done(&e);
         if (r < 0) {
                 mv_result_free(e.result);
                 return r;

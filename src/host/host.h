@@ -82,7 +82,7 @@ struct mv_result {
         const struct mv_value *value;
         struct mv_program_error error;
         struct mv_metadata metadata;
-        char execution_id[48];
+        char execution_id[64];
         char provider[32]; /* "": denied before one was chosen */
         enum mv_tier tier;
         struct mv_slice stdout_bytes, stderr_bytes;

@@ -81,6 +81,14 @@ static void end_by_limit(struct mv__exec *e, enum mv_termination t)
         e->result->error.hint = limit_option(t);
 }
 
+/* What the program sent is larger than the host keeps for it: arguments, records. */
+static void end_by_door_limit(struct mv__exec *e)
+{
+        e->result->termination = MV_END_OUTPUT;
+        e->result->error.kind = "LimitExceeded";
+        e->result->error.message = mv__result_text(e->result, e->tap.err.msg);
+}
+
 static void end_killed(struct mv__exec *e, const char *detail)
 {
         char text[240];
@@ -121,6 +129,8 @@ static void end_how(struct mv__exec *e, const struct mv_broker_outcome *o, const
 {
         if (e->x->cancel && *e->x->cancel && exit->termination != MV_END_COMPLETED)
                 end_killed(e, "cancelled by the caller");
+        else if (e->tap.failed && e->tap.err.code == MV_E_LIMIT)
+                end_by_door_limit(e);
         else if (e->tap.failed)
                 end_killed(e, e->tap.err.msg);
         else if (exit->termination == MV_END_COMPLETED && o->outcome_known)
