@@ -24,13 +24,12 @@ static bool on_path(const char *name, char *path, size_t cap)
 }
 
 struct absent {
-        const char *title, *binary; /* NULL: nothing to be installed */
+        const char *binary; /* NULL: nothing to be installed */
         const char *needs;
 };
-static const struct absent absent_wasm = { "WASM", NULL, "a module compiled ahead of time and its cache" };
-static const struct absent absent_gvisor = { "gVisor (runsc)", "runsc", "the runner in an OCI bundle" };
-static const struct absent absent_firecracker = { "Firecracker", "firecracker",
-                                                  "the runner in a root file system and a guest kernel" };
+static const struct absent absent_wasm = { NULL, "a module compiled ahead of time and its cache" };
+static const struct absent absent_gvisor = { "runsc", "the runner in an OCI bundle" };
+static const struct absent absent_firecracker = { "firecracker", "the runner in a root file system and a guest kernel" };
 
 static int refuse(const struct absent *a, struct mv_err *err)
 {
@@ -40,7 +39,7 @@ static int refuse(const struct absent *a, struct mv_err *err)
         else if (a->binary)
                 mv_fmt(machine, sizeof machine, "; also, no %s is on PATH", a->binary);
         return mv_fail(err, MV_E_UNAVAILABLE, 0,
-                       "%s not available on this system: not part of this build yet: %s%s", a->title, a->needs, machine);
+                       "not part of this build yet: it needs %s%s", a->needs, machine);
 }
 
 /* The three tables differ in names and schema only. */

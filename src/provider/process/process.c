@@ -55,12 +55,10 @@ static int process_probe(struct mv_err *err)
 {
         if (image_built_in().len == 0)
                 return mv_fail(err, MV_E_UNAVAILABLE, 0,
-                               "Process provider not available on this system: this build has no static runner "
-                               "(musl-gcc was missing when it was made)");
+                               "this build has no static runner: it was made without musl-gcc");
         if (!mv_sys_filter_supported())
                 return mv_fail(err, MV_E_UNAVAILABLE, 0,
-                               "Process provider not available on this system: the kernel has no seccomp filters "
-                               "that kill (CONFIG_SECCOMP_FILTER, Linux 4.14)");
+                               "the kernel has no seccomp filters that kill (CONFIG_SECCOMP_FILTER, Linux 4.14)");
         return 0;
 }
 
