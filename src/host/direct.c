@@ -151,13 +151,44 @@ static int run_capability(struct mv__exec *e, struct mv_err *err)
 }
 
 /* --- what only the mock provider answers ------------------------------------------------------------------------------ */
-static int run_mock_text(struct mv__exec *e, struct mv_exit *ret, struct mv_err *err)
+/* The mock has no effects but decides like every provider (REQ-MOCK-09): path, host and variable rules included. */
+static bool mock_may(struct mv__exec *e, struct mv_decision *ret)
+{
+        const struct mv_execution *x = e->x;
+        const struct mv_capability *cap = NULL;
+        struct mv_fault malformed; /* the mock has its own words for wrong arguments */
+        if (x->program.kind == MV_PROGRAM_NONE)
+                cap = mv_capability_find(e->host->table, mv_slice_str(x->capability_id));
+        if (!cap)
+                return true;
+        int r = mv_capability_decide(e->host->table, e->context, cap, x->args ? x->args->items : NULL,
+                                     x->args ? x->args->count : 0, ret, &malformed);
+        return r < 0 || ret->allowed;
+}
+
+static int deny_mock(struct mv__exec *e, const struct mv_decision *d, struct mv_err *err)
+{
+        char text[sizeof d->operation + sizeof d->capability + sizeof d->context + 96];
+        mv_decision_text(d, text, sizeof text);
+        struct fault f = { MV_SLICE("SecurityViolation"), mv_slice_str(text), mv_slice_str(d->operation),
+                           mv_slice_str(d->capability), mv_slice_str(d->context) };
+        int r = mv__record_program_decision(e, d, err);
+        return r < 0 ? r : deliver_fault(e, &f, err);
+}
+
+static int run_mock(struct mv__exec *e, struct mv_exit *ret, struct mv_err *err)
 {
         char text[1024];
-        mv_mock_text(e->x, text, sizeof text);
-        struct mv_value v = { .kind = MV_STRING, .text = mv_slice_str(text) };
+        struct mv_decision d;
         ret->simulated = true;
-        return deliver_value(e, &v, err);
+        if (!mock_may(e, &d))
+                return deny_mock(e, &d, err);
+        const struct mv_value *drafted = NULL;
+        if (e->x->program.kind == MV_PROGRAM_NONE && e->entry->detailed)
+                drafted = mv_mock_value(e->x->capability_id, e->x->args, &e->scratch);
+        mv_mock_text(e->x, text, sizeof text);
+        struct mv_value words = { .kind = MV_STRING, .text = mv_slice_str(text) };
+        return deliver_value(e, drafted ? drafted : &words, err);
 }
 
 int mv__run_direct(struct mv__exec *e, struct mv_exit *ret, struct mv_err *err)
@@ -166,7 +197,5 @@ int mv__run_direct(struct mv__exec *e, struct mv_exit *ret, struct mv_err *err)
         ret->termination = MV_END_COMPLETED;
         if (k == MV_PROGRAM_NATIVE)
                 return run_native(e, err);
-        if (is_mock(e) && !(k == MV_PROGRAM_NONE && e->entry->detailed))
-                return run_mock_text(e, ret, err);
-        return run_capability(e, err);
+        return is_mock(e) ? run_mock(e, ret, err) : run_capability(e, err);
 }

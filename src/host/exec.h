@@ -52,7 +52,7 @@ int mv__encode(struct mv_arena *a, mv__put_fn put, const void *what, struct mv_s
 int mv__start_frame(struct mv__exec *e, struct mv_slice *ret, struct mv_err *err);
 
 /* The execution's own records (record.c). */
-int mv__record_decision(struct mv__exec *e, const struct mv_decision *d, struct mv_err *err);
+int mv__record_program_decision(struct mv__exec *e, const struct mv_decision *d, struct mv_err *err);
 int mv__record_started(struct mv__exec *e, struct mv_err *err);
 int mv__record_ended(struct mv__exec *e, const char *detail, struct mv_err *err);
 

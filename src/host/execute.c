@@ -242,7 +242,7 @@ static int recorded(struct mv__exec *e, struct mv_err *err)
         if (rc == 0 && allowed)
                 rc = mv__record_started(e, err);
         if (rc == 0)
-                rc = mv__record_decision(e, &e->decision, err);
+                rc = mv__record_program_decision(e, &e->decision, err);
         if (rc == 0 && allowed)
                 rc = mv__exec_run(e, err);
         if (rc == 0 && !allowed) {

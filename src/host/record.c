@@ -83,7 +83,7 @@ static bool put_decision(struct mv_out *o, const void *what)
                key_digest(o, "program_digest", digest);
 }
 
-int mv__record_decision(struct mv__exec *e, const struct mv_decision *d, struct mv_err *err)
+int mv__record_program_decision(struct mv__exec *e, const struct mv_decision *d, struct mv_err *err)
 {
         struct decision_record what = { e, d };
         struct mv_slice semantic;

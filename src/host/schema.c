@@ -101,9 +101,10 @@ static int check_properties(const struct mv_value *schema, const struct mv_value
                             struct mv_err *err)
 {
         const struct mv_value *properties = mv_map_get(schema, "properties");
-        bool closed = false, more = true;
-        if (mv_as_bool(mv_map_get(schema, "additionalProperties"), &more))
-                closed = !more;
+        const struct mv_value *others = mv_map_get(schema, "additionalProperties"); /* a schema, or a boolean */
+        bool more = true, closed = mv_as_bool(others, &more) && !more;
+        if (others && others->kind != MV_MAP)
+                others = NULL;
         for (uint32_t i = 0; i < v->count; i++) {
                 char name[MV_ID_MAX];
                 struct mv_slice key = { NULL, 0 };
@@ -113,6 +114,8 @@ static int check_properties(const struct mv_value *schema, const struct mv_value
                 const struct mv_value *inner = mv_map_get(properties, name);
                 if (!inner && closed)
                         return broken(at, err, "does not know the property", key);
+                if (!inner)
+                        inner = others;
                 struct place below = { at, key, at->depth + 1 };
                 int r = inner ? check(inner, &v->entries[i].value, &below, err) : 0;
                 if (r < 0)
