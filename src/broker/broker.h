@@ -17,7 +17,7 @@
  *   CALL     {"seq","args","capability"}        durable before the effect, see needs_sync in broker.c
  *   RESULT   {"seq","fault"|"reply"}            whole, exactly as the guest got it; observed {"effect_ns"}
  *   STEP     the payload of the frame
- * Arguments of more than 4096 bytes are represented as {"bytes","sha256"} of their encoding.
+ * A large argument is represented by its digest (mv_audit_put_value).
  * FAULT "message" is the display text of spec 6.2: "I/O error: ...". */
 #include <audit/audit.h>
 #include <base/arena.h>

@@ -38,17 +38,12 @@ static int room(struct mv_broker *b, size_t bytes, struct mv_out *ret, struct mv
         return 0;
 }
 
-/* Arguments up to this size are in the record as they are; of larger ones the record holds length and digest. */
-#define ARGS_WHOLE_BYTES_MAX 4096
-
 bool mv__put_args(struct mv_out *o, const struct asked *q)
 {
-        uint8_t digest[MV_DIGEST_BYTES];
-        if (q->args_raw.len <= ARGS_WHOLE_BYTES_MAX)
-                return mv_put_slice(o, q->args_raw);
-        mv_sha256(q->args_raw, digest);
-        return mv_cbor_put_map(o, 2) && mv_cbor_put_str(o, "bytes") && mv_cbor_put_int(o, (int64_t)q->args_raw.len) &&
-               mv_cbor_put_str(o, "sha256") && mv_cbor_put_bytes(o, mv_slice(digest, sizeof digest));
+        bool ok = mv_cbor_put_array(o, q->args->count);
+        for (uint32_t i = 0; ok && i < q->args->count; i++)
+                ok = mv_audit_put_value(o, &q->args->items[i]);
+        return ok;
 }
 
 static void put_key(struct mv_out *o, const char *key)

@@ -71,7 +71,8 @@ void mv_text_make_utf8(char *text)
 {
         size_t len = strlen(text);
         for (size_t cut = 0; cut < 4 && cut <= len; cut++) {
-                if (mv_utf8_valid(mv_slice(text, len - cut))) {
+                bool whole_or_head = cut == 0 || (unsigned char)text[len - cut] >= 0xc0;
+                if (whole_or_head && mv_utf8_valid(mv_slice(text, len - cut))) {
                         text[len - cut] = '\0';
                         return;
                 }

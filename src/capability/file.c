@@ -443,7 +443,7 @@ static int list_dir(struct mv_call *call, const struct mv_value *args, uint32_t 
 #define FILE_ACCESS .effects = MV_EFFECT_FILESYSTEM, .permission = "ccos.io.file-access"
 static const struct mv_builtin items[] = {
         { .capability = { .id = "ccos.io.file-exists", .arguments = "(path)", .result = "boolean",
-                          .summary = "Is there something at this path?", FILE_ACCESS, .args_min = 1, .args_max = 1,
+                          .summary = "Tells whether there is something at this path.", FILE_ACCESS, .args_min = 1, .args_max = 1,
                           .call = file_exists },
           .kinds = "s", .check = check_read },
         { .capability = { .id = "ccos.io.read-file", .arguments = "(path)", .result = "string",

@@ -6,13 +6,25 @@
 
 #define OUTPUT_BYTES_FIRST 1024
 
+/* As `str` does it: a text that is an argument itself is printed without quotes. As much of it as fits. */
+static void put_argument(struct mv_out *o, const struct mv_value *v)
+{
+        if (v->kind != MV_STRING) {
+                mv_print_display(o, v);
+                return;
+        }
+        size_t room = o->overflow ? 0 : o->cap - o->len;
+        mv_put_bytes(o, v->text.p, v->text.len < room ? v->text.len : room);
+        o->overflow |= v->text.len > room;
+}
+
 static bool put_all(struct mv_out *o, const char *prefix, const struct mv_value *args, uint32_t n, const char *end)
 {
         mv_put_str(o, prefix);
         for (uint32_t i = 0; i < n; i++) {
                 if (i)
                         mv_put_u8(o, ' ');
-                mv_print_display(o, &args[i]);
+                put_argument(o, &args[i]);
         }
         return mv_put_str(o, end);
 }
