@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Assembler source that holds FILE as read-only data: SYMBOL .. SYMBOL_end.     usage: embed.sh FILE OUTPUT SYMBOL
+# Assembler source that holds FILE as read-only data: SYMBOL .. SYMBOL_end.     usage: embed.sh FILE|none OUTPUT SYMBOL
 set -eu
-file=$(realpath "$1")
+content=
+[ "$1" = none ] || content=".incbin \"$(realpath "$1")\""
 cat >"$2" <<EOF
         .section .rodata.$3, "a", %progbits
         .balign 16
@@ -10,7 +11,7 @@ cat >"$2" <<EOF
         .hidden $3
         .type $3, %object
 $3:
-        .incbin "$file"
+        $content
         .globl $3_end
         .hidden $3_end
         .type $3_end, %object

@@ -41,7 +41,9 @@ int mv_rtfs_load_bytecode(struct mv_rtfs *r, struct mv_slice bytecode, struct mv
 
 enum mv_rtfs_status { MV_RTFS_DONE, MV_RTFS_CALL, MV_RTFS_ERROR };
 enum mv_rtfs_status mv_rtfs_run(struct mv_rtfs *r);
-/* Any thread, async-signal-safe: the run in progress ends at the next call or loop turn with the error kind "Interrupted". */
+
+/* Ask a running evaluator to stop: it ends with kind "Interrupted" at the next call or loop turn. Any thread, from a signal
+ * handler too. Cleared by reset. */
 void mv_rtfs_interrupt(struct mv_rtfs *r);
 
 /* After DONE: the value. encode: CBOR; display: spec 2.6; type: "integer" ... */

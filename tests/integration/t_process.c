@@ -17,6 +17,7 @@
 #include <provider/process/process.h>
 #include <provider/provider.h>
 #include <sys/fd.h>
+#include <wire/cbor.h>
 #include <wire/frame.h>
 
 #define MS 1000000ull
@@ -214,6 +215,96 @@ TEST(large_frames_pass_whole_in_both_directions)
         expect("big", &x, MV_END_COMPLETED, 0, "");
         CHECK(x.host.result_bytes == 1 << 20);
         mv_provider_process.fini(p);
+}
+
+/* --- the runner in this library --------------------------------------------------------------------------------------------- */
+
+static struct mv_slice program_frame(uint8_t *buf, size_t cap, const char *source)
+{
+        struct mv_out o = mv_out(buf, cap);
+        size_t at = mv_frame_open(&o, MV_FRAME_START, 0);
+        mv_cbor_put_map(&o, 8);
+        mv_cbor_put_str(&o, "args");
+        mv_cbor_put_array(&o, 0);
+        mv_cbor_put_str(&o, "fuel");
+        mv_cbor_put_int(&o, 1000000000);
+        mv_cbor_put_str(&o, "depth");
+        mv_cbor_put_int(&o, MV_CALL_DEPTH_MAX);
+        mv_cbor_put_str(&o, "memory");
+        mv_cbor_put_int(&o, MIB);
+        mv_cbor_put_str(&o, "output");
+        mv_cbor_put_int(&o, 1 << 16);
+        mv_cbor_put_str(&o, "context");
+        mv_cbor_put_map(&o, 0);
+        mv_cbor_put_str(&o, "prelude");
+        mv_cbor_put_bool(&o, false);
+        mv_cbor_put_str(&o, "program");
+        mv_cbor_put_map(&o, 2);
+        mv_cbor_put_str(&o, "kind");
+        mv_cbor_put_str(&o, "source");
+        mv_cbor_put_str(&o, "bytes");
+        mv_cbor_put_str(&o, source);
+        mv_frame_close(&o, at);
+        return mv_out_slice(&o);
+}
+
+static int last_frame(void *ctx, struct mv_slice bytes, struct mv_slice *ret, struct mv_err *err)
+{
+        struct mv_frame f;
+        struct mv_out *into = ctx;
+        if (mv_frame_decode(bytes, &f, err) < 0)
+                return -(int)err->code;
+        mv_put_slice(into, f.payload);
+        return f.type == MV_FRAME_RESULT || f.type == MV_FRAME_ERROR ? MV_DOOR_DONE : 0;
+}
+
+/* Run source under the real evaluator; the payload of its last frame goes to payload (512 bytes). */
+static bool evaluate(const char *source, struct mv_limits limits, struct mv_exit *x, uint8_t *payload)
+{
+        struct mv_provider *p = NULL;
+        struct mv_cell *c = NULL;
+        struct mv_err err;
+        struct mv_cell_spec spec = { "exec_test", limits };
+        uint8_t start[1024];
+        struct mv_out out = mv_out(payload, 511);
+        bool ran = mv_provider_process.init(NULL, &p, &err) == 0 &&
+                   mv_provider_process.open_cell(p, &spec, &c, &err) == 0;
+        struct mv_run run = { .start = program_frame(start, sizeof start, source), .door = { &out, last_frame },
+                              .limits = limits };
+        ran = ran && mv_provider_process.run(c, &run, x, &err) == 0;
+        payload[out.len] = 0;
+        mv_provider_process.close_cell(c);
+        mv_provider_process.fini(p);
+        return ran;
+}
+
+TEST(the_evaluator_adds_within_one_mebibyte_and_a_hundred_milliseconds) /* REQ-META-03, REQ-PROC-05, X-53 */
+{
+        static const uint8_t value_three[] = { 0x65, 'v', 'a', 'l', 'u', 'e', 0x03 };
+        struct mv_limits tiny = { .wall_ns_max = 100 * MS, .memory_bytes_max = MIB };
+        struct mv_err err;
+        struct mv_exit x = { 0 };
+        uint8_t payload[512];
+        if (mv_provider_process.probe(&err) < 0)
+                SKIP("this build has no runner");
+        REQUIRE(evaluate("(+ 1 2)", tiny, &x, payload));
+        CHECK(x.termination == MV_END_COMPLETED);
+        CHECK(memmem(payload, sizeof payload, value_three, sizeof value_three) != NULL);
+        CHECK(x.memory_peak_bytes <= MIB);
+        printf("# (+ 1 2): peak %llu KiB, cpu %llu us\n", (unsigned long long)(x.memory_peak_bytes >> 10),
+               (unsigned long long)(x.cpu_ns / 1000));
+}
+
+TEST(an_endless_program_ends_at_its_deadline)
+{
+        struct mv_limits l = { .wall_ns_max = 200 * MS, .memory_bytes_max = 4 * MIB };
+        struct mv_err err;
+        struct mv_exit x = { 0 };
+        uint8_t payload[512];
+        if (mv_provider_process.probe(&err) < 0)
+                SKIP("this build has no runner");
+        REQUIRE(evaluate("(defn f [n] (f (+ n 1))) (loop [i 0] (recur (+ i 1)))", l, &x, payload));
+        CHECK(x.termination == MV_END_TIMEOUT || memmem(payload, sizeof payload, "kind", 4));
 }
 
 /* --- the only system calls ----------------------------------------------------------------------------------------------- */
