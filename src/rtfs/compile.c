@@ -89,6 +89,7 @@ static bool same_const(val a, val b)
 
 enum native_status add_const(struct func *f, val v, uint32_t *ret)
 {
+        *ret = 0;
         for (uint32_t i = f->const_count > 64 ? f->const_count - 64 : 0; i < f->const_count; i++)
                 if (same_const(f->consts[i], v)) {
                         *ret = i;
@@ -126,6 +127,7 @@ enum native_status add_handler(struct func *f, uint32_t from, uint32_t to, uint3
 
 enum native_status new_reg(struct func *f, uint8_t *ret)
 {
+        *ret = 0;
         if (f->free >= REGS_MAX)
                 return fail_form(f, "function needs more than 250 registers: split it");
         *ret = (uint8_t)f->free++;

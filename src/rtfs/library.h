@@ -57,6 +57,8 @@ val string_concat(struct mv_rtfs *r, val parts, struct mv_slice separator);
 bool string_contains(struct mv_slice haystack, struct mv_slice needle);
 /* The text of a value as a string of its own: strings are themselves. */
 enum native_status text_of(struct mv_rtfs *r, val v, val *ret);
+/* The text that was written into scratch(), as a string. */
+val string_from_scratch(struct mv_rtfs *r, const struct mv_out *o);
 /* A copy of a string as C text, cut to the buffer. */
 const char *c_text(char *buf, size_t cap, val string_or_name);
 

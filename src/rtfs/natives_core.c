@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Builtins that belong to the machine: calls to the host, and what the compiler emits for names and steps. */
 #include <base/limits.h>
+#include <rtfs/library.h>
 #include <rtfs/vm.h>
 
 /* (call id arg*): the one door to effects (spec 5.1). Suspends; the reply becomes the value. */

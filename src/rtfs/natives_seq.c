@@ -5,6 +5,7 @@
  * break the immutability of values in other hands. */
 #include <rtfs/library.h>
 #include <rtfs/number_ops.h>
+#include <rtfs/reader.h>
 #include <wire/text.h>
 
 /* --- parts and order ------------------------------------------------------------------------------------------------------ */
@@ -319,8 +320,8 @@ static enum native_status arithmetic(struct mv_rtfs *r, int64_t first, int64_t b
 {
         if (charge(r, count))
                 return N_FATAL;
-        if (count > r->arena_bytes / sizeof(val)) /* cannot fit: do not fill the heap to find out */
-                return N_NOMEM;
+        if (count > r->arena_bytes / sizeof(val)) /* do not fill the heap to find out */
+                return raise_memory(r, "a sequence of numbers");
         val out = vec_builder(r);
         if (nomem(out))
                 return N_NOMEM;
@@ -398,7 +399,7 @@ static enum native_status group_key_(struct mv_rtfs *r, val *args, uint32_t coun
         return group_key(r, args[0], ret);
 }
 
-/* (%as-list v): a vector as a list. */
+/* (%to-list v): a vector as a list. */
 static enum native_status as_list(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         val *items;
@@ -467,7 +468,7 @@ const struct native natives_seq[] = {
         { "%push!", 2, 2, push_, "", "", "" },
         { "%callable?", 1, 1, callable, "", "", "" },
         { "%group-key", 1, 1, group_key_, "", "", "" },
-        { "%as-list", 1, 1, as_list, "", "", "" },
+        { "%to-list", 1, 1, as_list, "", "", "" },
         { "%sort-by", 2, 2, sort_by, "", "", "" },
         { "%before?", 1, 1, before, "", "", "" },
         { "%global", 1, 1, global, "", "", "" },

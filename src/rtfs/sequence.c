@@ -45,6 +45,37 @@ enum native_status push_all(struct mv_rtfs *r, val builder, val v)
         return N_OK;
 }
 
+static enum native_status push_pairs(struct mv_rtfs *r, val builder, val m)
+{
+        struct map_iter it;
+        val pair[2];
+        map_iter(&it, m);
+        while (map_next(&it, &pair[0], &pair[1])) {
+                val v = vec_new(r, pair, 2);
+                if (nomem(v))
+                        return N_NOMEM;
+                TRY(push(r, builder, v));
+        }
+        return N_OK;
+}
+
+enum native_status seq_vector(struct mv_rtfs *r, val v, val *ret)
+{
+        *ret = v.tag == T_VECTOR ? v : NIL;
+        if (v.tag != T_LIST && v.tag != T_MAP && v.tag != T_STRING)
+                return N_OK;
+        val out = vec_builder(r);
+        if (nomem(out))
+                return N_NOMEM;
+        if (v.tag == T_LIST)
+                TRY(push_all(r, out, v));
+        else if (v.tag == T_MAP)
+                TRY(push_pairs(r, out, v));
+        else
+                TRY(push_chars(r, out, v));
+        return give(ret, out);
+}
+
 void *work_memory(struct mv_rtfs *r, size_t bytes)
 {
         size_t header = (sizeof(struct code) + 15) & ~(size_t)15;
@@ -126,6 +157,17 @@ enum native_status text_of(struct mv_rtfs *r, val v, val *ret)
                 return N_OK;
         }
         return display_string(r, &v, 1, "", true, ret);
+}
+
+/* The string will stand where the scratch text begins: park the text at the far end first. */
+val string_from_scratch(struct mv_rtfs *r, const struct mv_out *o)
+{
+        size_t need = sizeof(struct string) + o->len + 16;
+        if (o->cap - o->len < need)
+                return NOMEM_VAL;
+        uint8_t *parked = o->p + o->cap - o->len;
+        memmove(parked, o->p, o->len);
+        return string_new(r, mv_slice(parked, o->len));
 }
 
 const char *c_text(char *buf, size_t cap, val v)

@@ -8,6 +8,7 @@
  * (3) Nothing here recurses on the C stack: calls push frames, errors unwind them, host calls leave them as they are.
  * (4) Registers of a new frame are cleared: the collector takes every register of every frame for a value. */
 #include <base/limits.h>
+#include <rtfs/library.h>
 #include <rtfs/number_ops.h>
 #include <rtfs/ops.h>
 #include <rtfs/reader.h>

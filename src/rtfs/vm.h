@@ -145,8 +145,5 @@ enum native_status read_source(struct mv_rtfs *r, struct mv_slice source, val *r
 /* The machine (vm.c). vm_start: a frame for a proto without parameters. vm_resume: run until the frames are gone. */
 enum native_status vm_start(struct mv_rtfs *r, struct proto *p);
 enum native_status vm_resume(struct mv_rtfs *r);
-/* A keyword as a function: (:k map default), (:k error) (natives_misc.c). */
-enum native_status keyword_lookup(struct mv_rtfs *r, val key, val *args, uint32_t count, val *ret);
-enum native_status throw_value(struct mv_rtfs *r, val v);
 
 #endif
