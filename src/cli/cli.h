@@ -50,6 +50,9 @@ int cli_operands(const struct cli_options *o, unsigned min, unsigned max, const 
 /* --- output (out.c) --------------------------------------------------------------------------------------------------- */
 enum cli_colour { CLI_PLAIN, CLI_RED, CLI_GREEN, CLI_YELLOW, CLI_BOLD, CLI_DIM };
 void cli_paint(FILE *f, enum cli_colour c, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Bytes an untrusted program chose. A terminal obeys control characters, so it never gets them: there, all but newline and
+ * tab are written as \xNN. To a file or a pipe the bytes go as they are. */
+void cli_write(FILE *f, struct mv_slice bytes);
 /* Rows of text in columns wide enough for their longest cell; the first row is the heading. */
 struct cli_table {
         unsigned columns, rows;

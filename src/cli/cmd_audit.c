@@ -2,30 +2,18 @@
 #include <base/slice.h>
 #include <cli/cli.h>
 #include <host/cbor_json.h>
+#include <host/cbor_map.h>
 #include <host/host.h>
 #include <stdlib.h>
 #include <time.h>
-#include <wire/cbor.h>
 
 /* --- show --------------------------------------------------------------------------------------------------------------- */
-/* A DECISION record's semantic map has "allowed"; anything else is not a denial. */
 static bool is_denial(const struct mv_audit_record *rec)
 {
-        struct mv_cur c = mv_cur(rec->semantic);
-        struct mv_cbor_item map, it;
-        struct mv_slice skipped;
-        struct mv_err err;
-        if (rec->type != MV_REC_DECISION || mv_cbor_next(&c, &map, &err) < 0 || map.kind != MV_CBOR_MAP)
-                return false;
-        for (uint32_t i = 0; i < map.count; i++) {
-                if (mv_cbor_next(&c, &it, &err) < 0 || it.kind != MV_CBOR_TEXT)
-                        return false;
-                if (mv_slice_eq_str(it.text, "allowed"))
-                        return mv_cbor_next(&c, &it, &err) == 0 && it.kind == MV_CBOR_BOOL && !it.boolean;
-                if (mv_cbor_skip(&c, &skipped, &err) < 0)
-                        return false;
-        }
-        return false;
+        struct mv_cbor_item it;
+        struct mv_err ignored;
+        return rec->type == MV_REC_DECISION && mv__map_item(rec->semantic, "allowed", MV_CBOR_BOOL, &it, &ignored) == 0 &&
+               it.kind == MV_CBOR_BOOL && !it.boolean;
 }
 
 static bool wanted(const struct mv_audit_record *rec, const struct cli_options *o)
@@ -51,23 +39,102 @@ static void put_json(struct mv__jsonw *w, const struct mv_audit_record *rec)
         mv__json_close(w, '}');
 }
 
-static void put_line(const struct mv_audit_record *rec)
+#define FIELD_SHOWN_MAX 160
+
+static void print_whole(struct mv_slice cbor)
 {
         struct mv__jsonw w;
+        mv__json_begin(&w);
+        mv__json_cbor(&w, NULL, cbor);
+        char *text = mv__json_end(&w);
+        printf("%.*s", FIELD_SHOWN_MAX, text ? text : "");
+        free(text);
+}
+
+/* A field as JSON text, cut so that a record stays a line. */
+static void print_field(const char *before, struct mv_slice map, const char *key)
+{
+        struct mv_slice raw;
+        struct mv_err ignored;
+        struct mv__jsonw w;
+        if (mv__map_find(map, key, &raw, &ignored) < 0)
+                return;
+        mv__json_begin(&w);
+        mv__json_cbor(&w, NULL, raw);
+        char *text = mv__json_end(&w);
+        size_t len = text ? strlen(text) : 0;
+        printf("%s%.*s%s", before, len > FIELD_SHOWN_MAX ? FIELD_SHOWN_MAX : (int)len, text ? text : "",
+               len > FIELD_SHOWN_MAX ? "..." : "");
+        free(text);
+}
+
+static void print_text(const char *before, struct mv_slice map, const char *key)
+{
+        struct mv_slice s = mv__map_text(map, key);
+        if (s.len) {
+                fputs(before, stdout);
+                cli_write(stdout, s);
+        }
+}
+
+static void print_decision(const struct mv_audit_record *rec)
+{
+        bool denial = is_denial(rec);
+        cli_paint(stdout, denial ? CLI_RED : CLI_GREEN, "%s", denial ? "denied " : "allowed");
+        print_text(" ", rec->semantic, "capability");
+        print_text(" program: ", rec->semantic, "program_kind");
+        print_field(" ", rec->semantic, "args");
+        print_text("; ", rec->semantic, denial ? "context" : "rule");
+        if (denial)
+                print_text("; would be allowed by ", rec->semantic, "hint");
+}
+
+static void print_summary(const struct mv_audit_record *rec)
+{
+        struct mv_slice s = rec->semantic;
+        switch (rec->type) {
+        case MV_REC_EXECUTION_STARTED:
+                print_text("", s, "kind");
+                print_text(", level ", s, "level");
+                print_text(", provider ", rec->observed, "provider");
+                print_field(", args ", s, "args");
+                break;
+        case MV_REC_DECISION:
+                print_decision(rec);
+                break;
+        case MV_REC_CALL:
+                print_text("", s, "capability");
+                print_field(" ", s, "args");
+                break;
+        case MV_REC_RESULT:
+                print_field("reply ", s, "reply");
+                print_field("fault ", s, "fault");
+                break;
+        case MV_REC_EXECUTION_ENDED:
+                print_text("", s, "termination");
+                print_field(" ", s, "value");
+                print_text(" ", s, "kind");
+                print_text(": ", s, "message");
+                break;
+        case MV_REC_ROOT:
+                print_field("", s, "root");
+                break;
+        default:
+                print_whole(s);
+        }
+}
+
+static void put_line(const struct mv_audit_record *rec)
+{
         char stamp[32];
         time_t seconds = (time_t)(rec->time_ms / 1000);
         struct tm tm;
         gmtime_r(&seconds, &tm);
         strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &tm);
-        mv__json_begin(&w);
-        mv__json_cbor(&w, NULL, rec->semantic);
-        char *text = mv__json_end(&w);
-        bool denial = is_denial(rec);
-        printf("%5llu %s.%03uZ %.13s ", (unsigned long long)rec->index, stamp, (unsigned)(rec->time_ms % 1000),
-               rec->execution_id);
-        cli_paint(stdout, denial ? CLI_RED : CLI_PLAIN, "%-18s", mv_record_type_name(rec->type));
-        printf(" %s\n", text ? text : "");
-        free(text);
+        printf("%5llu %s.%03uZ %s %-16s ", (unsigned long long)rec->index, stamp, (unsigned)(rec->time_ms % 1000),
+               rec->execution_id, mv_record_type_name(rec->type));
+        print_summary(rec);
+        putchar('\n');
 }
 
 static int show(const struct cli_options *o, const char *path)

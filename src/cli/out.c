@@ -21,6 +21,24 @@ void cli_paint(FILE *f, enum cli_colour c, const char *format, ...)
         va_end(ap);
 }
 
+static bool is_control(const uint8_t *p, size_t left)
+{
+        if (p[0] < 0x20)
+                return p[0] != '\n' && p[0] != '\t';
+        return p[0] == 0x7f || (p[0] == 0xc2 && left > 1 && p[1] >= 0x80 && p[1] < 0xa0); /* DEL and U+0080..U+009F */
+}
+
+void cli_write(FILE *f, struct mv_slice s)
+{
+        bool raw = !isatty(fileno(f));
+        for (size_t i = 0; i < s.len; i++) {
+                if (raw || !is_control(s.p + i, s.len - i))
+                        fputc(s.p[i], f);
+                else
+                        fprintf(f, "\\x%02x", s.p[i] == 0xc2 ? s.p[++i] : s.p[i]);
+        }
+}
+
 /* --- tables --------------------------------------------------------------------------------------------------------- */
 void cli_table_row(struct cli_table *t, ...)
 {
@@ -146,23 +164,35 @@ static void print_place(const struct mv_program_error *e, const struct mv_progra
                 return;
         struct mv_slice text = source_line(p->bytes, e->line);
         int shown = text.len > 160 ? 160 : (int)text.len;
-        fprintf(stderr, "%5u | %.*s\n      | ", e->line, shown, (const char *)text.p);
+        fprintf(stderr, "%5u | ", e->line);
+        cli_write(stderr, mv_slice(text.p, (size_t)shown));
+        fputs("\n      | ", stderr);
         for (uint32_t i = 1; i < e->column && i <= (uint32_t)shown; i++)
                 fputc(text.p[i - 1] == '\t' ? '\t' : ' ', stderr);
         cli_paint(stderr, CLI_RED, "^\n");
+}
+
+static void print_part(const char *before, const char *text)
+{
+        fputs(before, stderr);
+        cli_write(stderr, mv_slice_str(text));
 }
 
 static void print_error(const struct mv_result *r, const struct mv_program *p)
 {
         const struct mv_program_error *e = mv_result_error(r);
         cli_paint(stderr, CLI_RED, "error");
-        fprintf(stderr, ": %s: %s\n", e->kind, e->message);
+        print_part(": ", e->kind);
+        print_part(": ", e->message);
+        fputc('\n', stderr);
         print_place(e, p);
-        if (mv_result_termination(r) == MV_END_DENIED && e->context[0])
-                fprintf(stderr, "  rule: %s\n", e->context);
+        if (mv_result_termination(r) == MV_END_DENIED && e->context[0]) {
+                print_part("  rule: ", e->context);
+                fputc('\n', stderr);
+        }
         if (e->hint[0]) {
-                fputs("  hint: ", stderr);
-                cli_paint(stderr, CLI_BOLD, "%s\n", e->hint);
+                print_part("  hint: ", e->hint);
+                fputc('\n', stderr);
         }
 }
 
@@ -190,9 +220,9 @@ int cli_result(const struct mv_result *r, const struct cli_options *o, const str
         if (o->json)
                 return cli_json_line(mv_result_json(r)) ? CLI_BUG : exit_of(mv_result_termination(r));
         struct mv_slice out = mv_result_stdout(r), err = mv_result_stderr(r);
-        fwrite(out.p, 1, out.len, stdout);
+        cli_write(stdout, out);
         fflush(stdout);
-        fwrite(err.p, 1, err.len, stderr);
+        cli_write(stderr, err);
         if (!mv_result_ok(r)) {
                 print_error(r, p);
                 return exit_of(mv_result_termination(r));
@@ -200,7 +230,7 @@ int cli_result(const struct mv_result *r, const struct cli_options *o, const str
         size_t len;
         char *text = mv_value_display(mv_result_value(r), &len);
         if (text) {
-                fwrite(text, 1, len, stdout);
+                cli_write(stdout, mv_slice(text, len));
                 fputc('\n', stdout);
         }
         free(text);

@@ -8,10 +8,10 @@
  * (3) A record is somebody else's bytes: decoded with the strict decoder, and the program must have the recorded digest.
  *     grep STARTED-KEYS for the writer. */
 #include <base/slice.h>
+#include <host/cbor_map.h>
 #include <host/exec.h>
 #include <stdlib.h>
 #include <string.h>
-#include <wire/cbor.h>
 
 #define REPLAY_BYTES_MAX ((size_t)1 << 30)
 
@@ -29,48 +29,10 @@ struct story { /* one execution's records, in order */
 };
 
 /* --- maps with text keys ------------------------------------------------------------------------------------------------ */
-static int find(struct mv_slice map, const char *key, struct mv_slice *ret_raw, struct mv_err *err)
-{
-        struct mv_cur c = mv_cur(map);
-        struct mv_cbor_item head, name;
-        int r = mv_cbor_next(&c, &head, err);
-        if (r < 0)
-                return r;
-        if (head.kind != MV_CBOR_MAP)
-                return MV_HOSTILE(err, "record: not a map");
-        for (uint32_t i = 0; i < head.count; i++) {
-                struct mv_slice raw;
-                r = mv_cbor_next(&c, &name, err);
-                if (r == 0)
-                        r = mv_cbor_skip(&c, &raw, err);
-                if (r < 0)
-                        return r;
-                if (name.kind == MV_CBOR_TEXT && mv_slice_eq_str(name.text, key)) {
-                        *ret_raw = raw;
-                        return 0;
-                }
-        }
-        return mv_fail(err, MV_E_CORRUPT, 0, "record: it has no \"%s\"", key);
-}
-
-static int find_item(struct mv_slice map, const char *key, enum mv_cbor_kind kind, struct mv_cbor_item *ret,
-                     struct mv_err *err)
-{
-        struct mv_slice raw;
-        int r = find(map, key, &raw, err);
-        if (r < 0)
-                return r;
-        struct mv_cur c = mv_cur(raw);
-        r = mv_cbor_next(&c, ret, err);
-        if (r == 0 && ret->kind != kind && ret->kind != MV_CBOR_NULL)
-                r = mv_fail(err, MV_E_CORRUPT, 0, "record: \"%s\" has another type", key);
-        return r;
-}
-
 static int find_count(struct mv_slice map, const char *key, uint64_t *ret, struct mv_err *err)
 {
         struct mv_cbor_item it;
-        int r = find_item(map, key, MV_CBOR_INT, &it, err);
+        int r = mv__map_item(map, key, MV_CBOR_INT, &it, err);
         if (r == 0 && (it.kind != MV_CBOR_INT || it.integer < 0))
                 r = mv_fail(err, MV_E_CORRUPT, 0, "record: \"%s\" is not a count", key);
         if (r == 0)
@@ -82,7 +44,7 @@ static int find_count(struct mv_slice map, const char *key, uint64_t *ret, struc
 static int find_text(struct mv_slice map, const char *key, struct mv_arena *a, const char **ret, struct mv_err *err)
 {
         struct mv_cbor_item it;
-        int r = find_item(map, key, MV_CBOR_TEXT, &it, err);
+        int r = mv__map_item(map, key, MV_CBOR_TEXT, &it, err);
         if (r < 0)
                 return r;
         *ret = NULL;
@@ -101,7 +63,7 @@ static int find_value(struct mv_slice map, const char *key, struct mv_arena *a, 
                       struct mv_err *err)
 {
         struct mv_slice raw;
-        int r = find(map, key, &raw, err);
+        int r = mv__map_find(map, key, &raw, err);
         return r < 0 ? r : mv_value_decode(raw, a, ret, err);
 }
 
@@ -119,7 +81,7 @@ static struct mv_slice keep(struct mv_arena *a, struct mv_slice s)
 static int keep_root(struct story *s, const struct mv_audit_record *rec, struct mv_err *err)
 {
         struct mv_cbor_item it;
-        int r = find_item(rec->semantic, "root", MV_CBOR_BYTES, &it, err);
+        int r = mv__map_item(rec->semantic, "root", MV_CBOR_BYTES, &it, err);
         if (r < 0)
                 return r;
         if (it.text.len != sizeof s->root)
@@ -188,9 +150,9 @@ static int read_program(const struct entry *started, struct mv_program *ret, str
 {
         struct mv_cbor_item text, digest;
         uint8_t computed[MV_DIGEST_BYTES];
-        int r = find_item(started->observed, "program", MV_CBOR_BYTES, &text, err);
+        int r = mv__map_item(started->observed, "program", MV_CBOR_BYTES, &text, err);
         if (r == 0)
-                r = find_item(started->semantic, "program", MV_CBOR_BYTES, &digest, err);
+                r = mv__map_item(started->semantic, "program", MV_CBOR_BYTES, &digest, err);
         if (r < 0)
                 return r;
         mv_sha256(text.text, computed);
@@ -219,7 +181,7 @@ static int read_request(const struct entry *started, struct mv__exec *e, struct 
         if (r == 0)
                 r = find_text(obs, "name", &e->scratch, &x->program.name, err);
         if (r == 0)
-                r = find_item(sem, "prelude", MV_CBOR_BOOL, &prelude, err);
+                r = mv__map_item(sem, "prelude", MV_CBOR_BOOL, &prelude, err);
         if (r == 0)
                 r = find_count(sem, "fuel", &x->limits.fuel_max, err);
         if (r == 0)
