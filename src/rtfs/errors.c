@@ -14,6 +14,7 @@ static const char *prefix_of(enum error_kind kind)
 {
         switch (kind) {
         case E_TYPE: return "Type error in ";
+        case E_DIV_ZERO: return "Division by zero";
         case E_UNDEFINED: return "Undefined symbol: ";
         case E_ARITY: return "Arity mismatch in ";
         case E_INVALID_ARGUMENT: return "Invalid argument: ";

@@ -160,13 +160,11 @@ void mv_rtfs_reset(struct mv_rtfs *r, const struct mv_rtfs_options *o)
 
 static int build_library(struct mv_rtfs *r, struct mv_err *err)
 {
-        r->empty_list = list_empty(r);
-        r->empty_vector = vec_empty(r);
-        r->empty_map = map_empty(r);
+        if (!make_empties(r))
+                return mv_fail(err, MV_E_LIMIT, 0, "arena too small for the library");
         r->context = r->modules = r->aliases = r->empty_map;
         r->forms = r->empty_list;
-        if (nomem(r->empty_list) || nomem(r->empty_vector) || nomem(r->empty_map) || !add_special_words(r) ||
-            !add_natives(r) || !define_global(r, MV_SLICE("args"), r->empty_vector))
+        if (!add_special_words(r) || !add_natives(r) || !define_global(r, MV_SLICE("args"), r->empty_vector))
                 return mv_fail(err, MV_E_LIMIT, 0, "arena too small for the library");
         int s = build_source(r, library_source, "library", err);
         if (s)

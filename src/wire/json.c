@@ -21,7 +21,8 @@
 #include <base/slice.h>
 
 enum state { VALUE, FIRST_VALUE, FIRST_KEY, AFTER, END, FAILED };
-_Static_assert(MV_JSON_DEPTH_MAX + 1 <= 8 * sizeof((struct mv_json *)0)->in_object, "one bit for each level");
+_Static_assert(MV_JSON_DEPTH_MAX + 1 <= 8 * sizeof((struct mv_json *)0)->in_object,
+               "one bit for each level");
 
 struct mv_json mv_json(struct mv_slice text)
 {
@@ -189,7 +190,8 @@ static bool check_unicode_escape(struct mv_json *j)
         if (!is_high_surrogate(c))
                 return true;
         if (!take(j, '\\') || !take(j, 'u'))
-                return fail_expected(j, "EOF while parsing a string", "lone leading surrogate in hex escape");
+                return fail_expected(j, "EOF while parsing a string",
+                                     "lone leading surrogate in hex escape");
         if (!is_low_surrogate(hex4(j->in.p + j->at, j->in.len - j->at)))
                 return fail(j, "lone leading surrogate in hex escape");
         j->at += 4;
@@ -217,6 +219,9 @@ static bool check_escape(struct mv_json *j)
         }
 }
 
+static const char control_character[] =
+        "control character (\\u0000-\\u001F) found while parsing a string";
+
 /* The opening quote was taken. (2) */
 static bool take_string(struct mv_json *j, struct mv_json_event *ret)
 {
@@ -224,7 +229,7 @@ static bool take_string(struct mv_json *j, struct mv_json_event *ret)
         ret->escaped = false;
         while (!at_end(j) && j->in.p[j->at] != '"') {
                 if (j->in.p[j->at] < 0x20)
-                        return fail(j, "control character (\\u0000-\\u001F) found while parsing a string");
+                        return fail(j, control_character);
                 if (!take(j, '\\')) {
                         j->at++;
                         continue;
@@ -306,7 +311,8 @@ static bool open_container(struct mv_json *j, bool object, struct mv_json_event 
         j->at++;
         j->depth++;
         uint8_t bit = (uint8_t)(1u << (j->depth % 8));
-        j->in_object[j->depth / 8] = (uint8_t)((j->in_object[j->depth / 8] & ~bit) | (object ? bit : 0));
+        j->in_object[j->depth / 8] =
+                (uint8_t)((j->in_object[j->depth / 8] & ~bit) | (object ? bit : 0));
         j->state = object ? FIRST_KEY : FIRST_VALUE;
         ret->kind = object ? MV_JSON_OBJECT_OPEN : MV_JSON_ARRAY_OPEN;
         return true;
@@ -371,8 +377,9 @@ static bool take_after(struct mv_json *j, struct mv_json_event *ret)
         if (take(j, object ? '}' : ']'))
                 return close_container(j, ret);
         if (!take(j, ','))
-                return object ? fail_expected(j, "EOF while parsing an object", "expected `,` or `}`") :
-                                fail_expected(j, "EOF while parsing a list", "expected `,` or `]`");
+                return object ? fail_expected(j, "EOF while parsing an object",
+                                              "expected `,` or `}`")
+                              : fail_expected(j, "EOF while parsing a list", "expected `,` or `]`");
         skip_space(j);
         if (peek(j) == (object ? '}' : ']'))
                 return fail(j, "trailing comma");
@@ -421,7 +428,8 @@ static int build_value(struct builder *b, const struct mv_json_event *e, struct 
 
 static int arena_full(struct builder *b)
 {
-        return mv_fail(b->err, MV_E_LIMIT, 0, "a JSON text needs more memory than its arena has left");
+        return mv_fail(b->err, MV_E_LIMIT, 0,
+                       "a JSON text needs more memory than its arena has left");
 }
 
 /* Brackets outside of strings: of a valid text, its containers. */
@@ -577,7 +585,8 @@ static int build_value(struct builder *b, const struct mv_json_event *e, struct 
         }
 }
 
-int mv_json_decode(struct mv_slice text, struct mv_arena *a, const struct mv_value **ret, struct mv_err *err)
+int mv_json_decode(struct mv_slice text, struct mv_arena *a, const struct mv_value **ret,
+                   struct mv_err *err)
 {
         struct mv_json check = mv_json(text);
         struct builder b = { .j = check, .a = a, .err = err };

@@ -16,10 +16,10 @@
 #include <wire/pow10_table.h>
 
 #define FRACTION_BITS 52
-#define HIDDEN_BIT (1ull << FRACTION_BITS)
-#define BIAS 1075 /* of an integer significand: value = significand * 2^(exponent - BIAS) */
-#define EXPONENT_MAX 2047
-#define SIGN_BIT (1ull << 63)
+#define HIDDEN_BIT    (1ull << FRACTION_BITS)
+#define BIAS          1075 /* of an integer significand: value = significand * 2^(exponent - BIAS) */
+#define EXPONENT_MAX  2047
+#define SIGN_BIT      (1ull << 63)
 #define INFINITY_BITS ((uint64_t)EXPONENT_MAX << FRACTION_BITS)
 
 static uint64_t float_bits(double v)
@@ -80,16 +80,19 @@ static uint64_t scale_to_odd(const struct pow10 *g, uint64_t v)
 }
 
 struct scaled {
-        uint64_t lower, value, upper; /* in quarters of 10^exponent; the bounds may themselves be used */
+        uint64_t lower, value,
+                upper; /* in quarters of 10^exponent; the bounds may themselves be used */
         int exponent;
 };
 
 static struct scaled scale(uint64_t significand, int exponent, bool lower_is_closer)
 {
-        int k = lower_is_closer ? floor_log10_three_quarters_pow2(exponent) : floor_log10_pow2(exponent);
+        int k = lower_is_closer ? floor_log10_three_quarters_pow2(exponent)
+                                : floor_log10_pow2(exponent);
         int shift = exponent + floor_log2_pow10(-k) + 1;
         const struct pow10 *g = &pow10_table[-k - POW10_FIRST];
-        bool odd = significand & 1; /* an odd significand loses ties: its bounds belong to the neighbours */
+        bool odd = significand &
+                   1; /* an odd significand loses ties: its bounds belong to the neighbours */
         uint64_t quarters = 4 * significand;
         return (struct scaled){
                 scale_to_odd(g, (quarters - 2 + lower_is_closer) << shift) + odd,
@@ -99,7 +102,8 @@ static struct scaled scale(uint64_t significand, int exponent, bool lower_is_clo
         };
 }
 
-static void shortest(uint64_t significand, int exponent, bool lower_is_closer, uint64_t *ret_digits, int *ret_exponent)
+static void shortest(uint64_t significand, int exponent, bool lower_is_closer, uint64_t *ret_digits,
+                     int *ret_exponent)
 {
         struct scaled s = scale(significand, exponent, lower_is_closer);
         uint64_t unit = s.value / 4, ten = unit / 10;
@@ -147,7 +151,8 @@ void mv_float_shortest(double finite, struct mv_decimal *ret)
         /* Below a power of two the doubles lie twice as close; not below the smallest normal one. */
         bool lower_is_closer = fraction == 0 && exponent > 1;
         uint64_t significand = exponent ? fraction | HIDDEN_BIT : fraction;
-        shortest(significand, (exponent ? exponent : 1) - BIAS, lower_is_closer, &digits, &decimal_exponent);
+        shortest(significand, (exponent ? exponent : 1) - BIAS, lower_is_closer, &digits,
+                 &decimal_exponent);
         set_digits(ret, digits, decimal_exponent);
 }
 
@@ -164,11 +169,13 @@ static bool put_positional(struct mv_out *o, const struct mv_decimal *d, bool al
 {
         int n = d->count, p = d->point;
         if (p <= 0)
-                return mv_put_str(o, "0.") && put_zeros(o, -p) && mv_put_bytes(o, d->digits, (size_t)n);
+                return mv_put_str(o, "0.") && put_zeros(o, -p) &&
+                       mv_put_bytes(o, d->digits, (size_t)n);
         if (p < n)
                 return mv_put_bytes(o, d->digits, (size_t)p) && mv_put_u8(o, '.') &&
                        mv_put_bytes(o, d->digits + p, (size_t)(n - p));
-        return mv_put_bytes(o, d->digits, (size_t)n) && put_zeros(o, p - n) && (!always_point || mv_put_str(o, ".0"));
+        return mv_put_bytes(o, d->digits, (size_t)n) && put_zeros(o, p - n) &&
+               (!always_point || mv_put_str(o, ".0"));
 }
 
 static bool put_exponent(struct mv_out *o, const struct mv_decimal *d, bool always_point)
@@ -191,7 +198,8 @@ static bool put_scientific(struct mv_out *o, double v, bool point_before_exponen
         if (d.negative && !mv_put_u8(o, '-'))
                 return false;
         bool positional = d.point >= -4 && d.point <= 16;
-        return positional ? put_positional(o, &d, true) : put_exponent(o, &d, point_before_exponent);
+        return positional ? put_positional(o, &d, true)
+                          : put_exponent(o, &d, point_before_exponent);
 }
 
 /* nan, inf, -inf: the text of the one it is, or NULL for a finite number. */
@@ -242,10 +250,11 @@ bool mv_text_int(struct mv_out *o, int64_t v)
 #define DIGITS_EXACT 800
 
 struct scan {
-        struct mv_slice digits; /* from the first digit that is not zero to the exponent; may contain the point */
-        uint64_t first;         /* the first DIGITS_FIRST of them */
-        int64_t exponent;       /* of the last of those first digits */
-        bool more;              /* digits other than zero follow the first ones */
+        struct mv_slice
+                digits; /* from the first digit that is not zero to the exponent; may contain the point */
+        uint64_t first;   /* the first DIGITS_FIRST of them */
+        int64_t exponent; /* of the last of those first digits */
+        bool more;        /* digits other than zero follow the first ones */
         bool negative;
 };
 
@@ -299,7 +308,8 @@ static size_t scan_mantissa(struct mv_slice s, struct scan *ret, bool *ret_any)
                         ret->more |= s.p[i] != '0';
                 }
         }
-        ret->digits = taken ? (struct mv_slice){ s.p + start, i - start } : (struct mv_slice){ s.p, 0 };
+        ret->digits =
+                taken ? (struct mv_slice){ s.p + start, i - start } : (struct mv_slice){ s.p, 0 };
         *ret_any = any;
         return i;
 }
@@ -369,7 +379,9 @@ static uint64_t bound_bits(uint64_t digits, int e, bool upper)
         uint64_t v = digits << zeros;
         struct wide low = multiply(g->lo, v);
         struct wide top = add_small(multiply(g->hi, v), low.hi);
-        bool exact = e >= 0 && e <= 55; /* else the table entry is too large by up to one unit, the product by up to v */
+        bool exact =
+                e >= 0 &&
+                e <= 55; /* else the table entry is too large by up to one unit, the product by up to v */
         if (upper && low.lo)
                 top = add_small(top, 1);
         if (!upper && !exact && low.lo < v)
@@ -395,7 +407,9 @@ static void big_multiply_add(struct big *b, uint32_t factor, uint32_t addend)
                 b->limb[i] = (uint32_t)carry;
                 carry >>= 32;
         }
-        if (carry && b->count < BIG_LIMBS) /* the second half always holds, see above; it keeps the write inside */
+        if (carry &&
+            b->count <
+                    BIG_LIMBS) /* the second half always holds, see above; it keeps the write inside */
                 b->limb[b->count++] = (uint32_t)carry;
 }
 
@@ -487,9 +501,10 @@ static int cmp_half_way(const struct scan *s, uint64_t bits)
 
 static bool parse_fast(const struct scan *s, double *ret)
 {
-        static const double powers[POW10_DOUBLE_MAX + 1] = { 1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                                                             1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-                                                             1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
+        static const double powers[POW10_DOUBLE_MAX + 1] = { 1e0,  1e1,  1e2,  1e3,  1e4,  1e5,
+                                                             1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                                             1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
+                                                             1e18, 1e19, 1e20, 1e21, 1e22 };
         if (s->more || s->first > 1ull << 53)
                 return false;
         if (s->exponent < -POW10_DOUBLE_MAX || s->exponent > POW10_DOUBLE_MAX)
@@ -502,7 +517,8 @@ static bool parse_fast(const struct scan *s, double *ret)
 
 static uint64_t parse_exact(const struct scan *s)
 {
-        if (s->first == 0 || s->exponent < POW10_FIRST) /* 10^19 * 10^-343 is below half of the smallest double */
+        if (s->first == 0 ||
+            s->exponent < POW10_FIRST) /* 10^19 * 10^-343 is below half of the smallest double */
                 return 0;
         if (s->exponent > 308)
                 return INFINITY_BITS;

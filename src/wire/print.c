@@ -15,7 +15,9 @@
 static bool put_unicode_escape(struct mv_out *o, uint8_t c)
 {
         static const char hex_digits[] = "0123456789abcdef";
-        uint8_t b[6] = { '\\', 'u', '0', '0', (uint8_t)hex_digits[c >> 4], (uint8_t)hex_digits[c & 15] };
+        uint8_t b[6] = {
+                '\\', 'u', '0', '0', (uint8_t)hex_digits[c >> 4], (uint8_t)hex_digits[c & 15]
+        };
         return mv_put_bytes(o, b, sizeof b);
 }
 
@@ -72,7 +74,9 @@ static bool put_escaped(struct mv_out *o, struct mv_slice s, bool json)
                 if (letter)
                         mv_put_u8(o, '\\'), mv_put_u8(o, (uint8_t)letter);
                 else
-                        put_unicode_escape(o, s.p[i + n - 1]); /* of c2 80..c2 9f, the last byte is the code point */
+                        put_unicode_escape(
+                                o, s.p[i + n -
+                                       1]); /* of c2 80..c2 9f, the last byte is the code point */
                 i += n;
                 plain = i;
         }
@@ -151,7 +155,8 @@ static bool print_map(struct printer *pr, const struct mv_value *v)
         struct mv__walk w;
         if (!deeper(pr) || !mv_put_u8(pr->o, '{'))
                 return false;
-        if (!mv__walk_begin(&w, pr->o, v, v->count <= 1u << 16 ? 2 : 3, mv_key_cmp)) /* an entry: "1 1" */
+        if (!mv__walk_begin(&w, pr->o, v, v->count <= 1u << 16 ? 2 : 3,
+                            mv_key_cmp)) /* an entry: "1 1" */
                 return false;
         bool ok = print_entries(pr, &w);
         mv__walk_end(&w, pr->o);
@@ -186,7 +191,8 @@ static bool print(struct printer *pr, const struct mv_value *v)
         case MV_INT:
                 return mv_text_int(pr->o, v->integer);
         case MV_FLOAT:
-                return pr->readable ? mv_text_float_readable(pr->o, v->real) : mv_text_float_display(pr->o, v->real);
+                return pr->readable ? mv_text_float_readable(pr->o, v->real)
+                                    : mv_text_float_display(pr->o, v->real);
         case MV_STRING:
                 return print_string(pr, v->text);
         case MV_KEYWORD:
@@ -308,7 +314,8 @@ static bool json_map(struct printer *pr, const struct mv_value *v)
 
 static bool json_float(struct printer *pr, double v)
 {
-        return __builtin_isfinite(v) ? mv_text_float_json(pr->o, v) : no_json(pr, "Invalid float value for JSON");
+        return __builtin_isfinite(v) ? mv_text_float_json(pr->o, v)
+                                     : no_json(pr, "Invalid float value for JSON");
 }
 
 static bool json(struct printer *pr, const struct mv_value *v)

@@ -99,7 +99,8 @@ bool mv_utf8_put(struct mv_out *o, uint32_t c)
         uint8_t b[4];
         if (c < 0x80)
                 return mv_put_u8(o, (uint8_t)c);
-        if (c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) { /* has no UTF-8: our bug, and never half a text */
+        if (c > 0x10ffff ||
+            (c >= 0xd800 && c <= 0xdfff)) { /* has no UTF-8: our bug, and never half a text */
                 o->overflow = true;
                 return false;
         }
@@ -111,7 +112,7 @@ bool mv_utf8_put(struct mv_out *o, uint32_t c)
 }
 
 /* --- properties ------------------------------------------------------------------------------------------------------- */
-#define LENGTH(table) (sizeof(table) / sizeof (table)[0])
+#define LENGTH(table) (sizeof(table) / sizeof(table)[0])
 
 static bool in_ranges(const struct range *table, size_t count, uint32_t c)
 {
@@ -163,7 +164,8 @@ static uint32_t map_single(const struct case_range *table, size_t count, uint32_
         return member ? (uint32_t)((int32_t)c + r->delta) : c;
 }
 
-static const struct case_special *find_special(const struct case_special *table, size_t count, uint32_t c)
+static const struct case_special *find_special(const struct case_special *table, size_t count,
+                                               uint32_t c)
 {
         size_t low = 0, high = count;
         while (low < high) {

@@ -73,7 +73,8 @@ static double random_float(void)
 
 static struct mv_slice random_text(struct mv_arena *a)
 {
-        static const char *const pieces[] = { "a", "Z", ":", "é", "日", "😀", "\n", "key", "0123456789" };
+        static const char *const pieces[] = { "a", "Z",  ":",   "é",         "日",
+                                              "😀", "\n", "key", "0123456789" };
         uint8_t *p = mv_new(a, uint8_t, 300);
         struct mv_out o = mv_out(p, p ? 300 : 0);
         for (uint64_t n = below(below(4) ? 4 : 30); n > 0; n--)
@@ -96,8 +97,8 @@ static struct mv_value random_text_of(enum mv_kind kind, struct mv_arena *a)
 static struct mv_value random_key(struct mv_arena *a)
 {
         uint64_t k = below(3);
-        return k == 0 ? (struct mv_value){ .kind = MV_INT, .integer = random_int() } :
-                        random_text_of(k == 1 ? MV_STRING : MV_KEYWORD, a);
+        return k == 0 ? (struct mv_value){ .kind = MV_INT, .integer = random_int() }
+                      : random_text_of(k == 1 ? MV_STRING : MV_KEYWORD, a);
 }
 
 static struct mv_value random_map(struct mv_arena *a, int depth)
@@ -119,7 +120,8 @@ static struct mv_value random_items(enum mv_kind kind, struct mv_arena *a, int d
         uint32_t count = kind == MV_ERROR ? 3 : (uint32_t)below(30);
         struct mv_value *items = mv_new(a, struct mv_value, count + 1);
         for (uint32_t i = 0; items && i < count; i++)
-                items[i] = kind == MV_ERROR && i < 2 ? random_text_of(MV_STRING, a) : random_value(a, depth + 1);
+                items[i] = kind == MV_ERROR && i < 2 ? random_text_of(MV_STRING, a)
+                                                     : random_value(a, depth + 1);
         return (struct mv_value){ .kind = kind, .count = items ? count : 0, .items = items };
 }
 
@@ -154,10 +156,10 @@ static bool agrees(cbor_item_t *theirs, const struct mv_value *ours);
 static bool int_agrees(cbor_item_t *theirs, int64_t v)
 {
         uint64_t argument = v < 0 ? (uint64_t)(-1 - v) : (uint64_t)v;
-        cbor_int_width least = argument <= 0xff         ? CBOR_INT_8 :
-                               argument <= 0xffff       ? CBOR_INT_16 :
-                               argument <= 0xffffffffu ? CBOR_INT_32 :
-                                                          CBOR_INT_64;
+        cbor_int_width least = argument <= 0xff          ? CBOR_INT_8
+                               : argument <= 0xffff      ? CBOR_INT_16
+                               : argument <= 0xffffffffu ? CBOR_INT_32
+                                                         : CBOR_INT_64;
         bool sign = v < 0 ? cbor_isa_negint(theirs) : cbor_isa_uint(theirs);
         return sign && cbor_get_int(theirs) == argument && cbor_int_get_width(theirs) == least;
 }
@@ -170,20 +172,23 @@ static bool float_agrees(cbor_item_t *theirs, double v)
         if (isnan(v))
                 return isnan(read) && cbor_float_get_width(theirs) == CBOR_FLOAT_16;
         bool single_enough = (double)(float)v == v;
-        return read == v && signbit(read) == signbit(v) && (cbor_float_get_width(theirs) < CBOR_FLOAT_64) == single_enough;
+        return read == v && signbit(read) == signbit(v) &&
+               (cbor_float_get_width(theirs) < CBOR_FLOAT_64) == single_enough;
 }
 
 static bool text_agrees(cbor_item_t *theirs, const char *prefix, struct mv_slice s)
 {
         size_t n = strlen(prefix);
-        return cbor_isa_string(theirs) && cbor_string_is_definite(theirs) && cbor_string_length(theirs) == n + s.len &&
+        return cbor_isa_string(theirs) && cbor_string_is_definite(theirs) &&
+               cbor_string_length(theirs) == n + s.len &&
                memcmp(cbor_string_handle(theirs), prefix, n) == 0 &&
                (s.len == 0 || memcmp(cbor_string_handle(theirs) + n, s.p, s.len) == 0);
 }
 
 static bool array_agrees(cbor_item_t *theirs, const struct mv_value *ours)
 {
-        if (!cbor_isa_array(theirs) || !cbor_array_is_definite(theirs) || cbor_array_size(theirs) != ours->count)
+        if (!cbor_isa_array(theirs) || !cbor_array_is_definite(theirs) ||
+            cbor_array_size(theirs) != ours->count)
                 return false;
         for (uint32_t i = 0; i < ours->count; i++)
                 if (!agrees(cbor_array_handle(theirs)[i], &ours->items[i]))
@@ -191,21 +196,23 @@ static bool array_agrees(cbor_item_t *theirs, const struct mv_value *ours)
         return true;
 }
 
-static bool tag_agrees(cbor_item_t *theirs, uint64_t tag, const char *prefix, const struct mv_value *ours)
+static bool tag_agrees(cbor_item_t *theirs, uint64_t tag, const char *prefix,
+                       const struct mv_value *ours)
 {
         if (!cbor_isa_tag(theirs) || cbor_tag_value(theirs) != tag)
                 return false;
         cbor_item_t *inner = cbor_tag_item(theirs);
-        bool ok = prefix                  ? text_agrees(inner, prefix, ours->text) :
-                  tag == MV_TAG_FUNCTION ? cbor_is_null(inner) :
-                                            array_agrees(inner, ours);
+        bool ok = prefix                   ? text_agrees(inner, prefix, ours->text)
+                  : tag == MV_TAG_FUNCTION ? cbor_is_null(inner)
+                                           : array_agrees(inner, ours);
         cbor_decref(&inner);
         return ok;
 }
 
 static bool map_agrees(cbor_item_t *theirs, const struct mv_value *ours)
 {
-        if (!cbor_isa_map(theirs) || !cbor_map_is_definite(theirs) || cbor_map_size(theirs) != ours->count)
+        if (!cbor_isa_map(theirs) || !cbor_map_is_definite(theirs) ||
+            cbor_map_size(theirs) != ours->count)
                 return false;
         uint32_t found = 0;
         for (size_t i = 0; i < ours->count; i++) {
@@ -278,7 +285,8 @@ TEST(an_independent_library_reads_and_writes_the_same_bytes)
                 CHECK(subnormal_half_made || writes_the_same(theirs, mv_out_slice(&o)));
                 same_bytes += !subnormal_half_made && o.len > 20;
                 const struct mv_value *back;
-                CHECK(mv_value_decode(mv_out_slice(&o), &a, &back, NULL) == 0 && agrees(theirs, back));
+                CHECK(mv_value_decode(mv_out_slice(&o), &a, &back, NULL) == 0 &&
+                      agrees(theirs, back));
                 cbor_decref(&theirs);
                 mv_arena_done(&a);
         }
@@ -307,8 +315,8 @@ TEST(every_half_float_is_the_same_number_to_both)
                 memcpy(&single, &f, sizeof f);
                 for (int step = -1; step <= 1; step++) {
                         uint32_t near = single + (uint32_t)step;
-                        uint8_t longer[5] = { 0xfa, (uint8_t)(near >> 24), (uint8_t)(near >> 16), (uint8_t)(near >> 8),
-                                              (uint8_t)near };
+                        uint8_t longer[5] = { 0xfa, (uint8_t)(near >> 24), (uint8_t)(near >> 16),
+                                              (uint8_t)(near >> 8), (uint8_t)near };
                         bool nan = (near & 0x7fffffff) > 0x7f800000;
                         c = mv_cur(mv_slice(longer, 5));
                         CHECK((mv_cbor_next(&c, &item, NULL) == 0) == (step != 0 && !nan));

@@ -31,7 +31,7 @@ static const char *decoded(const char *text)
         return decoded_slice(mv_slice_str(text));
 }
 #define HOLDS(text, shown) CHECK_STR(decoded(text), shown)
-#define WRONG(text, what) CHECK_STR(decoded(text), "JSON parsing error: " what)
+#define WRONG(text, what)  CHECK_STR(decoded(text), "JSON parsing error: " what)
 
 TEST(json_values_become_values) /* spec 7.8 */
 {
@@ -42,7 +42,8 @@ TEST(json_values_become_values) /* spec 7.8 */
         HOLDS("\"text\"", "\"text\"");
         HOLDS("[1, [2, {}], []]", "[1 [2 {}] []]");
         HOLDS("{\"a\": {\"b\": [true, null]}}", "{\"a\" {\"b\" [true nil]}}");
-        HOLDS("{\"b\":1,\"a\":[],\"c\":{\"x\":[1,2,{\"y\":3}]}}", "{\"a\" [] \"b\" 1 \"c\" {\"x\" [1 2 {\"y\" 3}]}}");
+        HOLDS("{\"b\":1,\"a\":[],\"c\":{\"x\":[1,2,{\"y\":3}]}}",
+              "{\"a\" [] \"b\" 1 \"c\" {\"x\" [1 2 {\"y\" 3}]}}");
 }
 
 TEST(json_numbers_are_integers_where_they_fit)
@@ -104,13 +105,15 @@ TEST(bad_strings_are_refused)
         WRONG("\"\\ud800\\n\"", "lone leading surrogate in hex escape at line 1 column 9");
         WRONG("\"\\ud800\\ud800\"", "lone leading surrogate in hex escape at line 1 column 10");
         WRONG("\"\\udc00\"", "lone trailing surrogate in hex escape at line 1 column 4");
-        WRONG("\"a\nb\"", "control character (\\u0000-\\u001F) found while parsing a string at line 1 column 3");
+        WRONG("\"a\nb\"", "control character (\\u0000-\\u001F) found while parsing a string at "
+                          "line 1 column 3");
         WRONG("\"\xff\"", "invalid unicode code point at line 1 column 2");
         WRONG("\"\xed\xa0\x80\"", "invalid unicode code point at line 1 column 2");
         WRONG("{\"\xc3\":1}", "invalid unicode code point at line 1 column 3");
         WRONG("'a'", "expected value at line 1 column 1");
         CHECK_STR(decoded_slice(mv_slice("\"a\0b\"", 5)),
-                  "JSON parsing error: control character (\\u0000-\\u001F) found while parsing a string at line 1 column 3");
+                  "JSON parsing error: control character (\\u0000-\\u001F) found while parsing a "
+                  "string at line 1 column 3");
 }
 
 TEST(bad_structure_is_refused_with_its_place)
@@ -142,7 +145,8 @@ TEST(bad_structure_is_refused_with_its_place)
         WRONG("\xef\xbb\xbf[]", "expected value at line 1 column 1");
         WRONG("[1]/**/", "trailing characters at line 1 column 4");
         WRONG("\v1", "expected value at line 1 column 1");
-        CHECK_STR(decoded_slice(mv_slice("1\0", 2)), "JSON parsing error: trailing characters at line 1 column 2");
+        CHECK_STR(decoded_slice(mv_slice("1\0", 2)),
+                  "JSON parsing error: trailing characters at line 1 column 2");
 }
 
 TEST(nesting_is_limited) /* REQ-VAL-13, spec section 9 */
@@ -152,13 +156,15 @@ TEST(nesting_is_limited) /* REQ-VAL-13, spec section 9 */
                 memset(text, '[', (size_t)depth);
                 memset(text + depth, ']', (size_t)depth);
                 text[2 * depth] = 0;
-                bool refused = strcmp(decoded(text), "JSON parsing error: recursion limit exceeded at line 1 column 128") == 0;
+                bool refused = strcmp(decoded(text), "JSON parsing error: recursion limit exceeded "
+                                                     "at line 1 column 128") == 0;
                 CHECK(refused == (depth > MV_JSON_DEPTH_MAX));
         }
         char objects[6 * 128 + 1] = "";
         for (int i = 0; i < 128; i++)
                 memcpy(objects + 5 * i, "{\"\":[", 5);
-        CHECK_STR(decoded(objects), "JSON parsing error: recursion limit exceeded at line 1 column 320");
+        CHECK_STR(decoded(objects),
+                  "JSON parsing error: recursion limit exceeded at line 1 column 320");
 }
 
 TEST(kinds_of_nested_containers_are_kept_apart)
@@ -172,7 +178,8 @@ TEST(kinds_of_nested_containers_are_kept_apart)
         HOLDS(text, shown);
 }
 
-static const char whole[] = " {\"k\\n\": [1, -2.5e3, \"s\\ud83d\\ude00\", {\"x\": null}, [true, false]], \"k\\n\": \"\xc3\xa9\" } ";
+static const char whole[] = " {\"k\\n\": [1, -2.5e3, \"s\\ud83d\\ude00\", {\"x\": null}, [true, "
+                            "false]], \"k\\n\": \"\xc3\xa9\" } ";
 
 TEST(a_text_cut_at_any_byte_is_refused_and_never_read_beyond)
 {
@@ -182,7 +189,8 @@ TEST(a_text_cut_at_any_byte_is_refused_and_never_read_beyond)
                 char *exact = malloc(cut ? cut : 1);
                 REQUIRE(exact);
                 memcpy(exact, whole, cut);
-                CHECK(strncmp(decoded_slice(mv_slice(exact, cut)), "JSON parsing error: ", 20) == 0);
+                CHECK(strncmp(decoded_slice(mv_slice(exact, cut)), "JSON parsing error: ", 20) ==
+                      0);
                 free(exact);
         }
 }
@@ -215,9 +223,11 @@ TEST(a_small_arena_is_a_limit)
 
 TEST(the_pull_parser_gives_events_in_order)
 {
-        static const enum mv_json_kind wanted[] = { MV_JSON_OBJECT_OPEN, MV_JSON_KEY, MV_JSON_ARRAY_OPEN, MV_JSON_INT,
-                                                    MV_JSON_STRING, MV_JSON_ARRAY_CLOSE, MV_JSON_KEY, MV_JSON_NULL,
-                                                    MV_JSON_OBJECT_CLOSE, MV_JSON_END, MV_JSON_END };
+        static const enum mv_json_kind wanted[] = {
+                MV_JSON_OBJECT_OPEN,  MV_JSON_KEY,         MV_JSON_ARRAY_OPEN, MV_JSON_INT,
+                MV_JSON_STRING,       MV_JSON_ARRAY_CLOSE, MV_JSON_KEY,        MV_JSON_NULL,
+                MV_JSON_OBJECT_CLOSE, MV_JSON_END,         MV_JSON_END
+        };
         struct mv_json j = mv_json(mv_slice_str("{\"a\":[1,\"b\\n\"],\"c\":null}"));
         struct mv_json_event e;
         for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
@@ -231,7 +241,8 @@ TEST(the_pull_parser_gives_events_in_order)
 
 TEST(values_survive_json_and_back) /* REQ-VAL-12 */
 {
-        static const char text[] = "{\"a\":[1,-2,3.5,1e300,\"x\\n\\u0001é\"],\"b\":{\"\":null,\"z\":true}}";
+        static const char text[] =
+                "{\"a\":[1,-2,3.5,1e300,\"x\\n\\u0001é\"],\"b\":{\"\":null,\"z\":true}}";
         struct mv_arena a = mv_arena_grow(1 << 20);
         const struct mv_value *v;
         size_t len;

@@ -10,7 +10,7 @@
 static long patterns(void)
 {
         const char *wanted = getenv("MV_TEST_PATTERNS");
-        return wanted ? strtol(wanted, NULL, 10) : 60000;
+        return wanted ? strtol(wanted, NULL, 10) : 20000;
 }
 
 static uint64_t next_random(uint64_t *state) /* splitmix64 */
@@ -56,7 +56,8 @@ static bool shortest_is_right(double v)
         struct mv_decimal d;
         char ours[64], theirs[64];
         mv_float_shortest(v, &d);
-        snprintf(ours, sizeof ours, "%s0.%.*se%d", d.negative ? "-" : "", d.count, d.digits, d.point);
+        snprintf(ours, sizeof ours, "%s0.%.*se%d", d.negative ? "-" : "", d.count, d.digits,
+                 d.point);
         if (!same(strtod(ours, NULL), v) || !parse_is(ours, v))
                 return false;
         if (d.count > 1) {
@@ -67,8 +68,8 @@ static bool shortest_is_right(double v)
         snprintf(theirs, sizeof theirs, "%.*e", d.count - 1, v);
         if (!same(strtod(theirs, NULL), v))
                 return true; /* the nearest of this length lies outside, ours inside */
-        snprintf(ours, sizeof ours, "%s%c%s%.*se%+03d", d.negative ? "-" : "", d.digits[0], d.count > 1 ? "." : "",
-                 d.count - 1, d.digits + 1, d.point - 1);
+        snprintf(ours, sizeof ours, "%s%c%s%.*se%+03d", d.negative ? "-" : "", d.digits[0],
+                 d.count > 1 ? "." : "", d.count - 1, d.digits + 1, d.point - 1);
         return strcmp(ours, theirs) == 0;
 }
 
@@ -103,8 +104,8 @@ TEST(random_short_decimals_keep_their_digits)
         char s[64];
         for (long i = 0; i < patterns() / 2; i++) {
                 uint64_t r = next_random(&state);
-                snprintf(s, sizeof s, "%llu.%llue%d", (unsigned long long)(r % 1000), (unsigned long long)(r >> 40),
-                         (int)(r >> 10 & 63) - 32);
+                snprintf(s, sizeof s, "%llu.%llue%d", (unsigned long long)(r % 1000),
+                         (unsigned long long)(r >> 40), (int)(r >> 10 & 63) - 32);
                 double v = strtod(s, NULL);
                 CHECK(parse_is(s, v));
                 CHECK(shortest_is_right(v));
@@ -117,7 +118,8 @@ TEST(random_integers_and_halves_near_2_to_53_are_exact)
         char s[64];
         for (long i = 0; i < patterns() / 4; i++) {
                 uint64_t r = (1ull << 53) - 1000 + next_random(&state) % 2000;
-                snprintf(s, sizeof s, "%llu.%s", (unsigned long long)r, i & 1 ? "5" : "50000000000000000000001");
+                snprintf(s, sizeof s, "%llu.%s", (unsigned long long)r,
+                         i & 1 ? "5" : "50000000000000000000001");
                 CHECK(parse_is(s, strtod(s, NULL)));
                 snprintf(s, sizeof s, "%llu", (unsigned long long)next_random(&state));
                 CHECK(parse_is(s, strtod(s, NULL)));
@@ -158,7 +160,8 @@ TEST(subnormals_are_right)
                 double v = of_bits(next_random(&state) >> 12);
                 CHECK(shortest_is_right(v) && parses_like_strtod(v));
         }
-        CHECK(shortest_is_right(2.2250738585072014e-308) && shortest_is_right(2.225073858507201e-308));
+        CHECK(shortest_is_right(2.2250738585072014e-308) &&
+              shortest_is_right(2.225073858507201e-308));
         CHECK(shortest_is_right(1.7976931348623157e308) && shortest_is_right(5e-324));
 }
 
@@ -190,7 +193,7 @@ TEST(points_half_way_between_doubles_of_every_size_are_decided_exactly)
         uint64_t state = 5;
         for (int e = -1074; e <= 1022; e += 3)
                 half_way_decides(ldexp(1.0, e));
-        for (long i = 0; i < 3000; i++) {
+        for (long i = 0; i < patterns() / 40; i++) {
                 double v = of_bits(next_random(&state) >> 1);
                 if (v < 1e308)
                         half_way_decides(v);
@@ -230,31 +233,46 @@ TEST(a_point_half_way_goes_to_even_and_a_digit_behind_it_decides)
         CHECK(parse_is("9007199254740993.0000000000000000000000000000001", 9007199254740994.0));
         CHECK(parse_is("9007199254740995", 9007199254740996.0));
         CHECK(parse_is("9007199254740994.9999999999999999999999999999999", 9007199254740994.0));
-        CHECK(parse_is("179769313486231580793728971405303415079934132710037826936173778980444968292764750946649017977587"
-                       "207096330286416692887910946555547851940402630657488671505820681908902000708383676273854845817711"
-                       "531764475730270069855571366959622842914819860834936475292719074168444365510704342711559699508093"
-                       "042880177904174497791", 1.7976931348623157e308));
-        CHECK(parse_is("179769313486231580793728971405303415079934132710037826936173778980444968292764750946649017977587"
-                       "207096330286416692887910946555547851940402630657488671505820681908902000708383676273854845817711"
-                       "531764475730270069855571366959622842914819860834936475292719074168444365510704342711559699508093"
-                       "042880177904174497792", INFINITY));
-        CHECK(parse_is("2.4703282292062327208e-324", 0.0) && parse_is("2.4703282292062327209e-324", 5e-324));
+        CHECK(parse_is("179769313486231580793728971405303415079934132710037826936173778980444968292"
+                       "764750946649017977587"
+                       "207096330286416692887910946555547851940402630657488671505820681908902000708"
+                       "383676273854845817711"
+                       "531764475730270069855571366959622842914819860834936475292719074168444365510"
+                       "704342711559699508093"
+                       "042880177904174497791",
+                       1.7976931348623157e308));
+        CHECK(parse_is("179769313486231580793728971405303415079934132710037826936173778980444968292"
+                       "764750946649017977587"
+                       "207096330286416692887910946555547851940402630657488671505820681908902000708"
+                       "383676273854845817711"
+                       "531764475730270069855571366959622842914819860834936475292719074168444365510"
+                       "704342711559699508093"
+                       "042880177904174497792",
+                       INFINITY));
+        CHECK(parse_is("2.4703282292062327208e-324", 0.0) &&
+              parse_is("2.4703282292062327209e-324", 5e-324));
 }
 
 TEST(exponents_beyond_everything_give_infinity_or_zero)
 {
-        CHECK(parse_is("1e309", INFINITY) && parse_is("-1e309", -INFINITY) && parse_is("1e99999999999999999999", INFINITY));
-        CHECK(parse_is("1e-400", 0.0) && parse_is("-1e-400", -0.0) && parse_is("1e-99999999999999999999", 0.0));
-        CHECK(parse_is("0e99999999999999999999", 0.0) && parse_is("-0", -0.0) && parse_is("-0.0e-5", -0.0));
-        CHECK(parse_is("1e308", 1e308) && parse_is("1.8e308", INFINITY) && parse_is("0.000e5", 0.0));
+        CHECK(parse_is("1e309", INFINITY) && parse_is("-1e309", -INFINITY) &&
+              parse_is("1e99999999999999999999", INFINITY));
+        CHECK(parse_is("1e-400", 0.0) && parse_is("-1e-400", -0.0) &&
+              parse_is("1e-99999999999999999999", 0.0));
+        CHECK(parse_is("0e99999999999999999999", 0.0) && parse_is("-0", -0.0) &&
+              parse_is("-0.0e-5", -0.0));
+        CHECK(parse_is("1e308", 1e308) && parse_is("1.8e308", INFINITY) &&
+              parse_is("0.000e5", 0.0));
 }
 
 TEST(only_the_documented_form_of_a_float_is_read)
 {
-        static const char *const good[] = { "1", "+1", "-1", "1.", ".5", "1e5", "1E5", "1e+5", "1.5e-5", "007", "00.10" };
-        static const char *const bad[] = { "",    "+",    "-",   ".",     "e5",   "1e",   "1e+", "1e-", "1e5.0", "1..2", "1.2.3",
-                                           " 1",  "1 ",   "0x1", "inf",   "nan",  "1_0",  "--1", "+-1", "1e5e5", ".e1",  "1,5",
-                                           "1e 5", "\xd9\xa1" };
+        static const char *const good[] = { "1",   "+1",   "-1",     "1.",  ".5",   "1e5",
+                                            "1E5", "1e+5", "1.5e-5", "007", "00.10" };
+        static const char *const bad[] = { "",    "+",     "-",     ".",    "e5",    "1e",
+                                           "1e+", "1e-",   "1e5.0", "1..2", "1.2.3", " 1",
+                                           "1 ",  "0x1",   "inf",   "nan",  "1_0",   "--1",
+                                           "+-1", "1e5e5", ".e1",   "1,5",  "1e 5",  "\xd9\xa1" };
         for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
                 CHECK(parse_is(good[i], strtod(good[i], NULL)));
         double v = 7;
@@ -268,8 +286,10 @@ TEST(integers_are_read_within_64_bits_only)
         int64_t v = 7;
         CHECK(!mv_parse_int(mv_slice_str("9223372036854775808"), &v));
         CHECK(!mv_parse_int(mv_slice_str("-9223372036854775809"), &v));
-        CHECK(!mv_parse_int(mv_slice_str("99999999999999999999999"), &v) && !mv_parse_int(mv_slice_str(""), &v));
-        CHECK(!mv_parse_int(mv_slice_str("-"), &v) && !mv_parse_int(mv_slice_str("1a"), &v) && v == 7);
+        CHECK(!mv_parse_int(mv_slice_str("99999999999999999999999"), &v) &&
+              !mv_parse_int(mv_slice_str(""), &v));
+        CHECK(!mv_parse_int(mv_slice_str("-"), &v) && !mv_parse_int(mv_slice_str("1a"), &v) &&
+              v == 7);
         CHECK(mv_parse_int(mv_slice_str("9223372036854775807"), &v) && v == INT64_MAX);
         CHECK(mv_parse_int(mv_slice_str("-9223372036854775808"), &v) && v == INT64_MIN);
         CHECK(mv_parse_int(mv_slice_str("+007"), &v) && v == 7);
