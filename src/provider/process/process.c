@@ -6,7 +6,8 @@
  * write on the door and exit are the only system calls a program's evaluator can make. No namespace is unshared: with
  * that filter there is no call left that a namespace would answer differently.
  *
- * (1) A deadline, a CPU limit or cancel() ends the child by SIGKILL through its pidfd, without its cooperation.
+ * (1) A deadline, a CPU limit or cancel() ends the child by SIGKILL through its pidfd, without its cooperation. No SIGTERM
+ *     comes first: a runner holds nothing that it could put in order, and blocks every signal.
  * (2) close_cell releases process, descriptors and memory, however far the cell came.
  * (3) Numbers are measured: CPU time by the child's own clock, memory by the peak of its address space.
  * (4) Cells are used once. The runner would take another START, but nothing here proves that a used evaluator equals a
