@@ -42,7 +42,8 @@ enum mv_record_type {
         MV_REC_CALL,                  /* CapabilityCall: seq, id, args: the effect is about to happen */
         MV_REC_RESULT,                /* CapabilityResult: seq, reply or fault */
         MV_REC_STEP,                  /* PlanStep* and the other events: the STEP payload */
-        MV_REC_EXECUTION_ENDED,       /* PlanEnded: PlanCompleted or PlanAborted by its outcome; semantic: outcome value or error; observed: provider, tier, metadata */
+        MV_REC_EXECUTION_ENDED,       /* PlanEnded (completed or aborted: by its outcome); semantic: outcome value or
+                                       * error; observed: provider, tier, metadata */
         MV_REC_ROOT,                  /* root, count, signature: written by mv_trail_end */
         MV_REC_MAX_
 };

@@ -376,3 +376,30 @@ TEST(a_large_argument_is_kept_as_its_digest_and_a_small_one_whole)
         struct mv_out none = mv_out(encoded, 10);
         CHECK(!mv_audit_put_value(&none, &v));
 }
+
+/* Heads whose check is right and whose fields are not: only the signer's own host could write them, and still. */
+TEST(a_head_with_impossible_fields_is_refused_whatever_its_check_says)
+{
+        static const uint8_t salt[32] = { 7 }, text[80] = "xxxxxxxx";
+        struct mv__record good = { .type = MV_REC_CALL, .id = { text, 4 }, .semantic = { text, 1 } }, r, back;
+        const struct mv__record bad[] = {
+                { .type = 0, .id = { text, 4 }, .semantic = { text, 1 } },
+                { .type = MV_REC_MAX_, .id = { text, 4 }, .semantic = { text, 1 } },
+                { .type = MV_REC_CALL, .id = { text, 0 }, .semantic = { text, 1 } },
+                { .type = MV_REC_CALL, .id = { text, 64 }, .semantic = { text, 1 } },
+                { .type = MV_REC_CALL, .id = { text, 9 }, .semantic = { text, 1 } }, /* a NUL in the id */
+                { .type = MV_REC_CALL, .id = { text, 4 }, .semantic = { text, 0 } },
+        };
+        uint8_t bytes[400];
+        struct mv__record_bytes pieces;
+        for (size_t i = 0; i <= sizeof bad / sizeof *bad; i++) {
+                struct mv_out o = mv_out(bytes, sizeof bytes);
+                r = i ? bad[i - 1] : good;
+                mv__record_encode(salt, &r, &pieces);
+                for (size_t k = 0; k < 5; k++)
+                        CHECK(mv_put_slice(&o, pieces.pieces[k]));
+                const char *why = mv__record_decode(salt, mv_out_slice(&o), &back);
+                CHECK(i ? why != NULL : why == NULL && back.id.len == 4);
+                CHECK(mv__record_decode(text, mv_out_slice(&o), &back) != NULL); /* another store's salt */
+        }
+}
