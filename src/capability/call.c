@@ -66,16 +66,25 @@ static const char *kind_prefix(const char *kind)
         return "";
 }
 
+/* Where a character begins that the end of the text may have cut off. */
+static size_t last_character(const char *text, size_t len)
+{
+        size_t at = len;
+        while (at && len - at < 3 && ((unsigned char)text[at - 1] & 0xc0) == 0x80)
+                at--;
+        return at && (unsigned char)text[at - 1] >= 0xc0 ? at - 1 : len;
+}
+
 /* A message may have been cut in the middle of a character, or carry bytes of a file name: what leaves is UTF-8. */
 void mv_text_make_utf8(char *text)
 {
         size_t len = strlen(text);
-        for (size_t cut = 0; cut < 4 && cut <= len; cut++) {
-                bool whole_or_head = cut == 0 || (unsigned char)text[len - cut] >= 0xc0;
-                if (whole_or_head && mv_utf8_valid(mv_slice(text, len - cut))) {
-                        text[len - cut] = '\0';
-                        return;
-                }
+        if (mv_utf8_valid(mv_slice(text, len)))
+                return;
+        size_t cut = last_character(text, len);
+        if (mv_utf8_valid(mv_slice(text, cut))) {
+                text[cut] = '\0';
+                return;
         }
         for (char *p = text; *p; p++)
                 if ((unsigned char)*p >= 0x80)

@@ -43,6 +43,7 @@ struct transfer { /* one hop */
         struct mv_decision denial;
         bool denied;
         long status;
+        uint64_t sent;
         char redirect[URL_BYTES]; /* "" : none */
 };
 
@@ -96,6 +97,15 @@ static int on_progress(void *ctx, curl_off_t dt, curl_off_t dn, curl_off_t ut, c
                 return 1;
         }
         return t->denied;
+}
+
+/* The library's own counters miss or repeat the body depending on its size: what is really sent is counted here. */
+static int on_bytes(CURL *curl, curl_infotype type, char *p, size_t n, void *ctx)
+{
+        struct transfer *t = ctx;
+        if (type == CURLINFO_HEADER_OUT || type == CURLINFO_DATA_OUT)
+                t->sent += n;
+        return 0;
 }
 
 static void deny_address(struct transfer *t, const char *text, const char *why)
@@ -235,25 +245,26 @@ static void set_options(CURL *curl, struct transfer *t, struct curl_slist *heade
         curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
         curl_easy_setopt(curl, CURLOPT_XFERINFODATA, t);
         curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+        curl_easy_setopt(curl, CURLOPT_DEBUGFUNCTION, on_bytes);
+        curl_easy_setopt(curl, CURLOPT_DEBUGDATA, t);
+        curl_easy_setopt(curl, CURLOPT_VERBOSE, 1L);
         set_protocols(curl);
         set_method(curl, t);
 }
 
 static void note_hop(CURL *curl, struct transfer *t, const char *url)
 {
-        long sent = 0, head = 0;
-        curl_off_t up = 0, down = 0;
+        long head = 0;
+        curl_off_t down = 0;
         char *redirect = NULL;
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &t->status);
-        curl_easy_getinfo(curl, CURLINFO_REQUEST_SIZE, &sent);
-        curl_easy_getinfo(curl, CURLINFO_SIZE_UPLOAD_T, &up);
         curl_easy_getinfo(curl, CURLINFO_HEADER_SIZE, &head);
         curl_easy_getinfo(curl, CURLINFO_SIZE_DOWNLOAD_T, &down);
         curl_easy_getinfo(curl, CURLINFO_REDIRECT_URL, &redirect);
         if (redirect && t->status >= 300 && t->status < 400)
                 mv_fmt(t->redirect, sizeof t->redirect, "%s", redirect);
-        t->call->host.note_network(t->call->host.ctx, mv_slice_str(url), t->method, (int)t->status,
-                                   (uint64_t)sent + (uint64_t)up, (uint64_t)head + (uint64_t)down);
+        t->call->host.note_network(t->call->host.ctx, mv_slice_str(url), t->method, (int)t->status, t->sent,
+                                   (uint64_t)head + (uint64_t)down);
 }
 
 static int hop_failed(struct transfer *t, CURLcode code, const char *detail)
@@ -337,6 +348,7 @@ static int run_hops(struct transfer *t, struct mv_url *url)
         for (int hop = 0;; hop++) {
                 t->redirect[0] = '\0';
                 t->head.len = t->body.len = t->head_lines = 0;
+                t->sent = 0;
                 int r = run_hop(t);
                 if (r < 0 || !t->redirect[0])
                         return r;
