@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Evaluator values to and from deterministic CBOR (wire/cbor.h), without a tree in between.
  *
- * (1) What wire/cbor_tree.c accepts is accepted here and gives the same value, and equal values have equal bytes; one
- *     difference: a function's mark is refused, for nothing here could be called.
- * (2) Map keys ascend on the wire in bytewise order of their encoding: 0 1 2 ..., -1 -2 ..., strings, keywords, shorter
- *     texts first. A map is written in one pass per group of keys, and per length of text: canonical key order is right
- *     inside a group, so no sorted copy is needed.
+ * (1) What wire/cbor_tree.c accepts is accepted here and gives the same value, and equal values
+ *     have equal bytes; one difference: a function's mark is refused, for nothing here could be
+ *     called.
+ * (2) Map keys ascend on the wire in bytewise order of their encoding: 0 1 2 ..., -1 -2 ...,
+ *     strings, keywords, shorter texts first. A map is written in one pass per group of keys,
+ *     and per length of text: canonical key order is right inside a group, so no sorted copy is
+ *     needed.
  * (3) Containers nest at most MV_VALUE_DEPTH_MAX deep, both ways. */
 #include <base/limits.h>
 #include <rtfs/node.h>
@@ -13,7 +15,7 @@
 #include <wire/cbor.h>
 #include <wire/text.h>
 
-/* --- encode ----------------------------------------------------------------------------------------------------- */
+/* --- encode ----------------------------------------------------------------------------------- */
 struct encoder {
         struct mv_out *o;
         uint32_t depth;
@@ -37,7 +39,8 @@ static bool encode_vector(struct encoder *e, val v)
 
 static bool encode_list(struct encoder *e, const struct cons *c)
 {
-        if (c->count > MV_ITEMS_MAX || !mv_cbor_put_tag(e->o, MV_TAG_LIST) || !mv_cbor_put_array(e->o, c->count))
+        if (c->count > MV_ITEMS_MAX || !mv_cbor_put_tag(e->o, MV_TAG_LIST) ||
+            !mv_cbor_put_array(e->o, c->count))
                 return false;
         for (; c->count; c = c->tail)
                 if (!encode(e, c->head))
@@ -48,9 +51,9 @@ static bool encode_list(struct encoder *e, const struct cons *c)
 /* One pass over a map (2). */
 struct pass {
         uint32_t tag;
-        bool negative;        /* of integers: written from the last to the first */
-        uint32_t len;         /* of texts */
-        uint32_t longer;      /* the least length beyond len that was met */
+        bool negative;   /* of integers: written from the last to the first */
+        uint32_t len;    /* of texts */
+        uint32_t longer; /* the least length beyond len that was met */
 };
 
 static uint32_t key_len(val key)
@@ -105,12 +108,14 @@ static bool encode_map(struct encoder *e, const struct map *m)
                 return false;
         if (!m->root)
                 return true;
-        return encode_pass(e, m->root, m->height, &natural) && encode_pass(e, m->root, m->height, &negative) &&
-               encode_texts(e, m, T_STRING) && encode_texts(e, m, T_KEYWORD);
+        return encode_pass(e, m->root, m->height, &natural) &&
+               encode_pass(e, m->root, m->height, &negative) && encode_texts(e, m, T_STRING) &&
+               encode_texts(e, m, T_KEYWORD);
 }
 
-/* A map literal that is still a form: a vector of k v k v in source order, where the last of equal keys counts. Each
- * step searches the next key, in time quadratic in the size of one literal. */
+/* A map literal that is still a form: a vector of k v k v in source order, where the last of
+ * equal keys counts. Each step searches the next key, in time quadratic in the size of one
+ * literal. */
 static int wire_rank(val key)
 {
         return key.tag == T_INT ? key.i < 0 : key.tag == T_STRING ? 2 : 3;
@@ -141,6 +146,15 @@ static uint32_t next_pair(val form, const val *last)
         return best;
 }
 
+/* A form may be a pattern, whose keys are any forms: no map. */
+static bool is_map(val form)
+{
+        for (uint32_t i = 0; i < vec_count(form); i += 2)
+                if (!map_key_ok(vec_at(form, i)))
+                        return false;
+        return vec_count(form) % 2 == 0;
+}
+
 static uint32_t distinct_keys(val form)
 {
         uint32_t distinct = 0, at = next_pair(form, NULL);
@@ -154,9 +168,11 @@ static uint32_t distinct_keys(val form)
 static bool encode_map_form(struct encoder *e, val form)
 {
         val key;
-        if (vec_count(form) / 2 > MV_ITEMS_MAX || !mv_cbor_put_map(e->o, distinct_keys(form)))
+        if (!is_map(form) || vec_count(form) / 2 > MV_ITEMS_MAX ||
+            !mv_cbor_put_map(e->o, distinct_keys(form)))
                 return false;
-        for (uint32_t at = next_pair(form, NULL); at < vec_count(form); at = next_pair(form, &key)) {
+        for (uint32_t at = next_pair(form, NULL); at < vec_count(form);
+             at = next_pair(form, &key)) {
                 key = vec_at(form, at);
                 if (!encode(e, key) || !encode(e, vec_at(form, at + 1)))
                         return false;
@@ -248,7 +264,7 @@ bool encode_value(struct mv_out *o, val v)
         return encode(&e, v);
 }
 
-/* --- decode ----------------------------------------------------------------------------------------------------- */
+/* --- decode ----------------------------------------------------------------------------------- */
 struct decoder {
         struct mv_rtfs *r;
         struct mv_cur c;
@@ -282,7 +298,8 @@ static enum native_status decode_vector(struct decoder *d, uint32_t count, val *
         return s;
 }
 
-/* Cells in the order of their items: each is linked from the one before it, which nobody else has seen yet. */
+/* Cells in the order of their items: each is linked from the one before it, which nobody else
+ * has seen yet. */
 static enum native_status decode_list(struct decoder *d, uint32_t count, val *ret)
 {
         struct cons *end = as_cons(list_empty(d->r)), *first = end, **link = &first;
@@ -378,7 +395,8 @@ struct opening {
         uint32_t count;
 };
 
-static enum native_status decode_tagged(struct decoder *d, uint64_t tag, struct opening *open, val *ret)
+static enum native_status decode_tagged(struct decoder *d, uint64_t tag, struct opening *open,
+                                        val *ret)
 {
         struct mv_cbor_item item;
         if (mv_cbor_next(&d->c, &item, d->err) < 0)
@@ -396,8 +414,10 @@ static enum native_status decode_tagged(struct decoder *d, uint64_t tag, struct 
         return N_OK;
 }
 
-/* A value, or the opening of a container. Apart and not inlined: the recursion must not carry the item. */
-__attribute__((noinline)) static enum native_status decode_head(struct decoder *d, struct opening *open, val *ret)
+/* A value, or the opening of a container. Apart and not inlined: the recursion must not carry
+ * the item. */
+__attribute__((noinline)) static enum native_status decode_head(struct decoder *d,
+                                                                struct opening *open, val *ret)
 {
         struct mv_cbor_item item;
         *open = (struct opening){ S_NONE, 0 };
@@ -459,7 +479,8 @@ static enum native_status decode(struct decoder *d, val *ret)
         return s;
 }
 
-enum native_status decode_value(struct mv_rtfs *r, struct mv_slice cbor, val *ret, struct mv_err *err)
+enum native_status decode_value(struct mv_rtfs *r, struct mv_slice cbor, val *ret,
+                                struct mv_err *err)
 {
         struct decoder d = { r, mv_cur(cbor), err, 0 };
         val v;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Equality (spec 2.3) and the total order of sort (spec 2.4).
  *
- * (1) Nothing is equal merely because it is the same object: [NaN] differs from itself, shared or not.
+ * (1) Nothing is equal merely because it is the same object: [NaN] differs from itself, shared
+ *     or not.
  * (2) Recursion stops at MV_VALUE_DEPTH_MAX containers. */
 #include <base/limits.h>
 #include <rtfs/node.h>
@@ -10,15 +11,16 @@
 
 const char *type_name(val v)
 {
-        static const char *const names[] = { /* grep TAG-ORDER */
-                [T_NIL] = "nil",         [T_FALSE] = "boolean",    [T_TRUE] = "boolean",     [T_INT] = "integer",
-                [T_FLOAT] = "float",     [T_STRING] = "string",    [T_KEYWORD] = "keyword",  [T_SYMBOL] = "symbol",
-                [T_VECTOR] = "vector",   [T_LIST] = "list",        [T_MAP] = "map",          [T_NATIVE] = "function",
-                [T_CLOSURE] = "function", [T_ERROR] = "error",     [T_MAPFORM] = "map",      [T_BOX] = "box",
-                [T_NODE] = "node",       [T_PROTO] = "prototype",  [T_MACRO] = "function",   [T_UNBOUND] = "unbound",
+        static const char *const names[T_MAX_] = {
+                [T_NIL] = "nil",          [T_FALSE] = "boolean",   [T_TRUE] = "boolean",
+                [T_INT] = "integer",      [T_FLOAT] = "float",     [T_STRING] = "string",
+                [T_KEYWORD] = "keyword",  [T_SYMBOL] = "symbol",   [T_VECTOR] = "vector",
+                [T_LIST] = "list",        [T_MAP] = "map",         [T_NATIVE] = "function",
+                [T_CLOSURE] = "function", [T_ERROR] = "error",     [T_MAPFORM] = "map",
+                [T_BOX] = "box",          [T_NODE] = "node",       [T_PROTO] = "prototype",
+                [T_MACRO] = "function",   [T_UNBOUND] = "unbound",
         };
-        _Static_assert(sizeof names / sizeof *names == T_MAX_, "every tag has a name");
-        return v.tag < T_MAX_ ? names[v.tag] : "unknown";
+        return v.tag < T_MAX_ ? names[v.tag] : "unknown"; /* grep TAG-ORDER */
 }
 
 int key_cmp(val a, val b)
@@ -26,7 +28,7 @@ int key_cmp(val a, val b)
         return key_order(a, b);
 }
 
-/* --- equality --------------------------------------------------------------------------------------------------- */
+/* --- equality --------------------------------------------------------------------------------- */
 static int equal(val a, val b, uint32_t depth);
 
 static int runs_equal(const val *a, const val *b, uint32_t count, uint32_t depth)
@@ -76,7 +78,8 @@ static int tall_maps_equal(val a, val b, uint32_t depth)
         map_iter(&ia, a);
         map_iter(&ib, b);
         while (map_next(&ia, &pair_a[0], &pair_a[1]) && map_next(&ib, &pair_b[0], &pair_b[1])) {
-                int e = key_order(pair_a[0], pair_b[0]) == 0 ? equal(pair_a[1], pair_b[1], depth) : 0;
+                int e = key_order(pair_a[0], pair_b[0]) == 0 ? equal(pair_a[1], pair_b[1], depth)
+                                                             : 0;
                 if (e != 1)
                         return e;
         }
@@ -89,11 +92,13 @@ static int maps_equal(val a, val b, uint32_t depth)
                 return 0;
         if (as_map(a)->height || as_map(b)->height)
                 return tall_maps_equal(a, b, depth);
-        for (uint32_t i = 0; i < 2 * map_count(a); i += 2) { /* keys first: cheap, and no iterator on the C stack */
+        /* One leaf each: no iterators on the C stack. */
+        for (uint32_t i = 0; i < 2 * map_count(a); i += 2) {
                 val ka = as_map(a)->root->item[i], kb = as_map(b)->root->item[i];
                 int e = key_order(ka, kb) == 0 ? 1 : 0;
                 if (e == 1)
-                        e = equal(as_map(a)->root->item[i + 1], as_map(b)->root->item[i + 1], depth);
+                        e = equal(as_map(a)->root->item[i + 1], as_map(b)->root->item[i + 1],
+                                  depth);
                 if (e != 1)
                         return e;
         }
@@ -108,7 +113,8 @@ static bool is_builtin(val f)
 /* Functions by identity; a builtin written in RTFS is its prototype. */
 static bool closures_equal(val a, val b)
 {
-        return a.o == b.o || (is_builtin(a) && is_builtin(b) && as_closure(a)->proto == as_closure(b)->proto);
+        return a.o == b.o ||
+               (is_builtin(a) && is_builtin(b) && as_closure(a)->proto == as_closure(b)->proto);
 }
 
 static int containers_equal(val a, val b, uint32_t depth)
@@ -157,11 +163,9 @@ int val_equal(val a, val b)
         return equal(a, b, 0);
 }
 
-/* --- order ------------------------------------------------------------------------------------------------------ */
-static int sign(bool less, bool greater)
-{
-        return (int)greater - (int)less;
-}
+/* --- order ------------------------------------------------------------------------------------ */
+/* -1, 0 or 1; numbers only. */
+#define CMP(a, b) (((a) > (b)) - ((a) < (b)))
 
 /* Exact, R-53. NaN compares equal to everything. */
 static int int_float_cmp(int64_t i, double f)
@@ -176,29 +180,42 @@ static int int_float_cmp(int64_t i, double f)
         if (i != whole)
                 return i < whole ? -1 : 1;
         double part = f - (double)whole; /* whole came from f: both are exact */
-        return sign(part > 0, part < 0);
+        return CMP(0, part);
 }
 
 static int number_cmp(val a, val b)
 {
         if (a.tag == T_INT && b.tag == T_INT)
-                return sign(a.i < b.i, a.i > b.i);
+                return CMP(a.i, b.i);
         if (a.tag == T_FLOAT && b.tag == T_FLOAT)
-                return sign(a.f < b.f, a.f > b.f);
+                return CMP(a.f, b.f);
         return a.tag == T_INT ? int_float_cmp(a.i, b.f) : -int_float_cmp(b.i, a.f);
 }
 
-enum rank { R_NIL, R_BOOLEAN, R_NUMBER, R_STRING, R_KEYWORD, R_SYMBOL, R_VECTOR, R_LIST, R_MAP, R_OTHER };
+enum rank {
+        R_NIL,
+        R_BOOLEAN,
+        R_NUMBER,
+        R_STRING,
+        R_KEYWORD,
+        R_SYMBOL,
+        R_VECTOR,
+        R_LIST,
+        R_MAP,
+        R_OTHER
+};
 static enum rank rank_of(uint32_t tag)
 {
-        static const uint8_t ranks[T_MAX_] = { /* grep TAG-ORDER */
-                [T_NIL] = R_NIL,         [T_FALSE] = R_BOOLEAN,  [T_TRUE] = R_BOOLEAN,   [T_INT] = R_NUMBER,
-                [T_FLOAT] = R_NUMBER,    [T_STRING] = R_STRING,  [T_KEYWORD] = R_KEYWORD, [T_SYMBOL] = R_SYMBOL,
-                [T_VECTOR] = R_VECTOR,   [T_LIST] = R_LIST,      [T_MAP] = R_MAP,        [T_NATIVE] = R_OTHER,
-                [T_CLOSURE] = R_OTHER,   [T_ERROR] = R_OTHER,    [T_MAPFORM] = R_VECTOR, [T_BOX] = R_OTHER,
-                [T_NODE] = R_OTHER,      [T_PROTO] = R_OTHER,    [T_MACRO] = R_OTHER,    [T_UNBOUND] = R_OTHER,
+        static const uint8_t ranks[T_MAX_] = {
+                [T_NIL] = R_NIL,         [T_FALSE] = R_BOOLEAN, [T_TRUE] = R_BOOLEAN,
+                [T_INT] = R_NUMBER,      [T_FLOAT] = R_NUMBER,  [T_STRING] = R_STRING,
+                [T_KEYWORD] = R_KEYWORD, [T_SYMBOL] = R_SYMBOL, [T_VECTOR] = R_VECTOR,
+                [T_LIST] = R_LIST,       [T_MAP] = R_MAP,       [T_NATIVE] = R_OTHER,
+                [T_CLOSURE] = R_OTHER,   [T_ERROR] = R_OTHER,   [T_MAPFORM] = R_VECTOR,
+                [T_BOX] = R_OTHER,       [T_NODE] = R_OTHER,    [T_PROTO] = R_OTHER,
+                [T_MACRO] = R_OTHER,     [T_UNBOUND] = R_OTHER,
         };
-        return (enum rank)ranks[tag];
+        return (enum rank)ranks[tag]; /* grep TAG-ORDER */
 }
 
 static bool compare(val a, val b, uint32_t depth, int *ret);
@@ -212,7 +229,7 @@ static bool vectors_compare(val a, val b, uint32_t depth, int *ret)
                 if (*ret)
                         return true;
         }
-        *ret = sign(na < nb, na > nb);
+        *ret = CMP(na, nb);
         return true;
 }
 
@@ -224,13 +241,14 @@ static bool lists_compare(const struct cons *a, const struct cons *b, uint32_t d
                 if (*ret)
                         return true;
         }
-        *ret = sign(a->count == 0 && b->count, a->count && b->count == 0);
+        *ret = CMP(a->count, b->count); /* one of them is 0 */
         return true;
 }
 
-/* Maps. The rule: keys are rendered as texts "i:10", "k:name", "s:text"; both sequences of keys are sorted and compared
- * pair by pair, key then value; a shorter one is less. So what decides is the least key in rendered order that one map
- * lacks, or that has different values. One pass in canonical order finds it, without memory for a sorted copy. */
+/* Maps. The rule: keys are rendered as texts "i:10", "k:name", "s:text"; both sequences of keys
+ * are sorted and compared pair by pair, key then value; a shorter one is less. So what decides
+ * is the least key in rendered order that one map lacks, or that has different values. One pass
+ * in canonical order finds it, without memory for a sorted copy. */
 static int rendered_class(uint32_t tag)
 {
         return tag == T_INT ? 0 : tag == T_KEYWORD ? 1 : 2;
@@ -250,7 +268,7 @@ static int rendered_cmp(val a, val b)
 
 struct map_diff {
         struct map_iter a, b;
-        val ka, va, kb, vb;      /* current entries */
+        val ka, va, kb, vb; /* current entries */
         bool has_a, has_b;
         val key, last_a, last_b; /* the deciding key so far; the greatest keys, in rendered order */
         enum { D_NONE, D_ONLY_A, D_ONLY_B, D_VALUE } kind;
@@ -318,7 +336,8 @@ static bool diff_step(struct map_diff *d, uint32_t depth)
         return true;
 }
 
-/* Does a map whose greatest key is `last` have a key behind the deciding one? Then that one stands against it. */
+/* Does a map whose greatest key is `last` have a key behind the deciding one? Then that one
+ * stands against it. */
 static bool goes_on(val last, val key)
 {
         return last.tag != T_UNBOUND && rendered_cmp(last, key) > 0;
@@ -344,12 +363,14 @@ static bool maps_compare(val a, val b, uint32_t depth, int *ret)
         return true;
 }
 
-/* By printed text: "#<error: MESSAGE>" stands before "#<function>". The '>' behind a message takes part. */
+/* By printed text: "#<error: MESSAGE>" stands before "#<function>". The '>' behind a message
+ * takes part. */
 static int other_cmp(val a, val b)
 {
         if (a.tag != T_ERROR || b.tag != T_ERROR)
                 return (b.tag == T_ERROR) - (a.tag == T_ERROR);
-        struct mv_slice x = string_slice(as_error(a)->message), y = string_slice(as_error(b)->message);
+        struct mv_slice x = string_slice(as_error(a)->message),
+                        y = string_slice(as_error(b)->message);
         size_t n = x.len < y.len ? x.len : y.len;
         int c = mv_slice_cmp(mv_slice(x.p, n), mv_slice(y.p, n));
         if (c || x.len == y.len)

@@ -71,10 +71,10 @@ enum native_status raise_deep(struct mv_rtfs *r);    /* a value nested too deepl
 enum native_status raise_map_key(struct mv_rtfs *r, val key);
 enum native_status raise_overflow(struct mv_rtfs *r, const char *op);
 enum native_status raise_div_zero(struct mv_rtfs *r);
+
+/* --- for the machine ---------------------------------------------------------------------------------------------- */
 /* (throw v): an error value again, anything else as ApplicationError with type :user. */
 enum native_status throw_value(struct mv_rtfs *r, val v);
-
-/* --- for the machine -------------------------------------------------------------------------------------------------- */
 /* A keyword in call position, on args[0..count) (spec 2.7, R-22). */
 enum native_status keyword_lookup(struct mv_rtfs *r, val key, const val *args, uint32_t count, val *ret);
 

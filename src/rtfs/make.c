@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Constructors of strings, names and lists (heap.h). A source text may lie in the heap: nothing moves in here. */
+/* Constructors of strings, names and lists (heap.h). A source text may lie in the heap: nothing
+ * moves in here. */
 #include <rtfs/vm.h>
 
 #define STRING_BYTES_MAX (1u << 31)
-#define LIST_COUNT_MAX (1u << 31)
+#define LIST_COUNT_MAX   (1u << 31)
 
-/* --- strings ---------------------------------------------------------------------------------------------------- */
-/* Code points of valid UTF-8: bytes that do not continue one. Eight at a time: every string passes here. */
+/* --- strings ---------------------------------------------------------------------------------- */
+/* Code points of valid UTF-8: bytes that do not continue one. Eight at a time: every string
+ * passes here. */
 static uint32_t count_points(const uint8_t *p, uint32_t len)
 {
         uint32_t continued = 0, i = 0;
@@ -23,7 +25,8 @@ static uint32_t count_points(const uint8_t *p, uint32_t len)
 
 val string_alloc(struct mv_rtfs *r, size_t len, uint8_t **ret_text)
 {
-        struct string *s = len <= STRING_BYTES_MAX ? heap_alloc(r, O_STRING, sizeof *s + len) : NULL;
+        struct string *s =
+                len <= STRING_BYTES_MAX ? heap_alloc(r, O_STRING, sizeof *s + len) : NULL;
         if (!s)
                 return NOMEM_VAL;
         s->len = (uint32_t)len;
@@ -54,8 +57,9 @@ val string_from(struct mv_rtfs *r, const char *s)
         return string_new(r, mv_slice_str(s));
 }
 
-/* --- names ------------------------------------------------------------------------------------------------------ */
-static uint32_t name_hash(struct mv_slice s) /* FNV-1a; a fixed seed, for evaluation must be repeatable */
+/* --- names ------------------------------------------------------------------------------------ */
+/* FNV-1a; a fixed seed, for evaluation must be repeatable. */
+static uint32_t name_hash(struct mv_slice s)
 {
         uint32_t h = 2166136261u;
         for (size_t i = 0; i < s.len; i++)
@@ -78,7 +82,8 @@ struct name *name_intern(struct mv_rtfs *r, struct mv_slice s)
         for (struct name *n = *bucket; n; n = n->next)
                 if (n->hash == hash && mv_slice_eq(mv_slice(n->text, n->len), s))
                         return n;
-        struct name *n = s.len <= STRING_BYTES_MAX ? heap_alloc(r, O_NAME, sizeof *n + s.len) : NULL;
+        struct name *n =
+                s.len <= STRING_BYTES_MAX ? heap_alloc(r, O_NAME, sizeof *n + s.len) : NULL;
         if (!n)
                 return NULL;
         n->len = (uint32_t)s.len;
@@ -107,10 +112,13 @@ val symbol_new(struct mv_rtfs *r, struct mv_slice s)
         return name_val(T_SYMBOL, name_intern(r, s));
 }
 
-/* --- lists ------------------------------------------------------------------------------------------------------ */
+/* --- lists ------------------------------------------------------------------------------------ */
 val list_empty(struct mv_rtfs *r)
 {
-        return r->empty_list;
+        if (r->empty_list.tag == T_LIST)
+                return r->empty_list;
+        struct cons *c = heap_alloc(r, O_CONS, sizeof *c); /* at init: becomes the shared one */
+        return c ? OBJ(T_LIST, c) : NOMEM_VAL;
 }
 
 val list_cons(struct mv_rtfs *r, val head, val tail_list)
@@ -131,17 +139,4 @@ val list_new(struct mv_rtfs *r, const val *items, uint32_t count)
         while (count-- && !nomem(list))
                 list = list_cons(r, items[count], list);
         return list;
-}
-
-/* --- the shared empty ones -------------------------------------------------------------------------------------- */
-bool make_empties(struct mv_rtfs *r)
-{
-        struct cons *list = heap_alloc(r, O_CONS, sizeof *list);
-        val vector = vec_builder(r), map = map_builder(r);
-        if (!list || nomem(vector) || nomem(map))
-                return false;
-        r->empty_list = OBJ(T_LIST, list);
-        r->empty_vector = vector;
-        r->empty_map = map;
-        return true;
 }

@@ -4,19 +4,22 @@
  *   height 0:  leaf  k v k v k v
  *   height 1:  inner k0 leaf0 k1 leaf1      k_i <= every key of leaf_i, > every key of leaf_(i-1)
  *
- * (1) Nodes of a published map are never written to: put and remove copy the path and allocate nodes of exactly the
- *     size they need. Running out of memory therefore changes nothing.
- * (2) A builder's nodes are nobody else's: map_add writes to them in place. Nodes that are full on the way down are split
- *     first, so the way back up has nothing to do; a split alone does not change what the map holds.
- * (3) A node splits in halves, but on the right edge of the tree it gives away only its end: keys that arrive in
- *     ascending order leave full nodes behind.
- * (4) A removal joins a node that became small with a neighbour when both fit into one, so two neighbours hold 16 pairs
- *     each on average and no heap fills a tree of MAP_HEIGHT_MAX levels. One that would get there is out of memory. */
+ * (1) Nodes of a published map are never written to: put and remove copy the path and allocate
+ *     nodes of exactly the size they need. Running out of memory therefore changes nothing.
+ * (2) A builder's nodes are nobody else's: map_add writes to them in place. Nodes that are full
+ *     on the way down are split first, so the way back up has nothing to do; a split alone does
+ *     not change what the map holds.
+ * (3) A node splits in halves, but on the right edge of the tree it gives away only its end:
+ *     keys that arrive in ascending order leave full nodes behind.
+ * (4) A removal that leaves fewer than 8 pairs joins the node with a neighbour when both fit, so
+ *     two neighbours hold at least 8 pairs each on average, and no heap fills a tree of
+ *     MAP_HEIGHT_MAX levels. One that would get there is out of memory. */
 #include <rtfs/node.h>
 #include <rtfs/vm.h>
 
 #define PAIRS_MAX 32u
-#define PAIRS_UNDERFULL 8u /* a removal that leaves less joins the node with a neighbour when both fit */
+/* A removal that leaves less joins the node with a neighbour when both fit. */
+#define PAIRS_UNDERFULL 8u
 
 static inline uint32_t pairs(const struct node *n)
 {
@@ -28,9 +31,18 @@ bool map_key_ok(val k)
         return k.tag == T_KEYWORD || k.tag == T_STRING || k.tag == T_INT;
 }
 
-/* --- search ----------------------------------------------------------------------------------------------------- */
-/* Number of the first pair whose key is not below `key`. */
-static uint32_t lower_bound(const struct node *n, val key)
+/* --- search ----------------------------------------------------------------------------------- */
+/* How many keys are below `limit`, all of them integers; without a branch that could be
+ * mispredicted. */
+static inline uint32_t count_below(const struct node *n, int64_t limit)
+{
+        uint32_t low = 0;
+        for (uint32_t left = pairs(n); left > 1; left -= left / 2)
+                low += left / 2 & -(uint32_t)(n->item[2 * (low + left / 2 - 1)].i < limit);
+        return low + (n->item[2 * low].i < limit);
+}
+
+__attribute__((noinline)) static uint32_t search(const struct node *n, val key)
 {
         uint32_t low = 0, high = pairs(n);
         while (low < high) {
@@ -41,6 +53,15 @@ static uint32_t lower_bound(const struct node *n, val key)
                         high = middle;
         }
         return low;
+}
+
+/* Number of the first pair whose key is not below `key`. */
+static inline uint32_t lower_bound(const struct node *n, val key)
+{
+        /* Integers come last: when the first key is one, all are. */
+        if (key.tag == T_INT && n->h.used && n->item[0].tag == T_INT)
+                return count_below(n, key.i);
+        return search(n, key);
 }
 
 static inline bool key_is_at(const struct node *n, uint32_t at, val key)
@@ -86,14 +107,15 @@ bool map_get(val m, val key, val *ret)
         return true;
 }
 
-/* --- copies of one node ----------------------------------------------------------------------------------------- */
+/* --- copies of one node ----------------------------------------------------------------------- */
 static inline void set_pair(struct node *n, uint32_t at, val key, val value)
 {
         n->item[2 * at] = key;
         n->item[2 * at + 1] = value;
 }
 
-static struct node *with_pair_set(struct mv_rtfs *r, const struct node *n, uint32_t at, val key, val value)
+static struct node *with_pair_set(struct mv_rtfs *r, const struct node *n, uint32_t at, val key,
+                                  val value)
 {
         struct node *copy = node_copy(r, n, n->h.used, n->h.used);
         if (copy)
@@ -101,7 +123,8 @@ static struct node *with_pair_set(struct mv_rtfs *r, const struct node *n, uint3
         return copy;
 }
 
-static struct node *with_pair_added(struct mv_rtfs *r, const struct node *n, uint32_t at, val key, val value)
+static struct node *with_pair_added(struct mv_rtfs *r, const struct node *n, uint32_t at, val key,
+                                    val value)
 {
         struct node *copy = node_copy(r, n, 2 * at, n->h.used + 2u);
         if (!copy)
@@ -123,7 +146,8 @@ static struct node *without_pair(struct mv_rtfs *r, const struct node *n, uint32
 }
 
 /* Pairs from `from` on, in a node of their own. */
-static struct node *back_part(struct mv_rtfs *r, const struct node *n, uint32_t from, uint32_t capacity)
+static struct node *back_part(struct mv_rtfs *r, const struct node *n, uint32_t from,
+                              uint32_t capacity)
 {
         uint32_t count = n->h.used - 2 * from;
         struct node *part = node_new(r, capacity);
@@ -134,7 +158,8 @@ static struct node *back_part(struct mv_rtfs *r, const struct node *n, uint32_t 
         return part;
 }
 
-static struct node *pair_of_nodes(struct mv_rtfs *r, struct node *left, struct node *right, uint32_t capacity)
+static struct node *pair_of_nodes(struct mv_rtfs *r, struct node *left, struct node *right,
+                                  uint32_t capacity)
 {
         struct node *n = node_new(r, capacity);
         if (!n)
@@ -145,15 +170,17 @@ static struct node *pair_of_nodes(struct mv_rtfs *r, struct node *left, struct n
         return n;
 }
 
-/* --- put -------------------------------------------------------------------------------------------------------- */
+/* --- put -------------------------------------------------------------------------------------- */
 struct put {
         struct mv_rtfs *r;
         val key, value;
-        bool added;                 /* the key was absent */
-        struct node *left, *right;  /* what replaces the node just handled; right: NULL unless it was split */
+        bool added; /* the key was absent */
+        /* What replaces the node just handled; right: NULL unless it was split. */
+        struct node *left, *right;
 };
 
-/* n with one more pair, split when it is full. `last`: n is on the tree's right edge. false: no memory. */
+/* n with one more pair, split when it is full. `last`: n is on the tree's right edge. false: no
+ * memory. */
 static bool add_pair(struct put *p, const struct node *n, uint32_t at, val pair[2], bool last)
 {
         uint32_t count = pairs(n);
@@ -164,7 +191,8 @@ static bool add_pair(struct put *p, const struct node *n, uint32_t at, val pair[
                 return p->left;
         }
         uint32_t half = last && at == count ? count : count / 2; /* (3) */
-        struct node *left = half == count ? (struct node *)n : node_copy(p->r, n, 2 * half, 2 * half);
+        struct node *left =
+                half == count ? (struct node *)n : node_copy(p->r, n, 2 * half, 2 * half);
         struct node *right = left ? back_part(p->r, n, half, 2 * (count - half)) : NULL;
         if (!right)
                 return false;
@@ -243,7 +271,7 @@ val map_put(struct mv_rtfs *r, val m, val key, val value)
         return map_with(r, pair_of_nodes(r, p.left, p.right, 4), from->height + 1, count);
 }
 
-/* --- remove ----------------------------------------------------------------------------------------------------- */
+/* --- remove ----------------------------------------------------------------------------------- */
 static struct node *joined(struct mv_rtfs *r, const struct node *a, const struct node *b)
 {
         struct node *n = node_copy(r, a, a->h.used, (uint32_t)a->h.used + b->h.used);
@@ -255,7 +283,8 @@ static struct node *joined(struct mv_rtfs *r, const struct node *a, const struct
 }
 
 /* Inner node n with children `at` and at + 1 as one. */
-static struct node *with_joined(struct mv_rtfs *r, const struct node *n, uint32_t at, struct node *joint)
+static struct node *with_joined(struct mv_rtfs *r, const struct node *n, uint32_t at,
+                                struct node *joint)
 {
         struct node *copy = joint ? without_pair(r, n, at + 1) : NULL;
         if (copy)
@@ -263,7 +292,8 @@ static struct node *with_joined(struct mv_rtfs *r, const struct node *n, uint32_
         return copy;
 }
 
-static struct node *with_child(struct mv_rtfs *r, const struct node *n, uint32_t at, struct node *child)
+static struct node *with_child(struct mv_rtfs *r, const struct node *n, uint32_t at,
+                               struct node *child)
 {
         if (pairs(child) < PAIRS_UNDERFULL && at + 1 < pairs(n)) {
                 const struct node *next = node_at(n, 2 * at + 3);
@@ -279,7 +309,8 @@ static struct node *with_child(struct mv_rtfs *r, const struct node *n, uint32_t
 }
 
 /* n without the key, which it holds. NULL into *ret: nothing is left. */
-static bool remove_below(struct mv_rtfs *r, const struct node *n, uint32_t height, val key, struct node **ret)
+static bool remove_below(struct mv_rtfs *r, const struct node *n, uint32_t height, val key,
+                         struct node **ret)
 {
         uint32_t at = height ? child_for(n, key) : lower_bound(n, key);
         struct node *child = NULL;
@@ -312,10 +343,10 @@ val map_remove(struct mv_rtfs *r, val m, val key)
         return map_with(r, root, height, from->count - 1);
 }
 
-/* --- building --------------------------------------------------------------------------------------------------- */
+/* --- building --------------------------------------------------------------------------------- */
 val map_empty(struct mv_rtfs *r)
 {
-        return r->empty_map;
+        return r->empty_map.tag == T_MAP ? r->empty_map : map_builder(r);
 }
 
 val map_builder(struct mv_rtfs *r)
@@ -324,7 +355,8 @@ val map_builder(struct mv_rtfs *r)
         return m ? OBJ(T_MAP, m) : NOMEM_VAL;
 }
 
-/* Give the back part of a full node to a new one. at_end: a key beyond all of its keys comes next (3). */
+/* Give the back part of a full node to a new one. at_end: a key beyond all of its keys comes
+ * next (3). */
 static struct node *split_off(struct mv_rtfs *r, struct node *n, bool at_end)
 {
         uint32_t keep = at_end ? PAIRS_MAX - 1 : PAIRS_MAX / 2;
@@ -377,7 +409,8 @@ static bool split_child(struct mv_rtfs *r, struct node *n, uint32_t at, val key)
         return true;
 }
 
-/* Where the pointer to the leaf for `key` stands, with room for one more pair in that leaf's count. */
+/* Where the pointer to the leaf for `key` stands, with room for one more pair in that leaf's
+ * count. */
 static struct node **open_path(struct mv_rtfs *r, struct map *m, val key)
 {
         struct node **link = &m->root;
@@ -391,8 +424,8 @@ static struct node **open_path(struct mv_rtfs *r, struct map *m, val key)
                                 return NULL;
                         at = child_for(n, key);
                 }
-                if (key_order(key, n->item[2 * at]) < 0)
-                        n->item[2 * at] = key; /* only ever the first: a lower bound stays one (2) */
+                if (key_order(key, n->item[2 * at]) < 0) /* only ever the first */
+                        n->item[2 * at] = key;
                 link = (struct node **)&n->item[2 * at + 1].o;
         }
         return link;
@@ -417,7 +450,8 @@ bool map_add(struct mv_rtfs *r, val builder, val key, val value)
         }
         if (leaf->h.used == node_capacity(leaf)) {
                 uint32_t twice = 2u * leaf->h.used;
-                leaf = node_copy(r, leaf, leaf->h.used, twice < 2 * PAIRS_MAX ? twice : 2 * PAIRS_MAX);
+                leaf = node_copy(r, leaf, leaf->h.used,
+                                 twice < 2 * PAIRS_MAX ? twice : 2 * PAIRS_MAX);
                 if (!leaf)
                         return false;
                 *link = leaf;
@@ -439,12 +473,13 @@ val map_new(struct mv_rtfs *r, const val *keys_and_values, uint32_t count)
         if (!as_map(m)->root)
                 return NOMEM_VAL;
         for (uint32_t i = 0; i < count; i++)
-                if (!map_add(r, m, keys_and_values[2 * (size_t)i], keys_and_values[2 * (size_t)i + 1]))
+                if (!map_add(r, m, keys_and_values[2 * (size_t)i],
+                             keys_and_values[2 * (size_t)i + 1]))
                         return NOMEM_VAL;
         return m;
 }
 
-/* --- iteration -------------------------------------------------------------------------------------------------- */
+/* --- iteration -------------------------------------------------------------------------------- */
 void map_iter(struct map_iter *it, val m)
 {
         const struct node *n = as_map(m)->root;

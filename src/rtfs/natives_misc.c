@@ -47,7 +47,14 @@ static enum native_status get_message(struct mv_rtfs *r, val *args, uint32_t cou
 static enum native_status application_error(struct mv_rtfs *r, val message, val data, val *ret)
 {
         TRY(text_of(r, message, &message));
-        return give(ret, error_new(r, E_APPLICATION, string_slice(message), data));
+        val prefix = string_from(r, "Application error (:user): ");
+        val error = error_new(r, E_APPLICATION, string_slice(message), data), display;
+        if (nomem(prefix) || nomem(error))
+                return N_NOMEM;
+        val parts[2] = { prefix, message };
+        TRY(display_string(r, parts, 2, NULL, true, &display));
+        as_error(error)->display = display;
+        return give(ret, error);
 }
 
 /* (Exception. message data?) makes a value, it does not raise. */
@@ -262,13 +269,13 @@ const struct native natives_misc[] = {
         { "process-data", 1, 1, process_data, "The argument itself.", "(process-data 1)", "1" },
         { "read-file", 1, 1, read_file, "Always an error: files are capabilities.",
           "(try (read-file \"x\") (catch e :no))", ":no" },
-        { "%hint", 2, 2, hint, "", "", "" },
-        { "%clear-hints", 0, 0, clear_hints, "", "", "" },
-        { "%step-started", 1, 1, step_started, "", "", "" },
-        { "%step-completed", 2, 2, step_completed, "", "", "" },
-        { "%step-failed", 2, 2, step_failed, "", "", "" },
-        { "%expose", 2, 2, expose, "", "", "" },
-        { "%clear-expose", 0, 0, clear_expose, "", "", "" },
-        { "%step-falsy", 1, 1, step_falsy, "", "", "" },
+        { "%hint", 2, 2, hint, NULL, NULL, NULL },
+        { "%clear-hints", 0, 0, clear_hints, NULL, NULL, NULL },
+        { "%step-started", 1, 1, step_started, NULL, NULL, NULL },
+        { "%step-completed", 2, 2, step_completed, NULL, NULL, NULL },
+        { "%step-failed", 2, 2, step_failed, NULL, NULL, NULL },
+        { "%expose", 2, 2, expose, NULL, NULL, NULL },
+        { "%clear-expose", 0, 0, clear_expose, NULL, NULL, NULL },
+        { "%step-falsy", 1, 1, step_falsy, NULL, NULL, NULL },
         { 0 },
 };

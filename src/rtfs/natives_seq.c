@@ -292,11 +292,15 @@ static enum native_status sort(struct mv_rtfs *r, val *args, uint32_t count, val
         return give(ret, vec_new(r, items, sequence_count(v)));
 }
 
+static enum native_status misused(struct mv_rtfs *r);
+
 /* (%sort-by keys items): two vectors of one length. */
 static enum native_status sort_by(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         val *keys, *items;
-        uint32_t n = vec_count(args[1]);
+        if (!is_sequence(args[0]) || !is_sequence(args[1]) || sequence_count(args[0]) != sequence_count(args[1]))
+                return misused(r);
+        uint32_t n = sequence_count(args[1]);
         TRY(items_of(r, args[0], &keys));
         TRY(items_of(r, args[1], &items));
         TRY(sort_by_keys(r, items, keys, n));
@@ -367,14 +371,85 @@ static enum native_status numbers(struct mv_rtfs *r, val *args, uint32_t count, 
 }
 
 /* --- internals ------------------------------------------------------------------------------------------------------------------ */
-/* (%seq v): a vector of the items of a vector, list, map or string; nil for anything else. */
-static enum native_status seq(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+/* Builtins check the types of their arguments here as well: bytecode may call them with anything. */
+static bool is_int_in(val v, int64_t least, int64_t most)
+{
+        return v.tag == T_INT && v.i >= least && v.i <= most;
+}
+
+static enum native_status misused(struct mv_rtfs *r)
+{
+        return raise_fmt(r, E_INTERNAL, "internal function on a value it is not made for");
+}
+
+static enum native_status items_vector(struct mv_rtfs *r, val coll, val *ret)
+{
+        TRY(seq_vector(r, coll, ret));
+        if (ret->tag == T_VECTOR && coll.tag != T_VECTOR && charge(r, vec_count(*ret)))
+                return N_FATAL;
+        return N_OK;
+}
+
+/* (%items operation expected strings? coll): a vector of the items of a vector, list, map or string, else TypeError. */
+static enum native_status items(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+{
+        char op[64], expected[64];
+        val v = NIL;
+        if (args[0].tag != T_STRING || args[1].tag != T_STRING)
+                return misused(r);
+        if (args[3].tag != T_STRING || truthy(args[2]))
+                TRY(items_vector(r, args[3], &v));
+        if (v.tag == T_NIL)
+                return raise_type(r, c_text(op, sizeof op, args[0]), c_text(expected, sizeof expected, args[1]), args[3]);
+        return give(ret, v);
+}
+
+static enum native_status reduce_items(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         val v = NIL;
-        TRY(seq_vector(r, args[0], &v));
-        if (v.tag == T_VECTOR && args[0].tag != T_VECTOR && charge(r, vec_count(v)))
-                return N_FATAL;
+        TRY(items_vector(r, args[0], &v));
+        if (v.tag == T_NIL)
+                return raise_fmt(r, E_GENERIC, "reduce expects a vector, string, or list as its last argument, got %s",
+                                 type_name(args[0]));
         return give(ret, v);
+}
+
+/* (%function operation expected f items): TypeError unless f can be called or there is nothing to call it on. */
+static enum native_status function(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+{
+        char op[64], expected[64];
+        uint32_t tag = args[2].tag;
+        if (args[0].tag != T_STRING || args[1].tag != T_STRING || !is_sequence(args[3]))
+                return misused(r);
+        if (tag == T_NATIVE || tag == T_CLOSURE || tag == T_KEYWORD || sequence_count(args[3]) == 0)
+                return give(ret, NIL);
+        return raise_type(r, c_text(op, sizeof op, args[0]), c_text(expected, sizeof expected, args[1]), args[2]);
+}
+
+/* (%like coll v): the items of vector v as what coll was: a list, a string of their texts, or the vector itself. */
+static enum native_status like(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+{
+        val v = args[1], texts, item, *items;
+        if (!is_sequence(v))
+                return misused(r);
+        if (args[0].tag != T_LIST && args[0].tag != T_STRING)
+                return give(ret, v);
+        uint32_t n = sequence_count(v);
+        if (charge(r, n / 4))
+                return N_FATAL;
+        if (args[0].tag == T_LIST) {
+                TRY(items_of(r, v, &items));
+                return give(ret, list_new(r, items, n));
+        }
+        texts = vec_builder(r);
+        if (nomem(texts))
+                return N_NOMEM;
+        struct sequence s = sequence(v);
+        while (sequence_next(&s, &item)) {
+                TRY(text_of(r, item, &item));
+                TRY(push(r, texts, item));
+        }
+        return give(ret, string_concat(r, texts, mv_slice("", 0)));
 }
 
 static enum native_status builder(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
@@ -384,14 +459,10 @@ static enum native_status builder(struct mv_rtfs *r, val *args, uint32_t count, 
 
 static enum native_status push_(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
+        if (args[0].tag != T_VECTOR || (const uint8_t *)args[0].o < r->heap.image_top)
+                return misused(r); /* never change what a reset keeps */
         TRY(push(r, args[0], args[1]));
         return give(ret, args[0]);
-}
-
-static enum native_status callable(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
-{
-        uint32_t tag = args[0].tag;
-        return give(ret, BOOL(tag == T_NATIVE || tag == T_CLOSURE || tag == T_KEYWORD));
 }
 
 static enum native_status group_key_(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
@@ -399,54 +470,64 @@ static enum native_status group_key_(struct mv_rtfs *r, val *args, uint32_t coun
         return group_key(r, args[0], ret);
 }
 
-/* (%to-list v): a vector as a list. */
-static enum native_status as_list(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+static bool is_function(val v)
 {
-        val *items;
-        uint32_t n = vec_count(args[0]);
-        if (charge(r, n / 4))
-                return N_FATAL;
-        TRY(items_of(r, args[0], &items));
-        return give(ret, list_new(r, items, n));
+        return v.tag == T_CLOSURE || v.tag == T_NATIVE || v.tag == T_KEYWORD;
 }
 
-/* (%global name): what a string names among the global functions, or nil. */
-static enum native_status global(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+/* (%update-value coll key): the value that `update` replaces. */
+static enum native_status update_value(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
+        val coll = args[0], key = args[1], old = NIL;
+        if (coll.tag == T_MAP) {
+                if (!map_key_ok(key))
+                        return raise_type(r, "update", "string, keyword or integer", key);
+                map_get(coll, key, &old);
+                return give(ret, old);
+        }
+        if (coll.tag != T_VECTOR)
+                return raise_type(r, "update", "map or vector", coll);
+        if (key.tag != T_INT)
+                return raise_type(r, "update", "integer index for vector", key);
+        if (key.i < 0 || key.i >= vec_count(coll))
+                return raise_index(r, key.i, vec_count(coll));
+        return give(ret, vec_at(coll, (uint32_t)key.i));
+}
+
+/* (%update-function f): a function or keyword itself, or the global function that a string names. */
+static enum native_status update_function(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+{
+        char text[128];
+        if (is_function(args[0]))
+                return give(ret, args[0]);
+        if (args[0].tag != T_STRING)
+                return raise_type(r, "update", "function", args[0]);
         struct name *n = name_intern(r, string_slice(args[0]));
         if (!n)
                 return N_NOMEM;
-        if (n->len && n->text[0] == '%')
-                return give(ret, NIL);
-        val v = n->global >= 0 ? r->globals[n->global] : NIL;
-        return give(ret, v.tag == T_CLOSURE || v.tag == T_NATIVE ? v : NIL);
+        bool hidden = n->len && n->text[0] == '%';
+        val v = n->global >= 0 && !hidden ? r->globals[n->global] : NIL;
+        if (v.tag != T_CLOSURE && v.tag != T_NATIVE)
+                return raise_fmt(r, E_GENERIC, "function '%s' not found", c_text(text, sizeof text, args[0]));
+        return give(ret, v);
 }
 
 /* (%arity function expected count) */
 static enum native_status fail_arity(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
-        char function[64], expected[64];
-        return raise_arity(r, c_text(function, sizeof function, args[0]), c_text(expected, sizeof expected, args[1]),
+        char name[64], expected[64];
+        if (args[0].tag != T_STRING || args[1].tag != T_STRING || !is_int_in(args[2], 0, UINT32_MAX))
+                return misused(r);
+        return raise_arity(r, c_text(name, sizeof name, args[0]), c_text(expected, sizeof expected, args[1]),
                            (uint32_t)args[2].i);
-}
-
-/* (%fail-type operation expected value) */
-static enum native_status fail_type(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
-{
-        char op[64], expected[64];
-        return raise_type(r, c_text(op, sizeof op, args[0]), c_text(expected, sizeof expected, args[1]), args[2]);
 }
 
 static enum native_status fail_generic(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         char text[300];
+        if (args[0].tag != T_STRING)
+                return misused(r);
         return raise_fmt(r, E_GENERIC, "%s", c_text(text, sizeof text, args[0]));
-}
-
-/* (%fail-index index length) */
-static enum native_status fail_index(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
-{
-        return raise_index(r, args[0].i, (uint64_t)args[1].i);
 }
 
 const struct native natives_seq[] = {
@@ -460,21 +541,22 @@ const struct native natives_seq[] = {
         { "frequencies", 1, 1, frequencies, "How often each item occurs.", "(frequencies [:a :b :a])", "{:a 2 :b 1}" },
         { "partition", 2, 2, partition, "Vectors of n items; the last may be shorter.", "(partition 2 [1 2 3])",
           "[[1 2] [3]]" },
-        { "%sort", 1, 1, sort, "", "", "" },
+        { "%sort", 1, 1, sort, NULL, NULL, NULL },
         { "range", 1, 3, range, "Integers from start to before end, in steps.", "(range 0 10 3)", "[0 3 6 9]" },
         { "numbers", 2, 2, numbers, "Integers from a to b, both included.", "(numbers 1 4)", "[1 2 3 4]" },
-        { "%seq", 1, 1, seq, "", "", "" },
-        { "%builder", 0, 0, builder, "", "", "" },
-        { "%push!", 2, 2, push_, "", "", "" },
-        { "%callable?", 1, 1, callable, "", "", "" },
-        { "%group-key", 1, 1, group_key_, "", "", "" },
-        { "%to-list", 1, 1, as_list, "", "", "" },
-        { "%sort-by", 2, 2, sort_by, "", "", "" },
-        { "%before?", 1, 1, before, "", "", "" },
-        { "%global", 1, 1, global, "", "", "" },
-        { "%arity", 3, 3, fail_arity, "", "", "" },
-        { "%fail-type", 3, 3, fail_type, "", "", "" },
-        { "%fail-generic", 1, 1, fail_generic, "", "", "" },
-        { "%fail-index", 2, 2, fail_index, "", "", "" },
+        { "%builder", 0, 0, builder, NULL, NULL, NULL },
+        { "%push!", 2, 2, push_, NULL, NULL, NULL },
+        { "%items", 4, 4, items, NULL, NULL, NULL },
+        { "%reduce-items", 1, 1, reduce_items, NULL, NULL, NULL },
+        { "%function", 4, 4, function, NULL, NULL, NULL },
+        { "%like", 2, 2, like, NULL, NULL, NULL },
+        { "%group-key", 1, 1, group_key_, NULL, NULL, NULL },
+        { "%sort-by", 2, 2, sort_by, NULL, NULL, NULL },
+        { "%before?", 1, 1, before, NULL, NULL, NULL },
+        { "%update-value", 2, 2, update_value, NULL, NULL, NULL },
+        { "%update-function", 1, 1, update_function, NULL, NULL, NULL },
+        { "%arity", 3, 3, fail_arity, NULL, NULL, NULL },
+        { "%fail-generic", 1, 1, fail_generic, NULL, NULL, NULL },
+        { "%apply", -1, -1, NULL, NULL, NULL, NULL }, /* the machine's own, like apply */
         { 0 },
 };

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef MV_RTFS_NODE_H
 #define MV_RTFS_NODE_H
-/* What vec.c, map.c and compare.c share: arrays of values on the heap, and the order of map keys.
+/* What vec.c, map.c and compare.c share: arrays of values on the heap, and the order of map
+ * keys.
  *
- * (1) h.used counts initialised values (of a map node: two for each pair); what lies behind them is NIL. The capacity is
- *     not stored, it follows from h.size. */
+ * (1) h.used counts initialised values (of a map node: two for each pair); what lies behind them
+ *     is NIL. The capacity is not stored, it follows from h.size. */
 #include <base/slice.h>
 #include <rtfs/heap.h>
 
@@ -19,7 +20,8 @@ static inline struct node *node_new(struct mv_rtfs *r, uint32_t capacity)
         return heap_alloc(r, O_NODE, sizeof(struct node) + capacity * sizeof(val));
 }
 /* A copy of the first `count` values, with room for `capacity`. */
-static inline struct node *node_copy(struct mv_rtfs *r, const struct node *n, uint32_t count, uint32_t capacity)
+static inline struct node *node_copy(struct mv_rtfs *r, const struct node *n, uint32_t count,
+                                     uint32_t capacity)
 {
         struct node *copy = node_new(r, capacity);
         if (!copy)

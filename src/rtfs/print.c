@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text of values (spec 2.6): the display form programs see, and the readable form that reads back equal.
+/* Text of values (spec 2.6): the display form programs see, and the readable form that reads
+ * back equal.
  *
  * (1) Containers nest at most MV_VALUE_DEPTH_MAX deep; what is deeper is refused, not cut.
  * (2) A map literal that is still a form prints like a map, in source order. */
@@ -51,8 +52,8 @@ static bool print_entries(struct printer *p, const struct node *n, uint32_t heig
 {
         for (uint32_t i = 0; i < n->h.used; i += 2) {
                 bool ok = height ? print_entries(p, node_at(n, i + 1), height - 1, first)
-                                 : separate(p, first) && print(p, n->item[i]) && mv_put_u8(p->o, ' ') &&
-                                           print(p, n->item[i + 1]);
+                                 : separate(p, first) && print(p, n->item[i]) &&
+                                           mv_put_u8(p->o, ' ') && print(p, n->item[i + 1]);
                 if (!ok)
                         return false;
         }
@@ -93,9 +94,13 @@ static bool print_string(struct printer *p, struct mv_slice s)
         return mv_put_u8(p->o, '"') && mv_put_slice(p->o, s) && mv_put_u8(p->o, '"');
 }
 
-static bool print_error(struct printer *p, const struct error *e)
+/* Readable text goes into logs: a message must not be able to break out of its line. */
+static bool print_error(struct printer *p, struct mv_slice message)
 {
-        return mv_put_str(p->o, "#<error: ") && mv_put_slice(p->o, string_slice(e->message)) && mv_put_u8(p->o, '>');
+        bool ok = mv_put_str(p->o, "#<error: ") &&
+                  (p->readable ? mv_text_string_readable(p->o, message)
+                               : mv_put_slice(p->o, message));
+        return ok && mv_put_u8(p->o, '>');
 }
 
 static bool print(struct printer *p, val v)
@@ -110,7 +115,8 @@ static bool print(struct printer *p, val v)
         case T_INT:
                 return mv_text_int(p->o, v.i);
         case T_FLOAT:
-                return p->readable ? mv_text_float_readable(p->o, v.f) : mv_text_float_display(p->o, v.f);
+                return p->readable ? mv_text_float_readable(p->o, v.f)
+                                   : mv_text_float_display(p->o, v.f);
         case T_STRING:
                 return print_string(p, string_slice(v));
         case T_KEYWORD:
@@ -127,7 +133,7 @@ static bool print(struct printer *p, val v)
         case T_MACRO:
                 return mv_put_str(p->o, "#<function>");
         case T_ERROR:
-                return print_error(p, as_error(v));
+                return print_error(p, string_slice(as_error(v)->message));
         case T_BOX:
         case T_NODE:
         case T_PROTO:
@@ -157,7 +163,7 @@ bool print_readable(struct mv_out *o, val v, bool *ret_deep)
         return print_whole(o, v, true, ret_deep);
 }
 
-/* --- as a string ------------------------------------------------------------------------------------------------ */
+/* --- as a string ------------------------------------------------------------------------------ */
 /* As far as heap_alloc would go. */
 static uint8_t *free_end(const struct mv_rtfs *r)
 {
@@ -183,13 +189,15 @@ static bool join(struct joining *j, struct mv_out *o)
                 val v = j->items[i];
                 if (i && j->separator && !mv_put_str(o, j->separator))
                         return false;
-                if (!(j->plain && v.tag == T_STRING ? mv_put_slice(o, string_slice(v)) : print_display(o, v, &j->deep)))
+                if (!(j->plain && v.tag == T_STRING ? mv_put_slice(o, string_slice(v))
+                                                    : print_display(o, v, &j->deep)))
                         return false;
         }
         return true;
 }
 
-/* The text was written behind heap.top, where the string is to stand: it waits at the far end of the free memory. */
+/* The text was written behind heap.top, where the string is to stand: it waits at the far end of
+ * the free memory. */
 static val string_of_scratch(struct mv_rtfs *r, size_t len)
 {
         uint8_t *text, *parked = free_end(r) - len;
@@ -203,8 +211,8 @@ static val string_of_scratch(struct mv_rtfs *r, size_t len)
         return string_seal(v);
 }
 
-enum native_status display_string(struct mv_rtfs *r, const val *items, uint32_t count, const char *separator, bool plain,
-                                  val *ret)
+enum native_status display_string(struct mv_rtfs *r, const val *items, uint32_t count,
+                                  const char *separator, bool plain, val *ret)
 {
         struct joining j = { items, count, separator, plain, false };
         uint8_t small[256]; /* most texts */
@@ -217,7 +225,8 @@ enum native_status display_string(struct mv_rtfs *r, const val *items, uint32_t 
                 v = !j.deep && join(&j, &o) ? string_of_scratch(r, o.len) : NOMEM_VAL;
         }
         if (j.deep)
-                return raise_fmt(r, E_STACK, "value is nested deeper than %d levels", MV_VALUE_DEPTH_MAX);
+                return raise_fmt(r, E_STACK, "value is nested deeper than %d levels",
+                                 MV_VALUE_DEPTH_MAX);
         if (nomem(v))
                 return N_NOMEM;
         *ret = v;

@@ -11,7 +11,8 @@
 #include <wire/cbor.h>
 
 static const struct native *const tables[] = { natives_core, natives_math,  natives_string,
-                                               natives_coll, natives_misc, natives_types };
+                                               natives_coll, natives_seq,   natives_misc,
+                                               natives_types };
 
 static size_t align16(size_t n)
 {

@@ -70,10 +70,13 @@ static bool put_part(struct mv_out *o, char what, const struct part *part, const
         }
 }
 
+#define PREFIX "Type validation error: "
 static bool compose(struct mv_out *o, const struct checker *c, const char *format, const struct part *parts,
                     const struct path *path)
 {
         struct part index = { .number = (uint32_t)c->variadic };
+        if (!mv_put_str(o, PREFIX))
+                return false;
         if (c->variadic >= 0 && !(mv_put_str(o, "variadic argument ") && put_part(o, 'u', &index, path) &&
                                   mv_put_str(o, ": ")))
                 return false;
@@ -573,6 +576,8 @@ enum native_status type_alias_define(struct mv_rtfs *r, val name, val form)
 /* (%deftype "Name" form) */
 static enum native_status deftype(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
+        if (args[0].tag != T_STRING)
+                return raise_type(r, "deftype", "name", args[0]);
         TRY(type_form_check(r, args[1]));
         TRY(type_alias_define(r, args[0], args[1]));
         return give(ret, NIL);
@@ -581,14 +586,18 @@ static enum native_status deftype(struct mv_rtfs *r, val *args, uint32_t count, 
 static enum native_status field_failed(struct mv_rtfs *r, const char *field, const struct error *e)
 {
         char why[512];
-        return raise_fmt(r, E_TYPE_VALIDATION, "Field %s failed type validation: %s", field,
-                         c_text(why, sizeof why, e->message));
+        c_text(why, sizeof why, e->message);
+        size_t skip = mv_slice_starts(mv_slice_str(why), PREFIX) ? strlen(PREFIX) : 0;
+        return raise_fmt(r, E_TYPE_VALIDATION, "Field %s failed type validation: %s", field, why + skip);
 }
 
 static enum native_status check_field(struct mv_rtfs *r, val key, val type, val m)
 {
         char field[128];
         val v;
+        if (key.tag != T_KEYWORD)
+                return raise_fmt(r, E_INTERNAL, "a field is not a keyword");
+        TRY(type_form_check(r, type));
         if (!map_get(m, key, &v)) {
                 if (type_is_optional(type))
                         return N_OK;
@@ -606,6 +615,8 @@ static enum native_status struct_check(struct mv_rtfs *r, val *args, uint32_t co
 {
         char name[128], text[160];
         val fields = args[1], m;
+        if (args[0].tag != T_STRING || fields.tag != T_VECTOR || !is_sequence(args[2]))
+                return raise_fmt(r, E_INTERNAL, "struct check on a value it is not made for");
         c_text(name, sizeof name, args[0]);
         if (sequence_count(args[2]) != 1) {
                 mv_fmt(text, sizeof text, "%s.new", name);
@@ -623,7 +634,7 @@ static enum native_status struct_check(struct mv_rtfs *r, val *args, uint32_t co
 }
 
 const struct native natives_types[] = {
-        { "%deftype", 2, 2, deftype, "", "", "" },
-        { "%struct-check", 3, 3, struct_check, "", "", "" },
+        { "%deftype", 2, 2, deftype, NULL, NULL, NULL },
+        { "%struct-check", 3, 3, struct_check, NULL, NULL, NULL },
         { 0 },
 };

@@ -3,19 +3,21 @@
  *
  *   count 70:  root (shift 5) -> leaf 0..31, leaf 32..63     tail -> 64..69
  *
- * (1) A vector's share of a node on its right edge follows from its count. Values inside a share are never overwritten.
- * (2) Who owns a node's end - share == h.used - may write behind it in place: no other vector looks there. This holds
- *     for the tail and for inner nodes alike, and makes conj O(1) amortised. A second vector that grows from the same
- *     node finds h.used beyond its share and copies.
- * (3) Objects of the library's image are older than any program: nothing is ever written into them in place, or a reset
- *     would leave pointers into a heap that is gone.
- * (4) An operation allocates everything first; at most one in-place write follows, and it is the last step. So running
- *     out of memory changes nothing. */
+ * (1) A vector's share of a node on its right edge follows from its count. Values inside a share
+ *     are never overwritten.
+ * (2) Who owns a node's end - share == h.used - may write behind it in place: no other vector
+ *     looks there. This holds for the tail and for inner nodes alike, and makes conj O(1)
+ *     amortised. A second vector that grows from the same node finds h.used beyond its share and
+ *     copies.
+ * (3) Objects of the library's image are older than any program: nothing is ever written into
+ *     them in place, or a reset would leave pointers into a heap that is gone.
+ * (4) An operation allocates everything first; at most one in-place write follows, and it is the
+ *     last step. So running out of memory changes nothing. */
 #include <rtfs/node.h>
 #include <rtfs/vm.h>
 
 #define VEC_COUNT_MAX (1u << 31)
-#define VEC_MASK (VEC_WIDTH - 1)
+#define VEC_MASK      (VEC_WIDTH - 1)
 
 /* Index of the tail's first item: the tail is empty only when the vector is. */
 static inline uint32_t tail_start(const struct vec *v)
@@ -25,7 +27,8 @@ static inline uint32_t tail_start(const struct vec *v)
 
 static inline bool owns_end(const struct mv_rtfs *r, const struct node *n, uint32_t share)
 {
-        return n->h.used == share && share < node_capacity(n) && (const uint8_t *)n >= r->heap.image_top;
+        return n->h.used == share && share < node_capacity(n) &&
+               (const uint8_t *)n >= r->heap.image_top;
 }
 
 static inline uint32_t roomy(uint32_t count)
@@ -33,7 +36,8 @@ static inline uint32_t roomy(uint32_t count)
         return count <= 4 ? 4 : count <= 8 ? 8 : count <= 16 ? 16 : VEC_WIDTH;
 }
 
-/* n with one more item behind its first `share`: in place (2) or a copy. share < VEC_WIDTH; n may be NULL when 0. */
+/* n with one more item behind its first `share`: in place (2) or a copy. share < VEC_WIDTH; n
+ * may be NULL when 0. */
 static inline struct node *node_append(struct mv_rtfs *r, struct node *n, uint32_t share, val item)
 {
         if (!n || !owns_end(r, n, share)) {
@@ -46,7 +50,7 @@ static inline struct node *node_append(struct mv_rtfs *r, struct node *n, uint32
         return n;
 }
 
-/* --- reading ---------------------------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 /* The node that holds item `index`, which is in the trie. */
 static const struct node *leaf_of(const struct vec *v, uint32_t index)
 {
@@ -79,7 +83,7 @@ uint32_t vec_chunk(val v, uint32_t index, const val **ret_items)
         return VEC_WIDTH - (index & VEC_MASK);
 }
 
-/* --- growing ---------------------------------------------------------------------------------------------------- */
+/* --- growing ---------------------------------------------------------------------------------- */
 /* A chain of inner nodes over `leaf`, to stand below a node of `shift`. */
 static struct node *chain_over(struct mv_rtfs *r, struct node *leaf, uint32_t shift)
 {
@@ -89,7 +93,8 @@ static struct node *chain_over(struct mv_rtfs *r, struct node *leaf, uint32_t sh
 }
 
 /* Hang `leaf` below n as the leaf that begins at index `at`, behind everything there. */
-static struct node *hang(struct mv_rtfs *r, struct node *n, uint32_t shift, uint32_t at, struct node *leaf)
+static struct node *hang(struct mv_rtfs *r, struct node *n, uint32_t shift, uint32_t at,
+                         struct node *leaf)
 {
         uint32_t slot = (at >> shift) & VEC_MASK;
         bool first_of_child = (at & ((1u << shift) - 1)) == 0;
@@ -133,7 +138,8 @@ static struct node *trie_with_tail(struct mv_rtfs *r, const struct vec *v, uint3
         return chain ? root_over(r, v->root, chain) : NULL;
 }
 
-/* Make `to` what `from` is with `tail` behind its full tail (or as its first one). They may be the same object. */
+/* Make `to` what `from` is with `tail` behind its full tail (or as its first one). They may be
+ * the same object. */
 static bool take_tail(struct mv_rtfs *r, struct vec *to, const struct vec *from, struct node *tail)
 {
         struct node *root = NULL;
@@ -182,10 +188,10 @@ val vec_conj(struct mv_rtfs *r, val v, val item)
         return OBJ(T_VECTOR, to);
 }
 
-/* --- building --------------------------------------------------------------------------------------------------- */
+/* --- building --------------------------------------------------------------------------------- */
 val vec_empty(struct mv_rtfs *r)
 {
-        return r->empty_vector;
+        return r->empty_vector.tag == T_VECTOR ? r->empty_vector : vec_builder(r);
 }
 
 val vec_builder(struct mv_rtfs *r)
@@ -207,7 +213,8 @@ bool vec_push(struct mv_rtfs *r, val builder, val item)
         return true;
 }
 
-/* Room for `count` (1..32) further items in a builder whose tail is full or missing; the caller fills it. */
+/* Room for `count` (1..32) further items in a builder whose tail is full or missing; the caller
+ * fills it. */
 static val *push_block(struct mv_rtfs *r, val builder, uint32_t count)
 {
         struct vec *v = as_vec(builder);
@@ -259,8 +266,9 @@ val vec_slice(struct mv_rtfs *r, val v, uint32_t from, uint32_t to)
         return slice;
 }
 
-/* --- replacing -------------------------------------------------------------------------------------------------- */
-/* How many items of the node of `shift` on the path to `index` are v's: all 32, but on the right edge. */
+/* --- replacing -------------------------------------------------------------------------------- */
+/* How many items of the node of `shift` on the path to `index` are v's: all 32, but on the right
+ * edge. */
 static uint32_t share_of(const struct vec *v, uint32_t shift, uint32_t index)
 {
         uint64_t last = tail_start(v) - 1;
