@@ -3,6 +3,7 @@
 #include <base/slice.h>
 #include <host/host.h>
 #include <string.h>
+#include <wire/text.h>
 
 struct mv_program mv_program_source(const char *text)
 {
@@ -135,11 +136,34 @@ bool mv_program_is_file_operation(const struct mv_program *p)
         return hints_at(p, words, tools);
 }
 
+/* The first line that is not UTF-8, from 1; 0: all are. */
+static unsigned bad_line(struct mv_slice text)
+{
+        unsigned line = 1;
+        for (size_t at = 0; at < text.len; line++) {
+                const uint8_t *end = memchr(text.p + at, '\n', text.len - at);
+                size_t len = end ? (size_t)(end - text.p) - at : text.len - at;
+                if (!mv_utf8_valid(mv_slice(text.p + at, len)))
+                        return line;
+                at += len + 1;
+        }
+        return 0;
+}
+
 /* --- the request --------------------------------------------------------------------------------------------------- */
+static int source_check(const struct mv_program *p, struct mv_err *err)
+{
+        unsigned line = bad_line(p->bytes);
+        return line ? mv_fail(err, MV_E_INVALID, 0, "%s:%u: the program is not UTF-8 text", p->name ? p->name : "program", line)
+                    : 0;
+}
+
 static int program_check(const struct mv_execution *x, struct mv_err *err)
 {
         const struct mv_program *p = &x->program;
         switch (p->kind) {
+        case MV_PROGRAM_SOURCE:
+                return source_check(p, err);
         case MV_PROGRAM_NATIVE:
                 return p->native ? 0 : mv_fail(err, MV_E_INVALID, 0, "native program without a function");
         case MV_PROGRAM_EXTERNAL:
@@ -172,6 +196,8 @@ int mv__execution_check(const struct mv_execution *x, struct mv_err *err)
         if (x->program.bytes.len > MV_FRAME_PAYLOAD_MAX / 2)
                 return mv_fail(err, MV_E_LIMIT, 0, "program of %zu bytes, at most %u", x->program.bytes.len,
                                MV_FRAME_PAYLOAD_MAX / 2);
+        if (!mv_utf8_valid(mv_slice_str(x->capability_id)) || !mv_utf8_valid(mv_slice_str(x->program.name)))
+                return mv_fail(err, MV_E_INVALID, 0, "a capability id and a program's name are UTF-8 text");
         if (x->capability_id && strlen(x->capability_id) >= MV_ID_MAX)
                 return mv_fail(err, MV_E_LIMIT, 0, "capability id longer than %d bytes", MV_ID_MAX - 1);
         return program_check(x, err);
