@@ -159,11 +159,14 @@ static void *vmm_main(void *arg)
         struct kvm_vcpu *v = arg;
         v->tid = (pid_t)syscall(SYS_gettid);
         v->filter_result = mv_sys_vmm_filter(v->fd, &v->filter_err);
+        if (v->filter_result == 0)
+                v->filter_result = mv_sys_vmm_clock(false, &v->filter_err);
         turn_give(v, TURN_CALLER, &v->caller_sleeps);
         while (turn_await(v, TURN_VMM, &v->vmm_sleeps, UINT64_MAX) && v->command != KVM_DO_END) {
                 v->result = perform(v);
                 turn_give(v, TURN_CALLER, &v->caller_sleeps);
         }
+        mv_sys_vmm_clock(true, &v->filter_err); /* allocators look at the time when a thread ends */
         return NULL;
 }
 
