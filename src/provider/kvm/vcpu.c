@@ -194,7 +194,7 @@ static int thread_start(struct kvm_vcpu *v, struct mv_err *err)
 static int slots_set(struct kvm_vcpu *v, const struct kvm_template *t, uint8_t *rw, struct mv_err *err)
 {
         struct kvm_userspace_memory_region ro = { .slot = 0, .flags = KVM_MEM_READONLY,
-                                                  .guest_phys_addr = MV_KVM_SYSTEM, .memory_size = t->ro_bytes,
+                                                  .guest_phys_addr = MV_KVM_TEXT, .memory_size = t->ro_bytes,
                                                   .userspace_addr = (uintptr_t)t->ro };
         struct kvm_userspace_memory_region own = { .slot = 1, .guest_phys_addr = MV_KVM_RW,
                                                    .memory_size = t->rw_bytes, .userspace_addr = (uintptr_t)rw };
