@@ -99,7 +99,6 @@ struct mv_provider {
         pid_t pid; /* descriptors above describe this process only */
         enum mv_pagemap_how pagemap_how;
         bool has_xsave;
-        uint32_t spins;
         struct mv_kvm_image image;
         uint64_t memory_bytes_default;
         struct kvm_cpuid2 *cpuid;
@@ -132,7 +131,6 @@ struct kvm_vcpu {
         struct kvm_run *run;
         size_t run_bytes;
         bool has_xsave;
-        uint32_t spins;
         const struct kvm_state *state; /* what every run starts from */
         bool faulted;                  /* an exception was delivered: its traces are to be cleared before the next run */
         bool unsettled;                /* KVM may hold half an access of the guest's: finished before registers are loaded */
