@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef MV_AUDIT_H
 #define MV_AUDIT_H
-/* The record of every decision (REQ-AUD). Host only. Format: docs/formats/audit.md, drawn in audit/store.c.
+/* The record of every decision (REQ-AUD). Host only. Format: docs/formats/audit.md, drawn in audit/format.c.
  *
  * (1) A record is durable before the effect it describes is released: mv_trail_sync returns first.
  * (2) A store that cannot take a record stops the action (REQ-AUD-18); nothing is buffered in hope.
@@ -16,15 +16,22 @@
 
 #define MV_DIGEST_BYTES 32
 #define MV_AUDIT_PAYLOAD_MAX (32u << 20)
+#define MV_AUDIT_MEMORY_BYTES_MAX (1ull << 30) /* a store in memory that is full refuses, as a full disk does: (2) */
+#define MV_AUDIT_VALUE_BYTES_MAX 4096          /* larger arguments are kept as their digest, REQ-AUD-13 */
 
-struct mv_audit; /* one store: a file, or memory */
+/* One store: a file, or memory. Several processes may append to one file at once; each must have the same key. Threads:
+ * any, but not across a fork. Writing beyond RLIMIT_FSIZE raises SIGXFSZ unless the process ignores it. */
+struct mv_audit;
 struct mv_audit_options {
         const char *path;     /* NULL: memory only */
-        const char *key_path; /* Ed25519 key, made on first use with mode 0600; NULL: an ephemeral key */
+        const char *key_path; /* Ed25519 key, made on first use with mode 0600; NULL: an ephemeral key, with which a file can
+                               * only be begun, not continued */
         bool no_sync;         /* file without fdatasync: for benchmarks, recorded in the store's header */
 };
+/* DENIED: the key file is open to others. STATE: the file was begun with another key, or as a syncing one and no_sync is
+ * asked for. CORRUPT: not an audit store, or its last record is damaged. */
 int mv_audit_open(const struct mv_audit_options *o, struct mv_audit **ret, struct mv_err *err);
-struct mv_audit *mv_audit_close(struct mv_audit *a); /* NULL in, NULL out */
+struct mv_audit *mv_audit_close(struct mv_audit *a); /* after its trails were freed; NULL in, NULL out */
 /* 32-byte public key of the signer. */
 void mv_audit_public_key(const struct mv_audit *a, uint8_t ret[32]);
 
@@ -35,13 +42,15 @@ enum mv_record_type {
         MV_REC_CALL,                  /* CapabilityCall: seq, id, args: the effect is about to happen */
         MV_REC_RESULT,                /* CapabilityResult: seq, reply or fault */
         MV_REC_STEP,                  /* PlanStep* and the other events: the STEP payload */
-        MV_REC_EXECUTION_ENDED,       /* semantic: outcome value or error; observed: provider, tier, metadata */
+        MV_REC_EXECUTION_ENDED,       /* PlanEnded (completed or aborted: by its outcome); semantic: outcome value or
+                                       * error; observed: provider, tier, metadata */
         MV_REC_ROOT,                  /* root, count, signature: written by mv_trail_end */
         MV_REC_MAX_
 };
 const char *mv_record_type_name(enum mv_record_type t);
 
-/* One execution's records. One thread at a time; different trails of one audit on any threads. */
+/* One execution's records. One thread at a time; different trails of one audit on any threads. An execution id is 1 to 63
+ * printable ASCII characters without spaces. */
 struct mv_trail;
 /* With program bytes: kept in the store's first record of the execution (observed part: `program`), so that a stranger can
  * replay from the file alone. */
@@ -72,11 +81,11 @@ int mv_audit_reader_open(const char *path, struct mv_audit_reader **ret, struct 
 /* A store in memory can be read too (tests, embedders). */
 int mv_audit_reader_of(struct mv_audit *a, struct mv_audit_reader **ret, struct mv_err *err);
 struct mv_audit_reader *mv_audit_reader_close(struct mv_audit_reader *r);
-/* 1: *ret filled; 0: end; CORRUPT: names index and offset of the first bad record. */
+/* 1: *ret filled, its slices valid until the next call; 0: end (a torn tail too); CORRUPT: names index and offset of the first bad record. */
 int mv_audit_read(struct mv_audit_reader *r, struct mv_audit_record *ret, struct mv_err *err);
 
 struct mv_audit_verdict {
-        uint64_t records, executions, roots, bytes;
+        uint64_t records, executions, roots, bytes; /* executions - roots: began and never ended */
         uint64_t torn_bytes;   /* incomplete tail: reported, not an error */
         bool ok;
         uint64_t bad_index, bad_offset;
@@ -96,5 +105,9 @@ struct mv_merkle {
 void mv_merkle_add(struct mv_merkle *m, const uint8_t leaf_digest[MV_DIGEST_BYTES]);
 void mv_merkle_root(const struct mv_merkle *m, uint8_t ret[MV_DIGEST_BYTES]);
 void mv_sha256(struct mv_slice bytes, uint8_t ret[MV_DIGEST_BYTES]);
+/* A capability's argument for a record: its encoding, or beyond MV_AUDIT_VALUE_BYTES_MAX {"bytes", "sha256", "preview"}: the
+ * size and digest of its encoding, and the first 64 code points of a text (of others, the name of the kind). Arguments
+ * only: replay needs replies whole. false: o overflowed, or v has no encoding. */
+bool mv_audit_put_value(struct mv_out *o, const struct mv_value *v);
 
 #endif

@@ -202,7 +202,7 @@ bool mv_policy_address(const struct mv_context *c, const struct mv_url *u, const
                 return false;
         }
         bool named = is_named(&c->hosts, &s, u->port) ||
-                     (range->reach == REACH_PRIVATE && find_text(&c->hosts, u->host_ascii, u->port));
+                     (range->reach == REACH_PRIVATE && !u->is_ip && find_text(&c->hosts, u->host_ascii, u->port));
         if (range->reach == REACH_GLOBAL || named)
                 return true;
         mv_fmt(why, 96, "address %s is %s", s.texts[0], range->what);

@@ -9,14 +9,13 @@
  * every pointer, move. Sliding keeps allocation order, so a heap stays dense at its low end: few pages are ever dirty. */
 #include <rtfs/vm.h>
 
-#define SOFT_STEP ((size_t)256 << 10) /* first soft limit: small programs dirty few pages and never collect */
-
 void *heap_alloc(struct mv_rtfs *r, enum obj_kind kind, size_t size)
 {
         struct heap *h = &r->heap;
         size_t bytes = (size + 15) & ~(size_t)15;
         if (bytes > (size_t)(h->limit - h->top) || bytes > UINT32_MAX) {
                 /* Nothing collects while the compiler holds forms: take the whole heap instead of the soft part. */
+                h->want = bytes;
                 if (!r->no_collect || bytes > (size_t)(h->end - h->top) || bytes > UINT32_MAX)
                         return NULL;
                 h->limit = h->end;
@@ -214,7 +213,7 @@ bool heap_collect(struct mv_rtfs *r, size_t want)
         h->top = new_top;
         /* Room for as much again as is alive, so that collecting costs a constant per allocated byte. */
         size_t live = (size_t)(h->top - h->image_top);
-        size_t room = live > SOFT_STEP ? live : SOFT_STEP;
+        size_t room = live > HEAP_SOFT_STEP ? live : HEAP_SOFT_STEP;
         if (room < want)
                 room = want;
         size_t all = (size_t)(h->end - h->top);

@@ -12,6 +12,8 @@
 
 struct mv_rtfs;
 
+#define HEAP_SOFT_STEP ((size_t)256 << 10) /* first soft limit: small programs dirty few pages and never collect */
+
 struct heap {
         uint8_t *start;      /* first object */
         uint8_t *top;        /* next free byte */
@@ -19,6 +21,7 @@ struct heap {
         uint8_t *end;        /* hard limit */
         uint8_t *image_top;  /* end of the library's objects: reset returns here */
         uint8_t *peak;       /* highest top ever */
+        size_t want;         /* bytes of the allocation that failed last */
 };
 
 /* size: bytes, rounded up to 16. Zeroed except for the header fields size and kind. NULL: NOMEM. */
@@ -41,10 +44,10 @@ val keyword_new(struct mv_rtfs *r, struct mv_slice s);
 val symbol_new(struct mv_rtfs *r, struct mv_slice s);
 val list_new(struct mv_rtfs *r, const val *items, uint32_t count);
 val list_cons(struct mv_rtfs *r, val head, val tail_list);
-val list_empty(struct mv_rtfs *r);
+val list_empty(struct mv_rtfs *r);                             /* shared; see vec_empty */
 
 /* --- vectors (vec.c): persistent, O(log32 n), conj amortised O(1) ------------------------------------------------- */
-val vec_empty(struct mv_rtfs *r);                              /* shared, cannot fail */
+val vec_empty(struct mv_rtfs *r); /* shared, cannot fail; until r->empty_vector is set: a new one, or NOMEM */
 val vec_new(struct mv_rtfs *r, const val *items, uint32_t count);
 static inline uint32_t vec_count(val v) { return as_vec(v)->count; }
 val vec_at(val v, uint32_t index);                             /* index < count */
@@ -58,12 +61,16 @@ bool vec_push(struct mv_rtfs *r, val builder, val item);
 uint32_t vec_chunk(val v, uint32_t index, const val **ret_items);
 
 /* --- maps (map.c): persistent, canonical key order, O(log n) --------------------------------------------------------- */
-val map_empty(struct mv_rtfs *r);                              /* shared, cannot fail */
+val map_empty(struct mv_rtfs *r);                              /* shared; see vec_empty */
 bool map_key_ok(val k);                                        /* keyword, string or integer */
 int key_cmp(val a, val b);                                     /* canonical order (spec 2.6) */
 bool map_get(val m, val key, val *ret);                        /* false: absent, *ret untouched */
 val map_put(struct mv_rtfs *r, val m, val key, val value);
 val map_remove(struct mv_rtfs *r, val m, val key);
+val map_new(struct mv_rtfs *r, const val *keys_and_values, uint32_t count); /* count pairs; later duplicates win */
+/* A builder is a fresh map nobody else holds: add changes it in place. False: NOMEM, its entries are unchanged. */
+val map_builder(struct mv_rtfs *r);
+bool map_add(struct mv_rtfs *r, val builder, val key, val value);
 static inline uint32_t map_count(val m) { return as_map(m)->count; }
 /* Iteration in canonical order; holds no memory. */
 #define MAP_HEIGHT_MAX 12

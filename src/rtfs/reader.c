@@ -449,9 +449,6 @@ static enum native_status make_map(struct reader *rd, uint32_t from, uint32_t po
 {
         if ((rd->sp - from) & 1)
                 return fail_at(rd, pos, "map literal needs a value for every key");
-        for (uint32_t i = from; i < rd->sp; i += 2)
-                if (!map_key_ok(rd->r->stack[i]))
-                        return fail_at(rd, pos, "map keys are literal keywords, strings or integers");
         enum native_status s = make_vector(rd, from, pos, ret);
         ret->tag = T_MAPFORM;
         return s;
@@ -695,18 +692,4 @@ enum native_status read_source(struct mv_rtfs *r, struct mv_slice source, val *r
         }
         *ret_forms = list_new(r, r->stack + from, rd.sp - from);
         return nomem(*ret_forms) ? N_NOMEM : N_OK;
-}
-
-enum native_status form_data(struct mv_rtfs *r, val form, val *ret)
-{
-        *ret = form;
-        if (form.tag != T_MAPFORM)
-                return N_OK;
-        val m = map_empty(r);
-        for (uint32_t i = 0; i < as_vec(form)->count && !nomem(m); i += 2) {
-                form.tag = T_VECTOR;
-                m = map_put(r, m, vec_at(form, i), vec_at(form, i + 1));
-        }
-        *ret = m;
-        return nomem(m) ? N_NOMEM : N_OK;
 }

@@ -12,7 +12,5 @@ static inline uint32_t pos_make(uint32_t line, uint32_t column)
         return (line > line_max ? line_max : line) << POS_COLUMN_BITS |
                (column > POS_COLUMN_MASK ? POS_COLUMN_MASK : column);
 }
-/* The arena is too small for this: ends the program. Returns N_FATAL. */
-enum native_status raise_memory(struct mv_rtfs *r, const char *doing);
 
 #endif

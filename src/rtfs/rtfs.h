@@ -42,6 +42,10 @@ int mv_rtfs_load_bytecode(struct mv_rtfs *r, struct mv_slice bytecode, struct mv
 enum mv_rtfs_status { MV_RTFS_DONE, MV_RTFS_CALL, MV_RTFS_ERROR };
 enum mv_rtfs_status mv_rtfs_run(struct mv_rtfs *r);
 
+/* Ask a running evaluator to stop: it ends with kind "Interrupted" at the next call or loop turn. Any thread, from a signal
+ * handler too. Cleared by reset. */
+void mv_rtfs_interrupt(struct mv_rtfs *r);
+
 /* After DONE: the value. encode: CBOR; display: spec 2.6; type: "integer" ... */
 bool mv_rtfs_encode_result(struct mv_rtfs *r, struct mv_out *o);
 bool mv_rtfs_display_result(struct mv_rtfs *r, struct mv_out *o);

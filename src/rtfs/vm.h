@@ -12,7 +12,6 @@ enum native_status {
         N_NOMEM, /* nothing has happened: collect and call again */
         N_ERROR, /* r->pending is the error value */
         N_CALL,  /* suspend for the host: r->call_* are set */
-        N_APPLY, /* run the function in args[0] on the `n` arguments the builtin left at args[1..]: r->apply_count */
         N_FATAL, /* fuel, output: the program ends, r->fatal says why */
 };
 
@@ -24,17 +23,20 @@ struct native {
         const char *doc, *example, *gives;
 };
 /* natives[i].name; the table is assembled from one array per file in natives.c. NULL-terminated arrays. */
-extern const struct native natives_core[], natives_math[], natives_string[], natives_coll[], natives_misc[],
+extern const struct native natives_core[], natives_math[], natives_string[], natives_coll[], natives_seq[], natives_misc[],
         natives_types[];
 
 struct frame {
         struct closure *closure; /* NULL: the bottom frame of a run */
         uint32_t pc;             /* saved while another frame runs */
         uint32_t base;           /* index of register 0 in the value stack */
+        uint32_t ret;            /* stack index that takes the result */
+        uint32_t spare;
 };
 
 #define NAME_BUCKETS 1024u
 #define GLOBALS_MAX 4096u
+#define NATIVES_MAX 384u
 
 struct mv_rtfs {
         /* --- state that a run changes; saved once after init, restored by reset ---------------------------------- */
@@ -56,7 +58,6 @@ struct mv_rtfs {
         uint32_t call_reg;      /* absolute stack slot that takes the reply */
         uint64_t call_seq;
         bool suspended;
-        uint32_t apply_count;
         val forms;              /* LIST of top-level forms still to be compiled */
         val empty_list, empty_vector, empty_map;
         val context;            /* MAP with string keys: what the host gave and context/set added */
@@ -65,9 +66,12 @@ struct mv_rtfs {
         uint64_t step_count;
         uint32_t source_pos;    /* position for errors raised outside of code */
         uint8_t overridden[GLOBALS_MAX / 8]; /* globals the program itself defines: never inlined */
+        uint32_t prelude_from, prelude_to; /* globals of the CCOS prelude */
         bool no_collect;        /* forms are in the hands of the compiler: running out is final */
         struct mv_rtfs_options options;
         volatile int interrupt;
+        uint64_t room_at;       /* the instruction that last ran out of memory, and how often in a row */
+        uint32_t room_streak;
         char fatal_text[160];
         /* --- fixed after init ----------------------------------------------------------------------------------------- */
         uint8_t *arena;
@@ -77,6 +81,8 @@ struct mv_rtfs {
         uint32_t saved_globals; /* library globals: the pristine copy covers these */
         struct obj **marks;     /* the collector's mark stack */
         uint32_t marks_size;
+        const struct native *natives[NATIVES_MAX];
+        uint32_t native_count;
         bool building;          /* the library is being compiled: names that start with % are visible */
         val *globals;           /* GLOBALS_MAX */
         struct name **global_names;
@@ -115,21 +121,20 @@ enum native_status seq_vector(struct mv_rtfs *r, val v, val *ret);
 bool encode_value(struct mv_out *o, val v);
 enum native_status decode_value(struct mv_rtfs *r, struct mv_slice cbor, val *ret, struct mv_err *err); /* N_ERROR: HOSTILE */
 
+enum native_status raise_memory(struct mv_rtfs *r, const char *doing); /* the arena is too small: N_FATAL */
+
 /* Emit one event (STEP payload): returns N_OK or N_FATAL. items are encoded in order after the event name. */
 enum native_status emit_event(struct mv_rtfs *r, const char *event, const val *items, uint32_t count);
 
 /* Types (types.c): check v against an annotation's type form. N_OK, N_ERROR (TypeValidationError) or N_NOMEM. */
 enum native_status type_check(struct mv_rtfs *r, val type_form, val v, int variadic_index);
 
-/* The library: find a native by name, for compile.c; -1: none. */
-int native_find(struct mv_slice name);
-const struct native *native_at(uint32_t index);
-uint32_t native_count(void);
+/* The library: index of a native by name; -1: none. */
+int native_find(struct mv_rtfs *r, struct mv_slice name);
 /* Library functions written in RTFS (prelude.c): source text compiled at init. */
 extern const char library_source[], ccos_prelude_source[];
 
 /* Internals shared by vm.c, compile.c, rtfs.c. */
-struct name *global_name(struct mv_rtfs *r, uint32_t index);
 int32_t global_slot(struct mv_rtfs *r, struct name *n); /* makes one; -1: table full */
 /* Compile one top-level form into a proto without parameters; N_ERROR: pending is a ParseError etc. */
 enum native_status compile_form(struct mv_rtfs *r, val form, struct proto **ret);
@@ -137,7 +142,8 @@ enum native_status compile_form(struct mv_rtfs *r, val form, struct proto **ret)
 enum native_status run_now(struct mv_rtfs *r, val f, const val *args, uint32_t count, val *ret);
 /* Read the whole source into a LIST of forms. N_ERROR: ParseError pending. */
 enum native_status read_source(struct mv_rtfs *r, struct mv_slice source, val *ret_forms);
-/* A form as data: map forms become maps, everything else is shared. */
-enum native_status form_data(struct mv_rtfs *r, val form, val *ret);
+/* The machine (vm.c). vm_start: a frame for a proto without parameters. vm_resume: run until the frames are gone. */
+enum native_status vm_start(struct mv_rtfs *r, struct proto *p);
+enum native_status vm_resume(struct mv_rtfs *r);
 
 #endif

@@ -25,9 +25,9 @@ static const struct float_format half_format = { 5, 10 };
 static const struct float_format single_format = { 8, 23 };
 
 #define DOUBLE_FRACTION_BITS 52
-#define DOUBLE_BIAS 1023
-#define DOUBLE_INFINITY (0x7ffull << DOUBLE_FRACTION_BITS)
-#define HALF_NAN 0x7e00
+#define DOUBLE_BIAS          1023
+#define DOUBLE_INFINITY      (0x7ffull << DOUBLE_FRACTION_BITS)
+#define HALF_NAN             0x7e00
 
 static uint64_t float_bits(double v)
 {
@@ -68,7 +68,8 @@ static bool narrow(uint64_t bits, struct float_format f, uint64_t *ret)
 
         if (is_nan(bits))
                 return false;
-        if ((bits & ~(1ull << 63)) == DOUBLE_INFINITY || exponent == 0) { /* a double's subnormals fit no other format */
+        /* Zero and infinity; a double's subnormals fit no other format. */
+        if ((bits & ~(1ull << 63)) == DOUBLE_INFINITY || exponent == 0) {
                 *ret = sign | (exponent ? ((1ull << f.exponent_bits) - 1) << f.fraction_bits : 0);
                 return exponent || fraction == 0;
         }
@@ -84,7 +85,8 @@ static bool narrow(uint64_t bits, struct float_format f, uint64_t *ret)
         }
         if (!shift_exact(fraction, drop, &small))
                 return false;
-        *ret = sign | (uint64_t)exponent << f.fraction_bits | (small & ((1ull << f.fraction_bits) - 1));
+        *ret = sign | (uint64_t)exponent << f.fraction_bits |
+               (small & ((1ull << f.fraction_bits) - 1));
         return true;
 }
 
@@ -194,7 +196,8 @@ static int take_integer(const struct head *h, struct mv_cbor_item *ret, struct m
         return 0;
 }
 
-static int take_string(struct mv_cur *c, const struct head *h, struct mv_cbor_item *ret, struct mv_err *err)
+static int take_string(struct mv_cur *c, const struct head *h, struct mv_cbor_item *ret,
+                       struct mv_err *err)
 {
         ret->kind = h->major == TEXT ? MV_CBOR_TEXT : MV_CBOR_BYTES;
         ret->text = mv_get_bytes(c, h->argument);
@@ -206,7 +209,8 @@ static int take_string(struct mv_cur *c, const struct head *h, struct mv_cbor_it
 }
 
 /* Each item takes a byte at least, so a count beyond the bytes that are left is a lie. */
-static int take_count(struct mv_cur *c, const struct head *h, struct mv_cbor_item *ret, struct mv_err *err)
+static int take_count(struct mv_cur *c, const struct head *h, struct mv_cbor_item *ret,
+                      struct mv_err *err)
 {
         uint64_t most = mv_cur_left(c) / (h->major == MAP ? 2 : 1);
         if (h->argument > most)
@@ -218,7 +222,8 @@ static int take_count(struct mv_cur *c, const struct head *h, struct mv_cbor_ite
         return 0;
 }
 
-static int take_item(struct mv_cur *c, const struct head *h, struct mv_cbor_item *ret, struct mv_err *err)
+static int take_item(struct mv_cur *c, const struct head *h, struct mv_cbor_item *ret,
+                     struct mv_err *err)
 {
         switch (h->major) {
         case UNSIGNED:
@@ -290,7 +295,8 @@ bool mv_cbor_put_bool(struct mv_out *o, bool v)
 
 bool mv_cbor_put_int(struct mv_out *o, int64_t v)
 {
-        return v >= 0 ? put_head(o, UNSIGNED, (uint64_t)v) : put_head(o, NEGATIVE, (uint64_t)(-1 - v));
+        return v >= 0 ? put_head(o, UNSIGNED, (uint64_t)v)
+                      : put_head(o, NEGATIVE, (uint64_t)(-1 - v));
 }
 
 bool mv_cbor_put_float(struct mv_out *o, double v)

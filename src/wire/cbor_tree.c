@@ -19,7 +19,7 @@ struct reader {
         struct mv_cur *c;
         struct mv_arena *a; /* NULL: only check (2) */
         struct mv_err *err;
-        size_t owed;        /* items that open containers have not seen yet (1) */
+        size_t owed; /* items that open containers have not seen yet (1) */
         uint32_t depth;
 };
 
@@ -44,7 +44,8 @@ static int read_child(struct reader *rd, struct mv_value *ret)
 
 static int arena_full(struct reader *rd)
 {
-        return mv_fail(rd->err, MV_E_LIMIT, 0, "a decoded value needs more memory than its arena has left");
+        return mv_fail(rd->err, MV_E_LIMIT, 0,
+                       "a decoded value needs more memory than its arena has left");
 }
 
 static int read_items(struct reader *rd, enum mv_kind kind, uint32_t count, struct mv_value *ret)
@@ -75,7 +76,8 @@ static int read_key(struct reader *rd, struct mv_value *ret, struct mv_slice *la
         if (r < 0)
                 return r;
         if (ret->kind != MV_KEYWORD && ret->kind != MV_STRING && ret->kind != MV_INT)
-                return MV_HOSTILE(rd->err, "value: a map key that is not a keyword, string or integer");
+                return MV_HOSTILE(rd->err,
+                                  "value: a map key that is not a keyword, string or integer");
         raw.len = (size_t)(rd->c->p - raw.p);
         if (last->len && mv_cbor_key_cmp(*last, raw) >= 0)
                 return MV_HOSTILE(rd->err, "value: map keys twice or out of order");
@@ -110,7 +112,8 @@ static int read_map(struct reader *rd, uint32_t count, struct mv_value *ret)
         if (r < 0)
                 return r;
         if (entries && !mv_entries_sort(entries, count))
-                return mv_fail(rd->err, MV_E_INTERNAL, 0, "keys that ascend on the wire are equal in a tree");
+                return mv_fail(rd->err, MV_E_INTERNAL, 0,
+                               "keys that ascend on the wire are equal in a tree");
         rd->depth--;
         *ret = (struct mv_value){ .kind = MV_MAP, .count = count, .entries = entries };
         return 0;
@@ -134,7 +137,8 @@ static int read_behind_tag(struct reader *rd, uint64_t tag, struct mv_value *ret
         } else if (tag == MV_TAG_ERROR && item.kind == MV_CBOR_ARRAY && item.count == 3) {
                 *ret = (struct mv_value){ .kind = MV_ERROR, .count = 3 };
         } else {
-                return MV_HOSTILE(rd->err, "value: unknown tag, or a tag before the wrong kind of item");
+                return MV_HOSTILE(rd->err,
+                                  "value: unknown tag, or a tag before the wrong kind of item");
         }
         return 0;
 }
@@ -193,7 +197,8 @@ static int read_value(struct reader *rd, struct mv_value *ret)
         }
 }
 
-static int read_whole(struct mv_cur *c, struct mv_arena *a, struct mv_value *ret, struct mv_err *err)
+static int read_whole(struct mv_cur *c, struct mv_arena *a, struct mv_value *ret,
+                      struct mv_err *err)
 {
         struct reader rd = { c, a, err, 0, 0 };
         struct mv_value v;
@@ -206,12 +211,14 @@ static int read_whole(struct mv_cur *c, struct mv_arena *a, struct mv_value *ret
         return 0;
 }
 
-int mv_value_decode_next(struct mv_cur *c, struct mv_arena *a, struct mv_value *ret, struct mv_err *err)
+int mv_value_decode_next(struct mv_cur *c, struct mv_arena *a, struct mv_value *ret,
+                         struct mv_err *err)
 {
         return read_whole(c, a, ret, err);
 }
 
-int mv_value_decode(struct mv_slice bytes, struct mv_arena *a, const struct mv_value **ret, struct mv_err *err)
+int mv_value_decode(struct mv_slice bytes, struct mv_arena *a, const struct mv_value **ret,
+                    struct mv_err *err)
 {
         struct mv_cur c = mv_cur(bytes);
         struct mv_value *v = mv_new(a, struct mv_value, 1);
@@ -291,8 +298,9 @@ static bool write_error(struct mv_out *o, const struct mv_value *v, uint32_t dep
 {
         if (v->items[0].kind != MV_STRING || v->items[1].kind != MV_STRING)
                 return false;
-        return mv_cbor_put_tag(o, MV_TAG_ERROR) && mv_cbor_put_array(o, 3) && write_text(o, &v->items[0]) &&
-               write_text(o, &v->items[1]) && write_value(o, &v->items[2], depth + 1);
+        return mv_cbor_put_tag(o, MV_TAG_ERROR) && mv_cbor_put_array(o, 3) &&
+               write_text(o, &v->items[0]) && write_text(o, &v->items[1]) &&
+               write_value(o, &v->items[2], depth + 1);
 }
 
 /* The least entry is two bytes, and beyond 65536 entries all but 49 of them (the keys of one byte) are three bytes: an
@@ -330,7 +338,8 @@ static bool write_map(struct mv_out *o, const struct mv_value *v, uint32_t depth
 
 static bool write_value(struct mv_out *o, const struct mv_value *v, uint32_t depth)
 {
-        bool nests = v->kind == MV_VECTOR || v->kind == MV_LIST || v->kind == MV_MAP || v->kind == MV_ERROR;
+        bool nests = v->kind == MV_VECTOR || v->kind == MV_LIST || v->kind == MV_MAP ||
+                     v->kind == MV_ERROR;
         if (nests && depth >= MV_VALUE_DEPTH_MAX)
                 return false;
         switch (v->kind) {

@@ -15,7 +15,8 @@ static bool numbered(unsigned type)
         return type == MV_FRAME_CALL || type == MV_FRAME_REPLY || type == MV_FRAME_FAULT;
 }
 
-static int header_read(struct mv_cur *c, struct mv_frame *ret, uint32_t *ret_len, struct mv_err *err)
+static int header_read(struct mv_cur *c, struct mv_frame *ret, uint32_t *ret_len,
+                       struct mv_err *err)
 {
         uint32_t len = mv_get_u32(c);
         unsigned version = mv_get_u8(c), type = mv_get_u8(c), zero = mv_get_u16(c);
@@ -31,7 +32,7 @@ static int header_read(struct mv_cur *c, struct mv_frame *ret, uint32_t *ret_len
         if (zero != 0)
                 return MV_HOSTILE(err, "frame: reserved bytes are not zero");
         if ((seq != 0) != numbered(type))
-                return MV_HOSTILE(err, "frame: sequence number where none belongs, or none where one does");
+                return MV_HOSTILE(err, "frame: a sequence number too much, or one missing");
         *ret = (struct mv_frame){ (enum mv_frame_type)type, seq, { c->p, 0 } };
         *ret_len = len;
         return 0;

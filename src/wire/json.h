@@ -35,8 +35,9 @@ bool mv_json_next(struct mv_json *j, struct mv_json_event *ret); /* false: error
 /* Never longer than the raw text; raw was checked by mv_json_next. */
 bool mv_json_unescape(struct mv_out *o, struct mv_slice raw);
 
-/* A whole text as a tree; objects become maps with string keys, the last duplicate wins. INVALID with
- * "JSON parsing error: ..." or LIMIT. */
+/* A whole text as a tree; objects become maps with string keys, the last duplicate wins. Strings without escapes point
+ * into `text`. INVALID with "JSON parsing error: ..." or LIMIT. A number beyond the doubles is out of range: infinity has
+ * no JSON form. */
 int mv_json_decode(struct mv_slice text, struct mv_arena *a, const struct mv_value **ret, struct mv_err *err);
 
 #endif

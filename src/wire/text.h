@@ -38,21 +38,24 @@ size_t mv_utf8_offset(struct mv_slice valid, size_t index);
 uint32_t mv_utf8_next(struct mv_slice valid, size_t *at);
 bool mv_utf8_put(struct mv_out *o, uint32_t code_point);
 bool mv_utf8_is_space(uint32_t code_point); /* Unicode White_Space */
-bool mv_utf8_is_alpha(uint32_t c);
+bool mv_utf8_is_alpha(uint32_t c);          /* letters (L*) and letter numbers (Nl) */
 bool mv_utf8_is_digit(uint32_t c);          /* Nd */
 /* Full case mapping of one code point: 1 to 3 code points out (U+00DF upper: "SS"); returns how many. */
 int mv_utf8_upper(uint32_t c, uint32_t ret[3]);
 int mv_utf8_lower(uint32_t c, uint32_t ret[3]);
 
 /* --- strings ------------------------------------------------------------------------------------------------------- */
-bool mv_text_string_readable(struct mv_out *o, struct mv_slice s); /* quoted; \n \t \r \\ \" and \uXXXX for controls */
+bool mv_text_string_readable(struct mv_out *o, struct mv_slice s); /* quoted; \n \t \r \\ \" and \uXXXX for controls (Cc) */
 bool mv_text_string_json(struct mv_out *o, struct mv_slice s);     /* quoted; \b \f \n \r \t \" \\ \u00XX; else raw UTF-8 */
 
 /* --- trees (wire/print.c): depth bounded by MV_VALUE_DEPTH_MAX, false beyond ---------------------------------------- */
 bool mv_print_display(struct mv_out *o, const struct mv_value *v);
 bool mv_print_readable(struct mv_out *o, const struct mv_value *v);
-/* keyword values become ":k" strings unless external is set (X-17); keyword keys lose the colon. false: no JSON form,
+/* Compact JSON; keyword keys lose the colon, integer keys become strings, object keys are sorted bytewise, one of two
+ * keys that became equal survives. Keyword values become ":k" strings (X-17), symbols strings. false: no JSON form,
  * *ret_why (static text of REQ-VAL-09) says why, or NULL when the output overflowed. */
 bool mv_print_json(struct mv_out *o, const struct mv_value *v, const char **ret_why);
+/* The same for readers that know no keywords: keyword values lose the colon too. */
+bool mv_print_json_external(struct mv_out *o, const struct mv_value *v, const char **ret_why);
 
 #endif

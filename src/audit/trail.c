@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One execution's records: the chain is the store's, the tree is the execution's. */
+#include <audit/digest.h>
+#include <audit/store.h>
+#include <stdlib.h>
+
+struct mv_trail {
+        struct mv_audit *audit;
+        char id[MV_EXECUTION_ID_MAX + 1];
+        struct mv_merkle tree;
+        uint64_t end; /* of our last record in the store */
+        bool ended;
+};
+
+const char *mv_record_type_name(enum mv_record_type t)
+{
+        static const char *const names[MV_REC_MAX_] = {
+                [MV_REC_EXECUTION_STARTED] = "PlanStarted",  [MV_REC_DECISION] = "SecurityDecision",
+                [MV_REC_CALL] = "CapabilityCall",            [MV_REC_RESULT] = "CapabilityResult",
+                [MV_REC_STEP] = "PlanStep",                  [MV_REC_EXECUTION_ENDED] = "PlanEnded",
+                [MV_REC_ROOT] = "Root",
+        };
+        return t >= 1 && t < MV_REC_MAX_ ? names[t] : "unknown record";
+}
+
+int mv_trail_begin(struct mv_audit *a, const char *execution_id, struct mv_trail **ret, struct mv_err *err)
+{
+        if (!mv__execution_id_ok((struct mv_slice){ (const uint8_t *)execution_id, strlen(execution_id) }))
+                return mv_fail(err, MV_E_INVALID, 0, "an execution id is 1 to %d printable ASCII characters without spaces",
+                               MV_EXECUTION_ID_MAX);
+        struct mv_trail *t = calloc(1, sizeof *t);
+        if (!t)
+                return mv_fail(err, MV_E_NOMEM, 0, "trail");
+        t->audit = a;
+        mv_fmt(t->id, sizeof t->id, "%s", execution_id);
+        *ret = t;
+        return 0;
+}
+
+struct mv_trail *mv_trail_free(struct mv_trail *t)
+{
+        free(t);
+        return NULL;
+}
+
+static struct mv_slice id_of(const struct mv_trail *t)
+{
+        return (struct mv_slice){ (const uint8_t *)t->id, strlen(t->id) };
+}
+
+static int append_check(const struct mv_trail *t, enum mv_record_type type, struct mv_slice semantic,
+                        struct mv_slice observed, struct mv_err *err)
+{
+        if (t->ended)
+                return mv_fail(err, MV_E_STATE, 0, "execution %s: its trail has ended", t->id);
+        if (type < 1 || type >= MV_REC_ROOT)
+                return mv_fail(err, MV_E_INVALID, 0, "execution %s: record type %d is not for callers", t->id, (int)type);
+        if (type == MV_REC_EXECUTION_STARTED && t->tree.count)
+                return mv_fail(err, MV_E_STATE, 0, "execution %s: it has started already", t->id);
+        if (semantic.len == 0)
+                return mv_fail(err, MV_E_INVALID, 0, "execution %s: a record has a semantic part", t->id);
+        if (semantic.len > MV_AUDIT_PAYLOAD_MAX || observed.len > MV_AUDIT_PAYLOAD_MAX)
+                return mv_fail(err, MV_E_LIMIT, 0, "execution %s: a record part has at most %u bytes", t->id,
+                               MV_AUDIT_PAYLOAD_MAX);
+        return 0;
+}
+
+int mv_trail_append(struct mv_trail *t, enum mv_record_type type, struct mv_slice semantic, struct mv_slice observed,
+                    struct mv_err *err)
+{
+        int r = append_check(t, type, semantic, observed, err);
+        if (r == 0)
+                r = mv__store_begin(t->audit, err);
+        if (r < 0)
+                return r;
+        struct mv__record record = { .type = type, .id = id_of(t), .semantic = semantic, .observed = observed };
+        r = mv__store_put(t->audit, &record, err);
+        if (r == 0)
+                t->end = t->audit->end;
+        mv__store_finish(t->audit);
+        if (r < 0)
+                return r;
+        uint8_t leaf[MV_DIGEST_BYTES];
+        mv__semantic_digest(type, semantic, leaf);
+        mv_merkle_add(&t->tree, leaf);
+        return 0;
+}
+
+int mv_trail_sync(struct mv_trail *t, struct mv_err *err)
+{
+        return mv__store_sync(t->audit, t->end, err);
+}
+
+/* With the store held: the signature covers the digest of the record before it, so of everything so far. */
+static int put_root(struct mv_trail *t, struct mv__root *root, struct mv_err *err)
+{
+        uint8_t message[MV_ROOT_MESSAGE_BYTES], semantic[80], observed[96];
+        struct mv_out s = mv_out(semantic, sizeof semantic), o = mv_out(observed, sizeof observed);
+        int r = mv__key_sign(t->audit->key, mv__root_message(id_of(t), root, t->audit->prev, message), root->signature, err);
+        if (r < 0)
+                return r;
+        if (!mv__root_put(root, &s, &o))
+                return mv_fail(err, MV_E_INTERNAL, 0, "a root record does not fit");
+        struct mv__record record = { .type = MV_REC_ROOT, .id = id_of(t), .semantic = mv_out_slice(&s),
+                                     .observed = mv_out_slice(&o) };
+        r = mv__store_put(t->audit, &record, err);
+        if (r == 0)
+                t->end = t->audit->end;
+        return r;
+}
+
+int mv_trail_end(struct mv_trail *t, uint8_t ret_root[MV_DIGEST_BYTES], uint32_t *ret_records, struct mv_err *err)
+{
+        struct mv__root root = { .count = t->tree.count };
+        if (t->ended)
+                return mv_fail(err, MV_E_STATE, 0, "execution %s: its trail has ended", t->id);
+        mv_merkle_root(&t->tree, root.root);
+        int r = mv__store_begin(t->audit, err);
+        if (r < 0)
+                return r;
+        r = put_root(t, &root, err);
+        mv__store_finish(t->audit);
+        if (r < 0)
+                return r;
+        t->ended = true;
+        r = mv__store_sync(t->audit, t->end, err);
+        if (r < 0)
+                return r;
+        memcpy(ret_root, root.root, sizeof root.root);
+        *ret_records = (uint32_t)root.count;
+        return 0;
+}

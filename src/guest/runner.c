@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The runner (runner.h): START in, frames out, RESULT or ERROR at the end. */
+#include <base/limits.h>
+#include <base/slice.h>
+#include <guest/runner.h>
+#include <wire/cbor.h>
+#include <wire/frame.h>
+
+struct start {
+        struct mv_slice kind, program, args, context;
+        int64_t fuel, depth;
+        bool prelude;
+};
+
+int mv_runner_init(struct mv_runner *r, void *arena, size_t arena_bytes, void *out, size_t out_bytes,
+                   struct mv_runner_door door, struct mv_err *err)
+{
+        *r = (struct mv_runner){ .out = mv_out(out, out_bytes), .door = door };
+        return mv_rtfs_init(arena, arena_bytes, NULL, &r->rtfs, err);
+}
+
+/* --- frames out --------------------------------------------------------------------------------------------------------- */
+/* Hand over what waits in the buffer. false: the run is over. */
+static bool flush(struct mv_runner *r, bool want_reply, struct mv_slice *ret_reply)
+{
+        struct mv_slice frames = mv_out_slice(&r->out);
+        r->out = mv_out(r->out.p, r->out.cap);
+        if (!r->ended && !r->door.exchange(r->door.ctx, frames, want_reply, ret_reply))
+                r->ended = true;
+        return !r->ended;
+}
+
+/* One frame around what fill writes; when it does not fit behind earlier frames, those leave first. */
+static bool put_frame(struct mv_runner *r, enum mv_frame_type type, uint64_t seq,
+                      bool (*fill)(struct mv_runner *r, struct mv_out *o, const void *arg), const void *arg)
+{
+        for (int attempt = 0; attempt < 2; attempt++) {
+                size_t before = r->out.len, at = mv_frame_open(&r->out, type, seq);
+                if (fill(r, &r->out, arg) && mv_frame_close(&r->out, at))
+                        return true;
+                r->out.len = before;
+                r->out.overflow = false;
+                if (before == 0 || !flush(r, false, NULL))
+                        return false;
+        }
+        return false;
+}
+
+static bool fill_event(struct mv_runner *r, struct mv_out *o, const void *arg)
+{
+        (void)r;
+        return mv_put_slice(o, *(const struct mv_slice *)arg);
+}
+
+static bool on_event(void *ctx, struct mv_slice cbor_array)
+{
+        struct mv_runner *r = ctx;
+        return put_frame(r, MV_FRAME_STEP, 0, fill_event, &cbor_array);
+}
+
+static bool fill_call(struct mv_runner *r, struct mv_out *o, const void *arg)
+{
+        (void)arg;
+        return mv_cbor_put_array(o, 2) && mv_cbor_put_text(o, mv_rtfs_call_id(r->rtfs)) &&
+               mv_rtfs_encode_call_args(r->rtfs, o);
+}
+
+/* Keys in ascending order of their encodings: shorter first, then bytewise. */
+static bool fill_result(struct mv_runner *r, struct mv_out *o, const void *arg)
+{
+        (void)arg;
+        return mv_cbor_put_map(o, 3) && mv_cbor_put_str(o, "fuel") &&
+               mv_cbor_put_int(o, (int64_t)mv_rtfs_fuel_used(r->rtfs)) && mv_cbor_put_str(o, "value") &&
+               mv_rtfs_encode_result(r->rtfs, o) && mv_cbor_put_str(o, "memory") &&
+               mv_cbor_put_int(o, (int64_t)mv_rtfs_memory_peak(r->rtfs));
+}
+
+static bool fill_error(struct mv_runner *r, struct mv_out *o, const void *arg)
+{
+        const struct mv_rtfs_error *e = arg;
+        bool violation = mv_slice_eq_str(e->kind, "SecurityViolation");
+        mv_cbor_put_map(o, violation ? 9 : 6);
+        mv_cbor_put_str(o, "fuel");
+        mv_cbor_put_int(o, (int64_t)mv_rtfs_fuel_used(r->rtfs));
+        mv_cbor_put_str(o, "kind");
+        mv_cbor_put_text(o, e->kind);
+        mv_cbor_put_str(o, "line");
+        mv_cbor_put_int(o, e->line);
+        mv_cbor_put_str(o, "column");
+        mv_cbor_put_int(o, e->column);
+        mv_cbor_put_str(o, "memory");
+        mv_cbor_put_int(o, (int64_t)mv_rtfs_memory_peak(r->rtfs));
+        if (violation) {
+                mv_cbor_put_str(o, "context");
+                mv_cbor_put_text(o, e->context);
+        }
+        mv_cbor_put_str(o, "message");
+        mv_cbor_put_text(o, e->message);
+        if (violation) {
+                mv_cbor_put_str(o, "operation");
+                mv_cbor_put_text(o, e->operation);
+                mv_cbor_put_str(o, "capability");
+                mv_cbor_put_text(o, e->capability);
+        }
+        return !o->overflow;
+}
+
+static void send_error(struct mv_runner *r, const char *kind, const char *message)
+{
+        struct mv_rtfs_error e = { .kind = mv_slice_str(kind), .message = mv_slice_str(message) };
+        put_frame(r, MV_FRAME_ERROR, 0, fill_error, &e);
+        flush(r, false, NULL);
+}
+
+/* --- frames in ---------------------------------------------------------------------------------------------------------- */
+/* Value of one START key into its field; unknown keys are refused: host and runner are built together. */
+static int start_field(struct mv_cur *c, struct mv_slice key, struct start *s, struct mv_err *err)
+{
+        struct mv_cbor_item item;
+        struct mv_slice raw;
+        if (mv_slice_eq_str(key, "args"))
+                return mv_cbor_skip(c, &s->args, err);
+        if (mv_slice_eq_str(key, "context"))
+                return mv_cbor_skip(c, &s->context, err);
+        if (!mv_slice_eq_str(key, "fuel") && !mv_slice_eq_str(key, "depth") && !mv_slice_eq_str(key, "prelude"))
+                return mv_cbor_skip(c, &raw, err);
+        int e = mv_cbor_next(c, &item, err);
+        if (e)
+                return e;
+        if (mv_slice_eq_str(key, "prelude"))
+                s->prelude = item.kind == MV_CBOR_BOOL && item.boolean;
+        else if (item.kind == MV_CBOR_INT && item.integer >= 0)
+                *(mv_slice_eq_str(key, "fuel") ? &s->fuel : &s->depth) = item.integer;
+        else
+                return MV_HOSTILE(err, "start: number");
+        return 0;
+}
+
+static int decode_program(struct mv_cur *c, struct start *s, struct mv_err *err)
+{
+        struct mv_cbor_item map, key, item;
+        int e = mv_cbor_next(c, &map, err);
+        if (e == 0 && map.kind != MV_CBOR_MAP)
+                return MV_HOSTILE(err, "start: program");
+        for (uint32_t i = 0; e == 0 && i < map.count; i++) {
+                e = mv_cbor_next(c, &key, err);
+                if (e == 0)
+                        e = mv_cbor_next(c, &item, err);
+                if (e)
+                        return e;
+                if (key.kind != MV_CBOR_TEXT || (item.kind != MV_CBOR_TEXT && item.kind != MV_CBOR_BYTES))
+                        return MV_HOSTILE(err, "start: program");
+                *(mv_slice_eq_str(key.text, "kind") ? &s->kind : &s->program) = item.text;
+        }
+        return e;
+}
+
+static int decode_start(struct mv_slice frame, struct start *s, struct mv_err *err)
+{
+        struct mv_frame f;
+        struct mv_cbor_item map, key;
+        *s = (struct start){ 0 };
+        int e = mv_frame_decode(frame, &f, err);
+        if (e)
+                return e;
+        if (f.type != MV_FRAME_START)
+                return MV_HOSTILE(err, "start: frame type");
+        struct mv_cur c = mv_cur(f.payload);
+        e = mv_cbor_next(&c, &map, err);
+        if (e == 0 && map.kind != MV_CBOR_MAP)
+                return MV_HOSTILE(err, "start: not a map");
+        for (uint32_t i = 0; e == 0 && i < map.count; i++) {
+                e = mv_cbor_next(&c, &key, err);
+                if (e == 0 && key.kind != MV_CBOR_TEXT)
+                        return MV_HOSTILE(err, "start: key");
+                if (e == 0)
+                        e = mv_slice_eq_str(key.text, "program") ? decode_program(&c, s, err)
+                                                                 : start_field(&c, key.text, s, err);
+        }
+        if (e == 0 && !mv_cur_done(&c))
+                return MV_HOSTILE(err, "start: length");
+        return e;
+}
+
+static int load(struct mv_runner *r, const struct start *s, struct mv_err *err)
+{
+        struct mv_rtfs_options o = { .fuel = (uint64_t)s->fuel, .call_depth = (uint32_t)s->depth, .prelude = s->prelude,
+                                     .event = on_event, .event_ctx = r };
+        mv_rtfs_reset(r->rtfs, &o);
+        int e = s->args.len ? mv_rtfs_set_args(r->rtfs, s->args, err) : 0;
+        if (e == 0 && s->context.len)
+                e = mv_rtfs_set_context(r->rtfs, s->context, err);
+        if (e)
+                return e;
+        if (mv_slice_eq_str(s->kind, "source"))
+                return mv_rtfs_load_source(r->rtfs, s->program, err);
+        if (mv_slice_eq_str(s->kind, "bytecode"))
+                return mv_rtfs_load_bytecode(r->rtfs, s->program, err);
+        return mv_fail(err, MV_E_UNSUPPORTED, 0, "runner cannot load program kind %.*s", MV_SARG(s->kind));
+}
+
+/* A fault's texts by key; any other key is ignored. */
+static int decode_fault(struct mv_slice payload, struct mv_rtfs_fault *ret, struct mv_err *err)
+{
+        static const char *const keys[] = { "kind", "message", "operation", "capability", "context" };
+        struct mv_slice *fields[] = { &ret->kind, &ret->message, &ret->operation, &ret->capability, &ret->context };
+        struct mv_cur c = mv_cur(payload);
+        struct mv_cbor_item map, key, item;
+        *ret = (struct mv_rtfs_fault){ 0 };
+        int e = mv_cbor_next(&c, &map, err);
+        if (e == 0 && map.kind != MV_CBOR_MAP)
+                return MV_HOSTILE(err, "fault: not a map");
+        for (uint32_t i = 0; e == 0 && i < map.count; i++) {
+                e = mv_cbor_next(&c, &key, err);
+                if (e == 0)
+                        e = mv_cbor_next(&c, &item, err);
+                if (e)
+                        return e;
+                if (key.kind != MV_CBOR_TEXT || item.kind != MV_CBOR_TEXT)
+                        return MV_HOSTILE(err, "fault: text");
+                for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+                        if (mv_slice_eq_str(key.text, keys[k]))
+                                *fields[k] = item.text;
+        }
+        return e;
+}
+
+/* The host's answer to the outstanding call. false: the run is over (CANCEL, or bytes that make no sense). */
+static bool take_reply(struct mv_runner *r, struct mv_slice frame)
+{
+        struct mv_frame f;
+        struct mv_rtfs_fault fault;
+        struct mv_err err;
+        if (mv_frame_decode(frame, &f, &err) == 0 && f.seq == mv_rtfs_call_seq(r->rtfs)) {
+                if (f.type == MV_FRAME_REPLY && mv_rtfs_reply(r->rtfs, f.payload, &err) == 0)
+                        return true;
+                if (f.type == MV_FRAME_FAULT && decode_fault(f.payload, &fault, &err) == 0) {
+                        mv_rtfs_fault(r->rtfs, &fault);
+                        return true;
+                }
+        } else if (f.type == MV_FRAME_CANCEL) {
+                r->ended = true;
+                return false;
+        }
+        send_error(r, "InternalError", "Internal error: the host's reply does not decode");
+        return false;
+}
+
+static bool do_call(struct mv_runner *r)
+{
+        struct mv_slice reply;
+        if (!put_frame(r, MV_FRAME_CALL, mv_rtfs_call_seq(r->rtfs), fill_call, NULL)) {
+                if (!r->ended)
+                        send_error(r, "OutputExhausted", "Output limit exceeded: the arguments of a call are too large");
+                return false;
+        }
+        return flush(r, true, &reply) && take_reply(r, reply);
+}
+
+static void finish(struct mv_runner *r, bool ok)
+{
+        struct mv_rtfs_error e;
+        bool sent = false;
+        if (ok) {
+                sent = put_frame(r, MV_FRAME_RESULT, 0, fill_result, NULL);
+        } else {
+                mv_rtfs_error(r->rtfs, &e);
+                sent = put_frame(r, MV_FRAME_ERROR, 0, fill_error, &e);
+        }
+        if (!sent)
+                send_error(r, "OutputExhausted", "Output limit exceeded: the result is too large");
+        else
+                flush(r, false, NULL);
+}
+
+void mv_runner_run(struct mv_runner *r, struct mv_slice start_frame)
+{
+        struct start s;
+        struct mv_err err;
+        r->out = mv_out(r->out.p, r->out.cap);
+        r->ended = false;
+        if (decode_start(start_frame, &s, &err) || load(r, &s, &err)) {
+                bool room = err.code == MV_E_LIMIT;
+                send_error(r, room ? "MemoryExhausted" : "InternalError", err.msg);
+                return;
+        }
+        for (;;) {
+                enum mv_rtfs_status status = mv_rtfs_run(r->rtfs);
+                if (r->ended)
+                        return;
+                if (status != MV_RTFS_CALL) {
+                        finish(r, status == MV_RTFS_DONE);
+                        return;
+                }
+                if (!do_call(r))
+                        return;
+        }
+}

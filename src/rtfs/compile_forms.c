@@ -1,0 +1,1445 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Special forms (spec section 3). A malformed one is a ParseError (R-12), except for step, for, dotimes and get, whose
+ * shape errors stay run-time errors of the kinds programs may rely on. */
+#include <rtfs/compile.h>
+
+enum special {
+        S_NONE,
+        /* these mean the same everywhere */
+        S_LET, S_IF, S_DO, S_FN, S_DEF, S_DEFN, S_DEFMACRO, S_DEFSTRUCT, S_DEFTYPE, S_TRY, S_MATCH, S_FOR, S_DOTIMES,
+        S_LOOP, S_RECUR, S_QUOTE, S_QUASIQUOTE, S_UNQUOTE, S_CONTEXT, S_META, S_DELEGATE,
+        /* these give way to a local variable or a definition of the program with the same name */
+        S_SHADOWABLE_,
+        S_AND, S_OR, S_WHEN, S_WHEN_NOT, S_IF_NOT, S_IF_LET, S_WHEN_LET, S_COND, S_CASE, S_THREAD_FIRST, S_THREAD_LAST,
+        S_GET, S_STEP, S_STEP_IF, S_STEP_LOOP, S_STEP_PARALLEL, S_REJECTED, S_PLAN, S_MODULE, S_IMPORT, S_LLM,
+};
+static const struct { const char *word; uint8_t special; } words[] = {
+        { "let", S_LET }, { "if", S_IF }, { "do", S_DO }, { "fn", S_FN }, { "def", S_DEF }, { "defn", S_DEFN },
+        { "defmacro", S_DEFMACRO }, { "defstruct", S_DEFSTRUCT }, { "deftype", S_DEFTYPE }, { "try", S_TRY },
+        { "match", S_MATCH }, { "for", S_FOR }, { "dotimes", S_DOTIMES }, { "loop", S_LOOP }, { "recur", S_RECUR },
+        { "quote", S_QUOTE }, { "quasiquote", S_QUASIQUOTE }, { "unquote", S_UNQUOTE }, { "unquote-splicing", S_UNQUOTE },
+        { "context ref", S_CONTEXT }, { "with meta", S_META }, { "delegate to", S_DELEGATE }, { "and", S_AND },
+        { "or", S_OR }, { "when", S_WHEN }, { "when-not", S_WHEN_NOT }, { "if-not", S_IF_NOT }, { "if-let", S_IF_LET },
+        { "when-let", S_WHEN_LET }, { "cond", S_COND }, { "case", S_CASE }, { "->", S_THREAD_FIRST },
+        { "->>", S_THREAD_LAST }, { "get", S_GET }, { "step", S_STEP }, { "step-if", S_STEP_IF },
+        { "step-loop", S_STEP_LOOP }, { "step-parallel", S_STEP_PARALLEL }, { "set!", S_REJECTED },
+        { "parallel", S_REJECTED }, { "with-resource", S_REJECTED }, { "discover-agents", S_REJECTED },
+        { "plan", S_PLAN }, { "capability", S_PLAN }, { "resource", S_PLAN }, { "intent", S_PLAN },
+        { "module", S_MODULE }, { "import", S_IMPORT }, { "llm-execute", S_LLM },
+};
+
+int special_of(struct mv_slice word)
+{
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+                if (mv_slice_eq_str(word, words[i].word))
+                        return words[i].special;
+        return S_NONE;
+}
+
+int special_count(void)
+{
+        return (int)(sizeof words / sizeof *words);
+}
+
+const char *special_word(int i)
+{
+        return words[i].word;
+}
+
+bool special_can_be_shadowed(int special)
+{
+        return special > S_SHADOWABLE_;
+}
+
+/* --- small helpers -------------------------------------------------------------------------------------------------------- */
+static enum native_status raise_op(struct func *f, enum error_kind kind, const char *text)
+{
+        uint32_t k;
+        val s = string_from(f->r, text);
+        if (nomem(s))
+                return N_NOMEM;
+        TRY(add_const(f, s, &k));
+        return emit2(f, OP_WORD(OP_RAISE, 0, kind, 0), k);
+}
+
+static enum native_status list_of(struct func *f, const val *items, uint32_t count, val *ret)
+{
+        *ret = list_new(f->r, items, count);
+        if (nomem(*ret))
+                return N_NOMEM;
+        as_cons(*ret)->pos = f->at;
+        return N_OK;
+}
+
+static enum native_status jump(struct func *f, uint32_t *ret_patch)
+{
+        return emit_jump(f, OP_WORD(OP_JMP, 0, 0, 0), ret_patch);
+}
+
+static val unwrap_meta(val form)
+{ /* ^{...} name: general metadata is discarded (3.7) */
+        while (form.tag == T_LIST && len(form) == 3 && is_symbol(at(form, 0), "with meta"))
+                form = at(form, 2);
+        return form;
+}
+
+enum native_status annotation_at(struct func *f, val vector, uint32_t *i, val *ret_type)
+{
+        uint32_t n = as_vec(vector)->count;
+        if (*i < n && vec_at(vector, *i).tag == T_KEYWORD) {
+                *ret_type = vec_at(vector, (*i)++);
+        } else if (*i < n && is_symbol(vec_at(vector, *i), ":")) {
+                if (*i + 1 >= n)
+                        return fail_form(f, "type expected after :");
+                *ret_type = vec_at(vector, *i + 1);
+                *i += 2;
+        }
+        return N_OK;
+}
+
+/* --- if and friends --------------------------------------------------------------------------------------------------------- */
+static enum native_status branch(struct func *f, val test, val then, val otherwise, uint8_t dst, bool tail)
+{
+        uint32_t to_else, to_end;
+        TRY(test_jump(f, test, &to_else));
+        TRY(expr(f, then, dst, tail));
+        TRY(jump(f, &to_end));
+        patch_here(f, to_else);
+        TRY(expr(f, otherwise, dst, tail));
+        patch_here(f, to_end);
+        return N_OK;
+}
+
+static enum native_status if_form(struct func *f, val form, uint8_t dst, bool tail)
+{
+        if (len(form) < 3 || len(form) > 4)
+                return fail_form(f, "if takes a test, a then form and optionally an else form");
+        return branch(f, at(form, 1), at(form, 2), at(form, 3), dst, tail);
+}
+
+static enum native_status if_not_form(struct func *f, val form, uint8_t dst, bool tail)
+{
+        if (len(form) < 3 || len(form) > 4)
+                return fail_form(f, "if-not takes a test, a then form and optionally an else form");
+        return branch(f, at(form, 1), at(form, 3), at(form, 2), dst, tail);
+}
+
+/* when, when-not: then_is_body says which side the body is on. */
+static enum native_status when_form(struct func *f, val form, uint8_t dst, bool tail)
+{
+        uint32_t to_else, to_end;
+        bool not = as_name(at(form, 0))->special == S_WHEN_NOT;
+        if (len(form) < 2)
+                return fail_form(f, "when needs a test");
+        TRY(test_jump(f, at(form, 1), &to_else));
+        TRY(not? expr(f, NIL, dst, tail) : body(f, rest_of(form, 2), dst, tail));
+        TRY(jump(f, &to_end));
+        patch_here(f, to_else);
+        TRY(not? body(f, rest_of(form, 2), dst, tail) : expr(f, NIL, dst, tail));
+        patch_here(f, to_end);
+        return N_OK;
+}
+
+static enum native_status if_let_form(struct func *f, val form, uint8_t dst, bool tail)
+{
+        bool when = as_name(at(form, 0))->special == S_WHEN_LET;
+        val binding = at(form, 1);
+        if (len(form) < (when ? 2u : 3u) || (!when && len(form) > 4) || binding.tag != T_VECTOR || vec_count(binding) != 2)
+                return fail_form(f, "if-let and when-let take one binding [pattern value]");
+        uint32_t to_else, to_end;
+        struct scope s = scope_open(f);
+        uint8_t reg;
+        TRY(new_reg(f, &reg));
+        TRY(expr(f, vec_at(binding, 1), reg, false));
+        TRY(emit_jump(f, OP_WORD(OP_JF, reg, 0, 0), &to_else));
+        TRY(bind_pattern(f, vec_at(binding, 0), reg));
+        TRY(when ? body(f, rest_of(form, 2), dst, tail) : expr(f, at(form, 2), dst, tail));
+        scope_close(f, s);
+        TRY(jump(f, &to_end));
+        patch_here(f, to_else);
+        TRY(expr(f, when ? NIL : at(form, 3), dst, tail));
+        patch_here(f, to_end);
+        return N_OK;
+}
+
+static enum native_status cond_form(struct func *f, val form, uint8_t dst, bool tail)
+{
+        uint32_t ends = 0, to_next, to_end = 0;
+        if (len(form) % 2 == 0)
+                return fail_form(f, "cond needs an expression for every test");
+        /* The jumps to the end form a chain through their own operand until the end is known. */
+        for (struct cons *c = as_cons(form)->tail; c->count; c = c->tail->tail) {
+                TRY(test_jump(f, c->head, &to_next));
+                TRY(expr(f, c->tail->head, dst, tail));
+                TRY(jump(f, &to_end));
+                f->code.p[to_end] = ends;
+                ends = to_end;
+                patch_here(f, to_next);
+        }
+        TRY(emit(f, OP_WORD(OP_LOADNIL, dst, 0, 0)));
+        while (ends) {
+                uint32_t next = f->code.p[ends];
+                patch_here(f, ends);
+                ends = next;
+        }
+        return N_OK;
+}
+
+static enum native_status case_test(struct func *f, uint8_t value, val key, uint32_t *ret_patch)
+{
+        uint8_t k;
+        val data;
+        TRY(new_reg(f, &k));
+        TRY(data_form(f, key, &data));
+        TRY(load_const(f, data, k));
+        return emit_jump(f, OP_WORD(OP_JNEQ, value, k, 0), ret_patch);
+}
+
+/* One clause: a literal, or a parenthesised group of alternatives. Falls through when it matched. */
+static enum native_status case_clause(struct func *f, uint8_t value, val key, uint32_t *ret_miss)
+{
+        uint32_t hits = 0, hit;
+        if (key.tag != T_LIST)
+                return case_test(f, value, key, ret_miss);
+        for (struct cons *c = as_cons(key); c->count; c = c->tail) {
+                uint32_t miss;
+                TRY(case_test(f, value, c->head, &miss));
+                TRY(jump(f, &hit));
+                f->code.p[hit] = hits;
+                hits = hit;
+                patch_here(f, miss);
+        }
+        TRY(jump(f, ret_miss));
+        while (hits) {
+                uint32_t next = f->code.p[hits];
+                patch_here(f, hits);
+                hits = next;
+        }
+        return N_OK;
+}
+
+static enum native_status case_form(struct func *f, val form, uint8_t dst, bool tail)
+{
+        uint32_t ends = 0, end, miss, free = f->free;
+        uint8_t value;
+        if (len(form) < 2)
+                return fail_form(f, "case needs a value");
+        TRY(new_reg(f, &value));
+        TRY(expr(f, at(form, 1), value, false));
+        struct cons *c = as_cons(rest_of(form, 2));
+        for (; c->count >= 2; c = c->tail->tail) {
+                TRY(case_clause(f, value, c->head, &miss));
+                TRY(expr(f, c->tail->head, dst, tail));
+                TRY(jump(f, &end));
+                f->code.p[end] = ends;
+                ends = end;
+                patch_here(f, miss);
+        }
+        TRY(c->count ? expr(f, c->head, dst, tail) : raise_op(f, E_MATCH, "No matching clause"));
+        while (ends) {
+                uint32_t next = f->code.p[ends];
+                patch_here(f, ends);
+                ends = next;
+        }
+        f->free = free;
+        return N_OK;
+}
+
+static enum native_status and_or_form(struct func *f, val form, uint8_t dst, bool tail)
+{
+        bool and = as_name(at(form, 0))->special == S_AND;
+        uint32_t ends = 0, end;
+        if (len(form) == 1)
+                return load_const(f, BOOL(and), dst);
+        for (struct cons *c = as_cons(form)->tail; c->count; c = c->tail) {
+                TRY(expr(f, c->head, dst, tail && c->count == 1));
+                if (c->count == 1)
+                        break;
+                TRY(emit_jump(f, OP_WORD(and? OP_JF : OP_JT, dst, 0, 0), &end));
+                f->code.p[end] = ends;
+                ends = end;
+        }
+        while (ends) {
+                uint32_t next = f->code.p[ends];
+                patch_here(f, ends);
+                ends = next;
+        }
+        return N_OK;
+}
+
+static enum native_status thread_form(struct func *f, val form, uint8_t dst, bool tail)
+{
+        bool last = as_name(at(form, 0))->special == S_THREAD_LAST;
+        if (len(form) < 2)
+                return fail_form(f, "-> needs a value");
+        val x = at(form, 1);
+        for (struct cons *c = as_cons(rest_of(form, 2)); c->count; c = c->tail) {
+                val step = c->head;
+                if (step.tag != T_LIST || !len(step)) {
+                        val pair[2] = { step, x };
+                        TRY(list_of(f, pair, 2, &x));
+                        continue;
+                }
+                uint32_t n = len(step), k = 0;
+                if (n > 250)
+                        return fail_form(f, "-> step has too many arguments");
+                val items[252];
+                for (struct cons *s = as_cons(step); s->count; s = s->tail) {
+                        items[k++] = s->head;
+                        if (k == 1 && !last)
+                                items[k++] = x;
+                }
+                if (last)
+                        items[k++] = x;
+                TRY(list_of(f, items, n + 1, &x));
+        }
+        return expr(f, x, dst, tail);
+}
+
+/* --- let -------------------------------------------------------------------------------------------------------------------- */
+static bool is_pattern(val v)
+{
+        return (v.tag == T_SYMBOL && !is_symbol(v, ":")) || v.tag == T_VECTOR || v.tag == T_MAPFORM;
+}
+
+static uint32_t annotation_length(val v, uint32_t i)
+{
+        if (i < as_vec(v)->count && vec_at(v, i).tag == T_KEYWORD)
+                return 1;
+        return i < as_vec(v)->count && is_symbol(vec_at(v, i), ":") ? 2 : 0;
+}
+
+/* R-07: after a pattern a keyword is an annotation if the rest of the vector can then be read, else it is the value. One
+ * pass from the right decides for every position; bit 0: readable, bit 1: with an annotation. */
+static enum native_status plan_bindings(struct func *f, val v, uint8_t *plan)
+{
+        uint32_t n = as_vec(v)->count;
+        plan[n] = 1;
+        for (uint32_t i = n; i-- > 0;) {
+                uint32_t a = annotation_length(v, i + 1);
+                plan[i] = 0;
+                if (!is_pattern(vec_at(v, i)))
+                        continue;
+                if (a && i + a + 2 <= n && plan[i + a + 2] & 1)
+                        plan[i] = 3;
+                else if (i + 2 <= n && plan[i + 2] & 1)
+                        plan[i] = 1;
+        }
+        return plan[0] & 1 ? N_OK : fail_form(f, "let bindings are pattern [annotation] value");
+}
+
+struct binding {
+        val pattern, type, value;
+        uint32_t next;
+};
+static struct binding binding_at(val v, const uint8_t *plan, uint32_t i)
+{
+        uint32_t a = plan[i] & 2 ? annotation_length(v, i + 1) : 0;
+        return (struct binding){ vec_at(v, i), a ? vec_at(v, i + a) : NIL, vec_at(v, i + 1 + a), i + 2 + a };
+}
+
+static bool is_fn_form(val v)
+{
+        return v.tag == T_LIST && len(v) > 1 && is_symbol(at(v, 0), "fn");
+}
+static bool is_fn_binding(const struct binding *b)
+{
+        return b->pattern.tag == T_SYMBOL && is_fn_form(b->value);
+}
+
+/* Functions of one let see each other (R-14). A later one that an earlier one mentions needs a box; its own name it sees
+ * as itself unless it carries another name. */
+static enum native_status declare_recursive(struct func *f, val v, const uint8_t *plan)
+{
+        struct binding b, c;
+        for (uint32_t i = 0; i < as_vec(v)->count; i = b.next) {
+                b = binding_at(v, plan, i);
+                if (!is_fn_binding(&b))
+                        continue;
+                bool boxed = at(b.value, 1).tag == T_SYMBOL && mentions(b.value, as_name(b.pattern), 0);
+                for (uint32_t j = 0; j < i && !boxed; j = c.next) {
+                        c = binding_at(v, plan, j);
+                        boxed = is_fn_binding(&c) && mentions(c.value, as_name(b.pattern), 0);
+                }
+                if (!boxed)
+                        continue;
+                uint8_t reg;
+                TRY(new_reg(f, &reg));
+                TRY(emit(f, OP_WORD(OP_NEWBOX, reg, 0, 0)));
+                TRY(new_var(f, as_name(b.pattern), reg, true));
+        }
+        return N_OK;
+}
+
+static struct var *boxed_var(struct func *f, const struct name *n)
+{
+        for (uint32_t i = f->var_count; i-- > f->scope_vars;)
+                if (f->vars[i].name == n && f->vars[i].boxed)
+                        return &f->vars[i];
+        return NULL;
+}
+
+static enum native_status check_value(struct func *f, val type, uint8_t reg)
+{
+        uint32_t k;
+        if (type.tag == T_NIL)
+                return N_OK;
+        TRY(data_form(f, type, &type));
+        TRY(add_const(f, type, &k));
+        return emit2(f, OP_WORD(OP_CHECK, reg, 0, 0), k);
+}
+
+static enum native_status named_function(struct func *f, struct name *name, val fn, uint8_t dst)
+{
+        val rest = rest_of(fn, 1);
+        if (len(rest) && at(rest, 0).tag == T_SYMBOL) {
+                name = as_name(at(rest, 0));
+                rest = rest_of(rest, 1);
+        }
+        return function(f, name, rest, dst);
+}
+
+static enum native_status let_binding(struct func *f, const struct binding *b)
+{
+        uint8_t reg;
+        struct var *box = b->pattern.tag == T_SYMBOL && is_fn_binding(b) ? boxed_var(f, as_name(b->pattern)) : NULL;
+        TRY(new_reg(f, &reg));
+        if (is_fn_binding(b))
+                TRY(named_function(f, box ? NULL : as_name(b->pattern), b->value, reg));
+        else
+                TRY(expr(f, b->value, reg, false));
+        TRY(check_value(f, b->type, reg));
+        if (box)
+                return emit(f, OP_WORD(OP_SETBOX, box->reg, reg, 0));
+        return bind_pattern(f, b->pattern, reg);
+}
+
+static enum native_status let_form(struct func *f, val form, uint8_t dst, bool tail)
+{
+        val v = at(form, 1);
+        if (len(form) < 3 || v.tag != T_VECTOR)
+                return fail_form(f, "let takes a vector of bindings and a body");
+        if (as_vec(v)->count > 500)
+                return fail_form(f, "let has more than 250 bindings: split it");
+        uint8_t plan[502];
+        TRY(plan_bindings(f, v, plan));
+        struct scope s = scope_open(f);
+        struct binding b;
+        TRY(declare_recursive(f, v, plan));
+        TRY(declare_defs(f, rest_of(form, 2)));
+        for (uint32_t i = 0; i < as_vec(v)->count; i = b.next) {
+                b = binding_at(v, plan, i);
+                TRY(let_binding(f, &b));
+        }
+        TRY(body(f, rest_of(form, 2), dst, tail));
+        scope_close(f, s);
+        return N_OK;
+}
+
+/* --- def -------------------------------------------------------------------------------------------------------------------- */
+static enum native_status define(struct func *f, struct name *n, uint8_t value)
+{
+        if (f->is_local) {
+                struct var *box = boxed_var(f, n);
+                uint8_t reg;
+                if (!box) { /* made by a macro inside an expression: known from here on */
+                        TRY(new_reg(f, &reg));
+                        TRY(emit(f, OP_WORD(OP_NEWBOX, reg, 0, 0)));
+                        TRY(new_var(f, n, reg, true));
+                        box = boxed_var(f, n);
+                }
+                return emit(f, OP_WORD(OP_SETBOX, box->reg, value, 0));
+        }
+        int32_t slot = global_slot(f->r, n);
+        if (slot < 0)
+                return fail_form(f, "more than 4,096 global names");
+        f->r->overridden[slot / 8] |= (uint8_t)(1u << (slot % 8));
+        if (f->r->globals[slot].tag == T_MACRO) /* a definition replaces a macro (spec 8.2, 7) */
+                f->r->globals[slot] = UNBOUND;
+        return emit(f, OP_WIDE(OP_SETGLOBAL, value, slot));
+}
+
+static enum native_status def_form(struct func *f, val form, uint8_t dst)
+{
+        val name = unwrap_meta(at(form, 1)), type = NIL;
+        uint32_t n = len(form), value = 2;
+        if (n > 3 && at(form, 2).tag == T_KEYWORD) {
+                type = at(form, 2);
+                value = 3;
+        } else if (n > 4 && is_symbol(at(form, 2), ":")) {
+                type = at(form, 3);
+                value = 4;
+        }
+        if (name.tag != T_SYMBOL || n != value + 1)
+                return fail_form(f, "def takes a name, an optional annotation and a value");
+        TRY(expr(f, at(form, value), dst, false));
+        TRY(check_value(f, type, dst));
+        return define(f, as_name(name), dst);
+}
+
+static enum native_status defn_form(struct func *f, val form, uint8_t dst)
+{
+        val rest = rest_of(form, 1), delegations = list_empty(f->r);
+        while (len(rest) && at(rest, 0).tag == T_LIST && is_symbol(at(at(rest, 0), 0), "delegate to")) {
+                delegations = list_cons(f->r, at(rest, 0), delegations);
+                rest = rest_of(rest, 1);
+                if (nomem(delegations))
+                        return N_NOMEM;
+        }
+        val name = len(rest) ? unwrap_meta(at(rest, 0)) : NIL;
+        if (name.tag != T_SYMBOL)
+                return fail_form(f, "defn needs a name");
+        rest = rest_of(rest, 1);
+        if (len(rest) > 2 && at(rest, 0).tag == T_STRING) /* docstring */
+                rest = rest_of(rest, 1);
+        for (struct cons *c = as_cons(delegations); c->count; c = c->tail)
+                if (nomem(rest = list_cons(f->r, c->head, rest)))
+                        return N_NOMEM;
+        /* A builtin written in RTFS carries its name: errors speak of it. */
+        TRY(function(f, f->r->building ? as_name(name) : NULL, rest, dst));
+        return define(f, as_name(name), dst);
+}
+
+static enum native_status defmacro_form(struct func *f, val form, uint8_t dst)
+{
+        struct mv_rtfs *r = f->r;
+        val name = at(form, 1), rest = rest_of(form, 2);
+        if (name.tag != T_SYMBOL || len(form) < 4)
+                return fail_form(f, "defmacro takes a name, a parameter vector and a body");
+        if (at(rest, 0).tag == T_STRING && len(rest) > 2)
+                rest = rest_of(rest, 1);
+        struct func *g = compile_work(r, sizeof *g);
+        struct proto *p;
+        if (!g)
+                return raise_memory(r, "compiling");
+        r->source_pos = f->at;
+        TRY(function_proto(NULL, r, as_name(name), rest, g, &p));
+        p->builtin = true; /* arity errors name the macro */
+        struct closure *c = heap_alloc(r, O_CLOSURE, sizeof *c);
+        if (!c)
+                return N_NOMEM;
+        c->proto = p;
+        int32_t slot = global_slot(r, as_name(name));
+        if (slot < 0)
+                return fail_form(f, "more than 4,096 global names");
+        r->globals[slot] = OBJ(T_MACRO, c);
+        return emit(f, OP_WORD(OP_LOADNIL, dst, 0, 0));
+}
+
+/* --- loop, recur -------------------------------------------------------------------------------------------------------------- */
+static enum native_status loop_form(struct func *f, val form, uint8_t dst, bool tail)
+{
+        val v = at(form, 1);
+        if (len(form) < 3 || v.tag != T_VECTOR || vec_count(v) % 2 || vec_count(v) > 100)
+                return fail_form(f, "loop takes a vector of pattern and initial value pairs, and a body");
+        struct scope s = scope_open(f);
+        struct loop l = { .outer = f->loop, .count = vec_count(v) / 2 };
+        uint8_t reg;
+        for (uint32_t i = 0; i < l.count; i++) {
+                TRY(new_reg(f, &reg));
+                TRY(expr(f, vec_at(v, 2 * i + 1), reg, false));
+                if (vec_at(v, 2 * i).tag == T_SYMBOL) /* later initial values see earlier names */
+                        TRY(bind_pattern(f, vec_at(v, 2 * i), reg));
+        }
+        l.reg = (uint8_t)(f->free - l.count);
+        l.start = f->code.count;
+        for (uint32_t i = 0; i < l.count; i++)
+                if (vec_at(v, 2 * i).tag != T_SYMBOL)
+                        TRY(bind_pattern(f, vec_at(v, 2 * i), (uint8_t)(l.reg + i)));
+        TRY(declare_defs(f, rest_of(form, 2)));
+        bool tail_ok = f->tail_ok;
+        f->loop = &l;
+        f->tail_ok = tail_ok && tail;
+        TRY(body(f, rest_of(form, 2), dst, true));
+        f->loop = l.outer;
+        f->tail_ok = tail_ok;
+        scope_close(f, s);
+        return N_OK;
+}
+
+static enum native_status recur_form(struct func *f, val form, bool tail)
+{
+        struct loop *l = f->loop;
+        uint32_t n = len(form) - 1, first = f->free, k;
+        uint8_t reg;
+        if (!l || !tail)
+                return fail_form(f, "recur is only possible in tail position of a loop or function");
+        if (n != l->count) {
+                f->r->source_pos = f->at;
+                char expected[16];
+                mv_fmt(expected, sizeof expected, "%u", l->count);
+                return raise_arity(f->r, "recur", expected, n);
+        }
+        for (uint32_t i = 0; i < n; i++) {
+                TRY(new_reg(f, &reg));
+                TRY(expr(f, at(form, 1 + i), reg, false));
+        }
+        for (k = 0; k < n; k++)
+                TRY(emit(f, OP_WORD(OP_MOVE, l->reg + k, first + k, 0)));
+        f->free = first;
+        return emit_loop(f, l->start);
+}
+
+/* --- quote, quasiquote --------------------------------------------------------------------------------------------------------- */
+static enum native_status quasi(struct func *f, val form, uint8_t dst, int level);
+
+static bool is_call_of(val form, const char *word)
+{
+        return form.tag == T_LIST && len(form) == 2 && is_symbol(at(form, 0), word);
+}
+
+static enum native_status quasi_item(struct func *f, val item, uint8_t builder, int level)
+{ /* builder and the two registers behind it are consecutive */
+        uint8_t reg = (uint8_t)(builder + 1);
+        if (is_call_of(item, "unquote-splicing") && level == 1) {
+                TRY(expr(f, at(item, 1), reg, false));
+                return native_call(f, "%splice", builder, builder, 2);
+        }
+        TRY(quasi(f, item, reg, level));
+        return native_call(f, "%push!", builder, builder, 2);
+}
+
+static enum native_status quasi_sequence(struct func *f, val form, uint8_t dst, int level)
+{
+        uint32_t free = f->free;
+        uint8_t builder, item;
+        TRY(new_reg(f, &builder));
+        TRY(new_reg(f, &item));
+        TRY(native_call(f, "%builder", builder, builder, 0));
+        if (form.tag == T_LIST)
+                for (struct cons *c = as_cons(form); c->count; c = c->tail)
+                        TRY(quasi_item(f, c->head, builder, level));
+        else
+                for (uint32_t i = 0; i < vec_count(form); i++)
+                        TRY(quasi_item(f, vec_at(form, i), builder, level));
+        f->free = free;
+        if (form.tag == T_LIST)
+                return native_call(f, "%to-list", dst, builder, 1);
+        return emit(f, OP_WORD(OP_MOVE, dst, builder, 0));
+}
+
+static enum native_status quasi_map(struct func *f, val form, uint8_t dst, int level)
+{
+        uint32_t free = f->free;
+        uint8_t m, k, v;
+        TRY(new_reg(f, &m));
+        TRY(new_reg(f, &k));
+        TRY(new_reg(f, &v));
+        TRY(emit(f, OP_WORD(OP_MAP, m, m, 0)));
+        for (uint32_t i = 0; i < as_vec(form)->count; i += 2) {
+                if (!map_key_ok(vec_at(form, i)))
+                        return fail_form(f, "map keys are literal keywords, strings or integers");
+                TRY(load_const(f, vec_at(form, i), k));
+                TRY(quasi(f, vec_at(form, i + 1), v, level));
+                TRY(emit(f, OP_WORD(OP_MAPPUT, m, k, 1)));
+        }
+        f->free = free;
+        return emit(f, OP_WORD(OP_MOVE, dst, m, 0));
+}
+
+static enum native_status quasi(struct func *f, val form, uint8_t dst, int level)
+{
+        if (f->depth++ >= 900)
+                return fail_form(f, "nested too deeply");
+        enum native_status s;
+        if (is_call_of(form, "unquote") && level == 1)
+                s = expr(f, at(form, 1), dst, false);
+        else if (is_call_of(form, "unquote-splicing") && level == 1)
+                s = fail_form(f, "~@ is only possible inside a list or vector");
+        else if (form.tag == T_LIST || form.tag == T_VECTOR)
+                s = quasi_sequence(f, form, dst,
+                                   level + is_call_of(form, "quasiquote") - is_call_of(form, "unquote") -
+                                           is_call_of(form, "unquote-splicing"));
+        else if (form.tag == T_MAPFORM)
+                s = quasi_map(f, form, dst, level);
+        else
+                s = load_const(f, form, dst);
+        f->depth--;
+        return s;
+}
+
+static enum native_status quote_form(struct func *f, val form, uint8_t dst)
+{
+        val data;
+        if (len(form) != 2)
+                return fail_form(f, "quote takes one form");
+        TRY(data_form(f, at(form, 1), &data));
+        return load_const(f, data, dst);
+}
+
+/* --- try ------------------------------------------------------------------------------------------------------------------------ */
+static const char *const kind_names[][2] = {
+#define X(id, name, keyword) { name, keyword },
+        ERROR_KIND_MAP(X)
+#undef X
+};
+
+static int selector_kind(val v)
+{ /* -1: everything */
+        for (int i = 0; i < E_OTHER; i++)
+                if (mv_slice_eq_str(name_slice(v), kind_names[i][v.tag == T_KEYWORD]))
+                        return i;
+        return -1;
+}
+
+static bool is_clause(val v, const char *word)
+{
+        return v.tag == T_LIST && len(v) && is_symbol(at(v, 0), word);
+}
+
+static enum native_status catch_clause(struct func *f, val clause, uint8_t error, uint8_t dst)
+{
+        uint32_t n = len(clause), miss = 0;
+        val selector = NIL, var = at(clause, 1);
+        bool two = n >= 4 && at(clause, 2).tag == T_SYMBOL && (var.tag == T_SYMBOL || var.tag == T_KEYWORD);
+        if (two) {
+                selector = var;
+                var = at(clause, 2);
+        }
+        if (var.tag != T_SYMBOL || n < 3)
+                return fail_form(f, "catch takes an optional error kind, a name and a body");
+        int kind = selector.tag == T_NIL ? -1 : selector_kind(selector);
+        if (selector.tag == T_KEYWORD && kind < 0)
+                return fail_form(f, "catch: no error kind has this keyword");
+        if (kind >= 0)
+                TRY(emit_jump(f, OP_WORD(OP_JNKIND, error, kind, 0), &miss));
+        struct scope s = scope_open(f);
+        f->is_local = s.is_local; /* definitions inside a handler land in the enclosing frame */
+        f->scope_vars = s.scope_vars;
+        uint8_t reg;
+        TRY(new_reg(f, &reg));
+        TRY(emit(f, OP_WORD(OP_MOVE, reg, error, 0)));
+        TRY(bind_pattern(f, var, reg));
+        TRY(body(f, rest_of(clause, two ? 3 : 2), dst, false));
+        TRY(emit(f, OP_WORD(OP_LOADNIL, error, 0, 0)));
+        scope_close(f, s);
+        if (miss) { /* a handled error skips the other clauses */
+                uint32_t done;
+                TRY(jump(f, &done));
+                patch_here(f, miss);
+                f->try_done = done;
+        }
+        return N_OK;
+}
+
+struct try_parts {
+        val body, catches[16], finally;
+        uint32_t catch_count;
+};
+
+static enum native_status split_try(struct func *f, val form, struct try_parts *t)
+{
+        uint32_t n = len(form), end = n;
+        *t = (struct try_parts){ .finally = NIL };
+        if (n > 1 && is_clause(at(form, n - 1), "finally")) {
+                t->finally = at(form, --end);
+                if (len(t->finally) < 2)
+                        return fail_form(f, "finally needs a body");
+        }
+        while (end > 1 && is_clause(at(form, end - 1), "catch"))
+                end--;
+        for (uint32_t i = end; i < n - (t->finally.tag != T_NIL); i++) {
+                if (t->catch_count == 16)
+                        return fail_form(f, "try has more than 16 catch clauses");
+                t->catches[t->catch_count++] = at(form, i);
+        }
+        for (uint32_t i = 1; i < end; i++)
+                if (is_clause(at(form, i), "catch") || is_clause(at(form, i), "finally"))
+                        return fail_form(f, "catch and finally come last in try, finally at the end");
+        val b = list_empty(f->r);
+        for (uint32_t i = end; i-- > 1;)
+                if (nomem(b = list_cons(f->r, at(form, i), b)))
+                        return N_NOMEM;
+        t->body = b;
+        return N_OK;
+}
+
+static enum native_status catch_clauses(struct func *f, const struct try_parts *t, uint8_t error, uint8_t dst)
+{
+        uint32_t ends = 0;
+        for (uint32_t i = 0; i < t->catch_count; i++) {
+                f->try_done = 0;
+                TRY(catch_clause(f, t->catches[i], error, dst));
+                uint32_t done = f->try_done;
+                f->try_done = 0;
+                if (!done)
+                        break; /* it catches everything: what follows is unreachable */
+                f->code.p[done] = ends;
+                ends = done;
+        }
+        while (ends) {
+                uint32_t next = f->code.p[ends];
+                patch_here(f, ends);
+                ends = next;
+        }
+        return N_OK;
+}
+
+/* error register: nil while all is well. Body and clauses fall through to finally, which raises what is left in it. */
+static enum native_status try_form(struct func *f, val form, uint8_t dst)
+{
+        struct try_parts *t = compile_work(f->r, sizeof *t);
+        if (!t)
+                return raise_memory(f->r, "compiling");
+        uint32_t free = f->free, skip, from;
+        uint8_t error, scratch_reg;
+        TRY(split_try(f, form, t));
+        struct loop *outer = f->loop;
+        bool tail_ok = f->tail_ok;
+        f->loop = NULL; /* recur cannot leave a try */
+        f->tail_ok = false;
+        TRY(new_reg(f, &error));
+        TRY(new_reg(f, &scratch_reg));
+        TRY(emit(f, OP_WORD(OP_LOADNIL, error, 0, 0)));
+        from = f->code.count;
+        TRY(body(f, t->body, dst, false));
+        if (t->catch_count || t->finally.tag != T_NIL) {
+                TRY(jump(f, &skip));
+                TRY(add_handler(f, from, f->code.count, f->code.count, error));
+                uint32_t clauses = f->code.count;
+                TRY(catch_clauses(f, t, error, dst));
+                if (t->finally.tag != T_NIL && f->code.count > clauses)
+                        TRY(add_handler(f, clauses, f->code.count, f->code.count, error));
+                patch_here(f, skip);
+                if (t->finally.tag != T_NIL)
+                        TRY(body(f, rest_of(t->finally, 1), scratch_reg, false));
+                TRY(emit(f, OP_WORD(OP_RERAISE, error, 0, 0)));
+        }
+        f->loop = outer;
+        f->tail_ok = tail_ok;
+        f->free = free;
+        return N_OK;
+}
+
+/* --- for, dotimes ----------------------------------------------------------------------------------------------------------------- */
+struct comprehension {
+        val v, body;
+        uint8_t builder;
+};
+
+static enum native_status for_level(struct func *f, struct comprehension *c, uint32_t i);
+
+static enum native_status for_modifier(struct func *f, struct comprehension *c, uint32_t i, uint32_t *ret_skip)
+{
+        struct mv_slice word = name_slice(vec_at(c->v, i));
+        val arg = vec_at(c->v, i + 1);
+        if (mv_slice_eq_str(word, "let") && arg.tag == T_VECTOR && vec_count(arg) % 2 == 0) {
+                for (uint32_t k = 0; k < vec_count(arg); k += 2) {
+                        uint8_t reg;
+                        TRY(new_reg(f, &reg));
+                        TRY(expr(f, vec_at(arg, k + 1), reg, false));
+                        TRY(bind_pattern(f, vec_at(arg, k), reg));
+                }
+                return N_OK;
+        }
+        if (mv_slice_eq_str(word, "when") || mv_slice_eq_str(word, "while"))
+                return test_jump(f, arg, ret_skip);
+        return fail_form(f, "for knows the modifiers :when, :while and :let");
+}
+
+/* Modifiers behind a binding, then the next binding or the body. A failed :while leaves the loop, :when the turn. */
+static enum native_status for_inner(struct func *f, struct comprehension *c, uint32_t i, uint32_t *leaves)
+{
+        uint32_t skips = 0;
+        while (i < vec_count(c->v) && vec_at(c->v, i).tag == T_KEYWORD) {
+                uint32_t patch = 0;
+                TRY(for_modifier(f, c, i, &patch));
+                uint32_t *chain = mv_slice_eq_str(name_slice(vec_at(c->v, i)), "while") ? leaves : &skips;
+                if (patch) {
+                        f->code.p[patch] = *chain;
+                        *chain = patch;
+                }
+                i += 2;
+        }
+        TRY(for_level(f, c, i));
+        while (skips) {
+                uint32_t next = f->code.p[skips];
+                patch_here(f, skips);
+                skips = next;
+        }
+        return N_OK;
+}
+
+static enum native_status for_level(struct func *f, struct comprehension *c, uint32_t i)
+{
+        uint8_t vec, index, item;
+        uint32_t end, leaves = 0;
+        struct scope s = scope_open(f);
+        if (i >= vec_count(c->v)) {
+                TRY(new_reg(f, &item));
+                if (item != c->builder + 1) { /* %push! takes two consecutive registers */
+                        TRY(new_reg(f, &index));
+                        TRY(declare_defs(f, c->body));
+                        TRY(body(f, c->body, index, false));
+                        TRY(emit(f, OP_WORD(OP_MOVE, item, c->builder, 0)));
+                        TRY(native_call(f, "%push!", item, item, 2));
+                } else {
+                        TRY(declare_defs(f, c->body));
+                        TRY(body(f, c->body, item, false));
+                        TRY(native_call(f, "%push!", c->builder, c->builder, 2));
+                }
+                scope_close(f, s);
+                return N_OK;
+        }
+        if (!is_pattern(vec_at(c->v, i)))
+                return raise_op(f, E_TYPE, "for: expected symbol or pattern as binding, got something else");
+        TRY(new_reg(f, &vec));
+        TRY(new_reg(f, &index));
+        TRY(new_reg(f, &item));
+        TRY(expr(f, vec_at(c->v, i + 1), item, false));
+        TRY(emit(f, OP_WORD(OP_ITER, vec, item, 0)));
+        uint32_t start = f->code.count;
+        TRY(emit_jump(f, OP_WORD(OP_NEXT, vec, 0, 0), &end));
+        TRY(bind_pattern(f, vec_at(c->v, i), item));
+        TRY(for_inner(f, c, i + 2, &leaves));
+        TRY(emit_loop(f, start));
+        patch_here(f, end);
+        while (leaves) {
+                uint32_t next = f->code.p[leaves];
+                patch_here(f, leaves);
+                leaves = next;
+        }
+        scope_close(f, s);
+        return N_OK;
+}
+
+static enum native_status for_form(struct func *f, val form, uint8_t dst)
+{
+        val v = at(form, 1);
+        if (len(form) < 3 || v.tag != T_VECTOR)
+                return fail_form(f, "for takes a vector of bindings and one body form");
+        if (vec_count(v) % 2)
+                return raise_op(f, E_GENERIC, "for requires an even number of binding forms");
+        if (len(form) != 3)
+                return raise_op(f, E_ARITY, "for: expected 2, got a different number");
+        uint32_t free = f->free;
+        struct loop *outer = f->loop;
+        bool tail_ok = f->tail_ok;
+        struct comprehension c = { .v = v, .body = rest_of(form, 2) };
+        f->loop = NULL;
+        f->tail_ok = false;
+        TRY(new_reg(f, &c.builder));
+        TRY(native_call(f, "%builder", c.builder, c.builder, 0));
+        TRY(for_level(f, &c, 0));
+        f->loop = outer;
+        f->tail_ok = tail_ok;
+        f->free = free;
+        return emit(f, OP_WORD(OP_MOVE, dst, c.builder, 0));
+}
+
+static enum native_status dotimes_form(struct func *f, val form, uint8_t dst)
+{
+        val v = at(form, 1);
+        if (len(form) < 3)
+                return raise_op(f, E_ARITY, "dotimes: expected 2, got fewer");
+        if (v.tag != T_VECTOR || vec_count(v) != 2 || vec_at(v, 0).tag != T_SYMBOL)
+                return raise_op(f, E_TYPE, "dotimes: expected vector of symbol and count, got something else");
+        struct scope s = scope_open(f);
+        struct loop *outer = f->loop;
+        bool tail_ok = f->tail_ok;
+        uint8_t limit, i, var;
+        uint32_t end;
+        f->loop = NULL;
+        f->tail_ok = false;
+        TRY(new_reg(f, &limit));
+        TRY(expr(f, vec_at(v, 1), limit, false));
+        TRY(native_call(f, "%dotimes-count", limit, limit, 1));
+        TRY(new_reg(f, &i));
+        TRY(emit(f, OP_WIDE(OP_LOADI, i, 0)));
+        TRY(emit(f, OP_WORD(OP_LOADNIL, dst, 0, 0)));
+        uint32_t start = f->code.count;
+        TRY(emit_jump(f, OP_WORD(OP_JNLT, i, limit, 0), &end));
+        TRY(new_reg(f, &var)); /* a fresh variable each turn: closures keep theirs */
+        TRY(emit(f, OP_WORD(OP_MOVE, var, i, 0)));
+        TRY(bind_pattern(f, vec_at(v, 0), var));
+        TRY(declare_defs(f, rest_of(form, 2)));
+        TRY(body(f, rest_of(form, 2), dst, false));
+        TRY(emit(f, OP_WORD(OP_ADDI, i, i, 1)));
+        TRY(emit_loop(f, start));
+        patch_here(f, end);
+        f->loop = outer;
+        f->tail_ok = tail_ok;
+        scope_close(f, s);
+        return N_OK;
+}
+
+/* --- steps (3.16) --------------------------------------------------------------------------------------------------------------------- */
+struct step {
+        uint8_t id, error; /* registers; error follows id */
+        val expose, keys, params;
+        val rest;          /* LIST of body forms */
+        const char *problem; /* InvalidArguments text, or NULL */
+};
+
+static bool all_strings(val v)
+{
+        for (uint32_t i = 0; i < vec_count(v); i++)
+                if (vec_at(v, i).tag != T_STRING)
+                        return false;
+        return true;
+}
+
+/* One option at the head of st->rest; false: the body starts here. */
+static bool step_option(struct step *st, bool params_allowed)
+{
+        val k = at(st->rest, 0), v = at(st->rest, 1);
+        if (len(st->rest) < 2 || k.tag != T_KEYWORD)
+                return false;
+        struct mv_slice word = name_slice(k);
+        if (mv_slice_eq_str(word, "expose-context") && (v.tag == T_TRUE || v.tag == T_FALSE)) {
+                st->expose = v;
+        } else if (mv_slice_eq_str(word, "context-keys") && v.tag == T_VECTOR) {
+                if (!all_strings(v))
+                        st->problem = "expected vector of strings for :context-keys, got a different type";
+                st->keys = v;
+        } else if (params_allowed && mv_slice_eq_str(word, "params") && v.tag == T_MAPFORM) {
+                for (uint32_t i = 0; i < as_vec(v)->count; i += 2)
+                        if (vec_at(v, i).tag != T_STRING)
+                                st->problem = "expected string keys in :params map, got a different type";
+                st->params = v;
+        } else {
+                return false;
+        }
+        st->rest = rest_of(st->rest, 2);
+        return true;
+}
+
+static enum native_status step_open(struct func *f, struct step *st, const char *name, val name_value)
+{
+        uint8_t a, b;
+        uint32_t free;
+        TRY(new_reg(f, &st->id));
+        TRY(new_reg(f, &st->error));
+        free = f->free;
+        if (st->expose.tag != T_NIL) {
+                val keys = NIL;
+                TRY(new_reg(f, &a));
+                TRY(new_reg(f, &b));
+                if (st->keys.tag == T_VECTOR)
+                        TRY(data_form(f, st->keys, &keys));
+                TRY(load_const(f, st->expose, a));
+                TRY(load_const(f, keys, b));
+                TRY(native_call(f, "%expose", a, a, 2));
+        }
+        if (name) {
+                name_value = string_from(f->r, name);
+                if (nomem(name_value))
+                        return N_NOMEM;
+        }
+        TRY(load_const(f, name_value, st->id));
+        TRY(native_call(f, "%step-started", st->id, st->id, 1));
+        f->free = free;
+        return N_OK;
+}
+
+static enum native_status step_clear(struct func *f, const struct step *st)
+{
+        uint8_t a;
+        if (st->expose.tag == T_NIL)
+                return N_OK;
+        TRY(new_reg(f, &a));
+        return native_call(f, "%clear-expose", a, a, 0);
+}
+
+/* Success: completed event; failure anywhere in [from, here): failed event and on with the error. */
+static enum native_status step_close(struct func *f, const struct step *st, uint32_t from, uint8_t value)
+{
+        uint32_t done, free = f->free;
+        uint8_t a, b;
+        uint32_t to = f->code.count;
+        TRY(new_reg(f, &a));
+        TRY(new_reg(f, &b));
+        TRY(emit(f, OP_WORD(OP_MOVE, a, st->id, 0)));
+        TRY(emit(f, OP_WORD(OP_MOVE, b, value, 0)));
+        TRY(native_call(f, "%step-completed", a, a, 2));
+        TRY(step_clear(f, st));
+        TRY(jump(f, &done));
+        TRY(add_handler(f, from, to, f->code.count, st->error));
+        TRY(emit(f, OP_WORD(OP_MOVE, a, st->id, 0)));
+        TRY(native_call(f, "%error-text", b, st->error, 1));
+        TRY(native_call(f, "%step-failed", a, a, 2));
+        TRY(step_clear(f, st));
+        TRY(emit(f, OP_WORD(OP_RERAISE, st->error, 0, 0)));
+        patch_here(f, done);
+        f->free = free;
+        return N_OK;
+}
+
+static enum native_status step_params(struct func *f, struct step *st, uint8_t *ret_reg)
+{
+        TRY(new_reg(f, ret_reg));
+        uint32_t from = f->code.count, skip;
+        TRY(expr(f, st->params, *ret_reg, false));
+        TRY(jump(f, &skip));
+        TRY(add_handler(f, from, f->code.count, f->code.count, *ret_reg));
+        TRY(native_call(f, "%param-error", *ret_reg, *ret_reg, 1));
+        patch_here(f, skip);
+        return N_OK;
+}
+
+static enum native_status step_form(struct func *f, val form, uint8_t dst)
+{
+        struct step st = { .expose = NIL, .keys = NIL, .params = NIL };
+        val name = at(form, 1);
+        uint8_t params = 0;
+        if (len(form) < 2 || name.tag != T_STRING)
+                return raise_op(f, E_INVALID_ARGUMENTS, "expected step name as string, got a different type");
+        st.rest = rest_of(form, 2);
+        while (!st.problem && step_option(&st, true))
+                ;
+        if (st.problem)
+                return raise_op(f, E_INVALID_ARGUMENTS, st.problem);
+        struct scope s = { 0 };
+        bool framed = st.params.tag != T_NIL;
+        if (framed) {
+                s = scope_open(f);
+                TRY(step_params(f, &st, &params));
+        }
+        TRY(step_open(f, &st, NULL, name));
+        uint32_t from = f->code.count;
+        if (framed) {
+                struct name *n = name_intern(f->r, MV_SLICE("%params"));
+                if (!n)
+                        return N_NOMEM;
+                TRY(new_var(f, n, params, false));
+                TRY(declare_defs(f, st.rest));
+        }
+        TRY(body(f, st.rest, dst, false));
+        TRY(step_close(f, &st, from, dst));
+        if (framed)
+                scope_close(f, s);
+        return N_OK;
+}
+
+static enum native_status step_if_form(struct func *f, val form, uint8_t dst)
+{
+        struct step st = { .expose = NIL, .keys = NIL, .params = NIL, .rest = rest_of(form, 1) };
+        while (!st.problem && step_option(&st, false))
+                ;
+        if (st.problem)
+                return raise_op(f, E_INVALID_ARGUMENTS, st.problem);
+        if (len(st.rest) < 2)
+                return raise_op(f, E_INVALID_ARGUMENTS, "expected (step-if [options] condition then-branch [else-branch]), got too few forms");
+        uint32_t to_else, to_end, from;
+        TRY(step_open(f, &st, "step-if", NIL));
+        from = f->code.count;
+        TRY(expr(f, at(st.rest, 0), dst, false));
+        TRY(native_call(f, "%step-falsy", dst, dst, 1));
+        TRY(emit_jump(f, OP_WORD(OP_JT, dst, 0, 0), &to_else));
+        TRY(expr(f, at(st.rest, 1), dst, false));
+        TRY(jump(f, &to_end));
+        patch_here(f, to_else);
+        TRY(expr(f, at(st.rest, 2), dst, false));
+        patch_here(f, to_end);
+        return step_close(f, &st, from, dst);
+}
+
+static enum native_status step_loop_form(struct func *f, val form, uint8_t dst)
+{
+        struct step st = { .expose = NIL, .keys = NIL, .params = NIL, .rest = rest_of(form, 1) };
+        while (!st.problem && step_option(&st, false))
+                ;
+        if (st.problem)
+                return raise_op(f, E_INVALID_ARGUMENTS, st.problem);
+        if (len(st.rest) != 2)
+                return raise_op(f, E_INVALID_ARGUMENTS, "expected (step-loop [options] condition body), got a different number of forms");
+        uint32_t end, from, start;
+        uint8_t turns, test;
+        TRY(step_open(f, &st, "step-loop", NIL));
+        TRY(new_reg(f, &turns));
+        TRY(new_reg(f, &test));
+        TRY(emit(f, OP_WIDE(OP_LOADI, turns, 0)));
+        TRY(emit(f, OP_WORD(OP_LOADNIL, dst, 0, 0)));
+        start = from = f->code.count;
+        TRY(expr(f, at(st.rest, 0), test, false));
+        TRY(native_call(f, "%step-falsy", test, test, 1));
+        TRY(emit_jump(f, OP_WORD(OP_JT, test, 0, 0), &end));
+        TRY(native_call(f, "%step-turn", turns, turns, 1));
+        TRY(expr(f, at(st.rest, 1), dst, false));
+        TRY(emit_loop(f, start));
+        patch_here(f, end);
+        return step_close(f, &st, from, dst);
+}
+
+static const char *const merge_policies[] = { "keep-existing", "keep_existing", "parent-wins", "parent_wins", "overwrite",
+                                              "child-wins", "child_wins", "merge" };
+
+static bool parallel_option(struct step *st)
+{
+        val k = at(st->rest, 0), v = at(st->rest, 1);
+        if (len(st->rest) < 2 || k.tag != T_KEYWORD || !mv_slice_eq_str(name_slice(k), "merge-policy"))
+                return step_option(st, false);
+        struct mv_slice text = v.tag == T_STRING ? string_slice(v) : v.tag == T_KEYWORD ? name_slice(v) : MV_SLICE("");
+        bool known = false;
+        for (size_t i = 0; i < sizeof merge_policies / sizeof *merge_policies; i++)
+                known = known || mv_slice_eq_str(text, merge_policies[i]);
+        if (!known)
+                st->problem = "expected a merge policy :keep-existing, :overwrite or :merge, got something else";
+        st->rest = rest_of(st->rest, 2);
+        return true;
+}
+
+static enum native_status step_parallel_form(struct func *f, val form, uint8_t dst)
+{
+        struct step st = { .expose = NIL, .keys = NIL, .params = NIL, .rest = rest_of(form, 1) };
+        while (!st.problem && parallel_option(&st))
+                ;
+        if (st.problem)
+                return raise_op(f, E_INVALID_ARGUMENTS, st.problem);
+        if (!len(st.rest))
+                return raise_op(f, E_INVALID_ARGUMENTS, "expected at least one branch, got 0");
+        /* Its own order of notifications: started, exposure, branches, exposure off, completed. */
+        struct step inner = st;
+        st.expose = NIL;
+        TRY(step_open(f, &st, "step-parallel", NIL));
+        uint8_t builder, item;
+        TRY(new_reg(f, &builder));
+        TRY(new_reg(f, &item));
+        uint32_t from = f->code.count;
+        if (inner.expose.tag != T_NIL) {
+                val keys = NIL;
+                if (inner.keys.tag == T_VECTOR)
+                        TRY(data_form(f, inner.keys, &keys));
+                TRY(load_const(f, inner.expose, builder));
+                TRY(load_const(f, keys, item));
+                TRY(native_call(f, "%expose", builder, builder, 2));
+        }
+        TRY(native_call(f, "%builder", builder, builder, 0));
+        for (struct cons *c = as_cons(st.rest); c->count; c = c->tail) {
+                struct scope s = scope_open(f); /* each branch in a frame of its own */
+                val one = list_new(f->r, &c->head, 1);
+                if (nomem(one))
+                        return N_NOMEM;
+                TRY(declare_defs(f, one));
+                TRY(expr(f, c->head, item, false));
+                TRY(native_call(f, "%push!", builder, builder, 2));
+                scope_close(f, s);
+        }
+        TRY(emit(f, OP_WORD(OP_MOVE, dst, builder, 0)));
+        if (inner.expose.tag != T_NIL)
+                TRY(native_call(f, "%clear-expose", item, item, 0));
+        return step_close(f, &st, from, dst);
+}
+
+/* --- metadata, context, data forms ---------------------------------------------------------------------------------------------------- */
+static enum native_status meta_form(struct func *f, val form, uint8_t dst)
+{
+        val map = at(form, 1);
+        bool hints = false;
+        uint8_t name, value, error;
+        uint32_t free = f->free, from, done;
+        for (uint32_t i = 0; i < as_vec(map)->count; i += 2) {
+                val k = vec_at(map, i);
+                struct mv_slice text = k.tag == T_KEYWORD  ? name_slice(k)
+                                       : k.tag == T_STRING ? string_slice(k)
+                                                           : MV_SLICE("");
+                if (!mv_slice_starts(text, "runtime."))
+                        continue;
+                val s = string_new(f->r, text);
+                if (nomem(s))
+                        return N_NOMEM;
+                TRY(new_reg(f, &name));
+                TRY(new_reg(f, &value));
+                TRY(load_const(f, s, name));
+                TRY(expr(f, vec_at(map, i + 1), value, false));
+                TRY(native_call(f, "%hint", name, name, 2));
+                f->free = free;
+                hints = true;
+        }
+        if (!hints)
+                return expr(f, at(form, 2), dst, false);
+        TRY(new_reg(f, &error));
+        TRY(new_reg(f, &name));
+        from = f->code.count;
+        TRY(expr(f, at(form, 2), dst, false));
+        TRY(native_call(f, "%clear-hints", name, name, 0));
+        TRY(jump(f, &done));
+        TRY(add_handler(f, from, f->code.count, f->code.count, error));
+        TRY(native_call(f, "%clear-hints", name, name, 0));
+        TRY(emit(f, OP_WORD(OP_RERAISE, error, 0, 0)));
+        patch_here(f, done);
+        f->free = free;
+        return N_OK;
+}
+
+static enum native_status context_form(struct func *f, val form, uint8_t dst)
+{
+        if (len(form) != 2 || at(form, 1).tag != T_STRING)
+                return fail_form(f, "resource:ref takes a text");
+        TRY(load_const(f, at(form, 1), dst));
+        return native_call(f, "%context-ref", dst, dst, 1);
+}
+
+static enum native_status get_form(struct func *f, val form, uint8_t dst, bool tail)
+{
+        val key = at(form, 1);
+        if (len(form) != 2)
+                return call_plain(f, form, dst, tail);
+        if (key.tag != T_SYMBOL && key.tag != T_KEYWORD)
+                return raise_op(f, E_INVALID_ARGUMENTS, "expected keyword or symbol, got a different type");
+        if (is_local_name(f, as_name(key)))
+                return symbol_value(f, as_name(key), dst, 0);
+        val s = string_new(f->r, name_slice(key));
+        if (nomem(s))
+                return N_NOMEM;
+        TRY(load_const(f, s, dst));
+        return native_call(f, "%get-name", dst, dst, 1);
+}
+
+/* plan, capability, resource, intent: a map of unevaluated properties. */
+static enum native_status plan_form(struct func *f, val form, uint8_t dst)
+{
+        val name = at(form, 1), m = map_empty(f->r);
+        val k = keyword_new(f->r, MV_SLICE("type")), s = string_new(f->r, name_slice(at(form, 0)));
+        bool positional = name.tag == T_STRING || (name.tag == T_SYMBOL && is_symbol(at(form, 0), "resource"));
+        if (nomem(k) || nomem(s) || nomem(m = map_put(f->r, m, k, s)))
+                return N_NOMEM;
+        if (positional) {
+                struct mv_slice text = name.tag == T_STRING ? string_slice(name) : name_slice(name);
+                k = keyword_new(f->r, MV_SLICE("name"));
+                s = string_new(f->r, text);
+                if (nomem(k) || nomem(s) || nomem(m = map_put(f->r, m, k, s)))
+                        return N_NOMEM;
+        }
+        uint32_t i = positional ? 2 : 1;
+        if (len(form) == 1)
+                return fail_form(f, "a data form needs a name or properties");
+        for (; i < len(form); i++) {
+                val p = at(form, i), v;
+                if (p.tag == T_LIST && len(p) == 3 && is_symbol(at(p, 0), "property") && at(p, 1).tag == T_KEYWORD) {
+                        TRY(data_form(f, at(p, 2), &v));
+                        p = at(p, 1);
+                } else if (p.tag == T_KEYWORD && i + 1 < len(form)) {
+                        TRY(data_form(f, at(form, ++i), &v));
+                } else {
+                        return fail_form(f, "properties of a data form are keyword and value pairs");
+                }
+                if (nomem(m = map_put(f->r, m, p, v)))
+                        return N_NOMEM;
+        }
+        return load_const(f, m, dst);
+}
+
+static enum native_status deftype_form(struct func *f, val form, uint8_t dst)
+{
+        val type;
+        if (len(form) != 3 || at(form, 1).tag != T_SYMBOL)
+                return fail_form(f, "deftype takes a name and a type");
+        TRY(data_form(f, at(form, 2), &type));
+        uint8_t a, b;
+        TRY(new_reg(f, &a));
+        TRY(new_reg(f, &b));
+        val s = string_new(f->r, name_slice(at(form, 1)));
+        if (nomem(s))
+                return N_NOMEM;
+        TRY(load_const(f, s, a));
+        TRY(load_const(f, type, b));
+        return native_call(f, "%deftype", dst, a, 2);
+}
+
+/* (defstruct Name :field type ...): a constructor that checks its map. Built as a function over %struct-check. */
+static enum native_status defstruct_form(struct func *f, val form, uint8_t dst)
+{
+        val name = at(form, 1), fields = vec_builder(f->r), data;
+        if (name.tag != T_SYMBOL || len(form) % 2)
+                return fail_form(f, "defstruct takes a name and keyword and type pairs");
+        for (uint32_t i = 2; i < len(form); i++) {
+                if (i % 2 == 0 && at(form, i).tag != T_KEYWORD)
+                        return fail_form(f, "defstruct fields are keywords");
+                TRY(data_form(f, at(form, i), &data));
+                if (nomem(fields) || !vec_push(f->r, fields, data))
+                        return N_NOMEM;
+        }
+        val quoted[2] = { symbol_new(f->r, MV_SLICE("quote")), fields };
+        val args = symbol_new(f->r, MV_SLICE("struct args")), amp = symbol_new(f->r, MV_SLICE("&"));
+        val param_items[2] = { amp, args };
+        val params = vec_new(f->r, param_items, 2), quote = list_new(f->r, quoted, 2);
+        val n = string_new(f->r, name_slice(name));
+        val check = { .tag = T_NATIVE, .i = native_find(f->r, MV_SLICE("%struct-check")) };
+        val call_items[4] = { check, n, quote, args };
+        val call = list_new(f->r, call_items, 4);
+        if (nomem(args) || nomem(amp) || nomem(params) || nomem(quote) || nomem(n) || nomem(call))
+                return N_NOMEM;
+        val rest_items[2] = { params, call };
+        val rest = list_new(f->r, rest_items, 2);
+        if (nomem(rest))
+                return N_NOMEM;
+        TRY(function(f, NULL, rest, dst));
+        return define(f, as_name(name), dst);
+}
+
+static enum native_status llm_form(struct func *f, val form, uint8_t dst, bool tail)
+{ /* (call "ccos.ai.llm-execute" args...) */
+        val items[2] = { (val){ .tag = T_NATIVE, .i = native_find(f->r, MV_SLICE("call")) },
+                         string_from(f->r, "ccos.ai.llm-execute") };
+        val rest = rest_of(form, 1);
+        for (int i = 1; i >= 0; i--)
+                if (nomem(items[i]) || nomem(rest = list_cons(f->r, items[i], rest)))
+                        return N_NOMEM;
+        as_cons(rest)->pos = f->at;
+        return expr(f, rest, dst, tail);
+}
+
+enum native_status special_form(struct func *f, int special, val form, uint8_t dst, bool tail)
+{
+        switch ((enum special)special) {
+        case S_LET: return let_form(f, form, dst, tail);
+        case S_IF: return if_form(f, form, dst, tail);
+        case S_DO: return body(f, rest_of(form, 1), dst, tail);
+        case S_FN:
+                if (len(form) < 3)
+                        return fail_form(f, "fn takes a parameter vector and a body");
+                return named_function(f, NULL, form, dst);
+        case S_DEF: return def_form(f, form, dst);
+        case S_DEFN: return defn_form(f, form, dst);
+        case S_DEFMACRO: return defmacro_form(f, form, dst);
+        case S_DEFSTRUCT: return defstruct_form(f, form, dst);
+        case S_DEFTYPE: return deftype_form(f, form, dst);
+        case S_TRY: return try_form(f, form, dst);
+        case S_MATCH: return match_form(f, form, dst, tail);
+        case S_FOR: return for_form(f, form, dst);
+        case S_DOTIMES: return dotimes_form(f, form, dst);
+        case S_LOOP: return loop_form(f, form, dst, tail);
+        case S_RECUR: return recur_form(f, form, tail);
+        case S_QUOTE: return quote_form(f, form, dst);
+        case S_QUASIQUOTE:
+                if (len(form) != 2)
+                        return fail_form(f, "quasiquote takes one form");
+                return quasi(f, at(form, 1), dst, 1);
+        case S_UNQUOTE: return fail_form(f, "~ and ~@ are only possible inside a quasiquote");
+        case S_CONTEXT: return context_form(f, form, dst);
+        case S_META: return meta_form(f, form, dst);
+        case S_DELEGATE: return fail_form(f, "^:delegation belongs after fn or defn");
+        case S_AND:
+        case S_OR: return and_or_form(f, form, dst, tail);
+        case S_WHEN:
+        case S_WHEN_NOT: return when_form(f, form, dst, tail);
+        case S_IF_NOT: return if_not_form(f, form, dst, tail);
+        case S_IF_LET:
+        case S_WHEN_LET: return if_let_form(f, form, dst, tail);
+        case S_COND: return cond_form(f, form, dst, tail);
+        case S_CASE: return case_form(f, form, dst, tail);
+        case S_THREAD_FIRST:
+        case S_THREAD_LAST: return thread_form(f, form, dst, tail);
+        case S_GET: return get_form(f, form, dst, tail);
+        case S_STEP:
+                if (len(form) > 1 && at(form, 1).tag == T_KEYWORD)
+                        return call_plain(f, form, dst, tail);
+                return step_form(f, form, dst);
+        case S_STEP_IF: return step_if_form(f, form, dst);
+        case S_STEP_LOOP: return step_loop_form(f, form, dst);
+        case S_STEP_PARALLEL: return step_parallel_form(f, form, dst);
+        case S_REJECTED: {
+                char text[96];
+                mv_fmt(text, sizeof text, "%.*s", (int)as_name(at(form, 0))->len, as_name(at(form, 0))->text);
+                return raise_op(f, E_NOT_IMPLEMENTED, text);
+        }
+        case S_PLAN: return plan_form(f, form, dst);
+        case S_LLM: return llm_form(f, form, dst, tail);
+        case S_MODULE:
+        case S_IMPORT: return raise_op(f, E_NOT_IMPLEMENTED, "modules");
+        case S_NONE:
+        case S_SHADOWABLE_: break;
+        }
+        return raise_fmt(f->r, E_INTERNAL, "unknown special form");
+}

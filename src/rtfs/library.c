@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The part of the standard library that is written in RTFS: every function that calls a function (spec 7.6), and the
+ * CCOS prelude (7.9). The machine runs them like any program, so that a callee may suspend at a host call, and nothing
+ * recurses on the C stack.
+ *
+ * (1) A program may define any name again. Only builtins that the compiler binds at once, and names that start with %
+ *     (natives_seq.c), are used here: a program cannot change what the library means.
+ * (2) Arguments are checked in the order of spec 7.6: the collection first; the function only if there is an element. */
+#include <rtfs/vm.h>
+
+const char library_source[] =
+        "(defn map [f coll]\n"
+        "  (let [v (%items \"map\" \"vector, list, or string\" true coll) n (count v)]\n"
+        "    (%function \"map\" \"function\" f v)\n"
+        "    (loop [i 0 out (%builder)]\n"
+        "      (if (< i n) (recur (+ i 1) (%push! out (f (nth v i)))) out))))\n"
+
+        "(defn map-indexed [f coll]\n"
+        "  (let [v (%items \"map-indexed\" \"vector, string, or list\" true coll) n (count v)]\n"
+        "    (%function \"map-indexed\" \"function\" f v)\n"
+        "    (loop [i 0 out (%builder)]\n"
+        "      (if (< i n) (recur (+ i 1) (%push! out (f i (nth v i)))) (%like coll out)))))\n"
+
+        "(defn filter [f coll]\n"
+        "  (let [v (%items \"filter\" \"vector or list\" false coll) n (count v)]\n"
+        "    (%function \"filter\" \"function\" f v)\n"
+        "    (loop [i 0 out (%builder)]\n"
+        "      (if (< i n)\n"
+        "        (let [x (nth v i)] (recur (+ i 1) (if (f x) (%push! out x) out)))\n"
+        "        out))))\n"
+
+        "(defn remove [f coll]\n"
+        "  (let [v (%items \"remove\" \"vector, string, or list\" true coll) n (count v)]\n"
+        "    (%function \"remove\" \"function\" f v)\n"
+        "    (loop [i 0 out (%builder)]\n"
+        "      (if (< i n)\n"
+        "        (let [x (nth v i)] (recur (+ i 1) (if (f x) out (%push! out x))))\n"
+        "        (%like coll out)))))\n"
+
+        /* (reduce f coll) starts with the first element. */
+        "(defn reduce [& args]\n"
+        "  (let [argc (count args)]\n"
+        "    (if (or (< argc 2) (> argc 3))\n"
+        "      (%arity \"reduce\" \"between 2 and 3\" argc)\n"
+        "      (let [f (first args) v (%reduce-items (last args)) n (count v) with-init (= argc 3)]\n"
+        "        (if (and (= n 0) (not with-init))\n"
+        "          (%fail-generic \"reduce on empty collection with no initial value\")\n"
+        "          (let [start (if with-init 0 1)]\n"
+        "            (if (< start n) (%function \"reduce\" \"function\" f v) nil)\n"
+        "            (loop [i start acc (if with-init (nth args 1) (nth v 0))]\n"
+        "              (if (< i n) (recur (+ i 1) (f acc (nth v i))) acc))))))))\n"
+
+        "(defn group-by [f coll]\n"
+        "  (if (nil? coll)\n"
+        "    {}\n"
+        "    (let [v (%items \"group-by\" \"collection\" false coll) n (count v)]\n"
+        "      (%function \"group-by\" \"function or keyword\" f v)\n"
+        "      (loop [i 0 groups {}]\n"
+        "        (if (< i n)\n"
+        "          (let [x (nth v i) k (%group-key (f x))]\n"
+        "            (recur (+ i 1) (assoc groups k (conj (get groups k nil) x))))\n"
+        "          groups)))))\n"
+
+        "(defn every? [f coll]\n"
+        "  (let [v (%items \"every?\" \"vector or string\" true coll) n (count v)]\n"
+        "    (%function \"every?\" \"function\" f v)\n"
+        "    (loop [i 0]\n"
+        "      (if (< i n) (if (f (nth v i)) (recur (+ i 1)) false) true))))\n"
+
+        /* (some? x) asks whether x is not nil. */
+        "(defn some? [& args]\n"
+        "  (let [argc (count args)]\n"
+        "    (if (or (< argc 1) (> argc 2))\n"
+        "      (%arity \"some?\" \"between 1 and 2\" argc)\n"
+        "      (if (= argc 1)\n"
+        "        (not (nil? (first args)))\n"
+        "        (let [f (first args) v (%items \"some?\" \"vector or string\" true (last args)) n (count v)]\n"
+        "          (%function \"some?\" \"function\" f v)\n"
+        "          (loop [i 0]\n"
+        "            (if (< i n) (if (f (nth v i)) true (recur (+ i 1))) false)))))))\n"
+
+        "(defn update [coll key f & extra]\n"
+        "  (let [old (%update-value coll key) g (%update-function f)]\n"
+        "    (assoc coll key (if (empty? extra) (g old) (%apply g old extra)))))\n"
+
+        /* Merge sort, bottom up: runs of `width` items, each pass into a new vector. Stable: the right item goes first only
+         * when it is less. */
+        "(defn sort [& args]\n"
+        "  (let [argc (count args)]\n"
+        "    (if (or (< argc 1) (> argc 2))\n"
+        "      (%arity \"sort\" \"between 1 and 2\" argc)\n"
+        "      (if (= argc 1)\n"
+        "        (%sort (first args))\n"
+        "        (let [less (first args) coll (last args)\n"
+        "              v (%items \"sort\" \"vector or string\" true coll) n (count v)]\n"
+        "          (%function \"sort\" \"function\" less v)\n"
+        "          (loop [width 1 src v lo 0 mid 0 i 0 j 0 hi 0 out (%builder)]\n"
+        "            (if (and (< i mid) (< j hi))\n"
+        "              (let [a (nth src i) b (nth src j)]\n"
+        "                (if (%before? (less b a))\n"
+        "                  (recur width src lo mid i (+ j 1) hi (%push! out b))\n"
+        "                  (recur width src lo mid (+ i 1) j hi (%push! out a))))\n"
+        "              (if (< i mid)\n"
+        "                (recur width src lo mid (+ i 1) j hi (%push! out (nth src i)))\n"
+        "                (if (< j hi)\n"
+        "                  (recur width src lo mid i (+ j 1) hi (%push! out (nth src j)))\n"
+        "                  (if (< hi n)\n"
+        "                    (let [m (min n (+ hi width))]\n"
+        "                      (recur width src hi m hi m (min n (+ m width)) out))\n"
+        "                    (if (< (* 2 width) n)\n"
+        "                      (recur (* 2 width) out 0 0 0 0 0 (%builder))\n"
+        "                      (if (string? coll) (join \"\" out) out))))))))))))\n"
+
+        "(defn sort-by [f coll]\n"
+        "  (let [v (%items \"sort-by\" \"vector or string\" true coll) n (count v)]\n"
+        "    (%function \"sort-by\" \"function\" f v)\n"
+        "    (loop [i 0 ks (%builder)]\n"
+        "      (if (< i n)\n"
+        "        (recur (+ i 1) (%push! ks (f (nth v i))))\n"
+        "        (let [sorted (%sort-by ks v)] (if (string? coll) (join \"\" sorted) sorted))))))\n";
+
+#define HOST_CALL(name, id) "(defn " name " [& args] (%apply call \"" id "\" args))\n"
+
+const char ccos_prelude_source[] =
+        HOST_CALL("tool/log", "ccos.io.log")
+        HOST_CALL("tool.log", "ccos.io.log")
+        HOST_CALL("log", "ccos.io.log")
+        HOST_CALL("println", "ccos.io.println")
+        HOST_CALL("step", "ccos.io.println")
+        HOST_CALL("tool/time-ms", "ccos.system.current-timestamp-ms")
+        HOST_CALL("tool.time-ms", "ccos.system.current-timestamp-ms")
+        HOST_CALL("current-time-millis", "ccos.system.current-timestamp-ms")
+        HOST_CALL("get-env", "ccos.system.get-env")
+        HOST_CALL("file-exists?", "ccos.io.file-exists")
+        HOST_CALL("tool/open-file", "ccos.io.open-file")
+        HOST_CALL("tool/http-fetch", "ccos.network.http-fetch")
+        HOST_CALL("http-fetch", "ccos.network.http-fetch")
+        HOST_CALL("thread/sleep", "ccos.system.sleep-ms")
+        HOST_CALL("load-capability", "ccos.capability.load")
+        "(def ccos.context/set context/set)\n"
+
+        /* Read, change, write. A store that cannot be reached counts as empty, and writing to it as done (spec 7.9). */
+        "(defn kv/assoc! [key & more]\n"
+        "  (let [old (try (call \"ccos.state.kv.get\" key) (catch e nil))\n"
+        "        new (%apply assoc (if (nil? old) {} old) more)]\n"
+        "    (try (call \"ccos.state.kv.put\" key new) (catch e nil))\n"
+        "    new))\n"
+        "(defn kv/dissoc! [key & more]\n"
+        "  (let [old (try (call \"ccos.state.kv.get\" key) (catch e nil))\n"
+        "        new (%apply dissoc (if (nil? old) {} old) more)]\n"
+        "    (try (call \"ccos.state.kv.put\" key new) (catch e nil))\n"
+        "    new))\n"
+        "(defn kv/conj! [key & more]\n"
+        "  (let [old (try (call \"ccos.state.kv.get\" key) (catch e nil))\n"
+        "        new (%apply conj (if (nil? old) [] old) more)]\n"
+        "    (try (call \"ccos.state.kv.put\" key new) (catch e nil))\n"
+        "    new))\n";

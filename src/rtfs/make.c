@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Constructors of strings, names and lists (heap.h). A source text may lie in the heap: nothing
+ * moves in here. */
+#include <rtfs/vm.h>
+
+#define STRING_BYTES_MAX (1u << 31)
+#define LIST_COUNT_MAX   (1u << 31)
+
+/* --- strings ---------------------------------------------------------------------------------- */
+/* Code points of valid UTF-8: bytes that do not continue one. Eight at a time: every string
+ * passes here. */
+static uint32_t count_points(const uint8_t *p, uint32_t len)
+{
+        uint32_t continued = 0, i = 0;
+        for (; i + 8 <= len; i += 8) {
+                uint64_t x;
+                memcpy(&x, p + i, sizeof x);
+                x = (x >> 7) & (~x >> 6) & 0x0101010101010101u; /* 10xxxxxx */
+                continued += (uint32_t)(x * 0x0101010101010101u >> 56);
+        }
+        for (; i < len; i++)
+                continued += (p[i] & 0xc0) == 0x80;
+        return len - continued;
+}
+
+val string_alloc(struct mv_rtfs *r, size_t len, uint8_t **ret_text)
+{
+        struct string *s =
+                len <= STRING_BYTES_MAX ? heap_alloc(r, O_STRING, sizeof *s + len) : NULL;
+        if (!s)
+                return NOMEM_VAL;
+        s->len = (uint32_t)len;
+        *ret_text = s->text;
+        return OBJ(T_STRING, s);
+}
+
+val string_seal(val v)
+{
+        struct string *s = as_string(v);
+        s->chars = count_points(s->text, s->len);
+        return v;
+}
+
+val string_new(struct mv_rtfs *r, struct mv_slice s)
+{
+        uint8_t *text;
+        val v = string_alloc(r, s.len, &text);
+        if (nomem(v))
+                return v;
+        if (s.len)
+                memcpy(text, s.p, s.len);
+        return string_seal(v);
+}
+
+val string_from(struct mv_rtfs *r, const char *s)
+{
+        return string_new(r, mv_slice_str(s));
+}
+
+/* --- names ------------------------------------------------------------------------------------ */
+/* FNV-1a; a fixed seed, for evaluation must be repeatable. */
+static uint32_t name_hash(struct mv_slice s)
+{
+        uint32_t h = 2166136261u;
+        for (size_t i = 0; i < s.len; i++)
+                h = (h ^ s.p[i]) * 16777619u;
+        return h;
+}
+
+static uint64_t name_prefix(struct mv_slice s)
+{
+        uint64_t prefix = 0;
+        for (size_t i = 0; i < 8; i++)
+                prefix = prefix << 8 | (i < s.len ? s.p[i] : 0);
+        return prefix;
+}
+
+struct name *name_intern(struct mv_rtfs *r, struct mv_slice s)
+{
+        uint32_t hash = name_hash(s);
+        struct name **bucket = &r->buckets[hash % NAME_BUCKETS];
+        for (struct name *n = *bucket; n; n = n->next)
+                if (n->hash == hash && mv_slice_eq(mv_slice(n->text, n->len), s))
+                        return n;
+        struct name *n =
+                s.len <= STRING_BYTES_MAX ? heap_alloc(r, O_NAME, sizeof *n + s.len) : NULL;
+        if (!n)
+                return NULL;
+        n->len = (uint32_t)s.len;
+        n->hash = hash;
+        n->prefix = name_prefix(s);
+        n->global = -1;
+        if (s.len)
+                memcpy(n->text, s.p, s.len);
+        n->next = *bucket; /* in front: names of the image are never written to */
+        *bucket = n;
+        return n;
+}
+
+static val name_val(uint32_t tag, struct name *n)
+{
+        return n ? OBJ(tag, n) : NOMEM_VAL;
+}
+
+val keyword_new(struct mv_rtfs *r, struct mv_slice s)
+{
+        return name_val(T_KEYWORD, name_intern(r, s));
+}
+
+val symbol_new(struct mv_rtfs *r, struct mv_slice s)
+{
+        return name_val(T_SYMBOL, name_intern(r, s));
+}
+
+/* --- lists ------------------------------------------------------------------------------------ */
+val list_empty(struct mv_rtfs *r)
+{
+        if (r->empty_list.tag == T_LIST)
+                return r->empty_list;
+        struct cons *c = heap_alloc(r, O_CONS, sizeof *c); /* at init: becomes the shared one */
+        return c ? OBJ(T_LIST, c) : NOMEM_VAL;
+}
+
+val list_cons(struct mv_rtfs *r, val head, val tail_list)
+{
+        struct cons *tail = as_cons(tail_list);
+        struct cons *c = tail->count < LIST_COUNT_MAX ? heap_alloc(r, O_CONS, sizeof *c) : NULL;
+        if (!c)
+                return NOMEM_VAL;
+        c->head = head;
+        c->tail = tail;
+        c->count = tail->count + 1;
+        return OBJ(T_LIST, c);
+}
+
+val list_new(struct mv_rtfs *r, const val *items, uint32_t count)
+{
+        val list = list_empty(r);
+        while (count-- && !nomem(list))
+                list = list_cons(r, items[count], list);
+        return list;
+}
