@@ -7,6 +7,7 @@
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -26,7 +27,18 @@ int mv_sys_vmm_filter(int vcpu_fd, struct mv_err *err)
                 BPF_JUMP(BPF_JMP | BPF_JA, 1, 0, 0),
                 REFUSE,
                 LOAD(nr),
-                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 2 * 9 + 1, 0),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 2 * 9 + 1 + 5 + 7, 0),
+                SKIP_UNLESS(SYS_prctl, 3), /* the clock, for the end of the thread */
+                LOAD(args[0]),
+                ALLOW(PR_SET_TSC),
+                LOAD(nr),
+                SKIP_UNLESS(SYS_mmap, 6), /* anonymous memory that cannot be executed, for the end of the thread */
+                LOAD(args[2]),
+                BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 2, 0),
+                LOAD(args[3]),
+                BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, MAP_ANONYMOUS, 1, 0),
+                REFUSE,
+                RETURN(SECCOMP_RET_ALLOW),
                 ALLOW(SYS_futex),
                 ALLOW(SYS_exit),
                 ALLOW(SYS_rt_sigtimedwait), /* takes the kick signal */
@@ -37,7 +49,7 @@ int mv_sys_vmm_filter(int vcpu_fd, struct mv_err *err)
                 ALLOW(SYS_madvise),
                 ALLOW(SYS_munmap),
                 REFUSE,
-                /* ioctl: the jump above lands here, behind nine calls and a refusal */
+                /* ioctl: the jump above lands here, behind all of these */
                 LOAD_HIGH(args[0]),
                 SKIP_UNLESS(0, 2 * 7 + 3),
                 LOAD(args[0]),
@@ -52,14 +64,17 @@ int mv_sys_vmm_filter(int vcpu_fd, struct mv_err *err)
                 ALLOW(KVM_SET_DEBUGREGS),
                 REFUSE,
         };
-        /* Some software hypervisors run ring 3 on the real processor, under this thread's control registers: its clock is
-         * closed as the guest's own CR4.TSD asks. Nothing on this thread reads the time. */
-        if (prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0) < 0)
-                return mv_fail(err, MV_E_SYS, errno, "close the time stamp counter to a virtual processor's thread");
         struct sock_fprog program = { sizeof code / sizeof code[0], code };
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
                 return mv_fail(err, MV_E_SYS, errno, "set no_new_privs on the thread of a virtual processor");
         if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
                 return mv_fail(err, MV_E_SYS, errno, "set the system call filter of a virtual processor's thread");
+        return 0;
+}
+
+int mv_sys_vmm_clock(bool open, struct mv_err *err)
+{
+        if (prctl(PR_SET_TSC, open ? PR_TSC_ENABLE : PR_TSC_SIGSEGV, 0, 0, 0) < 0)
+                return mv_fail(err, MV_E_SYS, errno, "close the time stamp counter to a virtual processor's thread");
         return 0;
 }

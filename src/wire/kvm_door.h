@@ -10,10 +10,10 @@
  *     0x00000000              nothing: null pointers fault
  *     0x00080000  + 4 KiB     doorbell, user rw, backed by nothing: MMIO exit  none
  *     0x00081000  + 4 KiB  S  fault bell: the exception stubs' way out         none
- *     0x00100000  + 256 KiB S page tables, GDT, IDT, TSS, exception stubs      slot 0, read-only, shared by all cells
- *     0x00200000  0x00800000  image: text r-x, rodata r--                      slot 0
- *     0x00800000  + 8 KiB  S  exception stacks                                 slot 1, private to the cell
- *     0x00810000  0x00c00000  image: data and bss rw-                          slot 1
+ *     0x00200000  0x00800000  image: text r-x, rodata r--                      slot 0, read-only, shared by all cells
+ *     0x00800000  + 256 KiB S page tables, GDT, IDT, TSS, exception stubs      slot 1, private to the cell
+ *     0x00840000  + 8 KiB  S  exception stacks                                 slot 1
+ *     0x00850000  0x00c00000  image: data and bss rw-                          slot 1
  *     0x00d00000  0x01100000  stack rw-, nothing mapped on either side         slot 1
  *     0x01200000  0x01a01000  inbox rw-: host to guest                         slot 1
  *     0x01b00000  0x02400000  outbox rw-: guest to host                        slot 1
@@ -24,14 +24,14 @@
 
 #define MV_KVM_DOORBELL 0x00080000
 #define MV_KVM_FAULTBELL 0x00081000
-#define MV_KVM_SYSTEM 0x00100000
-#define MV_KVM_SYSTEM_BYTES 0x00040000
 #define MV_KVM_TEXT 0x00200000
 #define MV_KVM_TEXT_END 0x00800000
 #define MV_KVM_RW 0x00800000 /* slot 1 begins */
-#define MV_KVM_FAULT_STACKS 0x00800000
+#define MV_KVM_SYSTEM 0x00800000
+#define MV_KVM_SYSTEM_BYTES 0x00040000
+#define MV_KVM_FAULT_STACKS 0x00840000
 #define MV_KVM_FAULT_STACKS_BYTES 0x00002000
-#define MV_KVM_DATA 0x00810000
+#define MV_KVM_DATA 0x00850000
 #define MV_KVM_DATA_END 0x00c00000
 #define MV_KVM_STACK 0x00d00000
 #define MV_KVM_STACK_END 0x01100000

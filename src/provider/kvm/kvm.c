@@ -9,10 +9,6 @@
 #include <provider/provider.h>
 #include "cell.h"
 
-/* How long the two threads of a cell look for the ball before they sleep: about 40 us, the price of being woken.
- * Only where two can look at once. */
-#define SPINS 1500u
-
 const char *mv_kvm_backend(void)
 {
         return mv_sys_kvm_backend();
@@ -103,7 +99,6 @@ int mv_kvm_init_image(const struct mv_kvm_image *image, uint64_t memory_bytes_de
         if (!p)
                 return mv_fail(err, MV_E_NOMEM, 0, "kvm provider");
         *p = (struct mv_provider){ .kvm_fd = -1, .pagemap_fd = -1, .pid = getpid(), .image = *image,
-                                   .spins = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? SPINS : 0,
                                    .memory_bytes_default = memory_bytes_default ? memory_bytes_default
                                                                                 : MV_DEFAULT_MEMORY_BYTES };
         pthread_mutex_init(&p->lock, NULL);

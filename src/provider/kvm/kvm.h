@@ -36,7 +36,7 @@
  * (about 10 us on a software KVM, 2 us on hardware), a copy 0.1 us. 96 hold what a small program touches; a hostile run
  * can make a kept cell hold 384 KiB. */
 #define KVM_KEPT_PAGES_MAX 96
-/* A kept page that this many runs in a row did not write is given back. */
+/* When no more can be kept, those that this many runs in a row did not change are given back. */
 #define KVM_KEPT_IDLE_RUNS_MAX 8
 /* Extents of template content behind a cell; each is one mapping to make and one to take down. */
 #define KVM_EXTENTS_MAX 12
@@ -66,7 +66,7 @@ struct kvm_layout {
 int mv__kvm_image_layout(const struct mv_kvm_image *image, struct kvm_layout *ret, struct mv_err *err);
 
 /* ---- space.c ---- */
-/* Fills slot 0 from MV_KVM_SYSTEM on: tables and stubs. system: MV_KVM_SYSTEM_BYTES, zeroed. */
+/* Tables and stubs. system: MV_KVM_SYSTEM_BYTES of slot 1, zeroed. */
 int mv__kvm_space_build(uint8_t *system, const struct kvm_layout *layout, uint64_t arena_bytes, struct mv_err *err);
 void mv__kvm_space_sregs(struct kvm_sregs *s); /* ring 3 in 64-bit mode; keeps what it does not know */
 
@@ -99,7 +99,6 @@ struct mv_provider {
         pid_t pid; /* descriptors above describe this process only */
         enum mv_pagemap_how pagemap_how;
         bool has_xsave;
-        uint32_t spins;
         struct mv_kvm_image image;
         uint64_t memory_bytes_default;
         struct kvm_cpuid2 *cpuid;
@@ -132,7 +131,6 @@ struct kvm_vcpu {
         struct kvm_run *run;
         size_t run_bytes;
         bool has_xsave;
-        uint32_t spins;
         const struct kvm_state *state; /* what every run starts from */
         bool faulted;                  /* an exception was delivered: its traces are to be cleared before the next run */
         bool unsettled;                /* KVM may hold half an access of the guest's: finished before registers are loaded */

@@ -87,8 +87,12 @@ static bool page_keep(struct kvm_memory *m, const struct kvm_template *t, uint64
                 return false;
         if (!*kept)
                 m->kept_count++;
-        *kept = page_restore(m, t, at) || !*kept ? 1 : (uint8_t)(*kept + 1);
-        if (*kept <= KVM_KEPT_IDLE_RUNS_MAX)
+        bool was_changed = page_restore(m, t, at);
+        if (was_changed || !*kept)
+                *kept = 1;
+        else if (*kept <= KVM_KEPT_IDLE_RUNS_MAX)
+                ++*kept;
+        if (*kept <= KVM_KEPT_IDLE_RUNS_MAX || m->kept_count < KVM_KEPT_PAGES_MAX)
                 return true;
         *kept = 0;
         m->kept_count--;

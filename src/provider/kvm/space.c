@@ -2,7 +2,8 @@
 /* What lies under the guest and out of its reach: page tables, descriptor tables, one-instruction exception stubs.
  *
  * (1) Every entry is marked accessed and dirty, every descriptor accessed, from the start: neither the processor nor a
- *     software page walker ever writes here, so slot 0 is read-only memory that all cells share.
+ *     software page walker ever changes a byte here, and what it does not touch stays shared with the template. The
+ *     memory is writable to KVM all the same: SVM's nested paging counts every table walk as a write.
  * (2) Only text is executable; text and read-only data are not writable; the rest is neither below nor above its region.
  * (3) All gates have privilege 0: `int n` from ring 3 is a protection fault, whatever n is.
  * (4) A stub is one store of its vector number to the fault bell. The host finds the rest (error code, rip) in the

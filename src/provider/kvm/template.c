@@ -45,11 +45,11 @@ static struct kvm_template *template_free(struct kvm_template *t)
 static int ro_build(struct kvm_template *t, const struct mv_kvm_image *image, const struct kvm_layout *l,
                     struct mv_err *err)
 {
-        uint64_t end = MV_KVM_SYSTEM + MV_KVM_SYSTEM_BYTES;
+        uint64_t end = MV_KVM_TEXT + KVM_PAGE;
         for (unsigned i = 0; i < l->count; i++)
                 if (!l->segments[i].write && l->segments[i].at + l->segments[i].bytes > end)
                         end = l->segments[i].at + l->segments[i].bytes;
-        t->ro_bytes = page_up(end) - MV_KVM_SYSTEM;
+        t->ro_bytes = page_up(end) - MV_KVM_TEXT;
         void *p = mmap(NULL, t->ro_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (p == MAP_FAILED)
                 return mv_fail(err, MV_E_SYS, errno, "map %llu bytes for a guest image",
@@ -58,12 +58,11 @@ static int ro_build(struct kvm_template *t, const struct mv_kvm_image *image, co
         for (unsigned i = 0; i < l->count; i++) {
                 const struct kvm_load *g = &l->segments[i];
                 if (!g->write)
-                        memcpy(t->ro + (g->at - MV_KVM_SYSTEM), image->elf.p + g->file_at, g->file_bytes);
+                        memcpy(t->ro + (g->at - MV_KVM_TEXT), image->elf.p + g->file_at, g->file_bytes);
         }
-        int r = mv__kvm_space_build(t->ro, l, t->arena_bytes, err);
-        if (r == 0 && mprotect(t->ro, t->ro_bytes, PROT_READ) < 0)
+        if (mprotect(t->ro, t->ro_bytes, PROT_READ) < 0)
                 return mv_fail(err, MV_E_SYS, errno, "protect a guest image");
-        return r;
+        return 0;
 }
 
 static void data_load(uint8_t *rw, const struct mv_kvm_image *image, const struct kvm_layout *l)
@@ -217,8 +216,10 @@ static int boot_with(struct mv_provider *p, struct kvm_template *t, const struct
                 r = state_first(t, &boot.vcpu, l->entry, err);
         if (r == 0) {
                 data_load(boot.mem.rw, &p->image, l);
-                r = boot_run(&boot, err);
+                r = mv__kvm_space_build(boot.mem.rw + (MV_KVM_SYSTEM - MV_KVM_RW), l, t->arena_bytes, err);
         }
+        if (r == 0)
+                r = boot_run(&boot, err);
         if (r == 0)
                 r = capture(p, t, &boot, err);
         mv__kvm_vcpu_done(&boot.vcpu);
