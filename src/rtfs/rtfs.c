@@ -161,7 +161,10 @@ void mv_rtfs_reset(struct mv_rtfs *r, const struct mv_rtfs_options *o)
 
 static int build_library(struct mv_rtfs *r, struct mv_err *err)
 {
-        if (!make_empties(r))
+        r->empty_list = list_empty(r);
+        r->empty_vector = vec_empty(r);
+        r->empty_map = map_empty(r);
+        if (nomem(r->empty_list) || nomem(r->empty_vector) || nomem(r->empty_map))
                 return mv_fail(err, MV_E_LIMIT, 0, "arena too small for the library");
         r->context = r->modules = r->aliases = r->empty_map;
         r->forms = r->empty_list;
