@@ -32,6 +32,8 @@ static struct mv_context *demo_context(void)
         for (size_t i = 0; c && i < sizeof granted / sizeof granted[0]; i++)
                 if (mv_context_allow(c, granted[i], &err) < 0)
                         c = mv_context_free(c);
+        if (c && (mv_context_allow_host(c, "api.github.com", &err) < 0 || mv_context_allow_read(c, "/tmp/rtfs_sandbox", &err) < 0))
+                c = mv_context_free(c);
         return c;
 }
 

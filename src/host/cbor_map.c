@@ -1,6 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <base/limits.h>
 #include <base/slice.h>
 #include <host/cbor_map.h>
+
+/* Over one item, byte strings included (a value of a program has none, a record does). */
+static int skip(struct mv_cur *c, unsigned depth, struct mv_err *err)
+{
+        struct mv_cbor_item it;
+        int r = mv_cbor_next(c, &it, err);
+        if (r == 0 && depth > MV_VALUE_DEPTH_MAX)
+                return MV_HOSTILE(err, "record: depth");
+        uint64_t inside = it.kind == MV_CBOR_ARRAY ? it.count : it.kind == MV_CBOR_MAP ? 2ull * it.count : it.kind == MV_CBOR_TAG;
+        for (uint64_t i = 0; r == 0 && i < inside; i++)
+                r = skip(c, depth + 1, err);
+        return r;
+}
 
 int mv__map_find(struct mv_slice map, const char *key, struct mv_slice *ret_raw, struct mv_err *err)
 {
@@ -12,14 +26,14 @@ int mv__map_find(struct mv_slice map, const char *key, struct mv_slice *ret_raw,
         if (head.kind != MV_CBOR_MAP)
                 return MV_HOSTILE(err, "record: not a map");
         for (uint32_t i = 0; i < head.count; i++) {
-                struct mv_slice raw;
                 r = mv_cbor_next(&c, &name, err);
+                const uint8_t *start = c.p;
                 if (r == 0)
-                        r = mv_cbor_skip(&c, &raw, err);
+                        r = skip(&c, 0, err);
                 if (r < 0)
                         return r;
                 if (name.kind == MV_CBOR_TEXT && mv_slice_eq_str(name.text, key)) {
-                        *ret_raw = raw;
+                        *ret_raw = mv_slice(start, (size_t)(c.p - start));
                         return 0;
                 }
         }
