@@ -47,7 +47,7 @@ bool mv__copy_text(struct mv_call *call, struct mv_slice s, struct mv_value *ret
 int mv__fail_memory(struct mv_call *call, const char *what);
 /* Largest text one reply may carry, and the name of the limit that says so. */
 uint64_t mv__reply_bytes_max(const struct mv_call *call, const char **ret_limit);
-/* Non-zero once the execution was cancelled or its deadline passed. */
+/* Has the execution been cancelled, or its deadline passed? *ret_why: static text. */
 bool mv__call_ended(const struct mv_call *call, const char **ret_why);
 uint64_t mv__now_ns(void); /* CLOCK_MONOTONIC */
 
@@ -60,7 +60,7 @@ void mv__fault_set(struct mv_fault *f, const char *kind, const char *format, ...
  *     except where it lies inside a tree the execution may write: then it is resolved beneath that tree too.
  * (2) What is opened is a regular file or a directory, pinned by O_PATH before it is opened for real. */
 struct mv_place {
-        int dir_fd;           /* O_PATH; AT_FDCWD when the path is the root itself */
+        int dir_fd;           /* O_PATH of the root; negative and unused when the path is the root itself */
         uint64_t resolve;
         bool is_root;         /* the path is the granted root itself */
         bool any_links;       /* hard links are no escape: level full, or the file itself is granted */

@@ -75,7 +75,7 @@ static int too_large(struct mv_call *call, const struct mv_place *p)
                             (unsigned long)max);
 }
 
-/* All bytes until the end, at most cap; the file may grow or shrink meanwhile. *ret_len > cap: there was more. */
+/* All bytes until the end, at most cap; the file may grow or shrink meanwhile. *ret_more: it goes on behind cap. */
 static int read_all(struct mv_call *call, const struct mv_place *p, int fd, struct mv_out *o, bool *ret_more)
 {
         const char *why;

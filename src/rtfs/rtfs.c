@@ -161,10 +161,7 @@ void mv_rtfs_reset(struct mv_rtfs *r, const struct mv_rtfs_options *o)
 
 static int build_library(struct mv_rtfs *r, struct mv_err *err)
 {
-        r->empty_list = list_empty(r);
-        r->empty_vector = vec_empty(r);
-        r->empty_map = map_empty(r);
-        if (nomem(r->empty_list) || nomem(r->empty_vector) || nomem(r->empty_map))
+        if (!make_empties(r))
                 return mv_fail(err, MV_E_LIMIT, 0, "arena too small for the library");
         r->context = r->modules = r->aliases = r->empty_map;
         r->forms = r->empty_list;
@@ -285,6 +282,13 @@ int mv_rtfs_load_source(struct mv_rtfs *r, struct mv_slice source, struct mv_err
         if (!r->building)
                 note_definitions(r, forms, 0);
         return 0;
+}
+
+int mv_rtfs_load_bytecode(struct mv_rtfs *r, struct mv_slice bytecode, struct mv_err *err)
+{
+        (void)r;
+        (void)bytecode;
+        return mv_fail(err, MV_E_UNSUPPORTED, 0, "this build runs source only");
 }
 
 /* --- running -------------------------------------------------------------------------------------------------------------------- */
