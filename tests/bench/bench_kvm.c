@@ -81,13 +81,13 @@ static void cold(uint64_t memory, int n)
         char name[64];
         OPS->close_cell(open_cell(memory));
         for (int i = 0; i < n; i++) {
-                uint64_t a = mv__kvm_now_ns();
+                uint64_t a = mv__now_ns();
                 struct mv_cell *c = open_cell(memory);
-                uint64_t b = mv__kvm_now_ns();
+                uint64_t b = mv__now_ns();
                 run(c, ACT_FINISH, 0);
-                uint64_t d = mv__kvm_now_ns();
+                uint64_t d = mv__now_ns();
                 OPS->close_cell(c);
-                uint64_t e = mv__kvm_now_ns();
+                uint64_t e = mv__now_ns();
                 samples[0][i] = us(a, b);
                 samples[1][i] = us(b, d);
                 samples[2][i] = us(a, d);
@@ -106,11 +106,11 @@ static void pooled(const char *what, enum hostile_act act, uint32_t arg, int n)
         char name[64];
         struct mv_cell *c = open_cell(64u << 20);
         for (int i = -20; i < n; i++) {
-                uint64_t a = mv__kvm_now_ns();
+                uint64_t a = mv__now_ns();
                 run(c, act, arg);
-                uint64_t b = mv__kvm_now_ns();
+                uint64_t b = mv__now_ns();
                 must(OPS->reset(c, &err), &err);
-                uint64_t d = mv__kvm_now_ns();
+                uint64_t d = mv__now_ns();
                 if (i < 0)
                         continue;
                 samples[0][i] = us(a, b);

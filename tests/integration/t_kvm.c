@@ -92,9 +92,9 @@ static struct outcome run_limited(struct mv_cell *c, enum hostile_act act, uint3
         memcpy(start + 17, &n, 4);
         struct mv_run run = { .execution_id = "t", .start = { start, sizeof start }, .door = { &o.door, on_frame },
                               .limits = limits };
-        uint64_t from = mv__kvm_now_ns();
+        uint64_t from = mv__now_ns();
         o.r = OPS->run(c, &run, &o.exit, &o.err);
-        o.took_ns = mv__kvm_now_ns() - from;
+        o.took_ns = mv__now_ns() - from;
         free(o.door.echo);
         return o;
 }

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MV_PROVIDER_PROCESS_H
+#define MV_PROVIDER_PROCESS_H
+/* Inside the process provider. process.c: the table, configuration, cells. run.c: one run. end.c: why a runner ended.
+ * layout.c: what a memory limit is spent on. */
+#include <stdatomic.h>
+#include <provider/common.h>
+#include <sys/child.h>
+
+struct mv_provider {
+        int image_fd;
+        size_t image_bytes;
+        uint64_t timeout_ns, memory_bytes; /* configured ceilings; 0: not configured */
+        atomic_ullong oom_kills_seen;
+};
+
+/* (1) A limit is split so that everything the program can fill is inside it: arena and frame buffers are carved from it,
+ *     the image is counted too. Only the C stack (touched by deeply nested source alone, at most STACK_BYTES) is on top.
+ * (2) Below MV_PROCESS_MEMORY_FLOOR the split does not shrink: the evaluator needs MV_PROCESS_ARENA_MIN. Pages cost what
+ *     is touched, so a small program stays far below the floor: (+ 1 2) under a limit of 1 MiB peaks under 1 MiB
+ *     (REQ-META-03, X-53), which is measured, not assumed. */
+#define MV_PROCESS_ARENA_MIN ((uint64_t)512 << 10)  /* grep RTFS-ARENA-MIN: MV_RTFS_ARENA_MIN */
+#define MV_PROCESS_BUFFER_MIN ((uint64_t)64 << 10)  /* the smallest buffer the runner accepts for outgoing frames */
+#define MV_PROCESS_STACK_BYTES ((uint64_t)4 << 20)  /* MV_SOURCE_DEPTH_MAX levels of the compiler fit */
+#define MV_PROCESS_MEMORY_FLOOR ((uint64_t)1 << 20)
+struct mv_process_layout {
+        uint64_t start, reply, out, arena; /* bytes, multiples of the page */
+        uint64_t address_bytes_max;        /* RLIMIT_AS: the second net under the arena */
+};
+struct mv_process_layout mv__process_layout(uint64_t memory_bytes_max, uint64_t image_bytes);
+
+struct mv_cell {
+        struct mv_provider *provider;
+        struct mv_sys_child child;
+        int door_fd;
+        struct mv_process_layout layout;
+        struct mv_limits limits;
+        bool used;
+        atomic_bool cancelled;
+};
+
+int mv__process_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret, struct mv_err *err);
+
+/* Reap a runner that nobody here killed and say what ended it. */
+void mv__process_explain(struct mv_cell *c, uint64_t cpu_ns_max, struct mv_exit *ret);
+
+/* A provider around any static image that speaks the door; the table's init uses the image in this library. */
+int mv__process_init_image(struct mv_slice image, const struct mv_value *config, struct mv_provider **ret,
+                           struct mv_err *err);
+
+#endif
