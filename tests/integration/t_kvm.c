@@ -317,6 +317,7 @@ static const struct {
         DIES(ACT_RDTSCP, "general protection fault", "invalid opcode"),
         DIES(ACT_RDPMC, "general protection fault"),
         LIVES(ACT_CPUID),
+        DIES(ACT_RDRAND, "invalid opcode", ""), /* kvm_pvm cannot close it */
         DIES(ACT_VMCALL, "", NULL),
         DIES(ACT_IRET_RING0, "general protection fault"),
         DIES(ACT_RETF_RING0, "general protection fault"),
