@@ -6,23 +6,11 @@
  * (2) Nothing here returns into nothing: after the last frame the door is rung again, and the host, which has its result,
  *     never resumes. */
 #include <string.h>
-#include <base/arena_block.h>
 #include <guest/runner.h>
 #include <wire/frame.h>
 #include "kvm_door.h"
 
 static struct mv_runner runner;
-
-/* A guest's arena is one fixed block. */
-bool mv__arena_more(struct mv_arena *a, size_t bytes)
-{
-        return false;
-}
-
-const char *mv__errno_text(int sys)
-{
-        return "system error";
-}
 
 static bool exchange(void *ctx, struct mv_slice frames, bool want_reply, struct mv_slice *ret)
 {

@@ -13,6 +13,7 @@
  *     0x00200000  0x00800000  image: text r-x, rodata r--                      slot 0, read-only, shared by all cells
  *     0x00800000  + 256 KiB S page tables, GDT, IDT, TSS, exception stubs      slot 1, private to the cell
  *     0x00840000  + 8 KiB  S  exception stacks                                 slot 1
+ *     0x00844000  + 4 KiB     thread block rw-, where fs points: musl's stack check  slot 1
  *     0x00850000  0x00c00000  image: data and bss rw-                          slot 1
  *     0x00d00000  0x01100000  stack rw-, nothing mapped on either side         slot 1
  *     0x01200000  0x01a01000  inbox rw-: host to guest                         slot 1
@@ -31,6 +32,8 @@
 #define MV_KVM_SYSTEM_BYTES 0x00040000
 #define MV_KVM_FAULT_STACKS 0x00840000
 #define MV_KVM_FAULT_STACKS_BYTES 0x00002000
+#define MV_KVM_THREAD 0x00844000
+#define MV_KVM_THREAD_BYTES 0x00001000
 #define MV_KVM_DATA 0x00850000
 #define MV_KVM_DATA_END 0x00c00000
 #define MV_KVM_STACK 0x00d00000

@@ -275,6 +275,7 @@ static uint64_t ask_processor(enum hostile_act act)
         case ACT_RDTSC: __asm__ volatile("rdtsc" : "=a"(a), "=d"(d)); break;
         case ACT_RDTSCP: __asm__ volatile("rdtscp" : "=a"(a), "=d"(d), "=c"(c)); break;
         case ACT_CPUID: __asm__ volatile("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(0), "c"(0)); return b;
+        case ACT_RDRAND: __asm__ volatile("rdrand %0" : "=r"(a)); return a != 0;
         case ACT_SHOW_STATE: return show_state();
         case ACT_SHOW_YMM: return show_ymm();
         default: return 0;

@@ -41,6 +41,7 @@ enum hostile_act {
         ACT_RDTSCP,
         ACT_RDPMC,
         ACT_CPUID,
+        ACT_RDRAND,
         ACT_VMCALL,
         ACT_IRET_RING0,
         ACT_RETF_RING0,

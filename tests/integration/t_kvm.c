@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
+#include <base/slice.h>
 #include <provider/kvm/kvm.h>
 #include <provider/provider.h>
+#include <wire/cbor.h>
 #include <wire/frame.h>
 #include "../escape/kvm_hostile.h"
 
@@ -92,9 +94,9 @@ static struct outcome run_limited(struct mv_cell *c, enum hostile_act act, uint3
         memcpy(start + 17, &n, 4);
         struct mv_run run = { .execution_id = "t", .start = { start, sizeof start }, .door = { &o.door, on_frame },
                               .limits = limits };
-        uint64_t from = mv__kvm_now_ns();
+        uint64_t from = mv__now_ns();
         o.r = OPS->run(c, &run, &o.exit, &o.err);
-        o.took_ns = mv__kvm_now_ns() - from;
+        o.took_ns = mv__now_ns() - from;
         free(o.door.echo);
         return o;
 }
@@ -315,6 +317,7 @@ static const struct {
         DIES(ACT_RDTSCP, "general protection fault", "invalid opcode"),
         DIES(ACT_RDPMC, "general protection fault"),
         LIVES(ACT_CPUID),
+        DIES(ACT_RDRAND, "invalid opcode", ""), /* kvm_pvm cannot close it */
         DIES(ACT_VMCALL, "", NULL),
         DIES(ACT_IRET_RING0, "general protection fault"),
         DIES(ACT_RETF_RING0, "general protection fault"),
@@ -626,6 +629,116 @@ TEST(a_damaged_image_is_refused)
                         CHECK(l.segments[s].file_at + l.segments[s].file_bytes <= image.elf.len);
         }
         free(copy);
+}
+
+/* ---- the evaluator behind the wall ---- */
+
+static uint8_t last[4096];
+static size_t last_len;
+
+static int keep_last(void *ctx, struct mv_slice frame, struct mv_slice *ret, struct mv_err *err)
+{
+        int *calls = ctx;
+        static uint8_t reply[MV_FRAME_HEADER_BYTES + 1] = { 1, 0, 0, 0, 1, MV_FRAME_REPLY };
+        if (frame.p[5] == MV_FRAME_CALL) {
+                memcpy(reply + 8, frame.p + 8, 8);
+                reply[16] = 0x18 - 3; /* the integer 21 */
+                *ret = (struct mv_slice){ reply, sizeof reply };
+                ++*calls;
+                return MV_DOOR_REPLY;
+        }
+        last_len = frame.len < sizeof last ? frame.len : sizeof last;
+        memcpy(last, frame.p, last_len);
+        return frame.p[5] == MV_FRAME_RESULT || frame.p[5] == MV_FRAME_ERROR ? MV_DOOR_DONE : 0;
+}
+
+static struct mv_slice start_frame(uint8_t *buf, size_t cap, const char *source)
+{
+        struct mv_out o = mv_out(buf, cap);
+        size_t at = mv_frame_open(&o, MV_FRAME_START, 0);
+        mv_cbor_put_map(&o, 1);
+        mv_cbor_put_str(&o, "program");
+        mv_cbor_put_map(&o, 2);
+        mv_cbor_put_str(&o, "kind");
+        mv_cbor_put_str(&o, "source");
+        mv_cbor_put_str(&o, "bytes");
+        mv_cbor_put_str(&o, source);
+        CHECK(mv_frame_close(&o, at));
+        return mv_out_slice(&o);
+}
+
+static struct mv_exit evaluate(struct mv_cell *c, const char *source, int *calls)
+{
+        uint8_t start[2048];
+        struct mv_err err = { 0 };
+        struct mv_exit x = { 0 };
+        struct mv_run r = { .execution_id = "e", .start = start_frame(start, sizeof start, source),
+                            .door = { calls, keep_last }, .limits = { .wall_ns_max = 5000 * MS } };
+        last_len = 0;
+        if (OPS->run(c, &r, &x, &err) < 0)
+                mv_test_failed(__FILE__, __LINE__, err.msg);
+        return x;
+}
+
+/* RESULT {"fuel": int, "value": any, "memory": int}: the integer behind "value". */
+static int64_t result_integer(void)
+{
+        struct mv_cur c = mv_cur((struct mv_slice){ last + MV_FRAME_HEADER_BYTES, last_len - MV_FRAME_HEADER_BYTES });
+        struct mv_cbor_item item;
+        struct mv_err err;
+        if (last_len <= MV_FRAME_HEADER_BYTES || last[5] != MV_FRAME_RESULT || mv_cbor_next(&c, &item, &err))
+                return -1;
+        for (int i = 0; i < 3; i++) {
+                bool wanted = mv_cbor_next(&c, &item, &err) == 0 && mv_slice_eq_str(item.text, "value");
+                if (mv_cbor_next(&c, &item, &err))
+                        return -1;
+                if (wanted)
+                        return item.kind == MV_CBOR_INT ? item.integer : -1;
+        }
+        return -1;
+}
+
+TEST(the_evaluator_runs_behind_the_wall_and_every_reset_is_complete)
+{
+        static const struct {
+                const char *source;
+                int64_t value; /* -1: an error, or no integer */
+                int calls;
+        } programs[] = {
+                { "(+ 1 2)", 3, 0 },
+                { "(defn fib [n] (if (< n 2) n (+ (fib (- n 1)) (fib (- n 2))))) (fib 15)", 610, 0 },
+                { "(* 2 (call :ccos.echo 5))", 42, 1 },
+                { "(str-contains? \"a longer text with some words in it\" \"some words in\")", -1, 0 },
+                { "(count (str (range 3000)))", -2, 0 },
+                { "(/ 1 0)", -1, 0 },
+                { "(this does not", -1, 0 },
+        };
+        struct mv_err err = { 0 };
+        struct mv_provider *p = NULL;
+        struct mv_cell *c = NULL;
+        struct mv_cell_spec spec = { "e", { .memory_bytes_max = 4u << 20 } };
+        uint8_t fresh[32], after[32];
+        if (OPS->probe(&err) < 0)
+                SKIP("the kvm provider is not available");
+        CHECK(OPS->init(NULL, &p, &err) == 0);
+        REQUIRE(p);
+        CHECK(OPS->open_cell(p, &spec, &c, &err) == 0);
+        REQUIRE(c);
+        digest(c, fresh);
+        for (unsigned i = 0; i < sizeof programs / sizeof programs[0]; i++) {
+                int calls = 0;
+                struct mv_exit x = evaluate(c, programs[i].source, &calls);
+                printf("# %.50s: %s, frame %d, %llu KiB, %llu us CPU\n", programs[i].source, x.detail, last[5],
+                       (unsigned long long)x.memory_peak_bytes >> 10, (unsigned long long)x.cpu_ns / 1000);
+                CHECK(x.termination == MV_END_COMPLETED);
+                CHECK(programs[i].value == -2 || result_integer() == programs[i].value);
+                CHECK(calls == programs[i].calls);
+                CHECK(OPS->reset(c, &err) == 0);
+                digest(c, after);
+                CHECK(memcmp(fresh, after, 32) == 0);
+        }
+        OPS->close_cell(c);
+        OPS->fini(p);
 }
 
 TEST(the_provider_ends_without_a_trace)

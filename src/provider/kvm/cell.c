@@ -7,10 +7,8 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <base/cur.h>
-#include <security/security.h>
 #include <wire/frame.h>
 #include "cell.h"
 
@@ -24,13 +22,6 @@
 static_assert(INBOX_BYTES >= MV_KVM_INBOX_HEADER_BYTES + MV_FRAME_HEADER_BYTES + MV_FRAME_PAYLOAD_MAX,
               "every frame fits into the inbox");
 static_assert(OUTBOX_BYTES >= MV_FRAME_HEADER_BYTES + MV_FRAME_PAYLOAD_MAX, "every frame fits into the outbox");
-
-uint64_t mv__kvm_now_ns(void)
-{
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static void end(struct kvm_ending *e, enum mv_termination termination, const char *fmt, ...)
         __attribute__((format(printf, 3, 4)));
@@ -49,7 +40,7 @@ static void limits_check(struct mv_cell *c, const struct kvm_watch *w, struct kv
 {
         if (__atomic_load_n(&c->cancelled, __ATOMIC_SEQ_CST))
                 end(e, MV_END_KILLED, "cancelled");
-        else if (mv__kvm_now_ns() >= w->deadline_ns)
+        else if (mv__now_ns() >= w->deadline_ns)
                 end(e, MV_END_TIMEOUT, "wall time limit");
         else if (w->cpu_ns_max && mv__kvm_vcpu_cpu_ns(&c->vcpu) - w->cpu_ns_from >= w->cpu_ns_max)
                 end(e, MV_END_TIMEOUT, "CPU time limit");
@@ -61,7 +52,7 @@ static uint64_t limits_next_ns(struct mv_cell *c, const struct kvm_watch *w)
         if (!w->cpu_ns_max)
                 return w->deadline_ns;
         uint64_t used = mv__kvm_vcpu_cpu_ns(&c->vcpu) - w->cpu_ns_from;
-        uint64_t at = mv__kvm_now_ns() + (used < w->cpu_ns_max ? w->cpu_ns_max - used : 0);
+        uint64_t at = mv__now_ns() + (used < w->cpu_ns_max ? w->cpu_ns_max - used : 0);
         return at < w->deadline_ns ? at : w->deadline_ns;
 }
 
@@ -74,7 +65,7 @@ static void guest_go(struct mv_cell *c, const struct kvm_watch *w, enum kvm_comm
         if (e->over)
                 return;
         mv__kvm_vcpu_start(v, command);
-        while (!mv__kvm_vcpu_wait(v, e->over ? mv__kvm_now_ns() + KICK_AGAIN_NS : limits_next_ns(c, w))) {
+        while (!mv__kvm_vcpu_wait(v, e->over ? mv__now_ns() + KICK_AGAIN_NS : limits_next_ns(c, w))) {
                 if (!e->over)
                         limits_check(c, w, e);
                 if (e->over)
@@ -195,15 +186,7 @@ static int run_check(const struct mv_cell *c, const struct mv_run *run, struct m
         if (run->start.len > INBOX_BYTES - MV_KVM_INBOX_HEADER_BYTES)
                 return mv_fail(err, MV_E_LIMIT, 0, "a program of %zu bytes does not fit through the door",
                                run->start.len);
-        struct mv_decision d;
-        mv_token_check(run->capability_id ? "execute_capability" : "execute_program", run->capability_id,
-                       run->permissions, run->permissions_count, &d);
-        if (!d.allowed) {
-                char text[sizeof err->msg];
-                mv_decision_text(&d, text, sizeof text);
-                return mv_fail(err, MV_E_DENIED, 0, "%s", text);
-        }
-        return 0;
+        return mv__provider_gate(run, err);
 }
 
 static struct kvm_watch watch_start(struct mv_cell *c, const struct mv_run *run)
@@ -211,7 +194,7 @@ static struct kvm_watch watch_start(struct mv_cell *c, const struct mv_run *run)
         struct kvm_watch w = { run->deadline_ns ? run->deadline_ns : UINT64_MAX, run->limits.cpu_ns_max,
                                mv__kvm_vcpu_cpu_ns(&c->vcpu) };
         if (run->limits.wall_ns_max) {
-                uint64_t now = mv__kvm_now_ns();
+                uint64_t now = mv__now_ns();
                 uint64_t at = run->limits.wall_ns_max < UINT64_MAX - now ? now + run->limits.wall_ns_max : UINT64_MAX;
                 w.deadline_ns = at < w.deadline_ns ? at : w.deadline_ns;
         }

@@ -118,33 +118,18 @@ static const char *schema(void)
                "\"description\":\"memory of a cell whose execution sets no limit\"}}}";
 }
 
-static int config_read(const struct mv_value *config, uint64_t *ret_memory, struct mv_err *err)
-{
-        if (config->kind != MV_MAP)
-                return mv_fail(err, MV_E_INVALID, 0, "kvm: the configuration is a map");
-        for (uint32_t i = 0; i < config->count; i++) {
-                const struct mv_entry *e = &config->entries[i];
-                bool text = e->key.kind == MV_STRING || e->key.kind == MV_KEYWORD;
-                if (!text || !mv_slice_eq_str(e->key.text, "memory_bytes"))
-                        return mv_fail(err, MV_E_INVALID, 0, "kvm: the only setting is memory_bytes");
-                if (e->value.kind != MV_INT || e->value.integer < (int64_t)KVM_ARENA_BYTES_MIN ||
-                    e->value.integer > (int64_t)KVM_ARENA_BYTES_MAX)
-                        return mv_fail(err, MV_E_INVALID, 0, "kvm: memory_bytes is an integer from %llu to %llu",
-                                       (unsigned long long)KVM_ARENA_BYTES_MIN,
-                                       (unsigned long long)KVM_ARENA_BYTES_MAX);
-                *ret_memory = (uint64_t)e->value.integer;
-        }
-        return 0;
-}
-
 static int init(const struct mv_value *config, struct mv_provider **ret, struct mv_err *err)
 {
-        uint64_t memory = 0;
-        int r = config ? config_read(config, &memory, err) : 0;
+        static const char *const keys[] = { "memory_bytes", NULL };
+        int64_t memory = 0;
+        int r = mv__config_keys(config, keys, err);
+        if (r == 0)
+                r = mv__config_int(config, keys[0], (int64_t)KVM_ARENA_BYTES_MIN, (int64_t)KVM_ARENA_BYTES_MAX, &memory,
+                                   err);
         if (r == 0)
                 r = probe(err);
         struct mv_kvm_image image = mv__kvm_runner();
-        return r < 0 ? r : mv_kvm_init_image(&image, memory, ret, err);
+        return r < 0 ? r : mv_kvm_init_image(&image, (uint64_t)memory, ret, err);
 }
 
 static int digest_all(EVP_MD_CTX *md, struct mv_cell *c, const struct kvm_state *s, uint8_t ret[32])

@@ -24,6 +24,7 @@
 #include <stdatomic.h>
 #include <base/limits.h>
 #include <microvm/provider.h>
+#include <provider/common.h>
 #include <sys/kvm.h>
 #include <sys/pagemap.h>
 #include <wire/kvm_door.h>
@@ -174,7 +175,6 @@ struct kvm_stop {
         char detail[KVM_DETAIL_BYTES];
 };
 void mv__kvm_stop_read(struct mv_cell *c, struct kvm_stop *ret);
-uint64_t mv__kvm_now_ns(void);
 
 /* ---- for tests ---- */
 /* A provider over another image. memory_bytes_default: 0 for MV_DEFAULT_MEMORY_BYTES. */

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ring-3 runner, embedded when the library is built (src/guest/meson.build). Weak: a build without musl has none. */
+/* The ring-3 runner, embedded when the library is built (src/guest/meson.build); empty in a build without musl. */
 #include "kvm.h"
 
-extern const uint8_t mv__kvm_runner_elf[] __attribute__((weak)), mv__kvm_runner_elf_end[] __attribute__((weak));
+extern const uint8_t mv__runner_kvm[], mv__runner_kvm_end[];
 
 struct mv_kvm_image mv__kvm_runner(void)
 {
-        return (struct mv_kvm_image){ { mv__kvm_runner_elf,
-                                        (size_t)(mv__kvm_runner_elf_end - mv__kvm_runner_elf) } };
+        return (struct mv_kvm_image){ { mv__runner_kvm, (size_t)(mv__runner_kvm_end - mv__runner_kvm) } };
 }

@@ -122,6 +122,7 @@ static int map_all(struct space *s, const struct kvm_layout *l, uint64_t arena_b
                 { MV_KVM_SYSTEM + AT_STUBS, MV_KVM_SYSTEM + AT_TABLES, 0 },
                 { MV_KVM_SYSTEM + AT_TABLES, MV_KVM_SYSTEM + MV_KVM_SYSTEM_BYTES, NO_EXECUTE },
                 { MV_KVM_FAULT_STACKS, MV_KVM_FAULT_STACKS + MV_KVM_FAULT_STACKS_BYTES, WRITE | NO_EXECUTE },
+                { MV_KVM_THREAD, MV_KVM_THREAD + MV_KVM_THREAD_BYTES, data },
                 { MV_KVM_STACK, MV_KVM_STACK_END, data },
                 { MV_KVM_INBOX, MV_KVM_INBOX_END, data },
                 { MV_KVM_OUTBOX, MV_KVM_OUTBOX_END, data },
@@ -196,6 +197,7 @@ void mv__kvm_space_sregs(struct kvm_sregs *s)
         s->efer = efer;
         s->cs = segment(USER_CS, 11, true);
         s->ss = s->ds = s->es = s->fs = s->gs = segment(USER_SS, 3, false);
+        s->fs.base = MV_KVM_THREAD;
         s->tr = (struct kvm_segment){ .base = MV_KVM_SYSTEM + AT_TSS, .limit = TSS_BYTES - 1,
                                       .selector = TSS_SELECTOR, .type = 11, .present = 1 };
         s->ldt = (struct kvm_segment){ .unusable = 1 };

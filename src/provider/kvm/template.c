@@ -185,7 +185,7 @@ static int boot_run(struct mv_cell *boot, struct mv_err *err)
         struct kvm_stop stop;
         struct kvm_vcpu *v = &boot->vcpu;
         mv__kvm_vcpu_start(v, KVM_DO_RUN);
-        bool late = !mv__kvm_vcpu_wait(v, mv__kvm_now_ns() + KVM_BOOT_NS_MAX);
+        bool late = !mv__kvm_vcpu_wait(v, mv__now_ns() + KVM_BOOT_NS_MAX);
         if (late) {
                 mv__kvm_vcpu_kick(v);
                 mv__kvm_vcpu_wait(v, UINT64_MAX);

@@ -39,7 +39,7 @@ static uint32_t look(const uint32_t *word)
 static bool turn_await(struct kvm_vcpu *v, enum turn mine, uint32_t *sleeps, uint64_t until_ns)
 {
         while (look(&v->turn) != (uint32_t)mine) {
-                if (until_ns != UINT64_MAX && mv__kvm_now_ns() >= until_ns)
+                if (until_ns != UINT64_MAX && mv__now_ns() >= until_ns)
                         return false;
                 __atomic_store_n(sleeps, 1, __ATOMIC_SEQ_CST);
                 mv_sys_futex_wait(&v->turn, (uint32_t)!mine, until_ns);
