@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MV_PROVIDER_KVM_H
+#define MV_PROVIDER_KVM_H
+/* The kvm provider: a microVM without a kernel. Where everything lies is in wire/kvm_door.h.
+ *
+ *   image.c     the ring-3 program: an ELF file taken apart, bounds checked
+ *   space.c     what the guest cannot reach: page tables, descriptor tables, exception stubs
+ *   memory.c    a cell's private memory: mapping, finding what was written, restoring it
+ *   vcpu.c      the confined thread that enters the guest, and the hand-over between it and the caller
+ *   template.c  boots an image once and keeps what it became
+ *   cell.c      a run: doorbells, frames, deadlines, faults
+ *   kvm.c       the provider table
+ *
+ * (1) The guest runs in ring 3 only. Ring 0 executes one instruction per exception: the store that reports it.
+ * (2) The way out is one store to the doorbell page; every other exit ends the cell.
+ * (3) Every run starts from the template's registers, loaded by the thread that enters the guest, and from memory equal
+ *     to the template's: a run on a used cell that was not reset is refused.
+ * (4) Bytes in the outbox are copied out once; only the copy is looked at.
+ * (5) The thread that runs the guest holds no right but that (sys/vmm_filter.h). The door's callback runs on the caller's
+ *     thread. The two never run at the same time: `turn` says whose it is.
+ * (6) A kick ends KVM_RUN: immediate_exit is set first, then the signal sent, so that no moment is missed. The signal is
+ *     blocked outside KVM_RUN and needs no handler. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <base/limits.h>
+#include <microvm/provider.h>
+#include <provider/common.h>
+#include <sys/kvm.h>
+#include <sys/pagemap.h>
+#include <wire/kvm_door.h>
+
+#define KVM_PAGE 4096u
+/* Smaller than this no evaluator fits; larger than this the page tables do not. */
+#define KVM_ARENA_BYTES_MIN (1ull << 20)
+#define KVM_ARENA_BYTES_MAX (4ull << 30)
+/* Pages of a used cell that stay in place and are restored by copying: a page that is given back costs the guest a fault
+ * (about 10 us on a software KVM, 2 us on hardware), a copy 0.1 us. 96 hold what a small program touches; a hostile run
+ * can make a kept cell hold 384 KiB. */
+#define KVM_KEPT_PAGES_MAX 96
+/* When no more can be kept, those that this many runs in a row did not change are given back. */
+#define KVM_KEPT_IDLE_RUNS_MAX 8
+/* Extents of template content behind a cell; each is one mapping to make and one to take down. */
+#define KVM_EXTENTS_MAX 12
+/* Templates a provider keeps: one per memory limit in use. */
+#define KVM_TEMPLATES_MAX 8
+/* A library that cannot initialise itself in this time will not. */
+#define KVM_BOOT_NS_MAX 5000000000ull
+#define KVM_DETAIL_BYTES 160
+
+/* A ring-3 program: a static ELF64 file inside the bounds of wire/kvm_door.h. */
+struct mv_kvm_image {
+        struct mv_slice elf;
+};
+struct mv_kvm_image mv__kvm_runner(void); /* the evaluator; elf.len 0 when built without it */
+
+/* ---- image.c ---- */
+struct kvm_load {
+        uint64_t at, bytes, file_at, file_bytes;
+        bool write, execute;
+};
+#define KVM_SEGMENTS_MAX 6
+struct kvm_layout {
+        uint64_t entry;
+        struct kvm_load segments[KVM_SEGMENTS_MAX];
+        unsigned count;
+};
+int mv__kvm_image_layout(const struct mv_kvm_image *image, struct kvm_layout *ret, struct mv_err *err);
+
+/* ---- space.c ---- */
+/* Tables and stubs. system: MV_KVM_SYSTEM_BYTES of slot 1, zeroed. */
+int mv__kvm_space_build(uint8_t *system, const struct kvm_layout *layout, uint64_t arena_bytes, struct mv_err *err);
+void mv__kvm_space_sregs(struct kvm_sregs *s); /* ring 3 in 64-bit mode; keeps what it does not know */
+
+/* ---- template.c ---- */
+struct kvm_state { /* of a virtual processor: everything ring 3 can change, and what an exception changes */
+        struct kvm_regs regs;
+        struct kvm_sregs sregs;
+        struct kvm_xsave xsave;
+        struct kvm_fpu fpu; /* instead of xsave where the machine has none */
+};
+struct kvm_extent {
+        uint64_t at, bytes, file_at; /* at: offset into slot 1 */
+};
+struct kvm_template {
+        struct kvm_template *next;
+        unsigned refs; /* of cells and of the provider's list; under the provider's lock */
+        uint64_t arena_bytes;
+        uint8_t *ro;   /* slot 0 */
+        uint64_t ro_bytes;
+        uint64_t rw_bytes; /* slot 1 */
+        int content_fd;    /* what slot 1 held when the runner was ready; sealed */
+        uint8_t *content;
+        uint64_t content_bytes;
+        struct kvm_extent extents[KVM_EXTENTS_MAX];
+        unsigned extents_count;
+        struct kvm_state state;
+};
+struct mv_provider {
+        int kvm_fd, pagemap_fd;
+        pid_t pid; /* descriptors above describe this process only */
+        enum mv_pagemap_how pagemap_how;
+        bool has_xsave;
+        struct mv_kvm_image image;
+        uint64_t memory_bytes_default;
+        struct kvm_cpuid2 *cpuid;
+        pthread_mutex_t lock;
+        struct kvm_template *templates;
+};
+int mv__kvm_template_get(struct mv_provider *p, uint64_t arena_bytes, struct kvm_template **ret, struct mv_err *err);
+void mv__kvm_template_put(struct mv_provider *p, struct kvm_template *t);
+/* The template's bytes of one page of slot 1; NULL: zeros. */
+const uint8_t *mv__kvm_template_page(const struct kvm_template *t, uint64_t at);
+
+/* ---- memory.c ---- */
+struct kvm_memory {
+        uint8_t *rw;
+        uint64_t bytes;
+        uint8_t *kept; /* per page: 0 not kept, else 1 + runs since it was last written */
+        unsigned kept_count;
+};
+int mv__kvm_memory_map(struct kvm_memory *m, const struct kvm_template *t, struct mv_err *err);
+void mv__kvm_memory_done(struct kvm_memory *m);
+int mv__kvm_memory_owned(const struct mv_provider *p, const struct kvm_memory *m, uint64_t *ret_bytes,
+                         struct mv_err *err);
+int mv__kvm_memory_restore(const struct mv_provider *p, struct kvm_memory *m, const struct kvm_template *t,
+                           struct mv_err *err);
+
+/* ---- vcpu.c ---- */
+enum kvm_command { KVM_DO_RUN, KVM_DO_RESUME, KVM_DO_SETTLE, KVM_DO_TRY_OPEN, KVM_DO_END };
+struct kvm_vcpu {
+        int vm_fd, fd;
+        struct kvm_run *run;
+        size_t run_bytes;
+        bool has_xsave;
+        const struct kvm_state *state; /* what every run starts from */
+        bool faulted;                  /* an exception was delivered: its traces are to be cleared before the next run */
+        bool unsettled;                /* KVM may hold half an access of the guest's: finished before registers are loaded */
+        pthread_t thread;
+        bool thread_started;
+        pid_t tid;
+        uint32_t turn, vmm_sleeps, caller_sleeps; /* turn: enum in vcpu.c; futex words */
+        enum kvm_command command;
+        int result; /* of the last command: 0 or -errno */
+        int filter_result;
+        struct mv_err filter_err;
+};
+int mv__kvm_vcpu_open(struct mv_provider *p, struct kvm_vcpu *v, const struct kvm_template *t, uint8_t *rw,
+                      struct mv_err *err);
+void mv__kvm_vcpu_done(struct kvm_vcpu *v);
+void mv__kvm_vcpu_start(struct kvm_vcpu *v, enum kvm_command command);
+/* Whether the thread is done with the command; sleeps until then, but not past until_ns (CLOCK_MONOTONIC). */
+bool mv__kvm_vcpu_wait(struct kvm_vcpu *v, uint64_t until_ns);
+void mv__kvm_vcpu_kick(struct kvm_vcpu *v); /* any thread; a later start undoes it */
+uint64_t mv__kvm_vcpu_cpu_ns(const struct kvm_vcpu *v);
+int mv__kvm_vcpu_load(struct kvm_vcpu *v); /* template registers; 0 or -errno */
+int mv__kvm_vcpu_save(const struct kvm_vcpu *v, struct kvm_state *ret, struct mv_err *err);
+
+/* ---- cell.c ---- */
+struct mv_cell {
+        struct mv_provider *p;
+        struct kvm_template *t;
+        struct kvm_memory mem;
+        struct kvm_vcpu vcpu;
+        uint32_t cancelled; /* atomic; stays set until reset */
+        bool used;          /* ran since it was opened or reset */
+        uint8_t *copy;      /* frames, copied out of the outbox */
+        size_t copy_bytes;
+};
+/* What the guest asked with its doorbell, or how it died: then died is true and detail says of what. */
+struct kvm_stop {
+        bool died;
+        bool interrupted;
+        unsigned op;
+        uint64_t bytes;
+        char detail[KVM_DETAIL_BYTES];
+};
+void mv__kvm_stop_read(struct mv_cell *c, struct kvm_stop *ret);
+
+/* ---- for tests ---- */
+/* A provider over another image. memory_bytes_default: 0 for MV_DEFAULT_MEMORY_BYTES. */
+int mv_kvm_init_image(const struct mv_kvm_image *image, uint64_t memory_bytes_default, struct mv_provider **ret,
+                      struct mv_err *err);
+/* SHA-256 over all guest memory and the registers the next run starts from. */
+int mv_kvm_cell_digest(struct mv_cell *c, uint8_t ret[32], struct mv_err *err);
+/* What open("/dev/null") says on the thread that runs the guest: 0 or -errno. */
+int mv_kvm_cell_try_open(struct mv_cell *c);
+
+/* Static. */
+const char *mv_kvm_backend(void);
+
+#endif
