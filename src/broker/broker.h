@@ -8,7 +8,17 @@
  * (1) Nothing has an effect and nothing is answered before its decision is recorded.
  * (2) A record that cannot be stored stops the execution.
  * (3) Bytes from the guest are hostile: a bad frame, a wrong seq, a type out of place ends the cell (MV_E_HOSTILE).
- * (4) Handles, captured output and reply memory belong to one broker and die with it. */
+ * (4) Handles, captured output and reply memory belong to one broker and die with it.
+ *
+ * Records, semantic parts (deterministic CBOR maps; the observed part holds what is not deterministic):
+ *   DECISION {"seq","args","hint","rule","fault"?,"level","allowed","context","operation","capability","permissions"}
+ *            fault: what the guest was told when nothing was done. One decided inside a running call (a redirect, an address, a
+ *            link) has no "args" and no "fault": the RESULT behind it says how the call ended.
+ *   CALL     {"seq","args","capability"}        durable before the effect, see needs_sync in broker.c
+ *   RESULT   {"seq","fault"|"reply"}            whole, exactly as the guest got it; observed {"effect_ns"}
+ *   STEP     the payload of the frame
+ * A large argument is represented by its digest (mv_audit_put_value).
+ * FAULT "message" is the display text of spec 6.2: "I/O error: ...". */
 #include <audit/audit.h>
 #include <base/arena.h>
 #include <capability/table.h>
@@ -18,6 +28,17 @@
 #include <wire/frame.h>
 
 struct mv_broker;
+
+/* Where a broker that replays gets its answers: the records of an earlier execution, in their order. Only DECISION, CALL and
+ * RESULT records count; others may be skipped or handed over. With a replay source nothing is decided and nothing has an
+ * effect: every CALL must be the recorded one (id and arguments) and is answered as recorded, and the same semantic records
+ * go to this broker's trail, so its root can be compared. A difference ends the run: "replay diverged at call N". */
+struct mv_broker_replay {
+        void *ctx;
+        /* 1: filled, valid until the next call; 0: no more; negative: cannot be read. */
+        int (*next)(void *ctx, enum mv_record_type *ret_type, struct mv_slice *ret_semantic, struct mv_err *err);
+};
+
 struct mv_broker_options {
         const char *execution_id;
         const struct mv_context *context;         /* frozen copy, outlives the broker */
@@ -26,6 +47,7 @@ struct mv_broker_options {
         struct mv_limits limits;
         uint64_t deadline_ns;                     /* capabilities such as sleep-ms and http-fetch respect it; 0: none */
         volatile int *cancel;                     /* non-zero: stop waiting inside capabilities; may be NULL */
+        const struct mv_broker_replay *replay;    /* NULL: effects happen. Else outlives the broker */
 };
 int mv_broker_new(const struct mv_broker_options *o, struct mv_broker **ret, struct mv_err *err);
 struct mv_broker *mv_broker_free(struct mv_broker *b);

@@ -44,10 +44,11 @@ val keyword_new(struct mv_rtfs *r, struct mv_slice s);
 val symbol_new(struct mv_rtfs *r, struct mv_slice s);
 val list_new(struct mv_rtfs *r, const val *items, uint32_t count);
 val list_cons(struct mv_rtfs *r, val head, val tail_list);
-val list_empty(struct mv_rtfs *r);                             /* shared; see vec_empty */
+val list_empty(struct mv_rtfs *r); /* shared, cannot fail */
+bool make_empties(struct mv_rtfs *r); /* at init: r->empty_list, empty_vector, empty_map. False: NOMEM */
 
 /* --- vectors (vec.c): persistent, O(log32 n), conj amortised O(1) ------------------------------------------------- */
-val vec_empty(struct mv_rtfs *r); /* shared, cannot fail; until r->empty_vector is set: a new one, or NOMEM */
+val vec_empty(struct mv_rtfs *r);                              /* shared, cannot fail */
 val vec_new(struct mv_rtfs *r, const val *items, uint32_t count);
 static inline uint32_t vec_count(val v) { return as_vec(v)->count; }
 val vec_at(val v, uint32_t index);                             /* index < count */
@@ -61,7 +62,7 @@ bool vec_push(struct mv_rtfs *r, val builder, val item);
 uint32_t vec_chunk(val v, uint32_t index, const val **ret_items);
 
 /* --- maps (map.c): persistent, canonical key order, O(log n) --------------------------------------------------------- */
-val map_empty(struct mv_rtfs *r);                              /* shared; see vec_empty */
+val map_empty(struct mv_rtfs *r);                              /* shared, cannot fail */
 bool map_key_ok(val k);                                        /* keyword, string or integer */
 int key_cmp(val a, val b);                                     /* canonical order (spec 2.6) */
 bool map_get(val m, val key, val *ret);                        /* false: absent, *ret untouched */

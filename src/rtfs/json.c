@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JSON in and out of values.
  *
- * (1) Keys of an object are sorted bytewise by their text; the canonical order of a map gives that for free unless it has
- *     integer keys or keys of several types.
- * (2) Of a keyword key and an equal string key the keyword's entry survives.
- * (3) Nesting: the writer stops at MV_VALUE_DEPTH_MAX containers, the parser at MV_JSON_DEPTH_MAX. */
+ * (1) Keys of an object are sorted bytewise by their text; the canonical order of a map gives that
+ * for free unless it has integer keys or keys of several types. (2) Of a keyword key and an equal
+ * string key the keyword's entry survives. (3) Nesting: the writer stops at MV_VALUE_DEPTH_MAX
+ * containers, the parser at MV_JSON_DEPTH_MAX. */
 #include <base/fmt.h>
 #include <base/limits.h>
 #include <math.h>
@@ -43,7 +43,7 @@ static enum native_status refuse_type(struct writer *w, val v)
         return refuse(w, why);
 }
 
-/* --- layout ----------------------------------------------------------------------------------------------------------- */
+/* --- layout ---------------------------------------------------------------------------------- */
 static bool new_line(struct writer *w)
 {
         bool ok = !w->pretty || mv_put_u8(w->o, '\n');
@@ -85,7 +85,7 @@ static enum native_status write_array(struct writer *w, val v)
         return close(w, "]");
 }
 
-/* --- objects ---------------------------------------------------------------------------------------------------------- */
+/* --- objects --------------------------------------------------------------------------------- */
 struct entry {
         val key, value;
 };
@@ -103,7 +103,8 @@ static int entry_cmp(const struct entry *a, const struct entry *b)
 {
         uint8_t digits[2][24];
         int c = mv_slice_cmp(key_text(a->key, digits[0]), key_text(b->key, digits[1]));
-        return c ? c : (a->key.tag < b->key.tag) - (a->key.tag > b->key.tag); /* (2): the keyword first */
+        /* (2): the keyword first */
+        return c ? c : (a->key.tag < b->key.tag) - (a->key.tag > b->key.tag);
 }
 
 static void sift(struct entry *e, uint32_t at, uint32_t count)
@@ -135,7 +136,8 @@ static enum native_status write_entry(struct writer *w, bool first, const struct
 {
         uint8_t digits[24];
         TRY(separate(w, first));
-        TRY(fit(mv_text_string_json(w->o, key_text(e->key, digits)) && mv_put_str(w->o, w->pretty ? ": " : ":")));
+        TRY(fit(mv_text_string_json(w->o, key_text(e->key, digits)) &&
+                mv_put_str(w->o, w->pretty ? ": " : ":")));
         return write_value(w, e->value);
 }
 
@@ -214,7 +216,8 @@ static enum native_status write_value(struct writer *w, val v)
         case T_INT:
                 return fit(mv_text_int(w->o, v.i));
         case T_FLOAT:
-                return isfinite(v.f) ? fit(mv_text_float_json(w->o, v.f)) : refuse(w, "Invalid float value for JSON");
+                return isfinite(v.f) ? fit(mv_text_float_json(w->o, v.f))
+                                     : refuse(w, "Invalid float value for JSON");
         case T_STRING:
                 return fit(mv_text_string_json(w->o, string_slice(v)));
         case T_VECTOR:
@@ -233,7 +236,7 @@ enum native_status json_write(struct mv_rtfs *r, struct mv_out *o, val v, bool p
         return write_value(&w, v);
 }
 
-/* --- parsing ------------------------------------------------------------------------------------------------------------ */
+/* --- parsing --------------------------------------------------------------------------------- */
 struct open_container {
         val builder; /* VECTOR or MAP */
         val key;     /* MAP: of the value that comes next */
@@ -244,7 +247,8 @@ static enum native_status bad_json(struct mv_rtfs *r, const char *why)
         return raise_fmt(r, E_GENERIC, "JSON parsing error: %s", why);
 }
 
-/* The unescaped text is never longer than the raw one: decode in place of it, then say how long it became. */
+/* The unescaped text is never longer than the raw one: decode in place of it, then say how long it
+ * became. */
 static enum native_status read_text(struct mv_rtfs *r, const struct mv_json_event *e, val *ret)
 {
         if (!e->escaped)
@@ -286,11 +290,13 @@ static enum native_status add_value(struct mv_rtfs *r, struct open_container *c,
 
 struct reader {
         struct mv_json json;
-        struct open_container open[MV_JSON_DEPTH_MAX + 1]; /* [0]: a vector that takes the whole text's value */
+        /* [0]: a vector that takes the whole text's value */
+        struct open_container open[MV_JSON_DEPTH_MAX + 1];
         uint32_t depth;
 };
 
-static enum native_status read_event(struct mv_rtfs *r, struct reader *d, const struct mv_json_event *e)
+static enum native_status read_event(struct mv_rtfs *r, struct reader *d,
+                                     const struct mv_json_event *e)
 {
         struct open_container *top = &d->open[d->depth];
         val v;

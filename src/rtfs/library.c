@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The part of the standard library that is written in RTFS: every function that calls a function (spec 7.6), and the
- * CCOS prelude (7.9). The machine runs them like any program, so that a callee may suspend at a host call, and nothing
- * recurses on the C stack.
+/* The part of the standard library that is written in RTFS: every function that calls a function
+ * (spec 7.6), and the CCOS prelude (7.9). The machine runs them like any program, so that a callee
+ * may suspend at a host call, and nothing recurses on the C stack.
  *
- * (1) A program may define any name again. Only builtins that the compiler binds at once, and names that start with %
- *     (natives_seq.c), are used here: a program cannot change what the library means.
- * (2) Arguments are checked in the order of spec 7.6: the collection first; the function only if there is an element. */
+ * (1) A program may define any name again. Only builtins that the compiler binds at once, and names
+ *     that start with % (natives_seq.c), are used here: a program cannot change what the library
+ *     means.
+ * (2) Arguments are checked in the order of spec 7.6: the collection first; the function only if
+ *     there is an element. */
 #include <rtfs/vm.h>
 
 const char library_source[] =
@@ -42,7 +44,8 @@ const char library_source[] =
         "  (let [argc (count args)]\n"
         "    (if (or (< argc 2) (> argc 3))\n"
         "      (%arity \"reduce\" \"between 2 and 3\" argc)\n"
-        "      (let [f (first args) v (%reduce-items (last args)) n (count v) with-init (= argc 3)]\n"
+        "      (let [f (first args) v (%reduce-items (last args)) n (count v)\n"
+        "            with-init (= argc 3)]\n"
         "        (if (and (= n 0) (not with-init))\n"
         "          (%fail-generic \"reduce on empty collection with no initial value\")\n"
         "          (let [start (if with-init 0 1)]\n"
@@ -74,7 +77,8 @@ const char library_source[] =
         "      (%arity \"some?\" \"between 1 and 2\" argc)\n"
         "      (if (= argc 1)\n"
         "        (not (nil? (first args)))\n"
-        "        (let [f (first args) v (%items \"some?\" \"vector or string\" true (last args)) n (count v)]\n"
+        "        (let [f (first args)\n"
+        "              v (%items \"some?\" \"vector or string\" true (last args)) n (count v)]\n"
         "          (%function \"some?\" \"function\" f v)\n"
         "          (loop [i 0]\n"
         "            (if (< i n) (if (f (nth v i)) true (recur (+ i 1))) false)))))))\n"
@@ -83,8 +87,8 @@ const char library_source[] =
         "  (let [old (%update-value coll key) g (%update-function f)]\n"
         "    (assoc coll key (if (empty? extra) (g old) (%apply g old extra)))))\n"
 
-        /* Merge sort, bottom up: runs of `width` items, each pass into a new vector. Stable: the right item goes first only
-         * when it is less. */
+        /* Merge sort, bottom up: runs of `width` items, each pass into a new vector. Stable: the
+         * right item goes first only when it is less. */
         "(defn sort [& args]\n"
         "  (let [argc (count args)]\n"
         "    (if (or (< argc 1) (> argc 2))\n"
@@ -117,7 +121,8 @@ const char library_source[] =
         "    (loop [i 0 ks (%builder)]\n"
         "      (if (< i n)\n"
         "        (recur (+ i 1) (%push! ks (f (nth v i))))\n"
-        "        (let [sorted (%sort-by ks v)] (if (string? coll) (join \"\" sorted) sorted))))))\n";
+        "        (let [sorted (%sort-by ks v)]\n"
+        "          (if (string? coll) (join \"\" sorted) sorted))))))\n";
 
 #define HOST_CALL(name, id) "(defn " name " [& args] (%apply call \"" id "\" args))\n"
 
@@ -139,7 +144,8 @@ const char ccos_prelude_source[] =
         HOST_CALL("load-capability", "ccos.capability.load")
         "(def ccos.context/set context/set)\n"
 
-        /* Read, change, write. A store that cannot be reached counts as empty, and writing to it as done (spec 7.9). */
+        /* Read, change, write. A store that cannot be reached counts as empty, and writing to it as
+         * done (spec 7.9). */
         "(defn kv/assoc! [key & more]\n"
         "  (let [old (try (call \"ccos.state.kv.get\" key) (catch e nil))\n"
         "        new (%apply assoc (if (nil? old) {} old) more)]\n"

@@ -115,10 +115,7 @@ val symbol_new(struct mv_rtfs *r, struct mv_slice s)
 /* --- lists ------------------------------------------------------------------------------------ */
 val list_empty(struct mv_rtfs *r)
 {
-        if (r->empty_list.tag == T_LIST)
-                return r->empty_list;
-        struct cons *c = heap_alloc(r, O_CONS, sizeof *c); /* at init: becomes the shared one */
-        return c ? OBJ(T_LIST, c) : NOMEM_VAL;
+        return r->empty_list;
 }
 
 val list_cons(struct mv_rtfs *r, val head, val tail_list)
@@ -139,4 +136,17 @@ val list_new(struct mv_rtfs *r, const val *items, uint32_t count)
         while (count-- && !nomem(list))
                 list = list_cons(r, items[count], list);
         return list;
+}
+
+/* --- the shared empty ones -------------------------------------------------------------------- */
+bool make_empties(struct mv_rtfs *r)
+{
+        struct cons *list = heap_alloc(r, O_CONS, sizeof *list);
+        val vector = vec_builder(r), map = map_builder(r);
+        if (!list || nomem(vector) || nomem(map))
+                return false;
+        r->empty_list = OBJ(T_LIST, list);
+        r->empty_vector = vector;
+        r->empty_map = map;
+        return true;
 }

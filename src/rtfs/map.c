@@ -346,7 +346,7 @@ val map_remove(struct mv_rtfs *r, val m, val key)
 /* --- building --------------------------------------------------------------------------------- */
 val map_empty(struct mv_rtfs *r)
 {
-        return r->empty_map.tag == T_MAP ? r->empty_map : map_builder(r);
+        return r->empty_map;
 }
 
 val map_builder(struct mv_rtfs *r)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Collections: building, reading and changing vectors, lists and maps (spec 7.5).
  *
- * (1) Lists are taken wherever vectors are (R-38); the result is a vector, except for `rest` and `conj`.
- * (2) nil is refused except where a row of the specification names it.
- * (3) Sequence functions that rearrange whole sequences are in natives_seq.c. */
+ * (1) Lists are taken wherever vectors are (R-38); the result is a vector, except for `rest` and
+ * `conj`. (2) nil is refused except where a row of the specification names it. (3) Sequence
+ * functions that rearrange whole sequences are in natives_seq.c. */
 #include <rtfs/library.h>
 #include <rtfs/number_ops.h>
 
-/* --- building -------------------------------------------------------------------------------------------------------- */
+/* --- building -------------------------------------------------------------------------------- */
 static enum native_status vector(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         if (charge(r, count / 4))
@@ -34,7 +34,7 @@ static enum native_status hash_map(struct mv_rtfs *r, val *args, uint32_t count,
         return give(ret, map_new(r, args, count / 2));
 }
 
-/* --- size and ends ------------------------------------------------------------------------------------------------------ */
+/* --- size and ends --------------------------------------------------------------------------- */
 /* Items of any collection; false: v is none. */
 static bool count_of(val v, int64_t *ret)
 {
@@ -142,7 +142,7 @@ static enum native_status nth(struct mv_rtfs *r, val *args, uint32_t count, val 
         return raise_index(r, args[1].i, (uint64_t)n);
 }
 
-/* --- lookup ---------------------------------------------------------------------------------------------------------------- */
+/* --- lookup ---------------------------------------------------------------------------------- */
 static bool vector_get(val v, val index, val *ret)
 {
         if (index.tag != T_INT || index.i < 0 || index.i >= vec_count(v))
@@ -169,7 +169,8 @@ static enum native_status get(struct mv_rtfs *r, val *args, uint32_t count, val 
         } else if (coll.tag != T_NIL) {
                 char actual[64];
                 mv_fmt(actual, sizeof actual, "%s with %s", type_name(coll), type_name(key));
-                return raise_type_text(r, "get", "map or vector with appropriate key/index", actual);
+                return raise_type_text(r, "get", "map or vector with appropriate key/index",
+                                       actual);
         }
         return give(ret, found);
 }
@@ -219,7 +220,8 @@ static enum native_status contains(struct mv_rtfs *r, val *args, uint32_t count,
                 return raise_type(r, "contains?", "vector, string, list, or map", coll);
         if (charge(r, as_string(coll)->len / 16))
                 return N_FATAL;
-        return give(ret, BOOL(key.tag == T_STRING && string_contains(string_slice(coll), string_slice(key))));
+        return give(ret, BOOL(key.tag == T_STRING &&
+                              string_contains(string_slice(coll), string_slice(key))));
 }
 
 static enum native_status entries(struct mv_rtfs *r, const char *op, bool keys, val m, val *ret)
@@ -260,7 +262,7 @@ static enum native_status find(struct mv_rtfs *r, val *args, uint32_t count, val
         return give(ret, vec_new(r, pair, 2));
 }
 
-/* --- changing ---------------------------------------------------------------------------------------------------------------- */
+/* --- changing -------------------------------------------------------------------------------- */
 static enum native_status put_key(struct mv_rtfs *r, val m, val key, val value, val *ret)
 {
         if (!map_key_ok(key))
@@ -268,7 +270,8 @@ static enum native_status put_key(struct mv_rtfs *r, val m, val key, val value, 
         return give(ret, map_put(r, m, key, value));
 }
 
-static enum native_status set_index(struct mv_rtfs *r, const char *op, val v, val index, val value, val *ret)
+static enum native_status set_index(struct mv_rtfs *r, const char *op, val v, val index, val value,
+                                    val *ret)
 {
         if (index.tag != T_INT)
                 return raise_type(r, op, "integer index for vector", index);
@@ -281,7 +284,8 @@ static enum native_status assoc(struct mv_rtfs *r, val *args, uint32_t count, va
 {
         val coll = args[0];
         if (count % 2 == 0)
-                return raise_arity(r, "assoc", "odd number of args: (assoc coll k v [k v]...)", count);
+                return raise_arity(r, "assoc", "odd number of args: (assoc coll k v [k v]...)",
+                                   count);
         if (coll.tag != T_MAP && coll.tag != T_VECTOR)
                 return raise_type(r, "assoc", "map or vector", coll);
         if (charge(r, 4 * (uint64_t)count))
@@ -384,7 +388,7 @@ static enum native_status cons(struct mv_rtfs *r, val *args, uint32_t count, val
         return give(ret, out);
 }
 
-/* --- types -------------------------------------------------------------------------------------------------------------------- */
+/* --- types ----------------------------------------------------------------------------------- */
 static enum native_status type_name_(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         return give(ret, string_from(r, type_name(args[0])));
@@ -412,27 +416,39 @@ PREDICATE(is_fn, tag == T_NATIVE || tag == T_CLOSURE)
 const struct native natives_coll[] = {
         { "vector", 0, -1, vector, "A vector of the arguments.", "(vector 1 :a)", "[1 :a]" },
         { "list", 0, -1, list, "A list of the arguments.", "(list 1 2 3)", "(1 2 3)" },
-        { "hash-map", 0, -1, hash_map, "A map of keys and values.", "(hash-map :a 1 \"k\" 2)", "{:a 1 \"k\" 2}" },
-        { "count", 1, 1, count_, "Items of a vector, list or map, code points of a string.", "(count [1 2])", "2" },
+        { "hash-map", 0, -1, hash_map, "A map of keys and values.", "(hash-map :a 1 \"k\" 2)",
+          "{:a 1 \"k\" 2}" },
+        { "count", 1, 1, count_, "Items of a vector, list or map, code points of a string.",
+          "(count [1 2])", "2" },
         { "length", 1, 1, length, "The same as count.", "(length \"日本語\")", "3" },
         { "empty?", 1, 1, empty, "Is it nil or an empty collection?", "(empty? {})", "true" },
         { "first", 1, 1, first, "First item or character, or nil.", "(first [9 8])", "9" },
         { "rest", 1, 1, rest, "Everything behind the first item.", "(rest [9 8])", "[8]" },
         { "last", 1, 1, last, "Last item or character.", "(last [9 8])", "8" },
-        { "nth", 2, 3, nth, "Item at an index counted from 0; a default if there is none.", "(nth [5 6] 1)", "6" },
-        { "get", -1, -1, get, "Value of a key or index, else the default or nil.", "(get {:a 1} :b 0)", "0" },
-        { "get-in", 2, 3, get_in, "Value at a path of keys and indices.", "(get-in {:a [10 20]} [:a 1])", "20" },
-        { "contains?", 2, 2, contains, "Has the map the key, the sequence the value, the string the text?",
+        { "nth", 2, 3, nth, "Item at an index counted from 0; a default if there is none.",
+          "(nth [5 6] 1)", "6" },
+        { "get", -1, -1, get, "Value of a key or index, else the default or nil.",
+          "(get {:a 1} :b 0)", "0" },
+        { "get-in", 2, 3, get_in, "Value at a path of keys and indices.",
+          "(get-in {:a [10 20]} [:a 1])", "20" },
+        { "contains?", 2, 2, contains,
+          "Has the map the key, the sequence the value, the string the text?",
           "(contains? [1 2 3] 2)", "true" },
-        { "keys", 1, 1, keys_, "Keys of a map in canonical order.", "(keys {:b 1 :a 2})", "[:a :b]" },
-        { "vals", 1, 1, vals, "Values of a map in the order of its keys.", "(vals {:b 1 :a 2})", "[2 1]" },
+        { "keys", 1, 1, keys_, "Keys of a map in canonical order.", "(keys {:b 1 :a 2})",
+          "[:a :b]" },
+        { "vals", 1, 1, vals, "Values of a map in the order of its keys.", "(vals {:b 1 :a 2})",
+          "[2 1]" },
         { "find", 2, 2, find, "Key and value as a vector, or nil.", "(find {:a 1} :a)", "[:a 1]" },
-        { "assoc", 3, -1, assoc, "A map or vector with values set.", "(assoc {:a 1} :b 2)", "{:a 1 :b 2}" },
+        { "assoc", 3, -1, assoc, "A map or vector with values set.", "(assoc {:a 1} :b 2)",
+          "{:a 1 :b 2}" },
         { "dissoc", 2, -1, dissoc, "A map without keys.", "(dissoc {:a 1 :b 2} :a)", "{:b 2}" },
-        { "merge", 1, -1, merge, "Maps in one; later ones win.", "(merge {:a 1} {:a 2 :b 3})", "{:a 2 :b 3}" },
-        { "conj", 2, -1, conj_, "A collection with items added where it is cheapest.", "(conj [1] 2)", "[1 2]" },
+        { "merge", 1, -1, merge, "Maps in one; later ones win.", "(merge {:a 1} {:a 2 :b 3})",
+          "{:a 2 :b 3}" },
+        { "conj", 2, -1, conj_, "A collection with items added where it is cheapest.",
+          "(conj [1] 2)", "[1 2]" },
         { "cons", 2, 2, cons, "A vector with an item in front.", "(cons 0 [1 2])", "[0 1 2]" },
-        { "type-name", 1, 1, type_name_, "Name of a value's type.", "(type-name 1.5)", "\"float\"" },
+        { "type-name", 1, 1, type_name_, "Name of a value's type.", "(type-name 1.5)",
+          "\"float\"" },
         { "int?", 1, 1, is_int, "Is it an integer?", "(int? 1)", "true" },
         { "float?", 1, 1, is_float, "Is it a float?", "(float? 1)", "false" },
         { "number?", 1, 1, is_number_, "Is it an integer or a float?", "(number? 1.5)", "true" },

@@ -57,8 +57,8 @@ static enum native_status mod(struct mv_rtfs *r, val *args, uint32_t count, val 
 }
 
 /* Ties keep the earlier argument; a single argument of any type is returned. */
-static enum native_status extreme(struct mv_rtfs *r, const char *op, enum num_order wanted, const val *args,
-                                  uint32_t count, val *ret)
+static enum native_status extreme(struct mv_rtfs *r, const char *op, enum num_order wanted,
+                                  const val *args, uint32_t count, val *ret)
 {
         val best = args[0];
         if (charge(r, count))
@@ -111,7 +111,8 @@ static enum native_status square_root(struct mv_rtfs *r, val *args, uint32_t cou
                 return raise_type(r, "sqrt", "number", args[0]);
         double x = as_double(args[0]);
         if (x < 0)
-                return raise_fmt(r, E_INVALID_ARGUMENT, "Cannot take square root of negative number");
+                return raise_fmt(r, E_INVALID_ARGUMENT,
+                                 "Cannot take square root of negative number");
         return give(ret, FLOAT(sqrt(x)));
 }
 
@@ -153,7 +154,8 @@ static enum native_status factorial(struct mv_rtfs *r, val *args, uint32_t count
         if (args[0].tag != T_INT)
                 return raise_type(r, "factorial", "integer", args[0]);
         if (args[0].i < 0)
-                return raise_fmt(r, E_INVALID_ARGUMENT, "Factorial is not defined for negative numbers");
+                return raise_fmt(r, E_INVALID_ARGUMENT,
+                                 "Factorial is not defined for negative numbers");
         if (args[0].i > 20)
                 return raise_overflow(r, "factorial");
         int64_t n = 1;
@@ -162,7 +164,7 @@ static enum native_status factorial(struct mv_rtfs *r, val *args, uint32_t count
         return give(ret, INT(n));
 }
 
-/* --- text to numbers -------------------------------------------------------------------------------------------- */
+/* --- text to numbers ------------------------------------------------------------------------- */
 static struct mv_slice trim(struct mv_slice s)
 {
         size_t from = 0, to = 0;
@@ -261,7 +263,7 @@ static enum native_status to_float(struct mv_rtfs *r, val *args, uint32_t count,
         return give(ret, v.tag == T_NIL ? FLOAT(args[0].tag == T_TRUE) : v);
 }
 
-/* --- comparison ----------------------------------------------------------------------------------------------------- */
+/* --- comparison ------------------------------------------------------------------------------ */
 static enum native_status equal(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         bool same = true;
@@ -306,30 +308,25 @@ static enum native_status greater_equal(struct mv_rtfs *r, val *args, uint32_t c
         return order(r, ">=", args, ret);
 }
 
-static enum native_status not(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
-{
+static enum native_status not(struct mv_rtfs * r, val *args, uint32_t count, val *ret) {
         return give(ret, BOOL(!truthy(args[0])));
 }
 
 /* As values only: in call position `and` and `or` are short-circuiting forms. */
-static enum native_status and(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
-{
-        val last = BOOL(true);
-        for (uint32_t i = 0; i < count && truthy(last); i++)
-                last = args[i];
+static enum native_status and (struct mv_rtfs * r, val *args, uint32_t count, val *ret) {
+        val last = BOOL(true); for (uint32_t i = 0; i < count && truthy(last); i++) last = args[i];
         return give(ret, last);
 }
 
-static enum native_status or(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
-{
+static enum native_status or (struct mv_rtfs * r, val *args, uint32_t count, val *ret) {
         val last = BOOL(false);
-        for (uint32_t i = 0; i < count && !truthy(last); i++)
-                last = args[i];
+        for (uint32_t i = 0; i < count && !truthy(last); i++) last = args[i];
         return give(ret, last);
 }
 
-/* --- predicates on numbers --------------------------------------------------------------------------------------------- */
-static enum native_status against_zero(struct mv_rtfs *r, const char *op, enum num_order wanted, val v, val *ret)
+/* --- predicates on numbers ------------------------------------------------------------------- */
+static enum native_status against_zero(struct mv_rtfs *r, const char *op, enum num_order wanted,
+                                       val v, val *ret)
 {
         if (!is_number(v))
                 return raise_type(r, op, "number", v);
@@ -367,7 +364,8 @@ static enum native_status odd(struct mv_rtfs *r, val *args, uint32_t count, val 
 
 const struct native natives_math[] = {
         { "+", 0, -1, add, "Sum of numbers; 0 without arguments.", "(+ 1 2.5)", "3.5" },
-        { "-", 1, -1, subtract, "Negation of one number, or the first less the others.", "(- 20 3 4)", "13" },
+        { "-", 1, -1, subtract, "Negation of one number, or the first less the others.",
+          "(- 20 3 4)", "13" },
         { "*", 0, -1, multiply, "Product of numbers; 1 without arguments.", "(* 2 3 4)", "24" },
         { "/", 1, -1, divide, "Quotient; a whole one is an integer.", "(/ 1 8)", "0.125" },
         { "mod", 2, 2, mod, "Remainder with the sign of the dividend.", "(mod -10 3)", "-1" },
@@ -377,18 +375,24 @@ const struct native natives_math[] = {
         { "dec", 1, 1, dec, "One less.", "(dec 1)", "0" },
         { "abs", 1, 1, absolute, "Absolute value.", "(abs -12)", "12" },
         { "sqrt", 1, 1, square_root, "Square root, a float.", "(sqrt 2.25)", "1.5" },
-        { "pow", 2, 2, pow_, "Power; an integer when both are and the exponent is not negative.", "(pow 2 10)",
-          "1024" },
+        { "pow", 2, 2, pow_, "Power; an integer when both are and the exponent is not negative.",
+          "(pow 2 10)", "1024" },
         { "factorial", 1, 1, factorial, "Product of 1 to n.", "(factorial 5)", "120" },
-        { "parse-int", 1, 1, parse_int, "Integer from text or number, or nil.", "(parse-int \" -45 \")", "-45" },
-        { "parse-float", 1, 1, parse_float, "Float from text or number, or nil.", "(parse-float \"2.5\")", "2.5" },
-        { "int", 1, 1, to_int, "Integer from anything; 0 when there is none.", "(int \"nope\")", "0" },
-        { "float", 1, 1, to_float, "Float from anything; 0.0 when there is none.", "(float \"1.25\")", "1.25" },
-        { "=", 1, -1, equal, "Are all equal to the first? Types are never mixed.", "(= 2 2.0)", "false" },
+        { "parse-int", 1, 1, parse_int, "Integer from text or number, or nil.",
+          "(parse-int \" -45 \")", "-45" },
+        { "parse-float", 1, 1, parse_float, "Float from text or number, or nil.",
+          "(parse-float \"2.5\")", "2.5" },
+        { "int", 1, 1, to_int, "Integer from anything; 0 when there is none.", "(int \"nope\")",
+          "0" },
+        { "float", 1, 1, to_float, "Float from anything; 0.0 when there is none.",
+          "(float \"1.25\")", "1.25" },
+        { "=", 1, -1, equal, "Are all equal to the first? Types are never mixed.", "(= 2 2.0)",
+          "false" },
         { "!=", 2, 2, not_equal, "Negation of =.", "(!= 1 2)", "true" },
         { "not=", 2, 2, not_equal, "Negation of =.", "(not= 1 1)", "false" },
         { "<", 2, 2, less, "Is the first number or string before the second?", "(< 1 2)", "true" },
-        { ">", 2, 2, greater, "Is the first number or string after the second?", "(> \"b\" \"a\")", "true" },
+        { ">", 2, 2, greater, "Is the first number or string after the second?", "(> \"b\" \"a\")",
+          "true" },
         { "<=", 2, 2, less_equal, "Negation of > for ordered values.", "(<= 3 2)", "false" },
         { ">=", 2, 2, greater_equal, "Negation of < for ordered values.", "(>= 2 2)", "true" },
         { "not", 1, 1, not, "true for nil and false.", "(not nil)", "true" },

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON, error values, the context, and what the compiler emits for steps and hints (spec 3.15, 3.16, 6.3, 7.8).
+/* JSON, error values, the context, and what the compiler emits for steps and hints
+ * (spec 3.15, 3.16, 6.3, 7.8).
  *
- * An event cannot be taken back: every builtin that emits one has allocated everything before, so that running out of
- * memory repeats nothing (value.h, invariant 3). */
+ * An event cannot be taken back: every builtin that emits one has allocated everything before, so
+ * that running out of memory repeats nothing (value.h, invariant 3). */
 #include <base/slice.h>
 #include <rtfs/json.h>
 #include <rtfs/library.h>
 
-/* --- JSON ------------------------------------------------------------------------------------------------------------- */
+/* --- JSON ------------------------------------------------------------------------------------ */
 static enum native_status serialize(struct mv_rtfs *r, val v, bool pretty, val *ret)
 {
         struct mv_out o = scratch(r);
@@ -22,7 +23,8 @@ static enum native_status serialize_json(struct mv_rtfs *r, val *args, uint32_t 
         return serialize(r, args[0], false, ret);
 }
 
-static enum native_status serialize_json_pretty(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+static enum native_status serialize_json_pretty(struct mv_rtfs *r, val *args, uint32_t count,
+                                                val *ret)
 {
         return serialize(r, args[0], true, ret);
 }
@@ -36,7 +38,7 @@ static enum native_status parse_json(struct mv_rtfs *r, val *args, uint32_t coun
         return json_read(r, string_slice(args[0]), ret);
 }
 
-/* --- error values --------------------------------------------------------------------------------------------------------- */
+/* --- error values ---------------------------------------------------------------------------- */
 static enum native_status get_message(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         if (args[0].tag != T_ERROR)
@@ -70,7 +72,7 @@ enum native_status throw_value(struct mv_rtfs *r, val v)
         return raise_value(r, v);
 }
 
-/* --- keyword lookup ------------------------------------------------------------------------------------------------------- */
+/* --- keyword lookup -------------------------------------------------------------------------- */
 /* CamelCase of a kind the host made up, as a keyword: "BudgetSpent" is :budget-spent. */
 static val kebab_keyword(struct mv_rtfs *r, struct mv_slice name)
 {
@@ -94,10 +96,12 @@ static val kind_keyword(struct mv_rtfs *r, const struct error *e)
         };
         if (e->kind != E_OTHER)
                 return keyword_new(r, mv_slice_str(keywords[e->kind]));
-        return kebab_keyword(r, e->name.tag == T_STRING ? string_slice(e->name) : mv_slice("other", 5));
+        return kebab_keyword(r, e->name.tag == T_STRING ? string_slice(e->name)
+                                                        : mv_slice("other", 5));
 }
 
-static enum native_status error_lookup(struct mv_rtfs *r, val key, const struct error *e, val missing, val *ret)
+static enum native_status error_lookup(struct mv_rtfs *r, val key, const struct error *e,
+                                       val missing, val *ret)
 {
         struct mv_slice name = name_slice(key);
         if (mv_slice_eq_str(name, "message"))
@@ -107,7 +111,8 @@ static enum native_status error_lookup(struct mv_rtfs *r, val key, const struct 
         return give(ret, mv_slice_eq_str(name, "data") ? e->data : missing);
 }
 
-enum native_status keyword_lookup(struct mv_rtfs *r, val key, const val *args, uint32_t count, val *ret)
+enum native_status keyword_lookup(struct mv_rtfs *r, val key, const val *args, uint32_t count,
+                                  val *ret)
 {
         if (count < 1 || count > 2) {
                 char name[128], function[130];
@@ -124,7 +129,7 @@ enum native_status keyword_lookup(struct mv_rtfs *r, val key, const val *args, u
         return give(ret, found);
 }
 
-/* --- context ---------------------------------------------------------------------------------------------------------------- */
+/* --- context --------------------------------------------------------------------------------- */
 /* Names of every kind are one text. */
 static enum native_status context_key(struct mv_rtfs *r, val v, val *ret)
 {
@@ -155,7 +160,7 @@ static enum native_status context_set(struct mv_rtfs *r, val *args, uint32_t cou
         return give(ret, NIL);
 }
 
-/* --- steps -------------------------------------------------------------------------------------------------------------------- */
+/* --- steps ----------------------------------------------------------------------------------- */
 /* (%step-started name) gives the step's id: "a1", "a2", ... */
 static enum native_status step_started(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
@@ -169,7 +174,8 @@ static enum native_status step_started(struct mv_rtfs *r, val *args, uint32_t co
         return give(ret, id);
 }
 
-static enum native_status emit(struct mv_rtfs *r, const char *event, const val *args, uint32_t count, val *ret)
+static enum native_status emit(struct mv_rtfs *r, const char *event, const val *args,
+                               uint32_t count, val *ret)
 {
         TRY(emit_event(r, event, args, count));
         return give(ret, NIL);
@@ -234,7 +240,7 @@ static enum native_status step_falsy(struct mv_rtfs *r, val *args, uint32_t coun
         return give(ret, BOOL(is_step_falsy(args[0])));
 }
 
-/* --- the rest ------------------------------------------------------------------------------------------------------------------ */
+/* --- the rest -------------------------------------------------------------------------------- */
 static enum native_status process_data(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         return give(ret, args[0]);
@@ -244,28 +250,32 @@ static enum native_status process_data(struct mv_rtfs *r, val *args, uint32_t co
 static enum native_status read_file(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         return raise_fmt(r, E_GENERIC, "%s",
-                         "read-file is not supported in RTFS core. Use ccos.io.read-file or host delegation.");
+                         "read-file is not supported in RTFS core. Use ccos.io.read-file or host "
+                         "delegation.");
 }
 
 const struct native natives_misc[] = {
-        { "serialize-json", 1, 1, serialize_json, "A value as compact JSON text.", "(serialize-json {:b 2 :a 1})",
-          "\"{\"a\":1,\"b\":2}\"" },
-        { "tool/serialize-json", 1, 1, serialize_json, "The same as serialize-json.", "(tool/serialize-json [1])",
-          "\"[1]\"" },
+        { "serialize-json", 1, 1, serialize_json, "A value as compact JSON text.",
+          "(serialize-json {:b 2 :a 1})", "\"{\"a\":1,\"b\":2}\"" },
+        { "tool/serialize-json", 1, 1, serialize_json, "The same as serialize-json.",
+          "(tool/serialize-json [1])", "\"[1]\"" },
         { "serialize-json-pretty", 1, 1, serialize_json_pretty, "A value as indented JSON text.",
           "(serialize-json-pretty [])", "\"[]\"" },
-        { "tool/serialize-json-pretty", 1, 1, serialize_json_pretty, "The same as serialize-json-pretty.",
-          "(tool/serialize-json-pretty {})", "\"{}\"" },
+        { "tool/serialize-json-pretty", 1, 1, serialize_json_pretty,
+          "The same as serialize-json-pretty.", "(tool/serialize-json-pretty {})", "\"{}\"" },
         { "parse-json", 1, 1, parse_json, "The value of a JSON text; objects have string keys.",
           "(parse-json \"[1, {}]\")", "[1 {}]" },
-        { "tool/parse-json", 1, 1, parse_json, "The same as parse-json.", "(tool/parse-json \"null\")", "nil" },
-        { "getMessage", 1, 1, get_message, "The message of an error value.", "(getMessage (Exception. \"made\"))",
-          "\"made\"" },
-        { "Exception.", 1, -1, exception, "An error value with a message and data; it is not thrown.",
-          "(Exception. \"oops\")", "#<error: oops>" },
-        { "context/get", 1, 1, context_get, "A value of the host's context, or nil.", "(context/get :unset)", "nil" },
-        { "context/set", 2, 2, context_set, "Put a value into the context of this execution.", "(context/set :k 5)",
-          "nil" },
+        { "tool/parse-json", 1, 1, parse_json, "The same as parse-json.",
+          "(tool/parse-json \"null\")", "nil" },
+        { "getMessage", 1, 1, get_message, "The message of an error value.",
+          "(getMessage (Exception. \"made\"))", "\"made\"" },
+        { "Exception.", 1, -1, exception,
+          "An error value with a message and data; it is not thrown.", "(Exception. \"oops\")",
+          "#<error: oops>" },
+        { "context/get", 1, 1, context_get, "A value of the host's context, or nil.",
+          "(context/get :unset)", "nil" },
+        { "context/set", 2, 2, context_set, "Put a value into the context of this execution.",
+          "(context/set :k 5)", "nil" },
         { "process-data", 1, 1, process_data, "The argument itself.", "(process-data 1)", "1" },
         { "read-file", 1, 1, read_file, "Always an error: files are capabilities.",
           "(try (read-file \"x\") (catch e :no))", ":no" },

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Functions over whole sequences (spec 7.5), and the internals that library.c builds higher-order functions from.
+/* Functions over whole sequences (spec 7.5), and the internals that library.c builds higher-order
+ * functions from.
  *
- * Names that start with % are visible to the library's own source only: some of them change a builder in place and would
- * break the immutability of values in other hands. */
+ * Names that start with % are visible to the library's own source only: some of them change a
+ * builder in place and would break the immutability of values in other hands. */
 #include <rtfs/library.h>
 #include <rtfs/number_ops.h>
 #include <rtfs/reader.h>
 #include <wire/text.h>
 
-/* --- parts and order ------------------------------------------------------------------------------------------------------ */
+/* --- parts and order ------------------------------------------------------------------------- */
 /* concat: vectors, lists and strings are spliced, nil is nothing, any other value is one item. */
 static enum native_status push_spliced(struct mv_rtfs *r, val out, val v)
 {
@@ -149,7 +150,7 @@ static enum native_status reverse(struct mv_rtfs *r, val *args, uint32_t count, 
         return give(ret, vec_new(r, items, n));
 }
 
-/* --- distinct ------------------------------------------------------------------------------------------------------------- */
+/* --- distinct -------------------------------------------------------------------------------- */
 struct seen {
         val keys;   /* map builder: strings, keywords and integers */
         val others; /* vector builder: everything else is looked for one by one */
@@ -211,7 +212,7 @@ static enum native_status distinct(struct mv_rtfs *r, val *args, uint32_t count,
         return give(ret, v.tag == T_STRING ? string_concat(r, out, mv_slice("", 0)) : out);
 }
 
-/* --- grouping --------------------------------------------------------------------------------------------------------------- */
+/* --- grouping -------------------------------------------------------------------------------- */
 /* A key that stands for any value: what cannot be a key is its text. */
 static enum native_status group_key(struct mv_rtfs *r, val v, val *ret)
 {
@@ -263,7 +264,7 @@ static enum native_status partition(struct mv_rtfs *r, val *args, uint32_t count
         return give(ret, out);
 }
 
-/* --- sort ------------------------------------------------------------------------------------------------------------------- */
+/* --- sort ------------------------------------------------------------------------------------ */
 static enum native_status sort_string(struct mv_rtfs *r, val v, val *ret)
 {
         val chars = vec_builder(r), *items;
@@ -298,7 +299,8 @@ static enum native_status misused(struct mv_rtfs *r);
 static enum native_status sort_by(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         val *keys, *items;
-        if (!is_sequence(args[0]) || !is_sequence(args[1]) || sequence_count(args[0]) != sequence_count(args[1]))
+        if (!is_sequence(args[0]) || !is_sequence(args[1]) ||
+            sequence_count(args[0]) != sequence_count(args[1]))
                 return misused(r);
         uint32_t n = sequence_count(args[1]);
         TRY(items_of(r, args[0], &keys));
@@ -318,9 +320,10 @@ static enum native_status before(struct mv_rtfs *r, val *args, uint32_t count, v
         return give(ret, BOOL(v.tag == T_TRUE));
 }
 
-/* --- numbers in a row -------------------------------------------------------------------------------------------------------- */
+/* --- numbers in a row ------------------------------------------------------------------------ */
 /* first, first + by, ... : count items. */
-static enum native_status arithmetic(struct mv_rtfs *r, int64_t first, int64_t by, uint64_t count, val *ret)
+static enum native_status arithmetic(struct mv_rtfs *r, int64_t first, int64_t by, uint64_t count,
+                                     val *ret)
 {
         if (charge(r, count))
                 return N_FATAL;
@@ -329,7 +332,8 @@ static enum native_status arithmetic(struct mv_rtfs *r, int64_t first, int64_t b
         val out = vec_builder(r);
         if (nomem(out))
                 return N_NOMEM;
-        for (uint64_t i = 0; i < count; i++) /* unsigned: the value behind the last one may overflow */
+        /* unsigned: the value behind the last one may overflow */
+        for (uint64_t i = 0; i < count; i++)
                 TRY(push(r, out, INT((int64_t)((uint64_t)first + i * (uint64_t)by))));
         return give(ret, out);
 }
@@ -349,7 +353,8 @@ static enum native_status range(struct mv_rtfs *r, val *args, uint32_t count, va
         for (uint32_t i = 0; i < count; i++)
                 if (args[i].tag != T_INT)
                         return raise_type(r, "range", "Integer", args[i]);
-        int64_t from = count > 1 ? args[0].i : 0, to = args[count > 1].i, by = count > 2 ? args[2].i : 1;
+        int64_t from = count > 1 ? args[0].i : 0, to = args[count > 1].i,
+                by = count > 2 ? args[2].i : 1;
         if (by == 0)
                 return raise_fmt(r, E_INVALID_ARGUMENT, "range step must not be zero");
         return arithmetic(r, from, by, steps_between(from, to, by), ret);
@@ -370,8 +375,9 @@ static enum native_status numbers(struct mv_rtfs *r, val *args, uint32_t count, 
         return arithmetic(r, ends[0], 1, distance == UINT64_MAX ? distance : distance + 1, ret);
 }
 
-/* --- internals ------------------------------------------------------------------------------------------------------------------ */
-/* Builtins check the types of their arguments here as well: bytecode may call them with anything. */
+/* --- internals ------------------------------------------------------------------------------- */
+/* Builtins check the types of their arguments here as well: bytecode may call them with
+ * anything. */
 static bool is_int_in(val v, int64_t least, int64_t most)
 {
         return v.tag == T_INT && v.i >= least && v.i <= most;
@@ -390,7 +396,8 @@ static enum native_status items_vector(struct mv_rtfs *r, val coll, val *ret)
         return N_OK;
 }
 
-/* (%items operation expected strings? coll): a vector of the items of a vector, list, map or string, else TypeError. */
+/* (%items operation expected strings? coll): a vector of the items of a vector, list, map or
+ * string, else TypeError. */
 static enum native_status items(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         char op[64], expected[64];
@@ -400,7 +407,8 @@ static enum native_status items(struct mv_rtfs *r, val *args, uint32_t count, va
         if (args[3].tag != T_STRING || truthy(args[2]))
                 TRY(items_vector(r, args[3], &v));
         if (v.tag == T_NIL)
-                return raise_type(r, c_text(op, sizeof op, args[0]), c_text(expected, sizeof expected, args[1]), args[3]);
+                return raise_type(r, c_text(op, sizeof op, args[0]),
+                                  c_text(expected, sizeof expected, args[1]), args[3]);
         return give(ret, v);
 }
 
@@ -409,12 +417,15 @@ static enum native_status reduce_items(struct mv_rtfs *r, val *args, uint32_t co
         val v = NIL;
         TRY(items_vector(r, args[0], &v));
         if (v.tag == T_NIL)
-                return raise_fmt(r, E_GENERIC, "reduce expects a vector, string, or list as its last argument, got %s",
-                                 type_name(args[0]));
+                return raise_fmt(
+                        r, E_GENERIC,
+                        "reduce expects a vector, string, or list as its last argument, got %s",
+                        type_name(args[0]));
         return give(ret, v);
 }
 
-/* (%function operation expected f items): TypeError unless f can be called or there is nothing to call it on. */
+/* (%function operation expected f items): TypeError unless f can be called or there is nothing to
+ * call it on. */
 static enum native_status function(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         char op[64], expected[64];
@@ -423,10 +434,12 @@ static enum native_status function(struct mv_rtfs *r, val *args, uint32_t count,
                 return misused(r);
         if (tag == T_NATIVE || tag == T_CLOSURE || tag == T_KEYWORD || sequence_count(args[3]) == 0)
                 return give(ret, NIL);
-        return raise_type(r, c_text(op, sizeof op, args[0]), c_text(expected, sizeof expected, args[1]), args[2]);
+        return raise_type(r, c_text(op, sizeof op, args[0]),
+                          c_text(expected, sizeof expected, args[1]), args[2]);
 }
 
-/* (%like coll v): the items of vector v as what coll was: a list, a string of their texts, or the vector itself. */
+/* (%like coll v): the items of vector v as what coll was: a list, a string of their texts, or the
+ * vector itself. */
 static enum native_status like(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         val v = args[1], texts, item, *items;
@@ -494,7 +507,8 @@ static enum native_status update_value(struct mv_rtfs *r, val *args, uint32_t co
         return give(ret, vec_at(coll, (uint32_t)key.i));
 }
 
-/* (%update-function f): a function or keyword itself, or the global function that a string names. */
+/* (%update-function f): a function or keyword itself, or the global function that a string
+ * names. */
 static enum native_status update_function(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         char text[128];
@@ -508,7 +522,8 @@ static enum native_status update_function(struct mv_rtfs *r, val *args, uint32_t
         bool hidden = n->len && n->text[0] == '%';
         val v = n->global >= 0 && !hidden ? r->globals[n->global] : NIL;
         if (v.tag != T_CLOSURE && v.tag != T_NATIVE)
-                return raise_fmt(r, E_GENERIC, "function '%s' not found", c_text(text, sizeof text, args[0]));
+                return raise_fmt(r, E_GENERIC, "function '%s' not found",
+                                 c_text(text, sizeof text, args[0]));
         return give(ret, v);
 }
 
@@ -516,10 +531,11 @@ static enum native_status update_function(struct mv_rtfs *r, val *args, uint32_t
 static enum native_status fail_arity(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         char name[64], expected[64];
-        if (args[0].tag != T_STRING || args[1].tag != T_STRING || !is_int_in(args[2], 0, UINT32_MAX))
+        if (args[0].tag != T_STRING || args[1].tag != T_STRING ||
+            !is_int_in(args[2], 0, UINT32_MAX))
                 return misused(r);
-        return raise_arity(r, c_text(name, sizeof name, args[0]), c_text(expected, sizeof expected, args[1]),
-                           (uint32_t)args[2].i);
+        return raise_arity(r, c_text(name, sizeof name, args[0]),
+                           c_text(expected, sizeof expected, args[1]), (uint32_t)args[2].i);
 }
 
 static enum native_status fail_generic(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
@@ -531,19 +547,24 @@ static enum native_status fail_generic(struct mv_rtfs *r, val *args, uint32_t co
 }
 
 const struct native natives_seq[] = {
-        { "concat", 0, -1, concat, "Vectors, lists and characters of strings in one vector.", "(concat [1] \"ab\" nil [2])",
-          "[1 \"a\" \"b\" 2]" },
-        { "subvec", 2, 3, subvec, "Items from start to before end.", "(subvec [1 2 3 4] 1 3)", "[2 3]" },
+        { "concat", 0, -1, concat, "Vectors, lists and characters of strings in one vector.",
+          "(concat [1] \"ab\" nil [2])", "[1 \"a\" \"b\" 2]" },
+        { "subvec", 2, 3, subvec, "Items from start to before end.", "(subvec [1 2 3 4] 1 3)",
+          "[2 3]" },
         { "take", 2, 2, take, "The first n items or characters.", "(take 2 [1 2 3])", "[1 2]" },
         { "drop", 2, 2, drop, "Everything behind the first n.", "(drop 2 \"xyz\")", "\"z\"" },
         { "reverse", 1, 1, reverse, "From the end to the start.", "(reverse [1 2 3])", "[3 2 1]" },
-        { "distinct", 1, 1, distinct, "First occurrences only.", "(distinct \"mississippi\")", "\"misp\"" },
-        { "frequencies", 1, 1, frequencies, "How often each item occurs.", "(frequencies [:a :b :a])", "{:a 2 :b 1}" },
-        { "partition", 2, 2, partition, "Vectors of n items; the last may be shorter.", "(partition 2 [1 2 3])",
-          "[[1 2] [3]]" },
+        { "distinct", 1, 1, distinct, "First occurrences only.", "(distinct \"mississippi\")",
+          "\"misp\"" },
+        { "frequencies", 1, 1, frequencies, "How often each item occurs.",
+          "(frequencies [:a :b :a])", "{:a 2 :b 1}" },
+        { "partition", 2, 2, partition, "Vectors of n items; the last may be shorter.",
+          "(partition 2 [1 2 3])", "[[1 2] [3]]" },
         { "%sort", 1, 1, sort, NULL, NULL, NULL },
-        { "range", 1, 3, range, "Integers from start to before end, in steps.", "(range 0 10 3)", "[0 3 6 9]" },
-        { "numbers", 2, 2, numbers, "Integers from a to b, both included.", "(numbers 1 4)", "[1 2 3 4]" },
+        { "range", 1, 3, range, "Integers from start to before end, in steps.", "(range 0 10 3)",
+          "[0 3 6 9]" },
+        { "numbers", 2, 2, numbers, "Integers from a to b, both included.", "(numbers 1 4)",
+          "[1 2 3 4]" },
         { "%builder", 0, 0, builder, NULL, NULL, NULL },
         { "%push!", 2, 2, push_, NULL, NULL, NULL },
         { "%items", 4, 4, items, NULL, NULL, NULL },

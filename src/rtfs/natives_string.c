@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Strings and regular expressions (spec 7.4). All positions are code points; texts are copied only when they change. */
+/* Strings and regular expressions (spec 7.4). All positions are code points; texts are copied only
+ * when they change. */
 #include <base/slice.h>
 #include <rtfs/library.h>
 #include <rtfs/regex.h>
@@ -66,7 +67,8 @@ static enum native_status substring(struct mv_rtfs *r, val *args, uint32_t count
         for (uint32_t i = 1; i < count; i++)
                 if (args[i].tag != T_INT)
                         return raise_type(r, "substring", "integer", args[i]);
-        int64_t chars = as_string(args[0])->chars, from = args[1].i, to = count > 2 ? args[2].i : chars;
+        int64_t chars = as_string(args[0])->chars, from = args[1].i,
+                to = count > 2 ? args[2].i : chars;
         if (from < 0 || to < from || to > chars)
                 return raise_index(r, from, (uint64_t)chars);
         if (charge_bytes(r, as_string(args[0])->len))
@@ -104,14 +106,15 @@ static enum native_status starts_with(struct mv_rtfs *r, val *args, uint32_t cou
         return give(ret, BOOL(s.len >= prefix.len && memcmp(s.p, prefix.p, prefix.len) == 0));
 }
 
-/* --- split ---------------------------------------------------------------------------------------------------------- */
+/* --- split ----------------------------------------------------------------------------------- */
 static enum native_status push_piece(struct mv_rtfs *r, val builder, struct mv_slice piece)
 {
         val v = string_new(r, piece);
         return nomem(v) ? N_NOMEM : push(r, builder, v);
 }
 
-static enum native_status push_pieces(struct mv_rtfs *r, val builder, struct mv_slice s, struct mv_slice by)
+static enum native_status push_pieces(struct mv_rtfs *r, val builder, struct mv_slice s,
+                                      struct mv_slice by)
 {
         const uint8_t *end = s.p + s.len, *hit;
         const uint8_t *from = s.p;
@@ -142,7 +145,7 @@ static enum native_status split(struct mv_rtfs *r, val *args, uint32_t count, va
         return give(ret, pieces);
 }
 
-/* --- case and space -------------------------------------------------------------------------------------------------- */
+/* --- case and space -------------------------------------------------------------------------- */
 static bool letter_at(struct mv_slice s, size_t at)
 {
         return at < s.len && mv_utf8_is_alpha(mv_utf8_next(s, &at));
@@ -178,7 +181,8 @@ static size_t map_case(struct mv_slice s, bool to_upper, uint8_t *text)
         return len;
 }
 
-static enum native_status change_case(struct mv_rtfs *r, const char *op, bool to_upper, val v, val *ret)
+static enum native_status change_case(struct mv_rtfs *r, const char *op, bool to_upper, val v,
+                                      val *ret)
 {
         TRY(want_string(r, op, v));
         if (charge(r, as_string(v)->len / 2))
@@ -218,17 +222,20 @@ static enum native_status string_trim(struct mv_rtfs *r, val *args, uint32_t cou
         }
         if (from > to)
                 return give(ret, string_new(r, mv_slice(s.p, 0)));
-        return give(ret, from == 0 && to == s.len ? args[0] : string_new(r, mv_slice(s.p + from, to - from)));
+        return give(ret, from == 0 && to == s.len ? args[0]
+                                                  : string_new(r, mv_slice(s.p + from, to - from)));
 }
 
-/* --- regular expressions ------------------------------------------------------------------------------------------------ */
+/* --- regular expressions --------------------------------------------------------------------- */
 static bool spend(void *ctx, uint64_t steps)
 {
         return charge(ctx, steps / 2) == N_OK;
 }
 
-/* The program and its work memory are one block of heap garbage. *ret_why is set for a bad pattern. */
-static enum native_status regex_open(struct mv_rtfs *r, val pattern, struct regex **ret, const char **ret_why)
+/* The program and its work memory are one block of heap garbage. *ret_why is set for a bad
+ * pattern. */
+static enum native_status regex_open(struct mv_rtfs *r, val pattern, struct regex **ret,
+                                     const char **ret_why)
 {
         struct regex_size size;
         *ret_why = NULL;
@@ -245,8 +252,8 @@ static enum native_status regex_open(struct mv_rtfs *r, val pattern, struct rege
         return N_OK;
 }
 
-enum native_status regex_test(struct mv_rtfs *r, val pattern, struct mv_slice text, bool whole, bool *ret,
-                              const char **ret_why)
+enum native_status regex_test(struct mv_rtfs *r, val pattern, struct mv_slice text, bool whole,
+                              bool *ret, const char **ret_why)
 {
         struct regex *re;
         struct regex_match m;
@@ -262,7 +269,8 @@ enum native_status regex_test(struct mv_rtfs *r, val pattern, struct mv_slice te
 static enum native_status bad_pattern(struct mv_rtfs *r, val pattern, const char *why)
 {
         char text[256];
-        return raise_fmt(r, E_GENERIC, "Invalid regex pattern '%s': %s", c_text(text, sizeof text, pattern), why);
+        return raise_fmt(r, E_GENERIC, "Invalid regex pattern '%s': %s",
+                         c_text(text, sizeof text, pattern), why);
 }
 
 /* Arguments of the three functions: pattern, then text or nil. */
@@ -307,11 +315,14 @@ static enum native_status re_find(struct mv_rtfs *r, val *args, uint32_t count, 
         enum regex_result result = regex_search(re, text, 0, false, &meter, &m);
         if (result == REGEX_STOPPED)
                 return N_FATAL;
-        return give(ret, result == REGEX_NO ? NIL : string_new(r, mv_slice(text.p + m.from, m.to - m.from)));
+        return give(ret, result == REGEX_NO
+                                 ? NIL
+                                 : string_new(r, mv_slice(text.p + m.from, m.to - m.from)));
 }
 
 /* All matches from left to right; an empty match directly behind the one before is skipped. */
-static enum native_status push_matches(struct mv_rtfs *r, val builder, struct regex *re, struct mv_slice text)
+static enum native_status push_matches(struct mv_rtfs *r, val builder, struct regex *re,
+                                       struct mv_slice text)
 {
         struct regex_meter meter = { spend, r };
         struct regex_match m;
@@ -347,28 +358,34 @@ static enum native_status re_seq(struct mv_rtfs *r, val *args, uint32_t count, v
 }
 
 const struct native natives_string[] = {
-        { "str", 0, -1, str, "Display forms in a row; strings without quotes.", "(str \"n=\" 5 nil)", "\"n=5nil\"" },
-        { "join", 2, 2, join, "Items of a sequence as by str, with a separator.", "(join \", \" [1 :a])", "\"1, :a\"" },
-        { "string-join", 2, 2, join, "The same as join.", "(string-join \"/\" [\"usr\" \"bin\"])", "\"usr/bin\"" },
-        { "string-length", 1, 1, string_length, "Code points of a string.", "(string-length \"日本語\")", "3" },
-        { "substring", -1, -1, substring, "Code points from start to before end.", "(substring \"abcdef\" 2 4)",
-          "\"cd\"" },
+        { "str", 0, -1, str, "Display forms in a row; strings without quotes.",
+          "(str \"n=\" 5 nil)", "\"n=5nil\"" },
+        { "join", 2, 2, join, "Items of a sequence as by str, with a separator.",
+          "(join \", \" [1 :a])", "\"1, :a\"" },
+        { "string-join", 2, 2, join, "The same as join.", "(string-join \"/\" [\"usr\" \"bin\"])",
+          "\"usr/bin\"" },
+        { "string-length", 1, 1, string_length, "Code points of a string.",
+          "(string-length \"日本語\")", "3" },
+        { "substring", -1, -1, substring, "Code points from start to before end.",
+          "(substring \"abcdef\" 2 4)", "\"cd\"" },
         { "string-contains", 2, 2, contains_plain, "Does the text occur in the first string?",
           "(string-contains \"haystack\" \"stack\")", "true" },
         { "string-contains?", 2, 2, contains_question, "Does the text occur in the first string?",
           "(string-contains? \"abc\" \"b\")", "true" },
-        { "starts-with?", 2, 2, starts_with, "Does the string begin with the text?", "(starts-with? \"foobar\" \"foo\")",
-          "true" },
-        { "split", 2, 2, split, "Pieces between literal separators; \"\" gives the characters.", "(split \"a-b\" \"-\")",
-          "[\"a\" \"b\"]" },
-        { "string-upper", 1, 1, string_upper, "Upper case.", "(string-upper \"straße\")", "\"STRASSE\"" },
+        { "starts-with?", 2, 2, starts_with, "Does the string begin with the text?",
+          "(starts-with? \"foobar\" \"foo\")", "true" },
+        { "split", 2, 2, split, "Pieces between literal separators; \"\" gives the characters.",
+          "(split \"a-b\" \"-\")", "[\"a\" \"b\"]" },
+        { "string-upper", 1, 1, string_upper, "Upper case.", "(string-upper \"straße\")",
+          "\"STRASSE\"" },
         { "string-lower", 1, 1, string_lower, "Lower case.", "(string-lower \"ÀÉ\")", "\"àé\"" },
-        { "string-trim", 1, 1, string_trim, "Without white space at both ends.", "(string-trim \"  x y \")", "\"x y\"" },
-        { "re-matches", 2, 2, re_matches, "Does the pattern match the whole text?", "(re-matches \"a+\" \"aaa\")",
-          "true" },
-        { "re-find", 2, 2, re_find, "First match of the pattern, or nil.", "(re-find \"[0-9]+\" \"abc 123\")",
-          "\"123\"" },
-        { "re-seq", 2, 2, re_seq, "All matches of the pattern, which do not overlap.", "(re-seq \"\\\\d\\\\d\" \"12345\")",
-          "[\"12\" \"34\"]" },
+        { "string-trim", 1, 1, string_trim, "Without white space at both ends.",
+          "(string-trim \"  x y \")", "\"x y\"" },
+        { "re-matches", 2, 2, re_matches, "Does the pattern match the whole text?",
+          "(re-matches \"a+\" \"aaa\")", "true" },
+        { "re-find", 2, 2, re_find, "First match of the pattern, or nil.",
+          "(re-find \"[0-9]+\" \"abc 123\")", "\"123\"" },
+        { "re-seq", 2, 2, re_seq, "All matches of the pattern, which do not overlap.",
+          "(re-seq \"\\\\d\\\\d\" \"12345\")", "[\"12\" \"34\"]" },
         { 0 },
 };

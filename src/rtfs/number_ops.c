@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Arithmetic of two values (number_ops.h).
  *
- * (1) Two integers are computed exactly in 64 bits or raise IntegerOverflow; a float makes the result a float.
- * (2) `/` gives an integer whenever the quotient is whole and representable, even of floats (spec 2.5).
- * (3) Numbers of different types are ordered by their exact values, never by rounding the integer. */
+ * (1) Two integers are computed exactly in 64 bits or raise IntegerOverflow; a float makes the
+ * result a float. (2) `/` gives an integer whenever the quotient is whole and representable, even
+ * of floats (spec 2.5). (3) Numbers of different types are ordered by their exact values, never by
+ * rounding the integer. */
 #include <base/slice.h>
 #include <math.h>
 #include <rtfs/library.h>

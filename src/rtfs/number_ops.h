@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef MV_RTFS_NUMBER_OPS_H
 #define MV_RTFS_NUMBER_OPS_H
-/* Arithmetic and ordering of two values (spec 2.4, 2.5), shared by the builtins and by the machine's inlined
- * instructions so that both have one meaning and one error text. */
+/* Arithmetic and ordering of two values (spec 2.4, 2.5), shared by the builtins and by the
+ * machine's inlined instructions so that both have one meaning and one error text. */
 #include <rtfs/vm.h>
 
 enum native_status num_add(struct mv_rtfs *r, val a, val b, val *ret);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Searching: a Pike machine that tracks only where a match began.
  *
- * (1) At every position each instruction holds at most one thread, in order of priority; a lower one that arrives later
- *     is dropped. So a step costs O(instructions) and the whole search O(text * instructions), whatever the pattern.
- * (2) The first thread that reaches MATCH cuts all threads behind it: leftmost-first, as in Perl.
- * (3) Work is announced to the meter in portions of SPEND_STEPS; nothing else bounds a search. */
+ * (1) At every position each instruction holds at most one thread, in order of priority; a lower
+ * one that arrives later is dropped. So a step costs O(instructions) and the whole search O(text *
+ * instructions), whatever the pattern. (2) The first thread that reaches MATCH cuts all threads
+ * behind it: leftmost-first, as in Perl. (3) Work is announced to the meter in portions of
+ * SPEND_STEPS; nothing else bounds a search. */
 #include <rtfs/regex_program.h>
 #include <wire/text.h>
 
@@ -49,12 +50,18 @@ static bool in_set(enum regex_set set, uint32_t c)
 {
         switch (set) {
         case RX_DIGIT:
-        case RX_NUMBER: return mv_utf8_is_digit(c);
-        case RX_SPACE: return mv_utf8_is_space(c);
-        case RX_WORD: return regex_is_word(c);
-        case RX_ALPHA: return mv_utf8_is_alpha(c);
-        case RX_UPPER: return mv_utf8_is_alpha(c) && changes(mv_utf8_lower, c);
-        case RX_LOWER: return mv_utf8_is_alpha(c) && changes(mv_utf8_upper, c);
+        case RX_NUMBER:
+                return mv_utf8_is_digit(c);
+        case RX_SPACE:
+                return mv_utf8_is_space(c);
+        case RX_WORD:
+                return regex_is_word(c);
+        case RX_ALPHA:
+                return mv_utf8_is_alpha(c);
+        case RX_UPPER:
+                return mv_utf8_is_alpha(c) && changes(mv_utf8_lower, c);
+        case RX_LOWER:
+                return mv_utf8_is_alpha(c) && changes(mv_utf8_upper, c);
         }
         return false;
 }
@@ -90,24 +97,32 @@ static bool check(const struct search *s, enum regex_check what)
         bool word_before = s->before != NONE && regex_is_word(s->before);
         bool word_behind = s->behind != NONE && regex_is_word(s->behind);
         switch (what) {
-        case RX_TEXT_START: return s->before == NONE;
-        case RX_TEXT_END: return s->behind == NONE;
-        case RX_LINE_START: return s->before == NONE || s->before == '\n';
-        case RX_LINE_END: return s->behind == NONE || s->behind == '\n';
-        case RX_WORD_EDGE: return word_before != word_behind;
-        case RX_NO_WORD_EDGE: return word_before == word_behind;
+        case RX_TEXT_START:
+                return s->before == NONE;
+        case RX_TEXT_END:
+                return s->behind == NONE;
+        case RX_LINE_START:
+                return s->before == NONE || s->before == '\n';
+        case RX_LINE_END:
+                return s->behind == NONE || s->behind == '\n';
+        case RX_WORD_EDGE:
+                return word_before != word_behind;
+        case RX_NO_WORD_EDGE:
+                return word_before == word_behind;
         }
         return false;
 }
 
-/* Is there a thread at pc already? The index is never cleared: an entry counts only when the list confirms it. */
+/* Is there a thread at pc already? The index is never cleared: an entry counts only when the list
+ * confirms it. */
 static bool visited(const struct search *s, uint32_t list, uint32_t pc)
 {
         uint32_t i = s->re->index[pc];
         return i < s->count[list] && s->re->pc[list][i] == pc;
 }
 
-/* Follow everything that consumes no text from pc on, and note where it stops, first branch first. */
+/* Follow everything that consumes no text from pc on, and note where it stops, first branch
+ * first. */
 static void add_thread(struct search *s, uint32_t list, uint32_t pc, uint32_t start)
 {
         struct regex *re = s->re;
@@ -137,11 +152,17 @@ static void add_thread(struct search *s, uint32_t list, uint32_t pc, uint32_t st
 static bool accepts(struct search *s, const struct regex_inst *i, uint32_t c)
 {
         switch (i->op) {
-        case RX_CHAR: return (uint32_t)i->x == (i->flags & RX_FOLD ? regex_fold(c) : c);
-        case RX_ANY: return true;
-        case RX_LINE: return c != '\n';
-        case RX_CLASS: s->steps += (uint64_t)i->y; return in_class(s->re, i, c);
-        default: return false;
+        case RX_CHAR:
+                return (uint32_t)i->x == (i->flags & RX_FOLD ? regex_fold(c) : c);
+        case RX_ANY:
+                return true;
+        case RX_LINE:
+                return c != '\n';
+        case RX_CLASS:
+                s->steps += (uint64_t)i->y;
+                return in_class(s->re, i, c);
+        default:
+                return false;
         }
 }
 
@@ -177,7 +198,8 @@ static uint32_t code_point_before(struct mv_slice text, size_t at)
         return mv_utf8_next(text, &at);
 }
 
-/* Move every thread over code point c: from s->now to the other list, which describes the next position. */
+/* Move every thread over code point c: from s->now to the other list, which describes the next
+ * position. */
 static void advance(struct search *s, uint32_t c)
 {
         struct regex *re = s->re;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From pattern text to a regex program, in one pass over the text.
  *
- * (1) The pass runs twice: first it only counts (no memory is touched), then it writes into memory of exactly that size.
- * (2) Code is emitted in order and jumps are relative: an operator that follows its operand (`*`, `|`, `{2,3}`) moves or
- *     copies the operand's code, which stays valid.
+ * (1) The pass runs twice: first it only counts (no memory is touched), then it writes into memory
+ * of exactly that size. (2) Code is emitted in order and jumps are relative: an operator that
+ * follows its operand (`*`, `|`, `{2,3}`) moves or copies the operand's code, which stays valid.
  * (3) Recursion is one frame per open group, at most REGEX_NEST_MAX. */
 #include <rtfs/regex_program.h>
 #include <wire/text.h>
@@ -11,8 +11,8 @@
 struct parser {
         struct mv_slice in;
         size_t at;
-        struct regex_inst *inst;   /* NULL: counting */
-        struct regex_range *range; /* NULL: counting */
+        struct regex_inst *inst;                  /* NULL: counting */
+        struct regex_range *range;                /* NULL: counting */
         uint32_t count, peak, range_count, depth; /* peak: x{0} takes code back */
         bool fold, lines, dot_all, swap_greed, spaced;
         const char *why;
@@ -25,7 +25,7 @@ static bool fail(struct parser *p, const char *why)
         return false;
 }
 
-/* --- emitting ------------------------------------------------------------------------------------------------------ */
+/* --- emitting -------------------------------------------------------------------------------- */
 static void grow(struct parser *p, uint32_t count)
 {
         p->count += count;
@@ -69,11 +69,12 @@ static bool add_range(struct parser *p, uint32_t lo, uint32_t hi)
 {
         if (p->range)
                 p->range[p->range_count] = (struct regex_range){ lo, hi };
-        p->range_count++; /* at most one per two bytes of pattern: counted repetition copies only the instruction */
+        /* at most one per two bytes of pattern: counted repetition copies only the instruction */
+        p->range_count++;
         return true;
 }
 
-/* --- reading ------------------------------------------------------------------------------------------------------- */
+/* --- reading --------------------------------------------------------------------------------- */
 static bool more(const struct parser *p)
 {
         return p->at < p->in.len;
@@ -137,9 +138,10 @@ static const struct property {
         const char *name;
         enum regex_set set;
 } properties[] = {
-        { "L", RX_ALPHA }, { "Letter", RX_ALPHA }, { "Alphabetic", RX_ALPHA }, { "Alpha", RX_ALPHA },
-        { "Lu", RX_UPPER }, { "Uppercase", RX_UPPER }, { "Ll", RX_LOWER }, { "Lowercase", RX_LOWER },
-        { "N", RX_NUMBER }, { "Nd", RX_DIGIT }, { "White_Space", RX_SPACE },
+        { "L", RX_ALPHA },     { "Letter", RX_ALPHA },      { "Alphabetic", RX_ALPHA },
+        { "Alpha", RX_ALPHA }, { "Lu", RX_UPPER },          { "Uppercase", RX_UPPER },
+        { "Ll", RX_LOWER },    { "Lowercase", RX_LOWER },   { "N", RX_NUMBER },
+        { "Nd", RX_DIGIT },    { "White_Space", RX_SPACE },
 };
 
 /* \pL, \p{Name}: the sets the Unicode tables know. */
@@ -209,13 +211,23 @@ static bool char_escape(struct parser *p, uint32_t *ret)
         return true;
 }
 
-/* --- classes ------------------------------------------------------------------------------------------------------- */
+/* --- classes --------------------------------------------------------------------------------- */
 static const struct posix {
         const char *name, *ranges; /* pairs of characters */
 } posix_classes[] = {
-        { "alnum", "azAZ09" }, { "alpha", "azAZ" }, { "ascii", "\1\177" }, { "blank", "\t\t  " },
-        { "cntrl", "\1\37\177\177" }, { "digit", "09" }, { "graph", "!~" }, { "lower", "az" }, { "print", " ~" },
-        { "punct", "!/:@[`{~" }, { "space", "\t\r  " }, { "upper", "AZ" }, { "word", "azAZ09__" },
+        { "alnum", "azAZ09" },
+        { "alpha", "azAZ" },
+        { "ascii", "\1\177" },
+        { "blank", "\t\t  " },
+        { "cntrl", "\1\37\177\177" },
+        { "digit", "09" },
+        { "graph", "!~" },
+        { "lower", "az" },
+        { "print", " ~" },
+        { "punct", "!/:@[`{~" },
+        { "space", "\t\r  " },
+        { "upper", "AZ" },
+        { "word", "azAZ09__" },
         { "xdigit", "09afAF" },
 };
 
@@ -289,13 +301,14 @@ static bool class(struct parser *p) /* behind '[' */
         return emit(p, RX_CLASS, flags, (int32_t)first, (int32_t)(p->range_count - first));
 }
 
-/* --- atoms --------------------------------------------------------------------------------------------------------- */
+/* --- atoms ----------------------------------------------------------------------------------- */
 static bool alternation(struct parser *p);
 
 static bool check_escape(struct parser *p, bool *ret_done)
 {
         static const char letters[] = "AzbB";
-        static const uint8_t checks[] = { RX_TEXT_START, RX_TEXT_END, RX_WORD_EDGE, RX_NO_WORD_EDGE };
+        static const uint8_t checks[] = { RX_TEXT_START, RX_TEXT_END, RX_WORD_EDGE,
+                                          RX_NO_WORD_EDGE };
         const char *found = more(p) && peek(p) ? strchr(letters, peek(p)) : NULL;
         *ret_done = found != NULL;
         if (!found)
@@ -326,13 +339,25 @@ static bool escape(struct parser *p) /* behind the backslash */
 static bool set_flag(struct parser *p, int c, bool on)
 {
         switch (c) {
-        case 'i': p->fold = on; return true;
-        case 'm': p->lines = on; return true;
-        case 's': p->dot_all = on; return true;
-        case 'U': p->swap_greed = on; return true;
-        case 'x': p->spaced = on; return true;
-        case 'u': return on || fail(p, "Unicode mode cannot be switched off");
-        default: return fail(p, "unrecognized flag");
+        case 'i':
+                p->fold = on;
+                return true;
+        case 'm':
+                p->lines = on;
+                return true;
+        case 's':
+                p->dot_all = on;
+                return true;
+        case 'U':
+                p->swap_greed = on;
+                return true;
+        case 'x':
+                p->spaced = on;
+                return true;
+        case 'u':
+                return on || fail(p, "Unicode mode cannot be switched off");
+        default:
+                return fail(p, "unrecognized flag");
         }
 }
 
@@ -375,7 +400,8 @@ static bool group_head(struct parser *p, bool *ret_body)
         if (!take(p, "?"))
                 return true;
         if (take(p, "=") || take(p, "!") || take(p, "<=") || take(p, "<!"))
-                return fail(p, "look-around, including look-ahead and look-behind, is not supported");
+                return fail(p,
+                            "look-around, including look-ahead and look-behind, is not supported");
         if (take(p, "P<") || take(p, "<"))
                 return group_name(p);
         return group_flags(p, ret_body);
@@ -408,20 +434,28 @@ static bool atom(struct parser *p)
 {
         uint32_t c = next(p);
         switch (c) {
-        case '(': return group(p);
-        case '[': return class(p);
-        case '\\': return escape(p);
-        case '.': return emit(p, p->dot_all ? RX_ANY : RX_LINE, 0, 0, 0);
-        case '^': return emit(p, RX_CHECK, 0, p->lines ? RX_LINE_START : RX_TEXT_START, 0);
-        case '$': return emit(p, RX_CHECK, 0, p->lines ? RX_LINE_END : RX_TEXT_END, 0);
+        case '(':
+                return group(p);
+        case '[':
+                return class(p);
+        case '\\':
+                return escape(p);
+        case '.':
+                return emit(p, p->dot_all ? RX_ANY : RX_LINE, 0, 0, 0);
+        case '^':
+                return emit(p, RX_CHECK, 0, p->lines ? RX_LINE_START : RX_TEXT_START, 0);
+        case '$':
+                return emit(p, RX_CHECK, 0, p->lines ? RX_LINE_END : RX_TEXT_END, 0);
         case '*':
         case '+':
-        case '?': return fail(p, "repetition operator missing expression");
-        default: return literal(p, c);
+        case '?':
+                return fail(p, "repetition operator missing expression");
+        default:
+                return literal(p, c);
         }
 }
 
-/* --- repetition ---------------------------------------------------------------------------------------------------- */
+/* --- repetition ------------------------------------------------------------------------------ */
 static bool number(struct parser *p, size_t *at, uint32_t *ret)
 {
         size_t from = *at;
@@ -462,19 +496,20 @@ static bool optional(struct parser *p, uint32_t at, bool greedy)
         return split(p, at, 1, (int32_t)(p->count - at) + 1, greedy);
 }
 
-static bool loop(struct parser *p, uint32_t at, bool greedy) /* x* */
-{
-        return split(p, at, 1, (int32_t)(p->count - at) + 2, greedy) &&
-               emit(p, RX_JUMP, 0, (int32_t)at - (int32_t)p->count, 0);
-}
-
 static bool at_least_once(struct parser *p, uint32_t at, bool greedy) /* x+ */
 {
         int32_t back = (int32_t)at - (int32_t)p->count;
         return emit(p, RX_SPLIT, 0, greedy ? back : 1, greedy ? 1 : back);
 }
 
-/* The code of x lies at [at, count): min copies, then (max - min) nested optional ones, or a loop. */
+/* x* is (x+)?: if x can match nothing, an empty turn that comes first ends the loop, as in Perl. */
+static bool loop(struct parser *p, uint32_t at, bool greedy)
+{
+        return at_least_once(p, at, greedy) && optional(p, at, greedy);
+}
+
+/* The code of x lies at [at, count): min copies, then (max - min) nested optional ones, or a
+ * loop. */
 static bool repeat(struct parser *p, uint32_t at, uint32_t min, uint32_t max, bool greedy)
 {
         uint32_t size = p->count - at;
@@ -497,10 +532,12 @@ static bool repeat(struct parser *p, uint32_t at, uint32_t min, uint32_t max, bo
         }
         if (max == UNBOUNDED)
                 return at_least_once(p, last, greedy);
-        for (uint32_t i = min; p->inst && i < copies; i++) { /* every optional copy jumps to the common end */
+        for (uint32_t i = min; p->inst && i < copies;
+             i++) { /* every optional copy jumps to the common end */
                 uint32_t s = i == 0 ? at : p->count - (copies - i) * (size + 1);
                 int32_t past = (int32_t)(p->count - s);
-                p->inst[s] = (struct regex_inst){ RX_SPLIT, 0, greedy ? 1 : past, greedy ? past : 1 };
+                p->inst[s] =
+                        (struct regex_inst){ RX_SPLIT, 0, greedy ? 1 : past, greedy ? past : 1 };
         }
         return true;
 }
@@ -552,7 +589,8 @@ static bool branch(struct parser *p)
         return true;
 }
 
-/* a|b: SPLIT a b; a; JUMP end; b. The jumps of earlier branches are chained through x until the end is known. */
+/* a|b: SPLIT a b; a; JUMP end; b. The jumps of earlier branches are chained through x until the end
+ * is known. */
 static bool alternation(struct parser *p)
 {
         uint32_t at = p->count, chain = UINT32_MAX;
@@ -601,7 +639,8 @@ bool regex_measure(struct mv_slice pattern, struct regex_size *ret, const char *
 size_t regex_bytes(const struct regex_size *s)
 {
         return sizeof(struct regex) + s->instructions * sizeof(struct regex_inst) +
-               s->ranges * sizeof(struct regex_range) + 7 * (size_t)s->instructions * sizeof(uint32_t);
+               s->ranges * sizeof(struct regex_range) +
+               7 * (size_t)s->instructions * sizeof(uint32_t);
 }
 
 struct regex *regex_build(struct mv_slice pattern, const struct regex_size *size, void *mem)

@@ -284,6 +284,13 @@ int mv_rtfs_load_source(struct mv_rtfs *r, struct mv_slice source, struct mv_err
         return 0;
 }
 
+int mv_rtfs_load_bytecode(struct mv_rtfs *r, struct mv_slice bytecode, struct mv_err *err)
+{
+        (void)r;
+        (void)bytecode;
+        return mv_fail(err, MV_E_UNSUPPORTED, 0, "this build runs source only");
+}
+
 /* --- running -------------------------------------------------------------------------------------------------------------------- */
 static enum native_status splice_do(struct mv_rtfs *r, val form, val rest)
 { /* (do a b) at top level is a, then b: a macro defined in it acts on what follows */

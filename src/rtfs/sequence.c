@@ -198,5 +198,5 @@ enum native_status raise_overflow(struct mv_rtfs *r, const char *op)
 
 enum native_status raise_div_zero(struct mv_rtfs *r)
 {
-        return raise_fmt(r, E_DIV_ZERO, "Division by zero");
+        return raise_fmt(r, E_DIV_ZERO, "%s", "");
 }

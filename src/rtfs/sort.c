@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Stable merge sort of values by the total order of spec 2.4. Bottom-up: no recursion. The order is not total where NaN
- * takes part; merging ends and keeps every item whatever the comparison says. */
+/* Stable merge sort of values by the total order of spec 2.4. Bottom-up: no recursion. The order is
+ * not total where NaN takes part; merging ends and keeps every item whatever the comparison
+ * says. */
 #include <rtfs/library.h>
 
 struct entry {
@@ -8,7 +9,8 @@ struct entry {
 };
 
 /* Merge from[lo, mid) and from[mid, hi) into to[lo, hi). */
-static bool merge(struct mv_rtfs *r, const struct entry *from, struct entry *to, uint32_t lo, uint32_t mid, uint32_t hi)
+static bool merge(struct mv_rtfs *r, const struct entry *from, struct entry *to, uint32_t lo,
+                  uint32_t mid, uint32_t hi)
 {
         uint32_t a = lo, b = mid;
         for (uint32_t at = lo; at < hi; at++) {
@@ -22,7 +24,8 @@ static bool merge(struct mv_rtfs *r, const struct entry *from, struct entry *to,
 }
 
 /* One doubling of the sorted runs. */
-static bool merge_runs(struct mv_rtfs *r, const struct entry *from, struct entry *to, uint32_t count, uint32_t width)
+static bool merge_runs(struct mv_rtfs *r, const struct entry *from, struct entry *to,
+                       uint32_t count, uint32_t width)
 {
         for (uint32_t lo = 0; lo < count;) {
                 uint32_t mid = count - lo > width ? lo + width : count;

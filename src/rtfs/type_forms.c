@@ -16,22 +16,52 @@ static bool is_question_mark(val v)
         return v.tag == T_SYMBOL && mv_slice_eq_str(name_slice(v), "?");
 }
 
-/* --- names and heads -------------------------------------------------------------------------------------------------- */
+static bool is_optional_list(val form)
+{
+        return form.tag == T_LIST && as_cons(form)->count == 2 &&
+               is_question_mark(as_cons(form)->head);
+}
+
+/* --- names and heads ------------------------------------------------------------------------- */
 static const struct head {
         const char *name;
         enum type_head head;
         int16_t items_min, items_max; /* behind the head; -1: any */
-} heads[] = { /* grep HEAD-ORDER */
-        { "vector", H_VECTOR, 1, 1 }, { "tuple", H_TUPLE, 1, -1 }, { "map", H_MAP, 0, -1 }, { "record", H_MAP, 0, -1 },
-        { "map-of", H_MAP_OF, 2, 2 }, { "dict", H_MAP_OF, 2, 2 }, { "fn", H_FN, 2, 2 }, { "=>", H_FN, 2, 2 },
-        { "enum", H_ENUM, 1, -1 }, { "val", H_VAL, 1, 1 }, { "union", H_UNION, 1, -1 }, { "and", H_AND, 1, -1 },
-        { "array", H_ARRAY, 1, 2 }, { "resource", H_RESOURCE, 1, 1 },
-        { ">", H_GREATER, 1, 1 }, { "<", H_LESS, 1, 1 }, { ">=", H_GREATER_EQUAL, 1, 1 }, { "<=", H_LESS_EQUAL, 1, 1 },
-        { "=", H_EQUAL, 1, 1 }, { "!=", H_NOT_EQUAL, 1, 1 }, { "in-range", H_IN_RANGE, 2, 2 },
-        { "min-length", H_MIN_LENGTH, 1, 1 }, { "max-length", H_MAX_LENGTH, 1, 1 }, { "length", H_LENGTH, 1, 1 },
-        { "matches-regex", H_MATCHES_REGEX, 1, 1 }, { "is-url", H_IS_URL, 0, 0 }, { "is-email", H_IS_EMAIL, 0, 0 },
-        { "min-count", H_MIN_COUNT, 1, 1 }, { "max-count", H_MAX_COUNT, 1, 1 }, { "count", H_COUNT, 1, 1 },
-        { "non-empty", H_NON_EMPTY, 0, 0 }, { "has-key", H_HAS_KEY, 1, 1 }, { "required-keys", H_REQUIRED_KEYS, 1, 1 },
+} heads[] = {
+        /* grep HEAD-ORDER */
+        { "vector", H_VECTOR, 1, 1 },
+        { "tuple", H_TUPLE, 1, -1 },
+        { "map", H_MAP, 0, -1 },
+        { "record", H_MAP, 0, -1 },
+        { "map-of", H_MAP_OF, 2, 2 },
+        { "dict", H_MAP_OF, 2, 2 },
+        { "fn", H_FN, 2, 2 },
+        { "=>", H_FN, 2, 2 },
+        { "enum", H_ENUM, 1, -1 },
+        { "val", H_VAL, 1, 1 },
+        { "union", H_UNION, 1, -1 },
+        { "and", H_AND, 1, -1 },
+        { "array", H_ARRAY, 1, 2 },
+        { "resource", H_RESOURCE, 1, 1 },
+        { ">", H_GREATER, 1, 1 },
+        { "<", H_LESS, 1, 1 },
+        { ">=", H_GREATER_EQUAL, 1, 1 },
+        { "<=", H_LESS_EQUAL, 1, 1 },
+        { "=", H_EQUAL, 1, 1 },
+        { "!=", H_NOT_EQUAL, 1, 1 },
+        { "in-range", H_IN_RANGE, 2, 2 },
+        { "min-length", H_MIN_LENGTH, 1, 1 },
+        { "max-length", H_MAX_LENGTH, 1, 1 },
+        { "length", H_LENGTH, 1, 1 },
+        { "matches-regex", H_MATCHES_REGEX, 1, 1 },
+        { "is-url", H_IS_URL, 0, 0 },
+        { "is-email", H_IS_EMAIL, 0, 0 },
+        { "min-count", H_MIN_COUNT, 1, 1 },
+        { "max-count", H_MAX_COUNT, 1, 1 },
+        { "count", H_COUNT, 1, 1 },
+        { "non-empty", H_NON_EMPTY, 0, 0 },
+        { "has-key", H_HAS_KEY, 1, 1 },
+        { "required-keys", H_REQUIRED_KEYS, 1, 1 },
 };
 
 static const struct head *head_row(val form)
@@ -54,14 +84,18 @@ enum type_head type_head_of(val form)
 static const struct {
         const char *name;
         enum type_name_id id;
-} names[] = { /* the first name of an id is the one that is printed */
-        { "int", N_INT }, { "Int", N_INT }, { "integer", N_INT }, { "Integer", N_INT }, { "float", N_FLOAT },
-        { "Float", N_FLOAT }, { "number", N_NUMBER }, { "Number", N_NUMBER }, { "string", N_STRING },
-        { "String", N_STRING }, { "str", N_STRING }, { "bool", N_BOOL }, { "Bool", N_BOOL }, { "boolean", N_BOOL },
-        { "Boolean", N_BOOL }, { "nil", N_NIL }, { "Nil", N_NIL }, { "keyword", N_KEYWORD }, { "Keyword", N_KEYWORD },
-        { "symbol", N_SYMBOL }, { "Symbol", N_SYMBOL }, { "any", N_ANY }, { "Any", N_ANY }, { "never", N_NEVER },
-        { "Never", N_NEVER }, { "map", N_MAP }, { "vector", N_VECTOR }, { "list", N_LIST }, { "fn", N_FN },
-        { "function", N_FN },
+} names[] = {
+        /* the first name of an id is the one that is printed */
+        { "int", N_INT },         { "Int", N_INT },       { "integer", N_INT },
+        { "Integer", N_INT },     { "float", N_FLOAT },   { "Float", N_FLOAT },
+        { "number", N_NUMBER },   { "Number", N_NUMBER }, { "string", N_STRING },
+        { "String", N_STRING },   { "str", N_STRING },    { "bool", N_BOOL },
+        { "Bool", N_BOOL },       { "boolean", N_BOOL },  { "Boolean", N_BOOL },
+        { "nil", N_NIL },         { "Nil", N_NIL },       { "keyword", N_KEYWORD },
+        { "Keyword", N_KEYWORD }, { "symbol", N_SYMBOL }, { "Symbol", N_SYMBOL },
+        { "any", N_ANY },         { "Any", N_ANY },       { "never", N_NEVER },
+        { "Never", N_NEVER },     { "map", N_MAP },       { "vector", N_VECTOR },
+        { "list", N_LIST },       { "fn", N_FN },         { "function", N_FN },
 };
 
 enum type_name_id type_name_find(struct mv_slice name)
@@ -74,9 +108,10 @@ enum type_name_id type_name_find(struct mv_slice name)
 
 bool type_is_optional(val form)
 {
-        if (form.tag == T_LIST)
+        if (is_optional_list(form))
                 return true;
-        return is_name(form) && name_slice(form).len > 1 && name_slice(form).p[name_slice(form).len - 1] == '?';
+        return is_name(form) && name_slice(form).len > 1 &&
+               name_slice(form).p[name_slice(form).len - 1] == '?';
 }
 
 val type_optional_inner(val list_form)
@@ -84,7 +119,7 @@ val type_optional_inner(val list_form)
         return as_cons(list_form)->tail->head;
 }
 
-/* --- items and entries ------------------------------------------------------------------------------------------------ */
+/* --- items and entries ----------------------------------------------------------------------- */
 bool type_item_next(val form, uint32_t *at, struct type_item *ret)
 {
         if (*at >= vec_count(form))
@@ -131,7 +166,8 @@ static void group_open(struct type_entries *it, val group)
 
 static bool is_wildcard(val entry)
 {
-        return vec_at(entry, 0).tag == T_KEYWORD && mv_slice_eq_str(name_slice(vec_at(entry, 0)), "*");
+        return vec_at(entry, 0).tag == T_KEYWORD &&
+               mv_slice_eq_str(name_slice(vec_at(entry, 0)), "*");
 }
 
 bool type_entries_next(struct type_entries *it, struct type_entry *ret)
@@ -156,7 +192,7 @@ bool type_entries_next(struct type_entries *it, struct type_entry *ret)
         }
 }
 
-/* --- printing --------------------------------------------------------------------------------------------------------- */
+/* --- printing -------------------------------------------------------------------------------- */
 static bool print_type(struct mv_out *o, val form, uint32_t depth);
 
 static bool print_name(struct mv_out *o, val form)
@@ -178,8 +214,9 @@ static bool print_entries(struct mv_out *o, val form, uint32_t depth)
         struct type_entry e;
         type_entries(&it, form);
         while (type_entries_next(&it, &e)) {
-                bool ok = mv_put_str(o, " [") && print_display(o, e.key, NULL) && mv_put_u8(o, ' ') &&
-                          print_type(o, e.type, depth) && mv_put_str(o, e.may_be_absent ? " ?]" : "]");
+                bool ok = mv_put_str(o, " [") && print_display(o, e.key, NULL) &&
+                          mv_put_u8(o, ' ') && print_type(o, e.type, depth) &&
+                          mv_put_str(o, e.may_be_absent ? " ?]" : "]");
                 if (!ok)
                         return false;
         }
@@ -204,10 +241,11 @@ static bool print_items(struct mv_out *o, enum type_head head, val form, uint32_
                         continue;
                 if (!mv_put_u8(o, ' '))
                         return false;
-                bool ok = literals                                        ? print_display(o, item, NULL)
-                          : head == H_FN && i == 1 && item.tag == T_VECTOR ? print_params(o, item, depth)
-                          : head == H_ARRAY && i > 1                       ? print_display(o, item, NULL)
-                                                                           : print_type(o, item, depth);
+                bool ok = literals ? print_display(o, item, NULL)
+                          : head == H_FN && i == 1 && item.tag == T_VECTOR
+                                  ? print_params(o, item, depth)
+                          : head == H_ARRAY && i > 1 ? print_display(o, item, NULL)
+                                                     : print_type(o, item, depth);
                 if (!ok)
                         return false;
         }
@@ -217,7 +255,8 @@ static bool print_items(struct mv_out *o, enum type_head head, val form, uint32_
 /* A predicate prints without brackets when it stands alone: "min-length 2". */
 static bool print_predicate(struct mv_out *o, val form, uint32_t depth)
 {
-        bool ok = (depth == 0 || mv_put_str(o, "[:")) && mv_put_slice(o, name_slice(vec_at(form, 0)));
+        bool ok =
+                (depth == 0 || mv_put_str(o, "[:")) && mv_put_slice(o, name_slice(vec_at(form, 0)));
         for (uint32_t i = 1; ok && i < vec_count(form); i++)
                 ok = mv_put_u8(o, ' ') && print_display(o, vec_at(form, i), NULL);
         return ok && (depth == 0 || mv_put_u8(o, ']'));
@@ -226,15 +265,25 @@ static bool print_predicate(struct mv_out *o, val form, uint32_t depth)
 static bool print_bracketed(struct mv_out *o, val form, uint32_t depth)
 {
         static const char *const printed[] = {
-                [H_VECTOR] = "vector", [H_TUPLE] = "tuple", [H_MAP] = "map", [H_MAP_OF] = "map-of", [H_FN] = "fn",
-                [H_ENUM] = "enum", [H_VAL] = "val", [H_UNION] = "union", [H_AND] = "and", [H_ARRAY] = "array",
+                [H_VECTOR] = "vector",
+                [H_TUPLE] = "tuple",
+                [H_MAP] = "map",
+                [H_MAP_OF] = "map-of",
+                [H_FN] = "fn",
+                [H_ENUM] = "enum",
+                [H_VAL] = "val",
+                [H_UNION] = "union",
+                [H_AND] = "and",
+                [H_ARRAY] = "array",
                 [H_RESOURCE] = "resource",
         };
         enum type_head head = type_head_of(form);
         if (!type_head_is_type(head))
-                return head == H_NONE ? print_display(o, form, NULL) : print_predicate(o, form, depth);
+                return head == H_NONE ? print_display(o, form, NULL)
+                                      : print_predicate(o, form, depth);
         return mv_put_str(o, "[:") && mv_put_str(o, printed[head]) &&
-               (head == H_MAP ? print_entries(o, form, depth + 1) : print_items(o, head, form, depth + 1)) &&
+               (head == H_MAP ? print_entries(o, form, depth + 1)
+                              : print_items(o, head, form, depth + 1)) &&
                mv_put_u8(o, ']');
 }
 
@@ -244,9 +293,12 @@ static bool print_type(struct mv_out *o, val form, uint32_t depth)
                 return false;
         if (is_name(form))
                 return print_name(o, form);
-        if (form.tag == T_LIST)
+        if (form.tag == T_NIL)
+                return mv_put_str(o, ":nil");
+        if (is_optional_list(form))
                 return print_type(o, type_optional_inner(form), depth + 1);
-        return form.tag == T_VECTOR ? print_bracketed(o, form, depth) : print_display(o, form, NULL);
+        return form.tag == T_VECTOR ? print_bracketed(o, form, depth)
+                                    : print_display(o, form, NULL);
 }
 
 bool type_print(struct mv_out *o, val form)
@@ -254,13 +306,14 @@ bool type_print(struct mv_out *o, val form)
         return print_type(o, form, 0);
 }
 
-/* --- validating --------------------------------------------------------------------------------------------------------- */
+/* --- validating ------------------------------------------------------------------------------ */
 static const char *form_problem(val form, uint32_t depth);
 
 static const char *key_problem(val key)
 {
-        return key.tag == T_KEYWORD || key.tag == T_STRING || key.tag == T_INT ? NULL
-                                                                                : "map type keys are keywords, strings or integers";
+        return key.tag == T_KEYWORD || key.tag == T_STRING || key.tag == T_INT
+                       ? NULL
+                       : "map type keys are keywords, strings or integers";
 }
 
 static const char *entry_problem(val entry, uint32_t depth)
@@ -312,10 +365,12 @@ static const char *items_problem(val form, uint32_t depth)
 static const char *fn_problem(val form, uint32_t depth)
 {
         val params = vec_at(form, 1);
-        const char *why = params.tag == T_VECTOR ? NULL : "function types are [:fn [parameter types] result]";
+        const char *why =
+                params.tag == T_VECTOR ? NULL : "function types are [:fn [parameter types] result]";
         for (uint32_t i = 0; !why && i < vec_count(params); i++) {
                 val p = vec_at(params, i);
-                bool mark = p.tag == T_SYMBOL && (is_question_mark(p) || mv_slice_eq_str(name_slice(p), "&"));
+                bool mark = p.tag == T_SYMBOL &&
+                            (is_question_mark(p) || mv_slice_eq_str(name_slice(p), "&"));
                 why = mark ? NULL : form_problem(p, depth);
         }
         return why ? why : form_problem(vec_at(form, 2), depth);
@@ -344,9 +399,13 @@ static const char *predicate_problem(enum type_head head, val form)
         case H_LENGTH:
         case H_MIN_COUNT:
         case H_MAX_COUNT:
-        case H_COUNT: return has_integer(form) ? NULL : "the predicate takes an integer";
-        case H_MATCHES_REGEX: return vec_at(form, 1).tag == T_STRING ? NULL : "the predicate takes a pattern string";
-        case H_HAS_KEY: return vec_at(form, 1).tag == T_KEYWORD ? NULL : "the predicate takes a keyword";
+        case H_COUNT:
+                return has_integer(form) ? NULL : "the predicate takes an integer";
+        case H_MATCHES_REGEX:
+                return vec_at(form, 1).tag == T_STRING ? NULL
+                                                       : "the predicate takes a pattern string";
+        case H_HAS_KEY:
+                return vec_at(form, 1).tag == T_KEYWORD ? NULL : "the predicate takes a keyword";
         case H_REQUIRED_KEYS: {
                 val keys = vec_at(form, 1);
                 if (keys.tag != T_VECTOR)
@@ -356,25 +415,31 @@ static const char *predicate_problem(enum type_head head, val form)
                                 return "the predicate takes a vector of keywords";
                 return NULL;
         }
-        default: return NULL;
+        default:
+                return NULL;
         }
 }
 
 static const char *count_problem(const struct head *h, val form)
 {
-        int64_t n = h->head == H_MAP || h->head == H_ENUM || h->head == H_VAL ? (int64_t)vec_count(form) - 1
-                                                                                : type_item_count(form);
-        return n < h->items_min || (h->items_max >= 0 && n > h->items_max) ? "wrong number of items in a type" : NULL;
+        int64_t n = h->head == H_MAP || h->head == H_ENUM || h->head == H_VAL
+                            ? (int64_t)vec_count(form) - 1
+                            : type_item_count(form);
+        return n < h->items_min || (h->items_max >= 0 && n > h->items_max)
+                       ? "wrong number of items in a type"
+                       : NULL;
 }
 
-/* An item of [:and ...]: a type or a predicate; an unknown predicate is an error of the check, not of the form. */
+/* An item of [:and ...]: a type or a predicate; an unknown predicate is an error of the check, not
+ * of the form. */
 static const char *and_problem(val form, uint32_t depth)
 {
         struct type_item item;
         const char *why = NULL;
         for (uint32_t at = 1; !why && type_item_next(form, &at, &item);) {
                 const struct head *h = head_row(item.type);
-                bool named = item.type.tag == T_VECTOR && vec_count(item.type) && vec_at(item.type, 0).tag == T_KEYWORD;
+                bool named = item.type.tag == T_VECTOR && vec_count(item.type) &&
+                             vec_at(item.type, 0).tag == T_KEYWORD;
                 if (h && !type_head_is_type(h->head)) {
                         why = count_problem(h, item.type);
                         why = why ? why : predicate_problem(h->head, item.type);
@@ -394,31 +459,34 @@ static const char *vector_problem(val form, uint32_t depth)
         if (why)
                 return why;
         switch (h->head) {
-        case H_MAP: return map_problem(form, depth);
-        case H_FN: return fn_problem(form, depth);
-        case H_ARRAY: return array_problem(form, depth);
-        case H_AND: return and_problem(form, depth);
+        case H_MAP:
+                return map_problem(form, depth);
+        case H_FN:
+                return fn_problem(form, depth);
+        case H_ARRAY:
+                return array_problem(form, depth);
+        case H_AND:
+                return and_problem(form, depth);
         case H_ENUM:
         case H_VAL:
-        case H_RESOURCE: return NULL;
-        default: return items_problem(form, depth);
+                return NULL;
+        case H_RESOURCE:
+                return is_name(vec_at(form, 1)) ? NULL : "resource types are [:resource Name]";
+        default:
+                return items_problem(form, depth);
         }
-}
-
-static bool is_optional_list(val form)
-{
-        return form.tag == T_LIST && as_cons(form)->count == 2 && is_question_mark(as_cons(form)->head);
 }
 
 static const char *form_problem(val form, uint32_t depth)
 {
         if (depth > FORM_DEPTH_MAX)
                 return "types are nested too deeply";
-        if (is_name(form))
+        if (is_name(form) || form.tag == T_NIL)
                 return NULL;
         if (is_optional_list(form))
                 return form_problem(type_optional_inner(form), depth + 1);
-        return form.tag == T_VECTOR ? vector_problem(form, depth + 1) : "a type is a name or a bracketed type";
+        return form.tag == T_VECTOR ? vector_problem(form, depth + 1)
+                                    : "a type is a name or a bracketed type";
 }
 
 enum native_status type_form_check(struct mv_rtfs *r, val form)

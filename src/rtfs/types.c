@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Checking values against type expressions (spec 4.2 to 4.4).
  *
- * (1) A type is data; nothing is compiled. A check allocates only to build an error or to look up a string key.
- * (2) Every type node visited costs fuel, and nesting stops at TYPE_DEPTH_MAX: aliases may be recursive.
- * (3) The first violation is reported, from left to right and from outside in; PATH says where. */
+ * (1) A type is data; nothing is compiled. A check allocates only to build an error or to look up a
+ * string key. (2) Every type node visited costs fuel, and nesting stops at TYPE_DEPTH_MAX: aliases
+ * may be recursive. (3) The first violation is reported, from left to right and from outside in;
+ * PATH says where. (4) A form may come from bytecode: everything below relies on type_form_check,
+ * which runs once per value checked. */
 #include <base/limits.h>
 #include <rtfs/library.h>
 #include <rtfs/number_ops.h>
@@ -26,7 +28,7 @@ struct checker {
 
 static enum native_status check(struct checker *c, val type, val v, const struct path *path);
 
-/* --- messages ----------------------------------------------------------------------------------------------------------- */
+/* --- messages -------------------------------------------------------------------------------- */
 static bool put_path(struct mv_out *o, const struct path *p)
 {
         if (!p)
@@ -39,15 +41,17 @@ static bool put_path(struct mv_out *o, const struct path *p)
                 mv_fmt(index, sizeof index, "[%u]", p->index);
                 return mv_put_str(o, index);
         case P_ENTRY:
-                return mv_put_u8(o, '.') && mv_put_slice(o, p->key.tag == T_STRING ? string_slice(p->key)
-                                                                                  : name_slice(p->key));
+                return mv_put_u8(o, '.') &&
+                       mv_put_slice(o, p->key.tag == T_STRING ? string_slice(p->key)
+                                                              : name_slice(p->key));
         case P_KEY:
                 return mv_put_u8(o, '[') && print_display(o, p->key, NULL) && mv_put_u8(o, ']');
         }
         return false;
 }
 
-/* A message of texts, values, types and the path: `%p` path, `%t` type, `%v` display form of a value, `%n` its type name,
+/* A message of texts, values, types and the path: `%p` path, `%t` type, `%v` display form of a
+ * value, `%n` its type name,
  * `%k` name of a keyword or symbol, `%s` text, `%u` number. */
 struct part {
         val v;
@@ -59,26 +63,36 @@ static bool put_part(struct mv_out *o, char what, const struct part *part, const
 {
         char number[16];
         switch (what) {
-        case 'p': return put_path(o, path);
-        case 't': return type_print(o, part->v);
-        case 'v': return print_display(o, part->v, NULL);
-        case 'n': return mv_put_str(o, type_name(part->v));
-        case 'k': return mv_put_slice(o, part->v.tag == T_STRING ? string_slice(part->v) : name_slice(part->v));
-        case 's': return mv_put_str(o, part->text);
-        case 'u': mv_fmt(number, sizeof number, "%u", part->number); return mv_put_str(o, number);
-        default: return false;
+        case 'p':
+                return put_path(o, path);
+        case 't':
+                return type_print(o, part->v);
+        case 'v':
+                return print_display(o, part->v, NULL);
+        case 'n':
+                return mv_put_str(o, type_name(part->v));
+        case 'k':
+                return mv_put_slice(o, part->v.tag == T_STRING ? string_slice(part->v)
+                                                               : name_slice(part->v));
+        case 's':
+                return mv_put_str(o, part->text);
+        case 'u':
+                mv_fmt(number, sizeof number, "%u", part->number);
+                return mv_put_str(o, number);
+        default:
+                return false;
         }
 }
 
 #define PREFIX "Type validation error: "
-static bool compose(struct mv_out *o, const struct checker *c, const char *format, const struct part *parts,
-                    const struct path *path)
+static bool compose(struct mv_out *o, const struct checker *c, const char *format,
+                    const struct part *parts, const struct path *path)
 {
         struct part index = { .number = (uint32_t)c->variadic };
         if (!mv_put_str(o, PREFIX))
                 return false;
-        if (c->variadic >= 0 && !(mv_put_str(o, "variadic argument ") && put_part(o, 'u', &index, path) &&
-                                  mv_put_str(o, ": ")))
+        if (c->variadic >= 0 && !(mv_put_str(o, "variadic argument ") &&
+                                  put_part(o, 'u', &index, path) && mv_put_str(o, ": ")))
                 return false;
         for (; *format; format++) {
                 if (*format != '%') {
@@ -109,7 +123,8 @@ static enum native_status violation(struct checker *c, const struct path *path, 
                 val e = error_new(c->r, E_TYPE_VALIDATION, mv_out_slice(&o), NIL);
                 return nomem(e) ? N_NOMEM : raise_value(c->r, e);
         }
-        return raise_fmt(c->r, E_TYPE_VALIDATION, "the value does not match its type; it is too long to show");
+        return raise_fmt(c->r, E_TYPE_VALIDATION,
+                         "the value does not match its type; it is too long to show");
 }
 
 static enum native_status mismatch(struct checker *c, const struct path *path, val type, val v)
@@ -118,21 +133,24 @@ static enum native_status mismatch(struct checker *c, const struct path *path, v
         return violation(c, path, "Type mismatch at %p: expected %t, got %n", parts);
 }
 
-static enum native_status predicate_failed(struct checker *c, const struct path *path, val predicate, val v)
+static enum native_status predicate_failed(struct checker *c, const struct path *path,
+                                           val predicate, val v)
 {
         struct part parts[] = { { .v = predicate }, { .v = v } };
         return violation(c, path, "Predicate violation at %p: %t failed for value %v", parts);
 }
 
 /* The value has not the type a predicate is about: `why` names the predicate's demand. */
-static enum native_status predicate_type(struct checker *c, const struct path *path, const char *why, val v)
+static enum native_status predicate_type(struct checker *c, const struct path *path,
+                                         const char *why, val v)
 {
         struct part parts[] = { { .text = why }, { .v = v } };
         return violation(c, path, "Predicate violation at %p: %s failed for value %n", parts);
 }
 
-/* --- predicates ----------------------------------------------------------------------------------------------------------- */
-static enum native_status check_order(struct checker *c, enum type_head head, val p, val v, const struct path *path)
+/* --- predicates ------------------------------------------------------------------------------ */
+static enum native_status check_order(struct checker *c, enum type_head head, val p, val v,
+                                      const struct path *path)
 {
         enum num_order o;
         val limit = vec_at(p, 1);
@@ -154,7 +172,8 @@ static enum native_status check_in_range(struct checker *c, val p, val v, const 
         return ok ? N_OK : predicate_failed(c, path, p, v);
 }
 
-static enum native_status check_equal(struct checker *c, enum type_head head, val p, val v, const struct path *path)
+static enum native_status check_equal(struct checker *c, enum type_head head, val p, val v,
+                                      const struct path *path)
 {
         bool same;
         TRY(val_same(c->r, vec_at(p, 1), v, &same));
@@ -162,33 +181,38 @@ static enum native_status check_equal(struct checker *c, enum type_head head, va
 }
 
 /* min-, max- and exact length or count; `what` is the noun of the message. */
-static enum native_status check_size(struct checker *c, val p, const char *what, int64_t size, const struct path *path)
+static enum native_status check_size(struct checker *c, val p, const char *what, int64_t size,
+                                     const struct path *path)
 {
         enum type_head head = type_head_of(p);
         int64_t wanted = vec_at(p, 1).i;
-        bool min = head == H_MIN_LENGTH || head == H_MIN_COUNT, max = head == H_MAX_LENGTH || head == H_MAX_COUNT;
+        bool min = head == H_MIN_LENGTH || head == H_MIN_COUNT,
+             max = head == H_MAX_LENGTH || head == H_MAX_COUNT;
         if (min ? size >= wanted : max ? size <= wanted : size == wanted)
                 return N_OK;
         struct part parts[] = { { .v = p }, { .text = what }, { .v = INT(size) } };
         return violation(c, path, "Predicate violation at %p: %t failed for value %s %v", parts);
 }
 
-static enum native_status requires(struct checker *c, val p, const char *what, val v, const struct path *path)
-{
+static enum native_status requires(struct checker *c, val p, const char *what, val v,
+                                   const struct path *path) {
         struct part parts[] = { { .v = vec_at(p, 0) }, { .text = what }, { .v = v } };
-        return violation(c, path, "Predicate violation at %p: %k requires %s failed for value %n", parts);
+        return violation(c, path, "Predicate violation at %p: %k requires %s failed for value %n",
+                         parts);
 }
 
 static int64_t size_of(val v) /* -1: not a vector, list or map */
 {
-        return is_sequence(v) ? (int64_t)sequence_count(v) : v.tag == T_MAP ? (int64_t)map_count(v) : -1;
+        return is_sequence(v)   ? (int64_t)sequence_count(v)
+               : v.tag == T_MAP ? (int64_t)map_count(v)
+                                : -1;
 }
 
 static enum native_status check_non_empty(struct checker *c, val p, val v, const struct path *path)
 {
         int64_t n = v.tag == T_STRING ? as_string(v)->chars : size_of(v);
         if (n < 0)
-                return requires(c, p, "collection or string", v, path);
+        return requires(c, p, "collection or string", v, path);
         return n ? N_OK : predicate_failed(c, path, p, v);
 }
 
@@ -196,7 +220,7 @@ static enum native_status check_keys(struct checker *c, val p, val v, const stru
 {
         val keys = vec_at(p, 1), key, found;
         if (v.tag != T_MAP)
-                return requires(c, p, "map", v, path);
+        return requires(c, p, "map", v, path);
         if (!is_sequence(keys))
                 return map_get(v, keys, &found) ? N_OK : predicate_failed(c, path, p, v);
         struct sequence s = sequence(keys);
@@ -249,17 +273,19 @@ static enum native_status check_pattern(struct checker *c, val p, val v, const s
         return yes ? N_OK : predicate_failed(c, path, p, v);
 }
 
-static enum native_status check_text(struct checker *c, enum type_head head, val p, val v, const struct path *path)
+static enum native_status check_text(struct checker *c, enum type_head head, val p, val v,
+                                     const struct path *path)
 {
         if (v.tag != T_STRING)
-                return requires(c, p, "string", v, path);
+        return requires(c, p, "string", v, path);
         struct mv_slice s = string_slice(v);
         switch (head) {
         case H_MATCHES_REGEX:
                 return check_pattern(c, p, v, path);
         case H_IS_URL:
-                return mv_slice_starts(s, "http://") || mv_slice_starts(s, "https://") ? N_OK
-                                                                                         : predicate_failed(c, path, p, v);
+                return mv_slice_starts(s, "http://") || mv_slice_starts(s, "https://")
+                               ? N_OK
+                               : predicate_failed(c, path, p, v);
         case H_IS_EMAIL:
                 return is_email(s) ? N_OK : predicate_failed(c, path, p, v);
         default:
@@ -267,7 +293,8 @@ static enum native_status check_text(struct checker *c, enum type_head head, val
         }
 }
 
-static enum native_status check_predicate(struct checker *c, enum type_head head, val p, val v, const struct path *path)
+static enum native_status check_predicate(struct checker *c, enum type_head head, val p, val v,
+                                          const struct path *path)
 {
         if (charge(c->r, 1))
                 return N_FATAL;
@@ -293,7 +320,8 @@ static enum native_status check_predicate(struct checker *c, enum type_head head
         case H_MAX_COUNT:
         case H_COUNT:
                 if (size_of(v) < 0)
-                        return requires(c, p, "collection", v, path);
+                return requires(c, p, "collection", v, path)
+                ;
                 return check_size(c, p, "count", size_of(v), path);
         case H_NON_EMPTY:
                 return check_non_empty(c, p, v, path);
@@ -307,8 +335,9 @@ static enum native_status check_predicate(struct checker *c, enum type_head head
         }
 }
 
-/* --- containers ----------------------------------------------------------------------------------------------------------- */
-static enum native_status check_optional(struct checker *c, val type, bool optional, val v, const struct path *path)
+/* --- containers ------------------------------------------------------------------------------ */
+static enum native_status check_optional(struct checker *c, val type, bool optional, val v,
+                                         const struct path *path)
 {
         return optional && v.tag == T_NIL ? N_OK : check(c, type, v, path);
 }
@@ -352,11 +381,13 @@ static enum native_status check_tuple(struct checker *c, val type, val v, const 
                 return mismatch(c, path, type, v);
         if (sequence_count(v) != type_item_count(type)) {
                 struct part parts[] = { { .v = type }, { .number = sequence_count(v) } };
-                return violation(c, path, "Type mismatch at %p: expected %t, got tuple of length %u", parts);
+                return violation(c, path,
+                                 "Type mismatch at %p: expected %t, got tuple of length %u", parts);
         }
         struct sequence s = sequence(v);
         val x;
-        for (uint32_t at = 1; sequence_next(&s, &x) && type_item_next(type, &at, &item); here.index++)
+        for (uint32_t at = 1; sequence_next(&s, &x) && type_item_next(type, &at, &item);
+             here.index++)
                 TRY(check_optional(c, item.type, item.optional, x, &here));
         return N_OK;
 }
@@ -374,11 +405,14 @@ static enum native_status find_entry(struct checker *c, val m, val key, val *ret
         return N_OK;
 }
 
-static enum native_status check_entry(struct checker *c, val m, const struct type_entry *e, const struct path *path)
+static enum native_status check_entry(struct checker *c, val m, const struct type_entry *e,
+                                      const struct path *path)
 {
         bool found;
         val v;
-        struct path here = { .up = path, .kind = e->key.tag == T_INT ? P_KEY : P_ENTRY, .key = e->key };
+        struct path here = { .up = path,
+                             .kind = e->key.tag == T_INT ? P_KEY : P_ENTRY,
+                             .key = e->key };
         TRY(find_entry(c, m, e->key, &v, &found));
         if (found)
                 return check(c, e->type, v, &here);
@@ -428,14 +462,15 @@ static enum native_status check_map_of(struct checker *c, val type, val v, const
                 TRY(matches(c, key_type.type, false, here.key, &ok));
                 if (!ok) {
                         struct part parts[] = { { .v = type }, { .v = here.key } };
-                        return violation(c, path, "Type mismatch at %p: expected %t, got map key %v", parts);
+                        return violation(c, path,
+                                         "Type mismatch at %p: expected %t, got map key %v", parts);
                 }
                 TRY(check_optional(c, value_type.type, value_type.optional, value, &here));
         }
         return N_OK;
 }
 
-/* --- combinations --------------------------------------------------------------------------------------------------------- */
+/* --- combinations ---------------------------------------------------------------------------- */
 static enum native_status check_union(struct checker *c, val type, val v, const struct path *path)
 {
         struct type_item item;
@@ -461,7 +496,8 @@ static enum native_status check_and(struct checker *c, val type, val v, const st
         return N_OK;
 }
 
-static enum native_status check_literals(struct checker *c, val type, val v, const struct path *path)
+static enum native_status check_literals(struct checker *c, val type, val v,
+                                         const struct path *path)
 {
         for (uint32_t i = 1; i < vec_count(type); i++) {
                 bool same;
@@ -473,30 +509,44 @@ static enum native_status check_literals(struct checker *c, val type, val v, con
         return violation(c, path, "Type mismatch at %p: expected %t, got %v", parts);
 }
 
-/* --- names ------------------------------------------------------------------------------------------------------------------ */
+/* --- names ----------------------------------------------------------------------------------- */
 static bool is_of(enum type_name_id name, val v)
 {
         switch (name) {
-        case N_INT: return v.tag == T_INT;
+        case N_INT:
+                return v.tag == T_INT;
         case N_FLOAT:
-        case N_NUMBER: return is_number(v);
-        case N_STRING: return v.tag == T_STRING;
-        case N_BOOL: return v.tag == T_TRUE || v.tag == T_FALSE;
-        case N_NIL: return v.tag == T_NIL;
-        case N_KEYWORD: return v.tag == T_KEYWORD;
-        case N_SYMBOL: return v.tag == T_SYMBOL;
-        case N_ANY: return true;
-        case N_MAP: return v.tag == T_MAP;
-        case N_VECTOR: return is_sequence(v);
-        case N_LIST: return v.tag == T_LIST;
-        case N_FN: return v.tag == T_CLOSURE || v.tag == T_NATIVE;
+        case N_NUMBER:
+                return is_number(v);
+        case N_STRING:
+                return v.tag == T_STRING;
+        case N_BOOL:
+                return v.tag == T_TRUE || v.tag == T_FALSE;
+        case N_NIL:
+                return v.tag == T_NIL;
+        case N_KEYWORD:
+                return v.tag == T_KEYWORD;
+        case N_SYMBOL:
+                return v.tag == T_SYMBOL;
+        case N_ANY:
+                return true;
+        case N_MAP:
+                return v.tag == T_MAP;
+        case N_VECTOR:
+                return is_sequence(v);
+        case N_LIST:
+                return v.tag == T_LIST;
+        case N_FN:
+                return v.tag == T_CLOSURE || v.tag == T_NATIVE;
         case N_NEVER:
-        case N_UNKNOWN: break;
+        case N_UNKNOWN:
+                break;
         }
         return false;
 }
 
-static enum native_status check_alias(struct checker *c, val key, val type, val v, const struct path *path)
+static enum native_status check_alias(struct checker *c, val key, val type, val v,
+                                      const struct path *path)
 {
         val form;
         if (map_get(c->r->aliases, key, &form))
@@ -512,7 +562,8 @@ static enum native_status check_name(struct checker *c, val type, val v, const s
                 return is_of(name, v) ? N_OK : mismatch(c, path, type, v);
         val key = OBJ(T_KEYWORD, type.o), form;
         bool optional = text.len > 1 && text.p[text.len - 1] == '?';
-        if (!optional || map_get(c->r->aliases, key, &form)) /* an alias may be called `T?` itself */
+        /* an alias may be called `T?` itself */
+        if (!optional || map_get(c->r->aliases, key, &form))
                 return check_alias(c, key, type, v, path);
         if (v.tag == T_NIL)
                 return N_OK;
@@ -526,30 +577,43 @@ static enum native_status check_name(struct checker *c, val type, val v, const s
 static enum native_status check_vector(struct checker *c, val type, val v, const struct path *path)
 {
         switch (type_head_of(type)) {
-        case H_VECTOR: return check_items(c, type, v, path);
-        case H_ARRAY: return check_array(c, type, v, path);
-        case H_TUPLE: return check_tuple(c, type, v, path);
-        case H_MAP: return check_map(c, type, v, path);
-        case H_MAP_OF: return check_map_of(c, type, v, path);
-        case H_FN: return is_of(N_FN, v) ? N_OK : mismatch(c, path, type, v);
+        case H_VECTOR:
+                return check_items(c, type, v, path);
+        case H_ARRAY:
+                return check_array(c, type, v, path);
+        case H_TUPLE:
+                return check_tuple(c, type, v, path);
+        case H_MAP:
+                return check_map(c, type, v, path);
+        case H_MAP_OF:
+                return check_map_of(c, type, v, path);
+        case H_FN:
+                return is_of(N_FN, v) ? N_OK : mismatch(c, path, type, v);
         case H_ENUM:
-        case H_VAL: return check_literals(c, type, v, path);
-        case H_UNION: return check_union(c, type, v, path);
-        case H_AND: return check_and(c, type, v, path);
-        default: return mismatch(c, path, type, v); /* resource: nothing is one */
+        case H_VAL:
+                return check_literals(c, type, v, path);
+        case H_UNION:
+                return check_union(c, type, v, path);
+        case H_AND:
+                return check_and(c, type, v, path);
+        default:
+                return mismatch(c, path, type, v); /* resource: nothing is one */
         }
 }
 
 static enum native_status check(struct checker *c, val type, val v, const struct path *path)
 {
         if (c->depth >= TYPE_DEPTH_MAX)
-                return raise_fmt(c->r, E_STACK, "types are nested deeper than %d levels", TYPE_DEPTH_MAX);
+                return raise_fmt(c->r, E_STACK, "types are nested deeper than %d levels",
+                                 TYPE_DEPTH_MAX);
         if (charge(c->r, 1))
                 return N_FATAL;
         enum native_status status;
         c->depth++;
         if (type.tag == T_KEYWORD || type.tag == T_SYMBOL)
                 status = check_name(c, type, v, path);
+        else if (type.tag == T_NIL) /* how the reader gives `nil` */
+                status = v.tag == T_NIL ? N_OK : mismatch(c, path, type, v);
         else if (type.tag == T_VECTOR)
                 status = check_vector(c, type, v, path);
         else /* (? T) */
@@ -561,24 +625,26 @@ static enum native_status check(struct checker *c, val type, val v, const struct
 enum native_status type_check(struct mv_rtfs *r, val type_form, val v, int variadic_index)
 {
         struct checker c = { .r = r, .variadic = variadic_index };
+        if (type_form.tag != T_KEYWORD && type_form.tag != T_SYMBOL) /* (4) */
+                TRY(type_form_check(r, type_form));
         return check(&c, type_form, v, NULL);
 }
 
 enum native_status type_alias_define(struct mv_rtfs *r, val name, val form)
 {
+        TRY(type_form_check(r, form));
         val key = keyword_new(r, name.tag == T_STRING ? string_slice(name) : name_slice(name));
         if (nomem(key))
                 return N_NOMEM;
         return give(&r->aliases, map_put(r, r->aliases, key, form));
 }
 
-/* --- for the compiler's forms ------------------------------------------------------------------------------------------------ */
+/* --- for the compiler's forms ---------------------------------------------------------------- */
 /* (%deftype "Name" form) */
 static enum native_status deftype(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         if (args[0].tag != T_STRING)
                 return raise_type(r, "deftype", "name", args[0]);
-        TRY(type_form_check(r, args[1]));
         TRY(type_alias_define(r, args[0], args[1]));
         return give(ret, NIL);
 }
@@ -588,7 +654,8 @@ static enum native_status field_failed(struct mv_rtfs *r, const char *field, con
         char why[512];
         c_text(why, sizeof why, e->message);
         size_t skip = mv_slice_starts(mv_slice_str(why), PREFIX) ? strlen(PREFIX) : 0;
-        return raise_fmt(r, E_TYPE_VALIDATION, "Field %s failed type validation: %s", field, why + skip);
+        return raise_fmt(r, E_TYPE_VALIDATION, "Field %s failed type validation: %s", field,
+                         why + skip);
 }
 
 static enum native_status check_field(struct mv_rtfs *r, val key, val type, val m)
@@ -601,7 +668,8 @@ static enum native_status check_field(struct mv_rtfs *r, val key, val type, val 
         if (!map_get(m, key, &v)) {
                 if (type_is_optional(type))
                         return N_OK;
-                return raise_fmt(r, E_TYPE_VALIDATION, "Required field %s is missing", c_text(field, sizeof field, key));
+                return raise_fmt(r, E_TYPE_VALIDATION, "Required field %s is missing",
+                                 c_text(field, sizeof field, key));
         }
         struct checker c = { .r = r, .variadic = -1 };
         enum native_status status = check(&c, type, v, NULL);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef MV_RTFS_TYPES_H
 #define MV_RTFS_TYPES_H
-/* Type expressions (spec section 4). They are data: a name (keyword or symbol, optional with a trailing `?`), a vector
- * `[:vector T]`, or the list `(? T)`, which the compiler makes of `[...]?`: nil or T. Braced groups are maps or map forms.
- * Inside a vector a symbol `?` behind a type makes that type optional. */
+/* Type expressions (spec section 4). They are data: a name (keyword or symbol, optional with a
+ * trailing `?`), a vector
+ * `[:vector T]`, or the list `(? T)`, which the compiler makes of `[...]?`: nil or T. Braced groups
+ * are maps or map forms. Inside a vector a symbol `?` behind a type makes that type optional. */
 #include <rtfs/vm.h>
 
 /* Is form a type expression as far as one can see from outside? */

@@ -191,7 +191,7 @@ val vec_conj(struct mv_rtfs *r, val v, val item)
 /* --- building --------------------------------------------------------------------------------- */
 val vec_empty(struct mv_rtfs *r)
 {
-        return r->empty_vector.tag == T_VECTOR ? r->empty_vector : vec_builder(r);
+        return r->empty_vector;
 }
 
 val vec_builder(struct mv_rtfs *r)

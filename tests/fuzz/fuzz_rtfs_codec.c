@@ -16,6 +16,7 @@ static bool tree_accepts(struct mv_slice s)
         return mv_value_decode(s, &a, &tree, &err) == 0;
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
         static struct mv_rtfs *r;

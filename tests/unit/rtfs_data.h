@@ -22,9 +22,8 @@ static inline struct mv_rtfs *evaluator_new(void)
         r->marks = calloc(r->marks_size, sizeof *r->marks);
         r->stack_size = r->stack_top = ROOTS;
         r->stack = calloc(r->stack_size, sizeof *r->stack);
-        r->empty_list = list_empty(r);
-        r->empty_vector = vec_empty(r);
-        r->empty_map = map_empty(r);
+        if (!make_empties(r))
+                abort();
         return r;
 }
 

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The door's host end; the order and the invariants are in broker.h.
+ *
+ * A CALL is answered by exactly one frame, and every return between decode and answer is one of three: the frame, or a
+ * negative code that ends the cell because the guest was hostile (3), or one that ends it because a record could not be
+ * kept (2). There is no fourth. */
+#include <broker/internal.h>
+#include <stdlib.h>
+#include <time.h>
+#include <wire/cbor.h>
+
+/* Host memory a kept result may take: its tree is at most 48 bytes per encoded byte, and the encoding itself. */
+#define KEPT_PER_OUTPUT_BYTE 64
+#define KEPT_BYTES_MIN (16ull << 20)
+#define KEPT_BYTES_MAX (512ull << 20)
+
+static uint64_t now_ns(void)
+{
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static struct mv_limits with_defaults(struct mv_limits l)
+{
+        if (!l.memory_bytes_max)
+                l.memory_bytes_max = MV_DEFAULT_MEMORY_BYTES;
+        if (!l.output_bytes_max)
+                l.output_bytes_max = MV_DEFAULT_OUTPUT_BYTES;
+        return l;
+}
+
+static size_t kept_bytes(uint64_t output)
+{
+        uint64_t want = output > KEPT_BYTES_MAX ? KEPT_BYTES_MAX : output * KEPT_PER_OUTPUT_BYTE + KEPT_BYTES_MIN;
+        return want < KEPT_BYTES_MAX ? (size_t)want : (size_t)KEPT_BYTES_MAX;
+}
+
+int mv_broker_new(const struct mv_broker_options *o, struct mv_broker **ret, struct mv_err *err)
+{
+        if (!o->table || !o->trail)
+                return mv_fail(err, MV_E_INVALID, 0, "broker: a capability table and an audit trail are needed");
+        struct mv_broker *b = calloc(1, sizeof *b);
+        if (!b)
+                return mv_fail(err, MV_E_NOMEM, 0, "broker");
+        b->o = *o;
+        b->limits = with_defaults(o->limits);
+        b->kept = mv_arena_grow(kept_bytes(b->limits.output_bytes_max));
+        b->outcome.error = (struct mv_program_error){ "", "", "", "", "", "", 0, 0 };
+        *ret = b;
+        return 0;
+}
+
+struct mv_broker *mv_broker_free(struct mv_broker *b)
+{
+        if (!b)
+                return NULL;
+        mv_file_table_free(b->files); /* (4) */
+        mv_arena_done(&b->kept);
+        free(b->reply.p);
+        free(b->record.p);
+        free(b->out.p);
+        free(b->err.p);
+        free(b->network);
+        free(b->operations);
+        free(b);
+        return NULL;
+}
+
+/* --- CALL ---------------------------------------------------------------------------------------------------------- */
+static int decode_call(struct mv_broker *b, const struct mv_frame *f, struct asked *q, struct mv_err *err)
+{
+        struct mv_cur c = mv_cur(f->payload);
+        struct mv_cbor_item head, id;
+        if (f->seq != (uint64_t)b->calls + 1)
+                return MV_HOSTILE(err, "CALL: sequence number");
+        int r = mv_cbor_next(&c, &head, err);
+        if (r == 0)
+                r = mv_cbor_next(&c, &id, err);
+        if (r < 0)
+                return r;
+        if (head.kind != MV_CBOR_ARRAY || head.count != 2 || id.kind != MV_CBOR_TEXT)
+                return MV_HOSTILE(err, "CALL: shape");
+        if (id.text.len > MV_ID_MAX)
+                return MV_HOSTILE(err, "CALL: id is too long");
+        r = mv_cbor_skip(&c, &q->args_raw, err);
+        if (r < 0)
+                return r;
+        if (!mv_cur_done(&c))
+                return MV_HOSTILE(err, "CALL: length");
+        r = mv_value_decode(q->args_raw, &q->arena, &q->args, err);
+        if (r == -(int)MV_E_LIMIT)
+                return mv_wrap(err, "CALL: the arguments need more than the execution's memory limit");
+        if (r == 0 && q->args->kind != MV_VECTOR)
+                return MV_HOSTILE(err, "CALL: arguments are not an array");
+        q->seq = f->seq;
+        q->id = id.text;
+        return r;
+}
+
+static void refuse(struct mv_broker *b, struct asked *q, const char *rule)
+{
+        struct mv_decision *d = &q->decision;
+        struct mv_slice id = mv__asked_id(q);
+        d->allowed = false;
+        mv_fmt(d->rule, sizeof d->rule, "%s", rule);
+        if (!d->operation[0])
+                mv_fmt(d->operation, sizeof d->operation, "call");
+        if (!d->capability[0])
+                mv_fmt(d->capability, sizeof d->capability, "%.*s", (int)(id.len < 159 ? id.len : 159), (const char *)id.p);
+}
+
+static void unknown_capability(struct mv_broker *b, struct asked *q)
+{
+        const char *near = mv_capability_nearest(b->o.table, q->id);
+        mv_fmt(q->fault.kind, sizeof q->fault.kind, "UnknownCapability");
+        mv_fmt(q->fault.message, sizeof q->fault.message, near ? "%.*s (did you mean %s?)" : "%.*s%s", MV_SARG(q->id),
+               near ? near : "");
+        refuse(b, q, "unknown capability");
+}
+
+/* Alias table, descriptor, arguments, security, policy: in this order, without any effect. */
+static void decide(struct mv_broker *b, struct asked *q)
+{
+        const struct mv_value *args = q->args->items;
+        if (!q->capability)
+                unknown_capability(b, q);
+        else if (mv_capability_check(b->o.table, q->capability, args, q->args->count, &q->fault) < 0)
+                refuse(b, q, "arguments");
+        else if (mv_capability_decide(b->o.table, b->o.context, q->capability, args, q->args->count, &q->decision,
+                                      &q->fault) < 0)
+                refuse(b, q, "arguments");
+        mv__clean_decision(&q->decision);
+}
+
+static int answer_refused(struct mv_broker *b, struct asked *q, struct mv_err *err)
+{
+        bool denied = !q->fault.kind[0];
+        int r = denied ? mv__reply_denial(b, q->seq, &q->decision, err) : mv__reply_fault(b, q->seq, &q->fault, err);
+        if (r == 0)
+                r = mv__record_decision(b, q, &q->decision, mv__reply_payload(b), err); /* (1) */
+        if (r == 0 && denied)
+                mv__remember_denial(b, &q->decision);
+        return r;
+}
+
+/* A record is durable before its effect is released. A pure function and the captured output release nothing before the
+ * execution ends, and its last record is synced before the result leaves: those two may wait. */
+static bool needs_sync(const struct mv_capability *c)
+{
+        return !c->pure && c->effects != MV_EFFECT_OUTPUT;
+}
+
+/* The call itself. Returns what call() returned; the value or the fault is in the parameters. */
+static int carry_out(struct mv_broker *b, struct asked *q, struct mv_value *v)
+{
+        struct mv_call call = { .capability = q->capability, .context = b->o.context, .host = mv__services(b),
+                                .files = &b->files, .arena = &q->arena, .limits = b->limits,
+                                .deadline_ns = b->o.deadline_ns, .cancel = b->o.cancel };
+        *v = (struct mv_value){ .kind = MV_NIL };
+        b->denied_inside = false;
+        uint64_t start = now_ns();
+        int r = q->capability->call(&call, q->args->items, q->args->count, v);
+        q->effect_ns = now_ns() - start;
+        q->fault = call.fault;
+        if (r < 0 && !q->fault.kind[0])
+                mv_fmt(q->fault.message, sizeof q->fault.message, "%s failed without a reason", q->capability->id);
+        return r;
+}
+
+/* Build the answer frame for how the call ended; *ret_key: "reply" or "fault". */
+static int build_answer(struct mv_broker *b, struct asked *q, int called, const struct mv_value *v, const char **ret_key,
+                        struct mv_err *err)
+{
+        *ret_key = "fault";
+        if (b->denied_inside) {
+                mv__remember_denial(b, &b->inside);
+                return mv__reply_denial(b, q->seq, &b->inside, err);
+        }
+        if (called < 0)
+                return mv__reply_fault(b, q->seq, &q->fault, err);
+        int r = mv__reply_value(b, q->seq, v, err);
+        if (r != -(int)MV_E_INVALID) {
+                *ret_key = "reply";
+                return r;
+        }
+        mv_fmt(q->fault.kind, sizeof q->fault.kind, "InternalError");
+        mv_fmt(q->fault.message, sizeof q->fault.message, "%s: %s", q->capability->id, err->msg);
+        return mv__reply_fault(b, q->seq, &q->fault, err);
+}
+
+static int answer_allowed(struct mv_broker *b, struct asked *q, struct mv_err *err)
+{
+        struct mv_value v;
+        const char *key;
+        int r = mv__record_decision(b, q, &q->decision, mv_slice(NULL, 0), err);
+        if (r == 0)
+                r = mv__record_call(b, q, err);
+        if (r == 0 && needs_sync(q->capability))
+                r = mv_trail_sync(b->o.trail, err);
+        if (r < 0)
+                return r;
+        int called = carry_out(b, q, &v);
+        if (b->fatal.code != MV_OK) { /* (2) */
+                *err = b->fatal;
+                return -(int)err->code;
+        }
+        r = build_answer(b, q, called, &v, &key, err);
+        return r < 0 ? r : mv__record_result(b, q, key, mv__reply_payload(b), err);
+}
+
+static int on_call(struct mv_broker *b, const struct mv_frame *f, struct mv_err *err)
+{
+        struct asked q = { .arena = mv_arena_grow(b->limits.memory_bytes_max) };
+        int r = decode_call(b, f, &q, err);
+        if (r == 0) {
+                b->calls++;
+                q.capability = mv_capability_find(b->o.table, q.id);
+        }
+        if (r == 0 && b->o.replay) {
+                r = mv__replay_call(b, &q, err);
+        } else if (r == 0) {
+                decide(b, &q);
+                r = q.decision.allowed ? answer_allowed(b, &q, err) : answer_refused(b, &q, err);
+        }
+        mv_arena_done(&q.arena);
+        return r;
+}
+
+/* --- the door ------------------------------------------------------------------------------------------------------ */
+static int dispatch(struct mv_broker *b, struct mv_slice bytes, struct mv_slice *ret_reply, struct mv_err *err)
+{
+        struct mv_frame f;
+        int r = mv_frame_decode(bytes, &f, err);
+        if (r < 0)
+                return r;
+        switch (f.type) {
+        case MV_FRAME_CALL:
+                r = on_call(b, &f, err);
+                if (r == 0)
+                        *ret_reply = mv_slice(b->reply.p, b->reply.len);
+                return r < 0 ? r : MV_DOOR_REPLY;
+        case MV_FRAME_STEP:
+                return mv__on_step(b, f.payload, err);
+        case MV_FRAME_LOG:
+                return mv__on_log(b, f.payload, err);
+        case MV_FRAME_RESULT:
+                r = mv__on_result(b, f.payload, err);
+                break;
+        case MV_FRAME_ERROR:
+                r = mv__on_error(b, f.payload, err);
+                break;
+        default:
+                return MV_HOSTILE(err, "frame: a type only the host sends");
+        }
+        if (r == 0 && b->o.replay)
+                r = mv__replay_end(b, err);
+        return r < 0 ? r : MV_DOOR_DONE;
+}
+
+static int on_frame(void *ctx, struct mv_slice bytes, struct mv_slice *ret_reply, struct mv_err *err)
+{
+        struct mv_broker *b = ctx;
+        if (b->closed)
+                return MV_HOSTILE(err, "frame: the conversation is over");
+        int r = dispatch(b, bytes, ret_reply, err);
+        if (r < 0) { /* (3): nothing that comes after counts */
+                b->closed = true;
+                b->outcome.outcome_known = false;
+        }
+        return r;
+}
+
+struct mv_door_host mv_broker_door(struct mv_broker *b)
+{
+        return (struct mv_door_host){ .ctx = b, .frame = on_frame };
+}
+
+void mv_broker_outcome(const struct mv_broker *b, struct mv_broker_outcome *ret)
+{
+        *ret = b->outcome;
+        ret->calls = b->calls;
+        ret->denials = b->denials;
+        ret->stdout_bytes = mv_slice(b->out.p, b->out.len);
+        ret->stderr_bytes = mv_slice(b->err.p, b->err.len);
+        ret->output_truncated = b->truncated;
+        ret->network = b->network;
+        ret->network_count = b->network_count;
+        ret->files = b->operations;
+        ret->files_count = b->operations_count;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A guest that says anything. The input is a row of chunks: type byte, two bytes of length, payload. With the top bit set
+ * the payload is a whole frame; else it is framed with the type and the right sequence number, so that calls are reached.
+ * Nothing outside is granted: no path, no host, no variable; waiting ends at once because the deadline has passed. */
+#include <broker/broker.h>
+#include <stdlib.h>
+
+static struct mv_capability_table *table;
+static struct mv_context *context;
+
+static void setup(void)
+{
+        struct mv_err err;
+        if (table)
+                return;
+        context = mv_context_new(MV_LEVEL_CONTROLLED);
+        if (!context || mv_capability_table_new(&table, &err) < 0 || mv_context_allow(context, "ccos.*", &err) < 0)
+                abort();
+}
+
+static struct mv_slice chunk_frame(struct mv_cur *c, uint64_t *calls, uint8_t *buf, size_t cap)
+{
+        unsigned type = mv_get_u8(c);
+        struct mv_slice payload = mv_get_bytes(c, mv_get_u16(c));
+        if (type & 0x80)
+                return payload;
+        struct mv_out o = mv_out(buf, cap);
+        size_t at = mv_frame_open(&o, (enum mv_frame_type)(type % MV_FRAME_MAX_), type == MV_FRAME_CALL ? ++*calls : 0);
+        mv_put_slice(&o, payload);
+        return mv_frame_close(&o, at) ? mv_out_slice(&o) : payload;
+}
+
+static void converse(struct mv_broker *b, struct mv_slice input)
+{
+        static uint8_t buf[70000];
+        struct mv_door_host door = mv_broker_door(b);
+        struct mv_cur c = mv_cur(input);
+        struct mv_err err;
+        uint64_t calls = 0;
+        for (int r = 0; r == 0 || r == MV_DOOR_REPLY;) {
+                if (mv_cur_left(&c) == 0)
+                        return;
+                struct mv_slice reply = { NULL, 0 };
+                struct mv_frame f;
+                r = door.frame(door.ctx, chunk_frame(&c, &calls, buf, sizeof buf), &reply, &err);
+                if (r == MV_DOOR_REPLY && mv_frame_decode(reply, &f, &err) < 0)
+                        abort(); /* what we send is always well formed */
+        }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+        struct mv_audit_options in_memory = { .path = NULL };
+        struct mv_audit *audit;
+        struct mv_trail *trail;
+        struct mv_broker *broker;
+        struct mv_broker_outcome outcome;
+        struct mv_err err;
+        setup();
+        if (mv_audit_open(&in_memory, &audit, &err) < 0 || mv_trail_begin(audit, "fuzz", &trail, &err) < 0)
+                abort();
+        struct mv_broker_options o = { .context = context, .table = table, .trail = trail, .deadline_ns = 1,
+                                       .limits = { .memory_bytes_max = 1 << 20, .output_bytes_max = 4096 } };
+        if (mv_broker_new(&o, &broker, &err) < 0)
+                abort();
+        converse(broker, mv_slice(data, len));
+        mv_broker_outcome(broker, &outcome);
+        if (outcome.ok && !outcome.value)
+                abort();
+        mv_broker_free(broker);
+        mv_trail_free(trail);
+        mv_audit_close(audit);
+        return 0;
+}
