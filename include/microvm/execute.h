@@ -24,7 +24,8 @@ struct mv_host_options {
         const char *audit_path;     /* file to append to; NULL: audit records are kept in memory */
         const char *key_path;       /* Ed25519 key, made with mode 0600 on first use; NULL: beside audit_path, or ephemeral */
         bool audit_no_sync;         /* do not wait for the disk; recorded in the store */
-        uint32_t pool_cells;        /* kept cells per provider that can reset; 0: 2 */
+        uint32_t pool_cells;        /* kept cells per provider that can reset; 0: 2; at most 64 */
+        bool pool_disabled;         /* keep none: every execution gets a cell nobody used before */
 };
 int mv_host_new(const struct mv_host_options *o, struct mv_host **ret, struct mv_err *err);
 struct mv_host *mv_host_free(struct mv_host *h);
@@ -47,6 +48,10 @@ int mv_host_provider_find(struct mv_host *h, const char *name, uint32_t *ret_ind
  * STATE "<Title> provider not initialized", REQ-PRV-04). Both are harmless when repeated. config: JSON text or NULL. */
 int mv_host_provider_init(struct mv_host *h, const char *name, const char *config_json, struct mv_err *err);
 int mv_host_provider_cleanup(struct mv_host *h, const char *name, struct mv_err *err);
+/* The provider for executions that name none: initialises it and remembers it. INVALID with the list of available ones when
+ * it is unknown or unavailable (REQ-CAP-02). Nothing selected (NULL): the strongest available one is taken. */
+int mv_host_select_provider(struct mv_host *h, const char *name, struct mv_err *err);
+const char *mv_host_selected_provider(const struct mv_host *h);
 const char *mv_host_provider_schema(struct mv_host *h, const char *name); /* JSON Schema; NULL: unknown provider */
 
 enum mv_program_kind {
@@ -110,8 +115,12 @@ struct mv_program_error {
 };
 
 struct mv_result;
+/* Run one program, or one capability, to its end. 0: *ret is how it ended, also when it failed or was denied. Negative:
+ * nothing ran that could be vouched for; err says what was asked, which rule refused it and what would allow it.
+ * Blocks until the end: the deadline kills without the program's cooperation. */
 int mv_execute(struct mv_host *h, const struct mv_execution *x, struct mv_result **ret, struct mv_err *err);
-struct mv_result *mv_result_free(struct mv_result *r);
+struct mv_result *mv_result_free(struct mv_result *r); /* accepts NULL, returns NULL */
+/* Everything below reads a result and lives as long as it. */
 bool mv_result_ok(const struct mv_result *r);
 const struct mv_value *mv_result_value(const struct mv_result *r);         /* NULL unless ok */
 const struct mv_program_error *mv_result_error(const struct mv_result *r); /* NULL when ok */

@@ -2,6 +2,7 @@
 #ifndef MV_CAPABILITY_BUILTIN_H
 #define MV_CAPABILITY_BUILTIN_H
 /* Between the files of this folder: what a family is, and small helpers its calls share. */
+#include <sys/clock.h>
 #include <capability/table.h>
 
 /* Decide about the arguments once the authoriser has allowed the capability. *d comes in with that decision. Negative:
@@ -49,7 +50,6 @@ int mv__fail_memory(struct mv_call *call, const char *what);
 uint64_t mv__reply_bytes_max(const struct mv_call *call, const char **ret_limit);
 /* Has the execution been cancelled, or its deadline passed? *ret_why: static text. */
 bool mv__call_ended(const struct mv_call *call, const char **ret_why);
-uint64_t mv__now_ns(void); /* CLOCK_MONOTONIC */
 
 void mv__fault_set(struct mv_fault *f, const char *kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

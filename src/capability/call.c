@@ -147,13 +147,6 @@ uint64_t mv__reply_bytes_max(const struct mv_call *call, const char **ret_limit)
         return memory < frame ? memory : frame;
 }
 
-uint64_t mv__now_ns(void)
-{
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 bool mv__call_ended(const struct mv_call *call, const char **ret_why)
 {
         if (call->cancel && *call->cancel) {

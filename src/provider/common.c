@@ -85,9 +85,3 @@ int mv__config_choice(const struct mv_value *config, const char *key, const char
         return mv_fail(err, MV_E_INVALID, 0, "configuration: %s is '%.*s'; it may be %s", key, MV_SARG(text), list);
 }
 
-uint64_t mv__now_ns(void)
-{
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}

@@ -2,6 +2,7 @@
 #ifndef MV_PROVIDER_COMMON_H
 #define MV_PROVIDER_COMMON_H
 /* What every provider does the same way: the boundary gate and reading its configuration. */
+#include <sys/clock.h>
 #include <base/err.h>
 #include <microvm/provider.h>
 
@@ -16,6 +17,5 @@ int mv__config_int(const struct mv_value *config, const char *key, int64_t min, 
 int mv__config_choice(const struct mv_value *config, const char *key, const char *const *choices, unsigned *ret_index,
                       struct mv_err *err);
 
-uint64_t mv__now_ns(void); /* CLOCK_MONOTONIC */
 
 #endif

@@ -26,7 +26,7 @@ struct heap {
 
 /* size: bytes, rounded up to 16. Zeroed except for the header fields size and kind. NULL: NOMEM. */
 void *heap_alloc(struct mv_rtfs *r, enum obj_kind kind, size_t size);
-/* Collect everything unreachable. want: bytes the caller needs next. false: even then there is no room. */
+/* Collect everything unreachable. want: room the caller would like next; what there is at most. false: less than that. */
 bool heap_collect(struct mv_rtfs *r, size_t want);
 
 /* --- constructors: a value with tag T_MAX_ means NOMEM (test with nomem()) ------------------------------------- */

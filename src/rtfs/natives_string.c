@@ -255,7 +255,7 @@ static enum native_status regex_open(struct mv_rtfs *r, val pattern, struct rege
 enum native_status regex_test(struct mv_rtfs *r, val pattern, struct mv_slice text, bool whole,
                               bool *ret, const char **ret_why)
 {
-        struct regex *re;
+        struct regex *re = NULL;
         struct regex_match m;
         TRY(regex_open(r, pattern, &re, ret_why));
         if (*ret_why)

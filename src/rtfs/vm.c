@@ -80,8 +80,7 @@ static enum native_status make_room(struct mv_rtfs *r)
         size_t want = (size_t)1 << (r->room_streak < 40 ? r->room_streak + 16 : 56);
         if (want < r->heap.want)
                 want = r->heap.want;
-        size_t all = (size_t)(r->heap.end - r->heap.top);
-        heap_collect(r, want < all ? want : all);
+        heap_collect(r, want);
         if (r->heap.want > (size_t)(r->heap.end - r->heap.top))
                 return raise_memory(r, "the program's values do not fit");
         return N_OK;

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The benchmark table. Rounds are interleaved, so that a busy moment of the machine hits every row alike; every number is
+ * measured here and now, from the library call to the value and its audit record in memory. */
+#include <base/fmt.h>
+#include <cli/cli.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <host/jsonw.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/probe.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define ROUNDS_MAX 200
+#define COMMAND_ROUNDS_MAX 20
+#define BENCH_NS_MAX (20ull * 1000000000ull) /* a slow machine gets fewer rounds, not a longer wait */
+#define CALLS_PER_PROGRAM 100
+
+static const char add_text[] = "(+ 1 2)";
+static const char calls_text[] = "(loop [i 0] (if (< i 100) (do (call \"ccos.echo\" i) (recur (+ i 1))) i))";
+
+struct row {
+        const char *name, *what;
+        const char *provider;          /* a library execution, */
+        bool pooled, calls;
+        const char *const *command;    /* or a command */
+        struct mv_host *host;
+        char why_not[240];             /* unavailable: why */
+        uint64_t ns[ROUNDS_MAX];
+        unsigned n;
+};
+
+static const char *const run_true[] = { "/bin/true", NULL };
+static const char *const run_unshare[] = { "unshare", "--user", "--map-root-user", "--mount", "--pid", "--net", "--ipc",
+                                           "--uts", "--fork", "/bin/true", NULL };
+static const char *const run_bwrap[] = { "bwrap", "--unshare-all", "--ro-bind", "/", "/", "/bin/true", NULL };
+static const char *const run_runsc[] = { "runsc", "--rootless", "--network=none", "do", "/bin/true", NULL };
+
+static struct row rows[] = {
+        { "kvm cold", "a microVM nobody used before: (+ 1 2)", .provider = "kvm" },
+        { "kvm pooled", "a kept microVM, fully reset after use: (+ 1 2)", .provider = "kvm", .pooled = true },
+        { "process", "a fresh process under seccomp: (+ 1 2)", .provider = "process" },
+        { "mock", "no wall: (+ 1 2)", .provider = "mock" },
+        { "call kvm", "one capability call and its reply, per call", .provider = "kvm", .pooled = true, .calls = true },
+        { "call process", "one capability call and its reply, per call", .provider = "process", .calls = true },
+        { "call mock", "one capability call and its reply, per call", .provider = "mock", .calls = true },
+        { "fork+exec", "posix_spawn /bin/true, for comparison", .command = run_true },
+        { "unshare", "six namespaces, /bin/true, for comparison", .command = run_unshare },
+        { "bwrap", "bwrap --unshare-all /bin/true, for comparison", .command = run_bwrap },
+        { "runsc do", "gVisor, /bin/true, for comparison", .command = run_runsc },
+};
+#define ROWS_COUNT (sizeof rows / sizeof rows[0])
+
+static uint64_t now_ns(void)
+{
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* --- one measurement: 0 and *ret_ns, or the reason in err ---------------------------------------------------------- */
+static int run_program(struct row *r, const char *text, const struct mv_context *c, uint64_t *ret_ns, struct mv_err *err)
+{
+        struct mv_execution x = { .program = mv_program_source(text), .context = c, .provider = r->provider };
+        struct mv_result *result;
+        uint64_t t0 = now_ns();
+        int rc = mv_execute(r->host, &x, &result, err);
+        *ret_ns = now_ns() - t0;
+        if (rc < 0)
+                return rc;
+        if (!mv_result_ok(result)) {
+                snprintf(err->msg, sizeof err->msg, "%s", mv_result_error(result)->message);
+                rc = -(int)MV_E_PROGRAM;
+        }
+        mv_result_free(result);
+        return rc;
+}
+
+/* What one call adds: a program with 100 calls, less one without. */
+static int measure_calls(struct row *r, const struct mv_context *c, uint64_t *ret_ns, struct mv_err *err)
+{
+        uint64_t with, without;
+        int rc = run_program(r, calls_text, c, &with, err);
+        if (rc == 0)
+                rc = run_program(r, add_text, c, &without, err);
+        if (rc == 0)
+                *ret_ns = with > without ? (with - without) / CALLS_PER_PROGRAM : 0;
+        return rc;
+}
+
+extern char **environ;
+
+static int run_command(const char *const *command, uint64_t *ret_ns, struct mv_err *err)
+{
+        posix_spawn_file_actions_t quiet;
+        pid_t pid;
+        int status;
+        posix_spawn_file_actions_init(&quiet);
+        posix_spawn_file_actions_addopen(&quiet, 1, "/dev/null", O_WRONLY, 0);
+        posix_spawn_file_actions_addopen(&quiet, 2, "/dev/null", O_WRONLY, 0);
+        uint64_t t0 = now_ns();
+        int sys = posix_spawnp(&pid, command[0], &quiet, NULL, (char *const *)command, environ);
+        posix_spawn_file_actions_destroy(&quiet);
+        if (sys) {
+                snprintf(err->msg, sizeof err->msg, "%s: %s", command[0], strerror(sys));
+                return -(int)MV_E_UNAVAILABLE;
+        }
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+                ;
+        *ret_ns = now_ns() - t0;
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+                return 0;
+        snprintf(err->msg, sizeof err->msg, "%s does not run here (exit %d)", command[0],
+                 WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+        return -(int)MV_E_UNAVAILABLE;
+}
+
+static int measure(struct row *r, const struct mv_context *c, uint64_t *ret_ns, struct mv_err *err)
+{
+        if (r->command)
+                return run_command(r->command, ret_ns, err);
+        return r->calls ? measure_calls(r, c, ret_ns, err) : run_program(r, add_text, c, ret_ns, err);
+}
+
+/* --- rounds ----------------------------------------------------------------------------------------------------------- */
+static int prepare(struct row *r, struct mv_err *err)
+{
+        char path[256];
+        struct mv_host_options o = { .pool_disabled = !r->pooled };
+        if (r->command) {
+                if (r->command[0][0] == '/' || mv_sys_probe_binary(r->command[0], path, sizeof path))
+                        return 0;
+                snprintf(err->msg, sizeof err->msg, "%s is not installed", r->command[0]);
+                return -(int)MV_E_UNAVAILABLE;
+        }
+        return mv_host_new(&o, &r->host, err);
+}
+
+/* Warms up as well: a provider initialises on its first use. */
+static void prepare_all(const struct mv_context *c)
+{
+        for (size_t i = 0; i < ROWS_COUNT; i++) {
+                struct mv_err err = { 0 };
+                uint64_t ns;
+                if (prepare(&rows[i], &err) < 0 || measure(&rows[i], c, &ns, &err) < 0 || measure(&rows[i], c, &ns, &err) < 0)
+                        mv_fmt(rows[i].why_not, sizeof rows[i].why_not, "%s", err.msg);
+        }
+}
+
+static void one_round(const struct mv_context *c, unsigned round)
+{
+        for (size_t i = 0; i < ROWS_COUNT; i++) {
+                struct row *r = &rows[i];
+                struct mv_err err = { 0 };
+                if (r->why_not[0] || (r->command && round >= COMMAND_ROUNDS_MAX))
+                        continue;
+                if (measure(r, c, &r->ns[r->n], &err) < 0)
+                        mv_fmt(r->why_not, sizeof r->why_not, "%s", err.msg);
+                else
+                        r->n++;
+        }
+}
+
+static int by_size(const void *a, const void *b)
+{
+        uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+        return (x > y) - (x < y);
+}
+
+static void run_rounds(const struct mv_context *c)
+{
+        uint64_t end = now_ns() + BENCH_NS_MAX;
+        for (unsigned round = 0; round < ROUNDS_MAX && now_ns() < end; round++)
+                one_round(c, round);
+        for (size_t i = 0; i < ROWS_COUNT; i++) {
+                qsort(rows[i].ns, rows[i].n, sizeof rows[i].ns[0], by_size);
+                mv_host_free(rows[i].host);
+        }
+}
+
+static uint64_t percentile(const struct row *r, unsigned percent)
+{
+        return r->ns[(r->n - 1) * percent / 100];
+}
+
+/* --- printing ---------------------------------------------------------------------------------------------------------- */
+static int print_json(const char *backend)
+{
+        struct mv__jsonw w;
+        mv__json_begin(&w);
+        mv__json_open(&w, NULL, '{');
+        mv__json_str(&w, "kvm_backend", backend);
+        mv__json_str(&w, "audit", "memory");
+        mv__json_open(&w, "rows", '[');
+        for (size_t i = 0; i < ROWS_COUNT; i++) {
+                const struct row *r = &rows[i];
+                bool measured = !r->why_not[0] && r->n;
+                mv__json_open(&w, NULL, '{');
+                mv__json_str(&w, "name", r->name);
+                mv__json_str(&w, "what", r->what);
+                mv__json_bool(&w, "available", measured);
+                if (measured) {
+                        mv__json_uint(&w, "n", r->n);
+                        mv__json_uint(&w, "p50_ns", percentile(r, 50));
+                        mv__json_uint(&w, "p99_ns", percentile(r, 99));
+                } else {
+                        mv__json_str(&w, "reason", r->why_not);
+                }
+                mv__json_close(&w, '}');
+        }
+        mv__json_close(&w, ']');
+        mv__json_close(&w, '}');
+        return cli_json_line(mv__json_end(&w));
+}
+
+static void microseconds(char buf[32], uint64_t ns)
+{
+        snprintf(buf, 32, "%.1f us", (double)ns / 1000.0);
+}
+
+static void print_table(const char *backend)
+{
+        struct cli_table t = { .columns = 5 };
+        char p50[32], p99[32], n[16];
+        cli_table_row(&t, "ROW", "P50", "P99", "N", "WHAT");
+        for (size_t i = 0; i < ROWS_COUNT; i++) {
+                const struct row *r = &rows[i];
+                if (r->why_not[0] || !r->n) {
+                        cli_table_row(&t, r->name, "-", "-", "-", r->why_not);
+                        continue;
+                }
+                microseconds(p50, percentile(r, 50));
+                microseconds(p99, percentile(r, 99));
+                snprintf(n, sizeof n, "%u", r->n);
+                cli_table_row(&t, r->name, p50, p99, n, r->what);
+        }
+        cli_table_print(&t, stdout);
+        printf("kvm backend: %s; audit records kept in memory\n", backend);
+}
+
+int cmd_bench(int argc, char **argv)
+{
+        struct cli_options o;
+        struct mv_err err;
+        char backend[32];
+        int r = cli_options(argc, argv, CLI_JSON, &o);
+        if (r == 0)
+                r = cli_operands(&o, 0, 0, "no operand");
+        if (r)
+                return r;
+        struct mv_context *c = mv_context_new(MV_LEVEL_CONTROLLED);
+        if (!c || mv_context_allow(c, "ccos.echo", &err) < 0)
+                return CLI_BUG;
+        if (mv_sys_probe_kvm(backend, sizeof backend) != 0)
+                snprintf(backend, sizeof backend, "none");
+        prepare_all(c);
+        run_rounds(c);
+        mv_context_free(c);
+        if (o.json)
+                return print_json(backend);
+        print_table(backend);
+        return CLI_DONE;
+}

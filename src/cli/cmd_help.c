@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <cli/cli.h>
+#include <string.h>
+
+static const char running[] =
+        "options:\n"
+        "  --provider NAME        auto (default), mock, process, wasm, gvisor, kvm or firecracker\n"
+        "  --min-tier TIER        none, process, wasm, container or vm: never run below this\n"
+        "  --level LEVEL          pure, controlled (default) or full\n"
+        "  --allow ID             grant a capability id, or a prefix: ccos.math.*      (repeatable)\n"
+        "  --allow-read PATH      --allow-write PATH   grant a file or a tree          (repeatable)\n"
+        "  --allow-net HOST[:PORT]  --deny-net HOST    hosts for ccos.network.*        (repeatable)\n"
+        "  --env NAME[=VALUE]     a variable for ccos.system.get-env                   (repeatable)\n"
+        "  --timeout D            wall time: 250ms, 30s, 5m\n"
+        "  --memory S             64K, 512M, 2G\n"
+        "  --cpu N                seconds of CPU time\n"
+        "  --fuel N               evaluation steps\n"
+        "  --max-output S         captured output and the encoded result\n"
+        "  --arg VALUE            an RTFS literal for the vector `args`                (repeatable)\n"
+        "  --audit FILE           append the records here; none: keep none (default: the user's state directory)\n"
+        "  --explain              decide and print, run nothing\n"
+        "  --json                 one JSON object on stdout\n";
+
+static const char audit[] =
+        "audit show FILE [--execution ID] [--denied] [--json]\n"
+        "audit verify FILE [--json]        chain, roots and signatures; names the first bad record\n"
+        "audit replay FILE --execution ID [--provider NAME] [--json]\n"
+        "                                  run it again from the record alone: same root, or exit 1\n";
+
+static const char codes[] =
+        "exit codes: 0 done, 1 failed, 2 usage, 3 denied, 4 a limit ended it, 5 provider or isolation not available, 70 our bug\n";
+
+static void print_all(void)
+{
+        puts("microvm: run untrusted programs behind a wall, with only what you grant them\n");
+        for (const struct cli_verb *v = cli_verbs; v->name; v++)
+                printf("  %-13s %s\n", v->name, v->summary);
+        puts("\n`microvm help VERB` shows a verb's options.");
+        fputs(codes, stdout);
+}
+
+static const char *details(const char *verb)
+{
+        static const char *const with_options[] = { "run", "eval", "call", "exec" };
+        for (size_t i = 0; i < sizeof with_options / sizeof with_options[0]; i++)
+                if (strcmp(verb, with_options[i]) == 0)
+                        return running;
+        return strcmp(verb, "audit") == 0 ? audit : "";
+}
+
+int cmd_help(int argc, char **argv)
+{
+        if (argc < 2) {
+                print_all();
+                return CLI_DONE;
+        }
+        for (const struct cli_verb *v = cli_verbs; v->name; v++) {
+                if (strcmp(v->name, argv[1]) != 0)
+                        continue;
+                printf("microvm %s %s\n  %s\n\n%s%s", v->name, v->arguments, v->summary, details(v->name), codes);
+                return CLI_DONE;
+        }
+        return cli_usage("no verb '%s'; `microvm help` lists them", argv[1]);
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From options to an execution: the host with its audit store, the context with its grants, the arguments. */
+#include <base/err.h>
+#include <base/slice.h>
+#include <cli/cli.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* --- the audit store ------------------------------------------------------------------------------------------------- */
+static int make_directories(char *path, struct mv_err *err)
+{
+        for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+                *slash = 0;
+                int r = mkdir(path, 0700);
+                int sys = errno;
+                if (r < 0 && sys != EEXIST)
+                        return mv_fail(err, MV_E_SYS, sys, "make the directory %s for the audit store (--audit FILE names "
+                                       "another place, --audit none does without)", path);
+                *slash = '/';
+        }
+        return 0;
+}
+
+char *cli_audit_default(struct mv_err *err)
+{
+        const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+        char *path = NULL;
+        bool from_state = state && state[0] == '/';
+        if (!from_state && (!home || home[0] != '/')) {
+                (void)mv_fail(err, MV_E_INVALID, 0, "neither XDG_STATE_HOME nor HOME says where the audit store is; use --audit FILE, "
+                        "or --audit none");
+                return NULL;
+        }
+        if (asprintf(&path, "%s%s/ccos-microvm/audit.mva", from_state ? state : home, from_state ? "" : "/.local/state") < 0) {
+                (void)mv_fail(err, MV_E_NOMEM, 0, "audit path");
+                return NULL;
+        }
+        if (make_directories(path, err) < 0) {
+                free(path);
+                return NULL;
+        }
+        return path;
+}
+
+static int host_for(const char *audit_path, struct mv_host **ret, struct mv_err *err)
+{
+        struct mv_host_options o = { 0 };
+        char *made = NULL;
+        if (!audit_path) {
+                made = cli_audit_default(err);
+                if (!made)
+                        return -(int)err->code;
+                o.audit_path = made;
+        } else if (strcmp(audit_path, "none") != 0) {
+                o.audit_path = audit_path;
+        }
+        int r = mv_host_new(&o, ret, err);
+        free(made);
+        return r;
+}
+
+int cli_host(const char *audit_path, struct mv_host **ret)
+{
+        struct mv_err err;
+        return host_for(audit_path, ret, &err) < 0 ? cli_error(&err, false) : 0;
+}
+
+/* --- grants ------------------------------------------------------------------------------------------------------------ */
+/* Absolute, without "." and "..": a grant names a place, not a way to it. Symbolic links stay as written. */
+static int absolute(const char *path, char ret[PATH_MAX], struct mv_err *err)
+{
+        char whole[2 * PATH_MAX] = "";
+        size_t n = 0;
+        if (path[0] != '/' && !getcwd(whole, PATH_MAX))
+                return mv_fail(err, MV_E_SYS, errno, "the current directory");
+        if (strlen(whole) + strlen(path) + 2 > PATH_MAX)
+                return mv_fail(err, MV_E_INVALID, 0, "path too long");
+        strncat(whole, "/", 2);
+        strncat(whole, path, PATH_MAX);
+        for (char *save, *part = strtok_r(whole, "/", &save); part; part = strtok_r(NULL, "/", &save)) {
+                if (strcmp(part, ".") == 0)
+                        continue;
+                if (strcmp(part, "..") == 0) {
+                        while (n > 0 && ret[--n] != '/')
+                                ;
+                        continue;
+                }
+                ret[n++] = '/';
+                memcpy(ret + n, part, strlen(part));
+                n += strlen(part);
+        }
+        if (n == 0)
+                ret[n++] = '/';
+        ret[n] = 0;
+        return 0;
+}
+
+typedef int (*grant_fn)(struct mv_context *c, const char *text, struct mv_err *err);
+
+static int grant(struct mv_context *c, const struct cli_list *l, grant_fn allow, const char *option, struct mv_err *err)
+{
+        for (unsigned i = 0; i < l->count; i++)
+                if (allow(c, l->items[i], err) < 0)
+                        return mv_wrap(err, "%s %s", option, l->items[i]);
+        return 0;
+}
+
+static int grant_paths(struct mv_context *c, const struct cli_list *l, grant_fn allow, const char *option,
+                       struct mv_err *err)
+{
+        char path[PATH_MAX];
+        for (unsigned i = 0; i < l->count; i++)
+                if (absolute(l->items[i], path, err) < 0 || allow(c, path, err) < 0)
+                        return mv_wrap(err, "%s %s", option, l->items[i]);
+        return 0;
+}
+
+static int grant_all(struct mv_context *c, const struct cli_options *o, struct mv_err *err)
+{
+        int r = grant(c, &o->allow, mv_context_allow, "--allow", err);
+        if (r == 0)
+                r = grant(c, &o->allow_net, mv_context_allow_host, "--allow-net", err);
+        if (r == 0)
+                r = grant(c, &o->deny_net, mv_context_deny_host, "--deny-net", err);
+        if (r == 0)
+                r = grant_paths(c, &o->allow_read, mv_context_allow_read, "--allow-read", err);
+        if (r == 0)
+                r = grant_paths(c, &o->allow_write, mv_context_allow_write, "--allow-write", err);
+        if (r == 0)
+                r = grant(c, &o->env, mv_context_allow_env, "--env", err);
+        if (r == 0)
+                mv_context_limit(c, &o->limits);
+        return r;
+}
+
+/* --- arguments: RTFS literals, read by the evaluator itself, with nothing granted ------------------------------------- */
+static char *vector_text(const struct cli_list *l)
+{
+        size_t n = 3;
+        for (unsigned i = 0; i < l->count; i++)
+                n += strlen(l->items[i]) + 1;
+        char *text = malloc(n);
+        if (!text)
+                return NULL;
+        char *p = text;
+        *p++ = '[';
+        for (unsigned i = 0; i < l->count; i++) {
+                size_t len = strlen(l->items[i]);
+                memcpy(p, l->items[i], len);
+                p += len;
+                *p++ = '\n'; /* a comment in one literal ends with it */
+        }
+        *p++ = ']';
+        *p = 0;
+        return text;
+}
+
+static int read_args(struct mv_host *h, const struct cli_list *l, struct mv_result **ret, struct mv_err *err)
+{
+        char *text = vector_text(l);
+        if (!text)
+                return mv_fail(err, MV_E_NOMEM, 0, "arguments");
+        struct mv_execution x = { .program = mv_program_source(text), .provider = "mock" };
+        struct mv_result *r;
+        int rc = mv_execute(h, &x, &r, err);
+        free(text);
+        if (rc < 0)
+                return rc;
+        const struct mv_value *v = mv_result_value(r);
+        if (!v || v->kind != MV_VECTOR || v->count != l->count) {
+                rc = mv_fail(err, MV_E_INVALID, 0, "--arg takes one RTFS literal each: %s",
+                             v ? "one of them is not exactly one value" : mv_result_error(r)->message);
+                mv_result_free(r);
+                return rc;
+        }
+        *ret = r;
+        return 0;
+}
+
+/* The arguments' own evaluation leaves no record in the user's store. */
+static int evaluate_args(const struct cli_options *o, struct cli_request *q, struct mv_err *err)
+{
+        struct mv_host *h;
+        if (o->arg.count == 0)
+                return 0;
+        int r = mv_host_new(NULL, &h, err);
+        if (r < 0)
+                return r;
+        r = read_args(h, &o->arg, &q->args, err);
+        mv_host_free(h);
+        return r;
+}
+
+/* --- the request --------------------------------------------------------------------------------------------------------- */
+static void warn_about_limits(const struct cli_options *o, const struct mv_context *c)
+{
+        struct mv_limits level = { 0 };
+        if (mv_context_level(c) == MV_LEVEL_FULL)
+                return;
+        level.wall_ns_max = mv_context_level(c) == MV_LEVEL_PURE ? 1000000000ull : 5000000000ull;
+        level.memory_bytes_max = mv_context_level(c) == MV_LEVEL_PURE ? 16ull << 20 : 64ull << 20;
+        if (o->limits.wall_ns_max > level.wall_ns_max)
+                fprintf(stderr, "note: level %s ends a program after %llu s; --level full has no limit of its own\n",
+                        mv_level_name(mv_context_level(c)), (unsigned long long)(level.wall_ns_max / 1000000000u));
+        if (o->limits.memory_bytes_max > level.memory_bytes_max)
+                fprintf(stderr, "note: level %s gives a program %llu MiB; --level full has no limit of its own\n",
+                        mv_level_name(mv_context_level(c)), (unsigned long long)(level.memory_bytes_max >> 20));
+}
+
+static int request(const struct cli_options *o, struct cli_request *q, struct mv_err *err)
+{
+        q->context = mv_context_new(o->level);
+        if (!q->context)
+                return mv_fail(err, MV_E_NOMEM, 0, "context");
+        int r = grant_all(q->context, o, err);
+        if (r == 0)
+                r = evaluate_args(o, q, err);
+        if (r == 0)
+                r = host_for(o->explain ? "none" : o->audit, &q->host, err);
+        if (r < 0)
+                return r;
+        warn_about_limits(o, q->context);
+        /* Left to itself the command never takes the mock provider, which is no wall. */
+        bool automatic = !o->provider || strcmp(o->provider, "auto") == 0;
+        q->x.context = q->context;
+        q->x.provider = o->provider;
+        q->x.tier_min = o->tier_given ? o->tier_min : automatic ? MV_TIER_PROCESS : MV_TIER_NONE;
+        q->x.args = q->args ? mv_result_value(q->args) : NULL;
+        q->x.limits = o->limits;
+        q->x.prelude = true;
+        return 0;
+}
+
+int cli_request(const struct cli_options *o, struct cli_request *ret)
+{
+        struct mv_err err;
+        *ret = (struct cli_request){ 0 };
+        if (request(o, ret, &err) == 0)
+                return 0;
+        cli_request_done(ret);
+        int code = cli_error(&err, o->json);
+        return err.code == MV_E_INVALID ? CLI_USAGE : code;
+}
+
+void cli_request_done(struct cli_request *q)
+{
+        mv_result_free(q->args);
+        mv_context_free(q->context);
+        mv_host_free(q->host);
+        *q = (struct cli_request){ 0 };
+}
+
+int cli_execute(struct cli_request *q, const struct cli_options *o, const char *call_id)
+{
+        struct mv_result *result;
+        struct mv_err err;
+        int code;
+        if (o->explain)
+                code = cli_explain(q, o, call_id);
+        else if (mv_execute(q->host, &q->x, &result, &err) < 0)
+                code = cli_error(&err, o->json);
+        else {
+                code = cli_result(result, o, &q->x.program);
+                mv_result_free(result);
+        }
+        cli_request_done(q);
+        return code;
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mv_execute, in the order of REQ-AUTH-08:
+ *
+ *   check -> freeze the context -> authorise -> choose a provider -> token -> boundary gate -> EXECUTION_STARTED and
+ *   DECISION records -> broker -> cell -> run -> EXECUTION_ENDED -> root -> result
+ *
+ * (1) Nothing runs before it is authorised and that decision is recorded.
+ * (2) No context means pure; the tier is never lowered; a provider that cannot enforce a limit is refused.
+ * (3) Whatever happens after the trail began, the trail is ended or the call fails: no result without a root.
+ * (4) A denial is a result. A negative return means that nothing ran to an end that could be vouched for. */
+#include <base/slice.h>
+#include <host/exec.h>
+#include <host/settings.h>
+#include <provider/common.h>
+#include <string.h>
+#include <sys/beneath.h>
+#include <time.h>
+#include <wire/text.h>
+
+static uint64_t clock_ns(clockid_t id)
+{
+        struct timespec t;
+        clock_gettime(id, &t);
+        return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static uint64_t wall_ms(void)
+{
+        return clock_ns(CLOCK_REALTIME) / 1000000;
+}
+
+/* --- before anything runs ------------------------------------------------------------------------------------------- */
+static int make_id(char *ret, size_t cap, struct mv_err *err)
+{
+        uint8_t u[16];
+        int sys = mv_sys_random(u, sizeof u);
+        if (sys < 0)
+                return mv_fail(err, MV_E_SYS, -sys, "random bytes for an execution id");
+        u[6] = (uint8_t)((u[6] & 0x0f) | 0x40); /* version 4 */
+        u[8] = (uint8_t)((u[8] & 0x3f) | 0x80); /* variant 1 */
+        size_t n = mv_fmt(ret, cap, "exec_");
+        for (size_t i = 0; i < sizeof u; i++)
+                n += mv_fmt(ret + n, cap - n, "%s%x%x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", u[i] >> 4, u[i] & 15u);
+        return 0;
+}
+
+static bool put_context(struct mv_out *o, const void *what)
+{
+        return mv_context_encode(what, o);
+}
+
+static int freeze(struct mv__exec *e, struct mv_err *err)
+{
+        struct mv_slice bytes;
+        e->context = mv_context_copy(e->x->context);
+        if (!e->context)
+                return mv_fail(err, MV_E_NOMEM, 0, "context");
+        int r = mv__encode(&e->scratch, put_context, e->context, &bytes, err);
+        if (r < 0)
+                return mv_wrap(err, "the context");
+        mv_sha256(bytes, e->context_digest);
+        return 0;
+}
+
+/* What a provider must enforce because somebody asked for it; the defaults fill the rest in. */
+void mv__exec_limits(struct mv__exec *e, struct mv_limits asked)
+{
+        static const struct mv_limits defaults = { .wall_ns_max = MV_DEFAULT_WALL_NS,
+                                                   .memory_bytes_max = MV_DEFAULT_MEMORY_BYTES,
+                                                   .fuel_max = MV_DEFAULT_FUEL,
+                                                   .output_bytes_max = MV_DEFAULT_OUTPUT_BYTES };
+        e->limits = asked;
+        if (!e->limits.wall_ns_max)
+                e->limits.wall_ns_max = defaults.wall_ns_max;
+        if (!e->limits.memory_bytes_max)
+                e->limits.memory_bytes_max = defaults.memory_bytes_max;
+        if (!e->limits.fuel_max)
+                e->limits.fuel_max = defaults.fuel_max;
+        if (!e->limits.output_bytes_max)
+                e->limits.output_bytes_max = defaults.output_bytes_max;
+        e->deadline_ns = e->started_ns + e->limits.wall_ns_max;
+}
+
+static void use_token(struct mv__exec *e)
+{
+        for (uint32_t i = 0; i < e->decision.permissions_count; i++)
+                e->permissions[i] = e->decision.permissions[i];
+        e->token = e->x->permissions ? e->x->permissions : e->permissions;
+        e->token_count = e->x->permissions ? e->x->permissions_count : e->decision.permissions_count;
+}
+
+/* The boundary gate, once more with the token alone (REQ-PRV-09). */
+static void gate(struct mv__exec *e)
+{
+        const char *operation = e->x->program.kind == MV_PROGRAM_NONE ? "execute_capability" : "execute_program";
+        struct mv_decision d;
+        if (!e->x->capability_id)
+                return;
+        mv_token_check(operation, e->x->capability_id, e->token, e->token_count, &d);
+        if (!d.allowed)
+                e->decision = d;
+}
+
+static int prepare(struct mv__exec *e, struct mv_err *err)
+{
+        const struct mv_execution *x = e->x;
+        int r = mv__execution_check(x, err);
+        if (r == 0)
+                r = make_id(e->result->execution_id, sizeof e->result->execution_id, err);
+        if (r == 0)
+                r = freeze(e, err);
+        if (r < 0)
+                return r;
+        mv_authorize_program(e->context, mv__program_class(x->program.kind), x->capability_id, &e->decision);
+        struct mv_limits asked = mv_limits_min(e->context->limits, x->limits);
+        if (x->program.kind == MV_PROGRAM_NONE)
+                asked = mv_limits_min(asked, mv__settings_of(x->capability_id)->limits);
+        mv__exec_limits(e, asked);
+        if (!e->decision.allowed)
+                return 0;
+        r = mv__choose(e->host, x, &asked, &e->entry, err);
+        if (r < 0)
+                return r;
+        mv_fmt(e->result->provider, sizeof e->result->provider, "%s", e->entry->ops->name);
+        e->result->tier = x->program.kind == MV_PROGRAM_NATIVE ? MV_TIER_NONE : e->entry->ops->tier;
+        use_token(e);
+        gate(e);
+        return 0;
+}
+
+/* --- the run -------------------------------------------------------------------------------------------------------- */
+static int tap_frame(void *ctx, struct mv_slice frame, struct mv_slice *ret_reply, struct mv_err *err)
+{
+        struct mv__door_tap *tap = ctx;
+        int r = tap->inner.frame(tap->inner.ctx, frame, ret_reply, err);
+        if (r < 0 && !tap->failed) {
+                tap->failed = true;
+                tap->err = *err;
+        }
+        return r;
+}
+
+static int open_broker(struct mv__exec *e, struct mv_err *err)
+{
+        struct mv_broker_options o = { .execution_id = e->result->execution_id, .context = e->context,
+                                       .table = e->host->table, .trail = e->trail, .limits = e->limits,
+                                       .deadline_ns = e->deadline_ns, .cancel = e->x->cancel, .replay = e->replay };
+        int r = mv_broker_new(&o, &e->broker, err);
+        if (r == 0)
+                e->tap.inner = mv_broker_door(e->broker);
+        return r;
+}
+
+static int run_cell(struct mv__exec *e, struct mv_cell *cell, struct mv_slice start, struct mv_exit *ret, struct mv_err *err)
+{
+        struct mv_run run = { .execution_id = e->result->execution_id, .start = start,
+                              .door = { &e->tap, tap_frame }, .limits = e->limits, .deadline_ns = e->deadline_ns,
+                              .capability_id = e->x->capability_id, .permissions = e->token,
+                              .permissions_count = e->token_count };
+        struct mv__watch watch;
+        int r = mv__watch_start(&watch, e, cell, err);
+        if (r == 0)
+                r = e->entry->ops->run(cell, &run, ret, err);
+        mv__watch_stop(&watch);
+        return r;
+}
+
+static int run_behind_wall(struct mv__exec *e, struct mv_exit *ret, struct mv_err *err)
+{
+        struct mv_cell_spec spec = { e->result->execution_id, e->limits };
+        struct mv_metadata *m = &e->result->metadata;
+        struct mv_cell *cell;
+        struct mv_slice start;
+        int r = mv__start_frame(e, &start, err);
+        uint64_t t0 = mv__now_ns();
+        if (r == 0)
+                r = mv__cell_take(e->entry, &spec, &cell, err);
+        if (r < 0)
+                return r;
+        uint64_t t1 = mv__now_ns();
+        r = run_cell(e, cell, start, ret, err);
+        uint64_t t2 = mv__now_ns();
+        bool in_order = r == 0 && ret->termination == MV_END_COMPLETED && !e->tap.failed;
+        mv__cell_give(e->entry, cell, e->limits.memory_bytes_max, in_order, e->host->pool_cells);
+        m->open_ns = t1 - t0;
+        m->run_ns = t2 - t1;
+        m->close_ns = mv__now_ns() - t2;
+        return r;
+}
+
+static int run_direct(struct mv__exec *e, struct mv_exit *ret, struct mv_err *err)
+{
+        uint64_t t0 = mv__now_ns(), cpu0 = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+        int r = mv__run_direct(e, ret, err);
+        ret->cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu0;
+        e->result->metadata.run_ns = mv__now_ns() - t0;
+        return r;
+}
+
+/* A door that failed for a reason other than the guest's bytes (a full audit store, say) fails the call: nothing may be
+ * returned that is not recorded. */
+static int door_verdict(struct mv__exec *e, int run, struct mv_err *err)
+{
+        if (!e->tap.failed)
+                return run;
+        if (e->tap.err.code == MV_E_HOSTILE || e->tap.err.code == MV_E_LIMIT || (e->x->cancel && *e->x->cancel))
+                return 0;
+        if (e->replay && e->tap.err.code == MV_E_CORRUPT) /* the replay diverged */
+                return 0;
+        *err = e->tap.err;
+        return -(int)err->code;
+}
+
+static void finish_metadata(struct mv__exec *e)
+{
+        e->result->metadata.ended_ms = wall_ms();
+        e->result->metadata.duration_ns = mv__now_ns() - e->started_ns;
+}
+
+int mv__exec_run(struct mv__exec *e, struct mv_err *err)
+{
+        struct mv_exit exit = { .termination = MV_END_COMPLETED, .exit_code = -1 };
+        int r = open_broker(e, err);
+        if (r < 0)
+                return r;
+        r = mv__is_direct(e) ? run_direct(e, &exit, err) : run_behind_wall(e, &exit, err);
+        r = door_verdict(e, r, err);
+        if (r < 0)
+                return r;
+        mv__outcome(e, &exit);
+        finish_metadata(e);
+        return mv__record_ended(e, exit.detail, err);
+}
+
+/* --- the whole -------------------------------------------------------------------------------------------------------- */
+/* EXECUTION_STARTED is the first record of an execution that starts; one that does not has the decision alone. */
+static int recorded(struct mv__exec *e, struct mv_err *err)
+{
+        struct mv_result *r = e->result;
+        bool allowed = e->decision.allowed;
+        int rc = mv_trail_begin(e->host->audit, r->execution_id, &e->trail, err);
+        if (rc == 0 && allowed)
+                rc = mv__record_started(e, err);
+        if (rc == 0)
+                rc = mv__record_program_decision(e, &e->decision, err);
+        if (rc == 0 && allowed)
+                rc = mv__exec_run(e, err);
+        if (rc == 0 && !allowed) {
+                mv__result_deny(r, &e->decision);
+                finish_metadata(e);
+        }
+        return rc < 0 ? rc : mv_trail_end(e->trail, r->root, &r->records, err);
+}
+
+static int execute(struct mv__exec *e, struct mv_err *err)
+{
+        int r = prepare(e, err);
+        if (r == 0 && e->decision.allowed) {
+                r = mv__entry_use(e->entry, err);
+                e->using = r == 0;
+        }
+        if (r < 0)
+                return r;
+        /* The clock starts when the provider stands ready: initialising it once is not this program's time. */
+        uint64_t waited = mv__now_ns() - e->started_ns;
+        e->started_ns += waited;
+        e->deadline_ns += waited;
+        r = recorded(e, err);
+        return r < 0 ? mv_wrap(err, "execution %s", e->result->execution_id) : 0;
+}
+
+int mv__exec_init(struct mv__exec *e, struct mv_host *h, const struct mv_execution *x, struct mv_err *err)
+{
+        *e = (struct mv__exec){ .host = h, .x = x, .result = mv__result_new(), .started_ns = mv__now_ns(),
+                                .scratch = mv_arena_grow(EXEC_SCRATCH_MAX) };
+        if (!e->result)
+                return mv_fail(err, MV_E_NOMEM, 0, "result");
+        e->result->metadata.started_ms = wall_ms();
+        return 0;
+}
+
+void mv__exec_done(struct mv__exec *e)
+{
+        mv_broker_free(e->broker);
+        mv_trail_free(e->trail);
+        if (e->using)
+                mv__entry_release(e->entry);
+        mv_context_free(e->context);
+        mv_arena_done(&e->scratch);
+}
+
+int mv_execute(struct mv_host *h, const struct mv_execution *x, struct mv_result **ret, struct mv_err *err)
+{
+        struct mv__exec e;
+        int r = mv__exec_init(&e, h, x, err);
+        if (r == 0)
+                r = execute(&e, err);
+        mv__exec_done(&e);
+        if (r < 0) {
+                mv_result_free(e.result);
+                return r;
+        }
+        *ret = e.result;
+        return 0;
+}

@@ -1,0 +1,383 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The `microvm` command against its contract: exit codes, the shape of --json, what people see. Prints TAP.
+Usage: t_cli.py MICROVM SOURCE_ROOT"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import traceback
+
+MICROVM, ROOT = map(os.path.abspath, sys.argv[1:3])
+TESTS = []
+WORK = tempfile.mkdtemp(prefix='microvm-cli-')
+ENV = {'PATH': os.environ['PATH'], 'HOME': WORK, 'LC_ALL': 'C.UTF-8'}
+for name in ('ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS'):
+    if name in os.environ:
+        ENV[name] = os.environ[name]
+
+
+def test(fn):
+    TESTS.append(fn)
+    return fn
+
+
+def run(*args, stdin=None, env=None):
+    r = subprocess.run([MICROVM, *args], input=stdin, capture_output=True, timeout=60, env=env or ENV, cwd=WORK)
+    return r.returncode, r.stdout.decode(), r.stderr.decode()
+
+
+def run_json(*args, stdin=None):
+    code, out, _ = run(*args, '--json', stdin=stdin)
+    assert out.count('\n') == 1, f'one line of JSON, got {out!r}'
+    return code, json.loads(out)
+
+
+def equal(got, wanted):
+    assert got == wanted, f'{got!r} is not {wanted!r}'
+
+
+def has(text, part):
+    assert part in text, f'{part!r} is not in {text!r}'
+
+
+def path(name):
+    return os.path.join(WORK, name)
+
+
+def providers():
+    return [p['name'] for p in run_json('providers')[1]['providers'] if p['available'] and p['name'] in ('mock', 'process', 'kvm')]
+
+
+@test
+def a_value_is_printed_and_the_exit_code_is_0():
+    equal(run('eval', '(+ 3 4)', '--provider', 'mock'), (0, '7\n', ''))
+
+
+@test
+def json_of_a_value_has_the_keys_of_the_contract_in_their_order():
+    code, r = run_json('eval', '(+ 3 4)', '--provider', 'mock')
+    equal(code, 0)
+    equal(list(r), ['ok', 'value', 'printed', 'type', 'execution_id', 'provider', 'tier', 'termination', 'stdout', 'stderr',
+                    'metadata', 'audit'])
+    equal((r['ok'], r['value'], r['printed'], r['type']), (True, 7, '7', 'integer'))
+    equal((r['provider'], r['tier'], r['termination']), ('mock', 'none', 'completed'))
+    equal(list(r['metadata']), ['duration_ns', 'cpu_ns', 'memory_peak_bytes', 'calls', 'fuel', 'simulated', 'phases_ns',
+                                'network_requests', 'file_operations'])
+    equal(list(r['metadata']['phases_ns']), ['open', 'run', 'close'])
+    assert r['execution_id'].startswith('exec_') and r['audit']['root'].startswith('sha256:')
+    assert r['metadata']['simulated'] is True and r['metadata']['duration_ns'] > 0
+
+
+@test
+def json_of_a_denial_says_what_would_allow_it():
+    code, r = run_json('eval', '(call :ccos.io.open-file "/etc/passwd")', '--provider', 'mock')
+    equal((code, r['ok'], r['termination']), (3, False, 'denied'))
+    equal(list(r['error']), ['kind', 'message', 'operation', 'capability', 'context', 'line', 'column', 'hint'])
+    equal((r['error']['kind'], r['error']['capability']), ('SecurityViolation', 'ccos.io.open-file'))
+    equal(r['error']['hint'], '--allow ccos.io.open-file')
+
+
+@test
+def a_program_error_is_1_and_shows_the_place():
+    with open(path('bad.rtfs'), 'w') as f:
+        f.write('(def x 1)\n(+ x\n   "two")\n')
+    code, out, err = run('run', 'bad.rtfs', '--provider', 'mock')
+    equal((code, out), (1, ''))
+    has(err, 'error: TypeError: Type error in +: expected number, got string')
+    has(err, '--> bad.rtfs:2:1')
+    has(err, '| (+ x')
+    has(err, '^')
+
+
+@test
+def a_parse_error_names_file_line_and_column():
+    code, _, err = run('run', '-', '--provider', 'mock', stdin=b'(+ 1\n  2))')
+    equal(code, 1)
+    has(err, 'ParseError')
+    has(err, 'standard input:2:')
+
+
+@test
+def a_program_that_is_not_utf8_is_refused_with_its_line():
+    code, _, err = run('run', '-', '--provider', 'mock', stdin=b'(+ 1\n\xff 2)')
+    equal(code, 1)
+    has(err, 'standard input:2')
+
+
+@test
+def a_denial_is_3_and_prints_rule_and_hint():
+    code, out, err = run('eval', '(call :ccos.echo 1)', '--provider', 'mock')
+    equal((code, out), (3, ''))
+    has(err, 'SecurityViolation')
+    has(err, 'rule: ')
+    has(err, 'hint: --allow ccos.echo')
+
+
+@test
+def limits_are_4_each_with_its_own_termination():
+    for args, termination in ((['(loop [] (recur))', '--timeout', '100ms'], 'timeout'),
+                              (['(loop [] (recur))', '--fuel', '1000'], 'fuel'),
+                              (['(loop [v []] (recur (conj v v v v)))', '--memory', '8M'], 'memory'),
+                              (['(str (range 0 20000))', '--max-output', '1K'], 'output')):
+        for provider in providers():
+            code, r = run_json('eval', *args, '--provider', provider)
+            equal((code, r['termination'], r['error']['kind']), (4, termination, 'LimitExceeded'))
+
+
+@test
+def an_unavailable_provider_is_5():
+    code, out, err = run('eval', '1', '--provider', 'firecracker')
+    equal((code, out), (5, ''))
+    has(err, 'not available')
+    code, r = run_json('eval', '1', '--provider', 'firecracker')
+    equal((code, r['ok'], r['error']['kind'], r['termination']), (5, False, 'Unavailable', 'unavailable'))
+    equal(run('eval', '1', '--provider', 'mock', '--min-tier', 'vm')[0], 5)
+    equal(run('eval', '1', '--provider', 'no-such')[0], 5)
+
+
+@test
+def usage_errors_are_2_and_say_what_is_wrong():
+    for args, part in ((['eval'], 'needs'), (['eval', '1', '2'], "'2'"), (['frobnicate'], 'frobnicate'), ([], ''),
+                       (['eval', '1', '--colour'], '--colour'), (['eval', '1', '--timeout'], '--timeout'),
+                       (['eval', '1', '--timeout', 'soon'], 'soon'), (['eval', '1', '--memory', '-5M'], '-5M'),
+                       (['eval', '1', '--level', 'root'], 'root'), (['eval', '1', '--min-tier', 'high'], 'high'),
+                       (['eval', '1', '--json=yes'], '--json'), (['eval', '1', '--fuel', '1.5'], '1.5'),
+                       (['eval', '1', '--allow', 'not an id'], 'not an id'), (['eval', '1', '--arg', '(+ 1'], '--arg'),
+                       (['eval', '1', '--arg', '1 2'], '--arg'), (['version', 'x'], 'x'), (['audit', 'burn', 'x'], 'burn'),
+                       (['audit', 'replay', 'x'], '--execution'), (['schema', 'x'], "'x' not found")):
+        code, out, err = run(*args)
+        assert code == 2, f'{args} gave {code}: {err}'
+        has(err + out, part)
+
+
+@test
+def durations_and_sizes_have_units():
+    for text in ('250ms', '30s', '5m', '0.5s', '2'):
+        equal(run('eval', '1', '--provider', 'mock', '--timeout', text)[:2], (0, '1\n'))
+    for text in ('8192K', '16M', '1G'):
+        equal(run('eval', '1', '--provider', 'mock', '--memory', text)[:2], (0, '1\n'))
+    for text in ('', '1x', 'ms', '0', '-1s', '1e400s', 'inf', '0x10'):
+        equal(run('eval', '1', '--provider', 'mock', '--timeout', text)[0], 2)
+
+
+@test
+def arguments_are_rtfs_literals():
+    equal(run('eval', 'args', '--provider', 'mock', '--arg', '1', '--arg', '"two words"', '--arg', '{:a [1 2]}')[1],
+          '[1 "two words" {:a [1 2]}]\n')
+    equal(run('eval', 'args', '--provider', 'mock')[1], '[]\n')
+
+
+@test
+def call_makes_one_call_with_its_arguments():
+    equal(run('call', 'ccos.math.add', '5', '6', '--allow', 'ccos.math.add', '--provider', 'mock')[:2], (0, '11\n'))
+    equal(run('call', ':ccos.echo', '{:a 1}', '--allow', 'ccos.*', '--provider', 'mock')[:2], (0, '{:a 1}\n'))
+    equal(run('call', 'ccos.math.add', '5', '6', '--provider', 'mock')[0], 3)
+    equal(run('call', 'ccos.math.add", (', '--provider', 'mock')[0], 2)
+    code, r = run_json('call', 'no.such', '--allow', 'no.such', '--provider', 'mock')
+    equal((code, r['error']['kind']), (1, 'UnknownCapability'))
+
+
+@test
+def exec_is_denied_refused_or_named():
+    equal(run('exec', '--provider', 'process', '--', '/bin/ls', '-la')[0], 3)
+    equal(run('exec', '--provider', 'process', '--allow', 'external_program', '--', '/bin/ls', '-la')[0], 5)
+    code, out, _ = run('exec', '--provider', 'mock', '--allow', 'external_program', '--', '/bin/ls', '-la')
+    equal((code, out), (0, '"Mock external program: /bin/ls ["-la"]"\n'))
+
+
+@test
+def scripts_are_recognised_and_refused_by_providers_without_programs():
+    with open(path('hello.py'), 'w') as f:
+        f.write('print(1)\n')
+    with open(path('hello'), 'w') as f:
+        f.write('#!/bin/sh\necho 1\n')
+    equal(run('run', 'hello.py', '--allow', 'external_program', '--provider', 'mock')[1], '"Mock Python script result: 9 bytes"\n')
+    equal(run('run', 'hello', '--allow', 'external_program', '--provider', 'mock')[1], '"Mock Shell script result: 17 bytes"\n')
+    equal(run('run', 'hello.py', '--allow', 'external_program', '--provider', 'process')[0], 5)
+
+
+@test
+def a_missing_file_is_named():
+    code, _, err = run('run', 'no-such-file.rtfs')
+    equal(code, 1)
+    has(err, 'no-such-file.rtfs')
+
+
+@test
+def captured_output_comes_before_the_value():
+    equal(run('eval', '(do (call :ccos.io.println "hello") 5)', '--allow', 'ccos.io.println', '--provider', 'mock')[:2],
+          (0, 'hello\n5\n'))
+    equal(run_json('eval', '(do (call :ccos.io.println "hello") 5)', '--allow', 'ccos.io.println', '--provider', 'mock')[1]['stdout'],
+          'hello\n')
+
+
+@test
+def explain_decides_and_runs_nothing():
+    target, home = path('explained.txt'), path('explain-home')
+    args = ['call', 'ccos.io.write-file', f'"{target}"', '"x"', '--allow', 'ccos.io.write-file', '--explain']
+    code, out, _ = run(*args)
+    equal(code, 3)
+    has(out, f'--allow-write {target}')
+    code, out, _ = run(*args, '--allow-write', target)
+    equal(code, 0)
+    has(out, 'allowed')
+    assert not os.path.exists(target)
+    code, r = run_json('eval', '(call :ccos.echo 1)', '--allow', 'ccos.echo', '--explain')
+    equal((code, r['allowed'], r['granted']), (0, True, ['ccos.echo']))
+    code, out, _ = run('exec', '--explain', '--', '/bin/ls')
+    equal(code, 3)
+    has(out, 'external_program')
+    run('eval', '1', '--explain', env=dict(ENV, HOME=home))
+    assert not os.path.exists(home), '--explain must leave no record'
+
+
+@test
+def paths_may_be_relative_to_the_current_directory():
+    with open(path('in.txt'), 'w') as f:
+        f.write('data')
+    equal(run('call', 'ccos.io.read-file', f'"{path("in.txt")}"', '--allow', 'ccos.io.read-file', '--allow-read',
+              './x/../in.txt', '--provider', 'mock')[:2], (0, '"data"\n'))
+
+
+@test
+def records_go_to_the_state_directory_and_verify():
+    code, r = run_json('eval', '(call :ccos.echo 1)', '--allow', 'ccos.echo', '--provider', 'mock')
+    equal(code, 0)
+    store = path('.local/state/ccos-microvm/audit.mva')
+    equal(os.stat(store + '.key').st_mode & 0o777, 0o600)
+    code, verdict = run_json('audit', 'verify', store)
+    equal((code, verdict['ok']), (0, True))
+    code, shown = run_json('audit', 'show', store, '--execution', r['execution_id'])
+    equal(code, 0)
+    equal([rec['type'] for rec in shown['records']],
+          ['PlanStarted', 'SecurityDecision', 'SecurityDecision', 'CapabilityCall', 'CapabilityResult', 'PlanEnded', 'Root'])
+    equal(shown['records'][-1]['semantic']['root'], r['audit']['root'].removeprefix('sha256:'))
+    code, replay = run_json('audit', 'replay', store, '--execution', r['execution_id'])
+    equal((code, replay['ok'], replay['outcome']), (0, True, '1'))
+
+
+@test
+def only_denials_are_shown_when_asked():
+    store = path('denied.mva')
+    run('eval', '(call :ccos.echo 1)', '--audit', store, '--provider', 'mock')
+    run('exec', '--audit', store, '--provider', 'process', '--', '/bin/ls')
+    code, out, _ = run('audit', 'show', store, '--denied')
+    equal((code, out.count('\n')), (0, 2))
+    has(out, 'would be allowed by --allow ccos.echo')
+    has(out, 'external_program')
+
+
+@test
+def a_damaged_store_fails_verification_and_names_the_record():
+    store = path('damaged.mva')
+    equal(run('eval', '(+ 1 2)', '--audit', store, '--provider', 'mock')[0], 0)
+    data = bytearray(open(store, 'rb').read())
+    data[len(data) // 2] ^= 1
+    open(store, 'wb').write(data)
+    code, verdict = run_json('audit', 'verify', store)
+    equal((code, verdict['ok']), (1, False))
+    assert verdict['why'] and 'bad_index' in verdict
+
+
+@test
+def no_audit_store_is_touched_with_audit_none():
+    env = dict(ENV, HOME='/proc/nonexistent')
+    equal(run('eval', '1', '--provider', 'mock', '--audit', 'none', env=env)[:2], (0, '1\n'))
+    code, _, err = run('eval', '1', '--provider', 'mock', env=env)
+    equal(code, 1)
+    has(err, '--audit')
+
+
+@test
+def auto_never_takes_the_mock():
+    strong = [p for p in providers() if p != 'mock']
+    code, r = run_json('eval', '1')
+    if strong:
+        equal((code, r['provider'], r['metadata']['simulated']), (0, strong[-1], False))
+    else:
+        equal(code, 5)
+
+
+@test
+def every_provider_gives_the_same_root():
+    roots = {run_json('eval', '(map (fn [x] (* x x)) [1 2 3])', '--provider', p)[1]['audit']['root'] for p in providers()}
+    equal(len(roots), 1)
+
+
+@test
+def the_lists_are_json():
+    names = [p['name'] for p in run_json('providers')[1]['providers']]
+    equal(names, ['mock', 'process', 'wasm', 'gvisor', 'kvm', 'firecracker'])
+    ids = {c['id'] for c in run_json('capabilities')[1]['capabilities']}
+    assert {'ccos.echo', 'ccos.math.add', 'ccos.io.read-file', 'ccos.network.http-fetch'} <= ids
+    for c in run_json('capabilities')[1]['capabilities']:
+        equal(list(c), ['id', 'arguments', 'result', 'summary', 'effects', 'permissions', 'pure'])
+    for check in run_json('doctor')[1]['checks']:
+        assert check['ok'] or (check['consequence'] and check['mend']), check
+    for name in names:
+        schema = json.loads(run('schema', name)[1])
+        assert schema['type'] == 'object' and 'properties' in schema
+
+
+@test
+def tables_and_help_are_for_people():
+    for verb in ('providers', 'doctor', 'capabilities', 'version', 'help'):
+        code, out, err = run(verb)
+        equal((code, err), (0, ''))
+        assert out.strip() and '\033' not in out
+    listed = run('help')[1]
+    for verb in ('run', 'eval', 'call', 'exec', 'bench', 'audit', 'demo'):
+        has(listed, f'  {verb} ')
+        equal(run('help', verb)[0], 0)
+    assert '  config ' not in listed and '  repl ' not in listed
+
+
+@test
+def the_demo_tells_its_story():
+    code, out, _ = run('demo')
+    equal(code, 0)
+    for part in ('=== RTFS/CCOS MicroVM Architecture Demo ===', 'Selected provider: mock', 'Timeout: 30 s', 'CPU limit: 100%',
+                 'Executing ccos.network.http-fetch', 'Executing ccos.io.open-file', 'Executing ccos.system.current-time',
+                 'Result:', 'Memory limit: 64 MB'):
+        has(out, part)
+    equal(out.count('✓'), 5)
+
+
+@test
+def the_first_example_reports_what_it_may_and_is_refused_the_rest():
+    sales, report = os.path.join(ROOT, 'examples/data/sales.csv'), path('report.txt')
+    for provider in providers():
+        if os.path.exists(report):
+            os.unlink(report)
+        code, r = run_json('run', os.path.join(ROOT, 'examples/first.rtfs'), '--provider', provider,
+                           '--allow', 'ccos.io.read-file', '--allow-read', sales,
+                           '--allow', 'ccos.io.write-file', '--allow-write', report,
+                           '--arg', f'"{sales}"', '--arg', f'"{report}"', '--arg', '"/etc/hostname"')
+        equal(code, 0)
+        equal(r['value']['report'], ['east: 1050', 'north: 1785', 'south: 1085', 'west: 2220'])
+        equal(r['value']['other-file'], 'refused')
+        equal(open(report).read(), 'east: 1050\nnorth: 1785\nsouth: 1085\nwest: 2220\n')
+        equal([f['operation'] for f in r['metadata']['file_operations']], ['read-file', 'write-file'])
+
+
+def main():
+    failed = 0
+    print(f'1..{len(TESTS)}')
+    for n, fn in enumerate(TESTS, 1):
+        try:
+            fn()
+            print(f'ok {n} - {fn.__name__}', flush=True)
+        except Exception as problem:
+            failed += 1
+            for line in (str(problem) or traceback.format_exc()).splitlines():
+                print('#', line)
+            print('#', traceback.format_exc().splitlines()[-3:][0])
+            print(f'not ok {n} - {fn.__name__}', flush=True)
+    shutil.rmtree(WORK, ignore_errors=True)
+    return 1 if failed else 0
+
+
+sys.exit(main())
