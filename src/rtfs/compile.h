@@ -93,6 +93,9 @@ struct scope { uint32_t vars, scope_vars, free; bool is_local; };
 struct scope scope_open(struct func *f);
 void scope_close(struct func *f, struct scope s);
 enum native_status declare_defs(struct func *f, val forms); /* boxes for the def names of this frame */
+enum native_status declare_defs_of(struct func *f, val form);
+enum native_status make_proto(struct func *f, struct name *name, struct proto **ret);
+enum native_status too_large(struct func *f);
 enum native_status function(struct func *f, struct name *name, val rest, uint8_t dst); /* rest: (delegation* params ...) */
 enum native_status function_proto(struct func *parent, struct mv_rtfs *r, struct name *name, val rest, struct func *ret,
                                   struct proto **ret_proto);
