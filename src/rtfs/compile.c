@@ -194,6 +194,8 @@ static enum native_status load_global(struct func *f, struct name *n, uint8_t ds
                 if (i >= 0)
                         return load_const(f, (val){ .tag = T_NATIVE, .i = i }, dst);
         }
+        if (!module_global(f->r, n, &n))
+                return N_NOMEM;
         int32_t slot = global_slot(f->r, n);
         if (slot < 0)
                 return fail_form(f, "more than 4,096 global names");
@@ -251,6 +253,9 @@ int32_t inline_native(struct func *f, val head)
         struct name *n = as_name(head);
         if (f->r->building && n->text[0] == '%')
                 return native_find(f->r, mv_slice(n->text, n->len));
+        struct name *meant;
+        if (!module_global(f->r, n, &meant) || meant != n)
+                return -1;
         if (n->global < 0 || f->r->globals[n->global].tag != T_NATIVE)
                 return -1;
         if (f->r->overridden[n->global / 8] >> (n->global % 8) & 1)

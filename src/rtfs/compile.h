@@ -141,6 +141,12 @@ enum native_status deftype_form(struct func *f, val form, uint8_t dst);
 enum native_status defstruct_form(struct func *f, val form, uint8_t dst);
 enum native_status llm_form(struct func *f, val form, uint8_t dst, bool tail);
 
+/* compile_module.c */
+enum native_status module_form(struct func *f, val form, uint8_t dst);
+enum native_status import_form(struct func *f, val form, uint8_t dst);
+/* The name of the global that n means here: of the module being compiled, imported, or itself. false: NOMEM. */
+bool module_global(struct mv_rtfs *r, struct name *n, struct name **ret);
+
 /* compile_pattern.c */
 enum native_status bind_pattern(struct func *f, val pattern, uint8_t reg); /* declares variables; reg stays theirs */
 enum native_status match_form(struct func *f, val form, uint8_t dst, bool tail);

@@ -151,6 +151,16 @@ enum native_status llm_form(struct func *f, val form, uint8_t dst, bool tail)
         val items[2] = { (val){ .tag = T_NATIVE, .i = native_find(f->r, MV_SLICE("call")) },
                          string_from(f->r, "ccos.ai.llm-execute") };
         val rest = rest_of(form, 1);
+        uint32_t n = len(rest);
+        bool keywords = n != 2 && n && at(rest, 0).tag == T_KEYWORD;
+        if (n == 0 || (n != 2 && !keywords))
+                return raise_op(f, E_INVALID_ARGUMENTS,
+                                "expected either 2 positional args or keyword args (:model, :prompt), got %u", n);
+        if (keywords && n % 2)
+                return raise_op(f, E_INVALID_ARGUMENTS, "expected a value after keyword %.*s, got end-of-list",
+                                MV_SARG(at(rest, n - 1).tag == T_KEYWORD ? name_slice(at(rest, n - 1)) : MV_SLICE("")));
+        if (n == 2 && at(rest, 0).tag <= T_FLOAT) /* no name, no call: a literal of the wrong type */
+                return raise_op(f, E_INVALID_ARGUMENTS, "expected string for model, got %s", type_name(at(rest, 0)));
         for (int i = 1; i >= 0; i--)
                 if (nomem(items[i]) || nomem(rest = list_cons(f->r, items[i], rest)))
                         return N_NOMEM;

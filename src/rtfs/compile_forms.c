@@ -462,6 +462,8 @@ enum native_status define(struct func *f, struct name *n, uint8_t value)
                 }
                 return emit(f, OP_WORD(OP_SETBOX, box->reg, value, 0));
         }
+        if (!module_global(f->r, n, &n))
+                return N_NOMEM;
         int32_t slot = global_slot(f->r, n);
         if (slot < 0)
                 return fail_form(f, "more than 4,096 global names");
@@ -735,8 +737,8 @@ enum native_status special_form(struct func *f, int special, val form, uint8_t d
         }
         case S_PLAN: return plan_form(f, form, dst);
         case S_LLM: return llm_form(f, form, dst, tail);
-        case S_MODULE:
-        case S_IMPORT: return raise_op(f, E_NOT_IMPLEMENTED, "modules");
+        case S_MODULE: return module_form(f, form, dst);
+        case S_IMPORT: return import_form(f, form, dst);
         case S_NONE:
         case S_SHADOWABLE_: break;
         }
