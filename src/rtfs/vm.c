@@ -221,6 +221,8 @@ static enum native_status call_value(struct mv_rtfs *r, val f, uint32_t args, ui
 static enum native_status undefined(struct mv_rtfs *r, uint32_t slot, val *ret)
 {
         struct name *n = r->global_names[slot];
+        if (r->compile_only)
+                r->undefined = n;
         val key = string_new(r, mv_slice(n->text, n->len));
         if (nomem(key))
                 return N_NOMEM;

@@ -69,6 +69,8 @@ struct mv_rtfs {
         uint32_t prelude_from, prelude_to; /* globals of the CCOS prelude */
         bool no_collect;        /* forms are in the hands of the compiler: running out is final */
         struct mv_rtfs_options options;
+        bool compile_only;      /* nothing of the program has run: a macro cannot use what it defines */
+        struct name *undefined; /* that a macro asked for meanwhile; NULL: none */
         volatile int interrupt;
         uint64_t room_at;       /* the instruction that last ran out of memory, and how often in a row */
         uint32_t room_streak;
@@ -138,6 +140,8 @@ extern const char library_source[], ccos_prelude_source[];
 int32_t global_slot(struct mv_rtfs *r, struct name *n); /* makes one; -1: table full */
 /* Compile one top-level form into a proto without parameters; N_ERROR: pending is a ParseError etc. */
 enum native_status compile_form(struct mv_rtfs *r, val form, struct proto **ret);
+/* Take the next of r->forms and compile it; *ret is NULL after a (do ...) whose parts are forms of their own now. */
+enum native_status compile_next_form(struct mv_rtfs *r, struct proto **ret);
 /* Run a closure to its end at once (macro expansion): host calls are an error there. */
 enum native_status run_now(struct mv_rtfs *r, val f, const val *args, uint32_t count, val *ret);
 /* Read the whole source into a LIST of forms. N_ERROR: ParseError pending. */
