@@ -22,11 +22,12 @@
  *            64     n   execution id, printable ASCII
  *                   s   semantic part, one deterministic CBOR item
  *                   o   observed part, one deterministic CBOR item or nothing
- *                  32   digest = SHA-256(salt("ccos-microvm record v1") || everything before)
+ *                  32   digest = SHA-256(salt("ccos-microvm record v1") || bytes 0..63+n || leaf || observed part)
  *                   4   length again: the last record is found from the end
  *
  *  salt(domain) is one block of SHA-256: the domain with zeros up to 32 bytes, then the header's digest. What the check
- *  covers fits into one more block, which is why the two zero bytes stand behind it.
+ *  covers fits into one more block, which is why the two zero bytes stand behind it. leaf is SHA-256(00 || type || semantic
+ *  part), as in the execution's tree (audit/digest.c): so the semantic part is hashed once for both.
  *
  * (1) Everything is covered: fixed fields and lengths come first, so no two records have the same bytes before the digest.
  * (2) The check tells a torn record from a damaged one: only a record whose head is whole and right may be short.
@@ -109,6 +110,14 @@ const char *mv__store_header_decode(struct mv_slice bytes, struct mv__store_head
 
 /* --- records ------------------------------------------------------------------------------------------------------- */
 
+/* r->leaf and r->digest, from the rest. */
+static void record_digest(const struct mv__salt *salt, const uint8_t *head, struct mv__record *r)
+{
+        mv__semantic_digest(r->type, r->semantic, r->leaf);
+        const struct mv_slice parts[] = { { head, MV_RECORD_HEAD_BYTES }, r->id, { r->leaf, sizeof r->leaf }, r->observed };
+        mv__sha256_from(&salt->record, parts, 4, r->digest);
+}
+
 static void head_check(const struct mv__salt *salt, const uint8_t *head, uint8_t ret[MV_DIGEST_BYTES])
 {
         const struct mv_slice checked = { head, CHECKED_BYTES };
@@ -130,12 +139,11 @@ void mv__record_encode(const struct mv__salt *salt, struct mv__record *r, struct
         mv_put_u16(&head, 0);
         head_check(salt, ret->head, check);
         mv_put_bytes(&head, check, CHECK_BYTES);
-        const struct mv_slice parts[] = { { ret->head, sizeof ret->head }, r->id, r->semantic, r->observed };
-        mv__sha256_from(&salt->record, parts, 4, r->digest);
+        record_digest(salt, ret->head, r);
         mv_put_bytes(&tail, r->digest, sizeof r->digest);
         mv_put_u32(&tail, (uint32_t)ret->length);
-        memcpy(ret->pieces, parts, sizeof parts);
-        ret->pieces[4] = mv_out_slice(&tail);
+        const struct mv_slice pieces[] = { mv_out_slice(&head), r->id, r->semantic, r->observed, mv_out_slice(&tail) };
+        memcpy(ret->pieces, pieces, sizeof pieces);
 }
 
 struct head {
@@ -196,21 +204,19 @@ const char *mv__record_decode(const struct mv__salt *salt, struct mv_slice bytes
         r.id = mv_get_bytes(&c, h.id_len);
         r.semantic = mv_get_bytes(&c, h.semantic_len);
         r.observed = mv_get_bytes(&c, h.observed_len);
-        get_array(&c, r.digest, sizeof r.digest);
+        struct mv_slice found = mv_get_bytes(&c, MV_DIGEST_BYTES);
         uint32_t length_again = mv_get_u32(&c);
         if (!mv_cur_done(&c))
                 return "the record's length is wrong";
-        uint8_t digest[MV_DIGEST_BYTES];
-        const struct mv_slice covered = { bytes.p, bytes.len - MV_RECORD_TAIL_BYTES };
-        mv__sha256_from(&salt->record, &covered, 1, digest);
-        if (memcmp(digest, r.digest, sizeof digest) != 0)
+        r.type = (enum mv_record_type)h.type;
+        r.time_ms = h.time_ms;
+        record_digest(salt, head.p, &r);
+        if (memcmp(found.p, r.digest, sizeof r.digest) != 0)
                 return "the record's digest does not match its content";
         if (length_again != h.length)
                 return "the record's two lengths differ";
         if (h.type != MV_REC_SEAL && !mv__execution_id_ok(r.id))
                 return "the record's execution id is not printable ASCII";
-        r.type = (enum mv_record_type)h.type;
-        r.time_ms = h.time_ms;
         *ret = r;
         return NULL;
 }

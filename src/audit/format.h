@@ -28,6 +28,7 @@ struct mv__record {
         uint64_t time_ms;
         struct mv_slice id, semantic, observed;
         uint8_t prev[MV_DIGEST_BYTES], digest[MV_DIGEST_BYTES];
+        uint8_t leaf[MV_DIGEST_BYTES]; /* its leaf in the execution's tree, which the digest covers in place of semantic */
 };
 struct mv__record_bytes { /* the pieces to write, in order; they point into the record */
         uint8_t head[MV_RECORD_HEAD_BYTES], tail[MV_RECORD_TAIL_BYTES];

@@ -105,6 +105,6 @@ int mv_audit_read(struct mv_audit_reader *r, struct mv_audit_record *ret, struct
                                          .observed = record.observed };
         memcpy(ret->execution_id, record.id.p, record.id.len);
         memcpy(ret->digest, record.digest, sizeof ret->digest);
-        mv__semantic_digest(record.type, record.semantic, ret->semantic_digest);
+        memcpy(ret->semantic_digest, record.leaf, sizeof ret->semantic_digest);
         return 1;
 }

@@ -38,7 +38,7 @@ struct mv_audit {
         struct mv__unsealed unsealed;
 };
 int mv__store_begin(struct mv_audit *a, struct mv_err *err); /* negative: nothing is held */
-/* r->prev, r->time_ms and r->digest are filled here. On failure the store ends where it ended before. */
+/* r->prev, r->time_ms, r->leaf and r->digest are filled here. On failure the store ends where it ended before. */
 int mv__store_put(struct mv_audit *a, struct mv__record *r, struct mv_err *err);
 void mv__store_finish(struct mv_audit *a);
 /* The bytes of a store in memory; the caller frees them. */

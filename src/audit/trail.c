@@ -85,12 +85,9 @@ int mv_trail_append(struct mv_trail *t, enum mv_record_type type, struct mv_slic
         if (r == 0)
                 t->end = t->audit->end;
         mv__store_finish(t->audit);
-        if (r < 0)
-                return r;
-        uint8_t leaf[MV_DIGEST_BYTES];
-        mv__semantic_digest(type, semantic, leaf);
-        mv_merkle_add(&t->tree, leaf);
-        return 0;
+        if (r == 0)
+                mv_merkle_add(&t->tree, record.leaf);
+        return r;
 }
 
 int mv_trail_sync(struct mv_trail *t, struct mv_err *err)
