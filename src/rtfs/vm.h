@@ -61,7 +61,7 @@ struct mv_rtfs {
         val forms;              /* LIST of top-level forms still to be compiled */
         val empty_list, empty_vector, empty_map;
         val context;            /* MAP with string keys: what the host gave and context/set added */
-        val modules;            /* MAP name -> exports */
+        val modules, module_names, imports; /* MAPs, see compile_module.c */
         val aliases;            /* MAP type alias name -> type form (deftype) */
         uint64_t step_count;
         uint32_t source_pos;    /* position for errors raised outside of code */
