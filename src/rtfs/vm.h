@@ -106,6 +106,11 @@ enum native_status raise_value(struct mv_rtfs *r, val error);
 val error_new(struct mv_rtfs *r, enum error_kind kind, struct mv_slice message, val data);
 const char *error_kind_name(const struct error *e); /* "" for E_OTHER: use e->name */
 
+/* Whole values (compare.c): no allocation, recursion bounded by MV_VALUE_DEPTH_MAX. Both charge fuel for the parts they
+ * visit; N_ERROR: nested too deeply. val_compare: the total order of spec 2.4 into *ret. */
+enum native_status val_equal(struct mv_rtfs *r, val a, val b, bool *ret);
+enum native_status val_compare(struct mv_rtfs *r, val a, val b, int *ret);
+
 /* Text (print.c). Display form appended to o; false: o overflowed, or nested too deeply (*ret_deep set when not NULL). */
 bool print_display(struct mv_out *o, val v, bool *ret_deep);
 bool print_readable(struct mv_out *o, val v, bool *ret_deep);
