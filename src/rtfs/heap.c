@@ -32,6 +32,7 @@ struct walk {
         struct mv_rtfs *r;
         void (*slot)(struct walk *w, struct obj **slot);
         uint32_t mark_count;
+        uint32_t stack_end;
         bool overflowed;
 };
 
@@ -101,11 +102,23 @@ static void walk_object(struct walk *w, struct obj *o)
 _Static_assert(offsetof(struct error, context) - offsetof(struct error, name) == 6 * sizeof(val),
                "walk_object takes an error's values as one run");
 
+/* First slot of the value stack that no frame will read again. A callee's frame may end before its caller's does, and what
+ * lies behind it belongs to the caller, who counts on valid values there. Asked before anything moves. */
+static uint32_t stack_end(const struct mv_rtfs *r)
+{
+        uint32_t end = r->stack_top;
+        for (uint32_t i = 0; i < r->frame_count; i++) {
+                uint32_t frame_end = r->frames[i].base + r->frames[i].closure->proto->regs;
+                end = frame_end > end ? frame_end : end;
+        }
+        return end;
+}
+
 /* Every place outside the heap that may hold an object across a safepoint. */
 static void walk_roots(struct walk *w)
 {
         struct mv_rtfs *r = w->r;
-        walk_vals(w, r->stack, r->stack_top);
+        walk_vals(w, r->stack, w->stack_end);
         for (uint32_t i = 0; i < r->frame_count; i++)
                 WALK(w, r->frames[i].closure);
         walk_vals(w, r->globals, r->global_count);
@@ -114,7 +127,8 @@ static void walk_roots(struct walk *w)
         for (uint32_t i = 0; i < NAME_BUCKETS; i++)
                 WALK(w, r->buckets[i]);
         val *single[] = { &r->pending, &r->result, &r->call_id, &r->call_args, &r->forms, &r->empty_list,
-                          &r->empty_vector, &r->empty_map, &r->context, &r->modules, &r->aliases };
+                          &r->empty_vector, &r->empty_map, &r->context, &r->modules, &r->module_names,
+                          &r->imports, &r->aliases };
         for (size_t i = 0; i < sizeof single / sizeof *single; i++)
                 walk_val(w, single[i]);
 }
@@ -142,9 +156,9 @@ static void drain(struct walk *w)
                 walk_object(w, w->r->marks[--w->mark_count]);
 }
 
-static void mark_all(struct mv_rtfs *r)
+static void mark_all(struct mv_rtfs *r, uint32_t end)
 {
-        struct walk w = { .r = r, .slot = mark_slot };
+        struct walk w = { .r = r, .slot = mark_slot, .stack_end = end };
         walk_roots(&w);
         drain(&w);
         while (w.overflowed) {
@@ -176,9 +190,9 @@ static void redirect_slot(struct walk *w, struct obj **slot)
                 *slot = (*slot)->fwd;
 }
 
-static void redirect_all(struct mv_rtfs *r)
+static void redirect_all(struct mv_rtfs *r, uint32_t end)
 {
-        struct walk w = { .r = r, .slot = redirect_slot };
+        struct walk w = { .r = r, .slot = redirect_slot, .stack_end = end };
         walk_roots(&w);
         for (uint8_t *p = r->heap.image_top; p < r->heap.top; p += ((struct obj *)p)->size)
                 if (((struct obj *)p)->fwd)
@@ -206,9 +220,10 @@ bool heap_collect(struct mv_rtfs *r, size_t want)
                 return false;
         if (h->top > h->peak)
                 h->peak = h->top;
-        mark_all(r);
+        uint32_t end = stack_end(r);
+        mark_all(r, end);
         uint8_t *new_top = assign_addresses(r);
-        redirect_all(r);
+        redirect_all(r, end);
         move_all(r);
         h->top = new_top;
         /* Room for as much again as is alive, so that collecting costs a constant per allocated byte. */

@@ -163,7 +163,7 @@ static int build_library(struct mv_rtfs *r, struct mv_err *err)
 {
         if (!make_empties(r))
                 return mv_fail(err, MV_E_LIMIT, 0, "arena too small for the library");
-        r->context = r->modules = r->aliases = r->empty_map;
+        r->context = r->modules = r->module_names = r->imports = r->aliases = r->empty_map;
         r->forms = r->empty_list;
         if (!add_special_words(r) || !add_natives(r) || !define_global(r, MV_SLICE("args"), r->empty_vector))
                 return mv_fail(err, MV_E_LIMIT, 0, "arena too small for the library");
@@ -284,13 +284,6 @@ int mv_rtfs_load_source(struct mv_rtfs *r, struct mv_slice source, struct mv_err
         return 0;
 }
 
-int mv_rtfs_load_bytecode(struct mv_rtfs *r, struct mv_slice bytecode, struct mv_err *err)
-{
-        (void)r;
-        (void)bytecode;
-        return mv_fail(err, MV_E_UNSUPPORTED, 0, "this build runs source only");
-}
-
 /* --- running -------------------------------------------------------------------------------------------------------------------- */
 static enum native_status splice_do(struct mv_rtfs *r, val form, val rest)
 { /* (do a b) at top level is a, then b: a macro defined in it acts on what follows */
@@ -306,27 +299,36 @@ static enum native_status splice_do(struct mv_rtfs *r, val form, val rest)
         return N_OK;
 }
 
-static enum native_status next_form(struct mv_rtfs *r)
+enum native_status compile_next_form(struct mv_rtfs *r, struct proto **ret)
 {
         val form = at(r->forms, 0), rest = rest_of(r->forms, 1);
-        struct proto *p;
+        *ret = NULL;
+        r->source_pos = 0;
+        if (form.tag == T_LIST && len(form) && is_symbol(at(form, 0), "do"))
+                return splice_do(r, form, rest);
+        enum native_status s = compile_form(r, form, ret);
+        r->source_pos = 0;
+        if (s == N_OK)
+                r->forms = rest;
+        return s;
+}
+
+static enum native_status next_form(struct mv_rtfs *r)
+{
+        val form = at(r->forms, 0);
+        struct proto *p = NULL;
+        enum native_status s = N_OK;
         r->stack_top = 0;
         r->source_pos = 0;
         r->no_collect = true;
-        enum native_status s;
-        if (form.tag == T_PROTO) {
-                r->forms = rest;
-                s = vm_start(r, (struct proto *)form.o);
-        } else if (form.tag == T_LIST && len(form) && is_symbol(at(form, 0), "do")) {
-                s = splice_do(r, form, rest);
+        if (form.tag == T_PROTO) { /* of a compiled program */
+                p = (struct proto *)form.o;
+                r->forms = rest_of(r->forms, 1);
         } else {
-                s = compile_form(r, form, &p);
-                r->source_pos = 0;
-                if (s == N_OK) {
-                        r->forms = rest;
-                        s = vm_start(r, p);
-                }
+                s = compile_next_form(r, &p);
         }
+        if (s == N_OK && p)
+                s = vm_start(r, p);
         r->no_collect = false;
         return s == N_NOMEM ? raise_memory(r, "compiling: the program is too large for this cell") : s;
 }

@@ -61,7 +61,7 @@ struct mv_rtfs {
         val forms;              /* LIST of top-level forms still to be compiled */
         val empty_list, empty_vector, empty_map;
         val context;            /* MAP with string keys: what the host gave and context/set added */
-        val modules;            /* MAP name -> exports */
+        val modules, module_names, imports; /* MAPs, see compile_module.c */
         val aliases;            /* MAP type alias name -> type form (deftype) */
         uint64_t step_count;
         uint32_t source_pos;    /* position for errors raised outside of code */
@@ -69,6 +69,8 @@ struct mv_rtfs {
         uint32_t prelude_from, prelude_to; /* globals of the CCOS prelude */
         bool no_collect;        /* forms are in the hands of the compiler: running out is final */
         struct mv_rtfs_options options;
+        bool compile_only;      /* nothing of the program has run: a macro cannot use what it defines */
+        struct name *undefined; /* that a macro asked for meanwhile; NULL: none */
         volatile int interrupt;
         uint64_t room_at;       /* the instruction that last ran out of memory, and how often in a row */
         uint32_t room_streak;
@@ -104,6 +106,11 @@ enum native_status raise_value(struct mv_rtfs *r, val error);
 val error_new(struct mv_rtfs *r, enum error_kind kind, struct mv_slice message, val data);
 const char *error_kind_name(const struct error *e); /* "" for E_OTHER: use e->name */
 
+/* Whole values (compare.c): no allocation, recursion bounded by MV_VALUE_DEPTH_MAX. Both charge fuel for the parts they
+ * visit; N_ERROR: nested too deeply. val_compare: the total order of spec 2.4 into *ret. */
+enum native_status val_equal(struct mv_rtfs *r, val a, val b, bool *ret);
+enum native_status val_compare(struct mv_rtfs *r, val a, val b, int *ret);
+
 /* Text (print.c). Display form appended to o; false: o overflowed, or nested too deeply (*ret_deep set when not NULL). */
 bool print_display(struct mv_out *o, val v, bool *ret_deep);
 bool print_readable(struct mv_out *o, val v, bool *ret_deep);
@@ -138,6 +145,8 @@ extern const char library_source[], ccos_prelude_source[];
 int32_t global_slot(struct mv_rtfs *r, struct name *n); /* makes one; -1: table full */
 /* Compile one top-level form into a proto without parameters; N_ERROR: pending is a ParseError etc. */
 enum native_status compile_form(struct mv_rtfs *r, val form, struct proto **ret);
+/* Take the next of r->forms and compile it; *ret is NULL after a (do ...) whose parts are forms of their own now. */
+enum native_status compile_next_form(struct mv_rtfs *r, struct proto **ret);
 /* Run a closure to its end at once (macro expansion): host calls are an error there. */
 enum native_status run_now(struct mv_rtfs *r, val f, const val *args, uint32_t count, val *ret);
 /* Read the whole source into a LIST of forms. N_ERROR: ParseError pending. */
