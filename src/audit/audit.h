@@ -6,7 +6,8 @@
  * (1) A record is durable before the effect it describes is released: mv_trail_sync returns first.
  * (2) A store that cannot take a record stops the action (REQ-AUD-18); nothing is buffered in hope.
  * (3) Records of one store form one SHA-256 chain; the semantic digests of one execution form a Merkle tree (RFC 6962
- *     hashing: leaf 0x00, node 0x01) whose root is in the result and is signed (Ed25519) in the execution's last record.
+ *     hashing: leaf 0x00, node 0x01) whose root is in the result and in the execution's last record. Seals (Ed25519) sign
+ *     the chain up to them, so every root before; when they are written is the rule in audit/seal.c.
  * (4) The semantic part is deterministic: the same program with the same replies gives the same root on every provider.
  * (5) A torn tail is cut on open; a broken chain is reported, never repaired. */
 #include <base/arena.h>
@@ -17,6 +18,7 @@
 #define MV_DIGEST_BYTES 32
 #define MV_AUDIT_PAYLOAD_MAX (32u << 20)
 #define MV_AUDIT_MEMORY_BYTES_MAX (1ull << 30) /* a store in memory that is full refuses, as a full disk does: (2) */
+#define MV_SEAL_ROOTS_MAX 64                   /* so many executions wait for their signature at most */
 #define MV_AUDIT_VALUE_BYTES_MAX 4096          /* larger arguments are kept as their digest, REQ-AUD-13 */
 
 /* One store: a file, or memory. Several processes may append to one file at once; each must have the same key. Threads:
@@ -27,11 +29,15 @@ struct mv_audit_options {
         const char *key_path; /* Ed25519 key, made on first use with mode 0600; NULL: an ephemeral key, with which a file can
                                * only be begun, not continued */
         bool no_sync;         /* file without fdatasync: for benchmarks, recorded in the store's header */
+        uint32_t seal_roots;  /* seal when so many roots wait, at most MV_SEAL_ROOTS_MAX; 1: each root is sealed when
+                               * mv_trail_end returns. 0: the rule of audit/seal.c */
 };
 /* DENIED: the key file is open to others. STATE: the file was begun with another key, or as a syncing one and no_sync is
  * asked for. CORRUPT: not an audit store, or its last record is damaged. */
 int mv_audit_open(const struct mv_audit_options *o, struct mv_audit **ret, struct mv_err *err);
-struct mv_audit *mv_audit_close(struct mv_audit *a); /* after its trails were freed; NULL in, NULL out */
+/* After its trails were freed; NULL in, NULL out. Seals what this process appended; a seal that cannot be written is missing
+ * (a verifier says so) and no more. */
+struct mv_audit *mv_audit_close(struct mv_audit *a);
 /* 32-byte public key of the signer. */
 void mv_audit_public_key(const struct mv_audit *a, uint8_t ret[32]);
 
@@ -44,7 +50,8 @@ enum mv_record_type {
         MV_REC_STEP,                  /* PlanStep* and the other events: the STEP payload */
         MV_REC_EXECUTION_ENDED,       /* PlanEnded (completed or aborted: by its outcome); semantic: outcome value or
                                        * error; observed: provider, tier, metadata */
-        MV_REC_ROOT,                  /* root, count, signature: written by mv_trail_end */
+        MV_REC_ROOT,                  /* root, count: written by mv_trail_end */
+        MV_REC_SEAL,                  /* offset, signature over everything before it: of the store, so without an execution id */
         MV_REC_MAX_
 };
 const char *mv_record_type_name(enum mv_record_type t);
@@ -60,7 +67,8 @@ int mv_trail_begin(struct mv_audit *a, const char *execution_id, struct mv_trail
 int mv_trail_append(struct mv_trail *t, enum mv_record_type type, struct mv_slice semantic, struct mv_slice observed,
                     struct mv_err *err);
 int mv_trail_sync(struct mv_trail *t, struct mv_err *err); /* group commit: one fdatasync serves every waiting trail */
-/* Root over all semantic digests so far, signature record, sync. Frees nothing. */
+/* Root over all semantic digests so far, its record, a seal when one is due, sync. Frees nothing. When the seal fails, so
+ * does the call, though the root is recorded. */
 int mv_trail_end(struct mv_trail *t, uint8_t ret_root[MV_DIGEST_BYTES], uint32_t *ret_records, struct mv_err *err);
 struct mv_trail *mv_trail_free(struct mv_trail *t);
 
@@ -69,7 +77,7 @@ struct mv_audit_record {
         uint64_t index;              /* in the store, from 0 */
         uint64_t offset;             /* of the record in the file */
         enum mv_record_type type;
-        char execution_id[64];
+        char execution_id[64];       /* "" of a seal */
         uint64_t time_ms;            /* wall clock, observed */
         struct mv_slice semantic, observed;
         uint8_t digest[MV_DIGEST_BYTES]; /* of this record: the next record's prev */
@@ -78,7 +86,7 @@ struct mv_audit_record {
 /* Opens read-only, maps or reads the file, changes nothing. */
 struct mv_audit_reader;
 int mv_audit_reader_open(const char *path, struct mv_audit_reader **ret, struct mv_err *err);
-/* A store in memory can be read too (tests, embedders). */
+/* A store in memory can be read too (tests, embedders): it is sealed first. */
 int mv_audit_reader_of(struct mv_audit *a, struct mv_audit_reader **ret, struct mv_err *err);
 struct mv_audit_reader *mv_audit_reader_close(struct mv_audit_reader *r);
 /* 1: *ret filled, its slices valid until the next call; 0: end (a torn tail too); CORRUPT: names index and offset of the first bad record. */
@@ -86,6 +94,8 @@ int mv_audit_read(struct mv_audit_reader *r, struct mv_audit_record *ret, struct
 
 struct mv_audit_verdict {
         uint64_t records, executions, roots, bytes; /* executions - roots: began and never ended */
+        uint64_t seals;
+        uint64_t unsealed;     /* records behind the last seal: nobody has signed them yet, reported, not an error */
         uint64_t torn_bytes;   /* incomplete tail: reported, not an error */
         bool ok;
         uint64_t bad_index, bad_offset;
@@ -93,7 +103,7 @@ struct mv_audit_verdict {
         uint8_t head[MV_DIGEST_BYTES];
         uint8_t public_key[32];
 };
-/* Chain, Merkle roots, signatures. 0 with ok=false when the content is bad; negative only when it cannot be read.
+/* Chain, Merkle roots, seals. 0 with ok=false when the content is bad; negative only when it cannot be read.
  * expected_key: NULL accepts the key in the file's header and reports it. */
 int mv_audit_verify(const char *path, const uint8_t expected_key[32], struct mv_audit_verdict *ret, struct mv_err *err);
 

@@ -1,18 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SHA-256 and the Merkle tree of RFC 6962. The one-shot digest interface of libcrypto is used because it neither allocates
- * nor fails: a record must not be lost to a failing hash. */
+/* SHA-256 and the Merkle tree of RFC 6962. The low-level functions of libcrypto are used, deprecated as they are (only in
+ * this file): they neither allocate nor fail, so no record is lost to a failing hash, their state is a plain struct that
+ * can be copied when a block is hashed once for all records, and they cost half of what EVP costs for a small record. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <audit/digest.h>
 #include <openssl/sha.h>
 
-void mv__sha256_parts(const struct mv_slice *parts, size_t count, uint8_t ret[MV_DIGEST_BYTES])
+void mv__sha256_from(const SHA256_CTX *begun, const struct mv_slice *parts, size_t count, uint8_t ret[MV_DIGEST_BYTES])
 {
-        SHA256_CTX ctx;
-        SHA256_Init(&ctx);
+        SHA256_CTX ctx = *begun;
         for (size_t i = 0; i < count; i++)
                 if (parts[i].len)
                         SHA256_Update(&ctx, parts[i].p, parts[i].len);
         SHA256_Final(ret, &ctx);
+}
+
+void mv__sha256_parts(const struct mv_slice *parts, size_t count, uint8_t ret[MV_DIGEST_BYTES])
+{
+        SHA256_CTX begun;
+        SHA256_Init(&begun);
+        mv__sha256_from(&begun, parts, count, ret);
+}
+
+static void begin_block(const char *domain, const uint8_t *header_digest, SHA256_CTX *ret)
+{
+        uint8_t block[SHA256_CBLOCK] = { 0 };
+        memcpy(block, domain, strlen(domain));
+        memcpy(block + SHA256_CBLOCK - MV_DIGEST_BYTES, header_digest, MV_DIGEST_BYTES);
+        SHA256_Init(ret);
+        SHA256_Update(ret, block, sizeof block);
+}
+
+void mv__salt_make(const uint8_t header_digest[MV_DIGEST_BYTES], struct mv__salt *ret)
+{
+        begin_block("ccos-microvm head v1", header_digest, &ret->head);
+        begin_block("ccos-microvm record v1", header_digest, &ret->record);
 }
 
 void mv_sha256(struct mv_slice bytes, uint8_t ret[MV_DIGEST_BYTES])

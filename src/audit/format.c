@@ -12,18 +12,22 @@
  *  RECORD  OFFSET SIZE  FIELD
  *             0     4   length of the whole record
  *             4     1   type, enum mv_record_type
- *             5     1   n: bytes of the execution id, 1..63
- *             6     2   zero
- *             8     8   time, milliseconds since 1970
- *            16     4   s: bytes of the semantic part, 1..MV_AUDIT_PAYLOAD_MAX
- *            20     4   o: bytes of the observed part, 0..MV_AUDIT_PAYLOAD_MAX
- *            24    32   prev: digest of the record before; of the first one, digest of the header
- *            56     8   check: first bytes of SHA-256("ccos-microvm head v1" || header digest || bytes 0..55)
+ *             5     1   n: bytes of the execution id, 1..63; of a seal 0
+ *             6     8   time, milliseconds since 1970
+ *            14     4   s: bytes of the semantic part, 1..MV_AUDIT_PAYLOAD_MAX
+ *            18     4   o: bytes of the observed part, 0..MV_AUDIT_PAYLOAD_MAX
+ *            22    32   prev: digest of the record before; of the first one, digest of the header
+ *            54     2   zero
+ *            56     8   check: first bytes of SHA-256(salt("ccos-microvm head v1") || bytes 0..53)
  *            64     n   execution id, printable ASCII
  *                   s   semantic part, one deterministic CBOR item
  *                   o   observed part, one deterministic CBOR item or nothing
- *                  32   digest = SHA-256("ccos-microvm record v1" || header digest || everything before)
+ *                  32   digest = SHA-256(salt("ccos-microvm record v1") || bytes 0..63+n || leaf || observed part)
  *                   4   length again: the last record is found from the end
+ *
+ *  salt(domain) is one block of SHA-256: the domain with zeros up to 32 bytes, then the header's digest. What the check
+ *  covers fits into one more block, which is why the two zero bytes stand behind it. leaf is SHA-256(00 || type || semantic
+ *  part), as in the execution's tree (audit/digest.c): so the semantic part is hashed once for both.
  *
  * (1) Everything is covered: fixed fields and lengths come first, so no two records have the same bytes before the digest.
  * (2) The check tells a torn record from a damaged one: only a record whose head is whole and right may be short.
@@ -36,8 +40,8 @@
 #include <wire/cbor.h>
 
 #define CHECK_BYTES 8
-#define LENGTH_AT_CHECK 56
-static_assert(LENGTH_AT_CHECK + CHECK_BYTES == MV_RECORD_HEAD_BYTES, "docs/formats/audit.md");
+#define CHECKED_BYTES 54
+static_assert(CHECKED_BYTES + 2 + CHECK_BYTES == MV_RECORD_HEAD_BYTES, "docs/formats/audit.md");
 static_assert(MV_RECORD_TAIL_BYTES == MV_DIGEST_BYTES + 4, "docs/formats/audit.md");
 static_assert(MV_RECORD_HEAD_BYTES + MV_EXECUTION_ID_MAX + 2ull * MV_AUDIT_PAYLOAD_MAX + MV_RECORD_TAIL_BYTES < UINT32_MAX,
               "a record's length is 32 bits");
@@ -63,6 +67,7 @@ void mv__store_header_encode(struct mv__store_header *h, uint8_t ret[MV_STORE_HE
         mv_put_bytes(&o, h->public_key, sizeof h->public_key);
         header_digest(ret, h->digest);
         mv_put_bytes(&o, h->digest, sizeof h->digest);
+        mv__salt_make(h->digest, &h->salt);
 }
 
 bool mv__store_header_begins(struct mv_slice bytes)
@@ -98,20 +103,28 @@ const char *mv__store_header_decode(struct mv_slice bytes, struct mv__store_head
                 return "the header is damaged";
         if (version != 1 || h.flags & ~MV_STORE_NO_SYNC)
                 return "the header asks for a newer version";
+        mv__salt_make(h.digest, &h.salt);
         *ret = h;
         return NULL;
 }
 
 /* --- records ------------------------------------------------------------------------------------------------------- */
 
-static void head_check(const uint8_t *salt, const uint8_t *head, uint8_t ret[MV_DIGEST_BYTES])
+/* r->leaf and r->digest, from the rest. */
+static void record_digest(const struct mv__salt *salt, const uint8_t *head, struct mv__record *r)
 {
-        const struct mv_slice parts[] = { MV_SLICE("ccos-microvm head v1"), { salt, MV_DIGEST_BYTES },
-                                          { head, LENGTH_AT_CHECK } };
-        mv__sha256_parts(parts, 3, ret);
+        mv__semantic_digest(r->type, r->semantic, r->leaf);
+        const struct mv_slice parts[] = { { head, MV_RECORD_HEAD_BYTES }, r->id, { r->leaf, sizeof r->leaf }, r->observed };
+        mv__sha256_from(&salt->record, parts, 4, r->digest);
 }
 
-void mv__record_encode(const uint8_t salt[MV_DIGEST_BYTES], struct mv__record *r, struct mv__record_bytes *ret)
+static void head_check(const struct mv__salt *salt, const uint8_t *head, uint8_t ret[MV_DIGEST_BYTES])
+{
+        const struct mv_slice checked = { head, CHECKED_BYTES };
+        mv__sha256_from(&salt->head, &checked, 1, ret);
+}
+
+void mv__record_encode(const struct mv__salt *salt, struct mv__record *r, struct mv__record_bytes *ret)
 {
         struct mv_out head = mv_out(ret->head, sizeof ret->head), tail = mv_out(ret->tail, sizeof ret->tail);
         uint8_t check[MV_DIGEST_BYTES];
@@ -119,20 +132,18 @@ void mv__record_encode(const uint8_t salt[MV_DIGEST_BYTES], struct mv__record *r
         mv_put_u32(&head, (uint32_t)ret->length);
         mv_put_u8(&head, (uint8_t)r->type);
         mv_put_u8(&head, (uint8_t)r->id.len);
-        mv_put_u16(&head, 0);
         mv_put_u64(&head, r->time_ms);
         mv_put_u32(&head, (uint32_t)r->semantic.len);
         mv_put_u32(&head, (uint32_t)r->observed.len);
         mv_put_bytes(&head, r->prev, sizeof r->prev);
+        mv_put_u16(&head, 0);
         head_check(salt, ret->head, check);
         mv_put_bytes(&head, check, CHECK_BYTES);
-        const struct mv_slice parts[] = { MV_SLICE("ccos-microvm record v1"), { salt, MV_DIGEST_BYTES },
-                                          { ret->head, sizeof ret->head }, r->id, r->semantic, r->observed };
-        mv__sha256_parts(parts, 6, r->digest);
+        record_digest(salt, ret->head, r);
         mv_put_bytes(&tail, r->digest, sizeof r->digest);
         mv_put_u32(&tail, (uint32_t)ret->length);
-        memcpy(ret->pieces, parts + 2, 4 * sizeof *parts);
-        ret->pieces[4] = mv_out_slice(&tail);
+        const struct mv_slice pieces[] = { mv_out_slice(&head), r->id, r->semantic, r->observed, mv_out_slice(&tail) };
+        memcpy(ret->pieces, pieces, sizeof pieces);
 }
 
 struct head {
@@ -141,18 +152,18 @@ struct head {
         uint64_t time_ms;
 };
 
-static const char *head_decode(const uint8_t *salt, struct mv_slice bytes, struct head *ret, uint8_t *ret_prev)
+static const char *head_decode(const struct mv__salt *salt, struct mv_slice bytes, struct head *ret, uint8_t *ret_prev)
 {
         struct mv_cur c = mv_cur(bytes);
         uint8_t check[MV_DIGEST_BYTES];
         ret->length = mv_get_u32(&c);
         ret->type = mv_get_u8(&c);
         ret->id_len = mv_get_u8(&c);
-        uint16_t zero = mv_get_u16(&c);
         ret->time_ms = mv_get_u64(&c);
         ret->semantic_len = mv_get_u32(&c);
         ret->observed_len = mv_get_u32(&c);
         get_array(&c, ret_prev, MV_DIGEST_BYTES);
+        uint16_t zero = mv_get_u16(&c);
         struct mv_slice found = mv_get_bytes(&c, CHECK_BYTES);
         if (!mv_cur_done(&c))
                 return "the record's head is incomplete";
@@ -163,14 +174,15 @@ static const char *head_decode(const uint8_t *salt, struct mv_slice bytes, struc
                           MV_RECORD_TAIL_BYTES;
         bool sizes_ok = ret->semantic_len >= 1 && ret->semantic_len <= MV_AUDIT_PAYLOAD_MAX &&
                         ret->observed_len <= MV_AUDIT_PAYLOAD_MAX && ret->length == length;
-        if (zero || !sizes_ok || ret->id_len < 1 || ret->id_len > MV_EXECUTION_ID_MAX)
+        bool id_ok = ret->type == MV_REC_SEAL ? ret->id_len == 0 : ret->id_len >= 1 && ret->id_len <= MV_EXECUTION_ID_MAX;
+        if (zero || !sizes_ok || !id_ok)
                 return "the record's head has sizes that no record has";
         if (ret->type < 1 || ret->type >= MV_REC_MAX_)
                 return "the record's type is unknown";
         return NULL;
 }
 
-const char *mv__record_head_decode(const uint8_t salt[MV_DIGEST_BYTES], struct mv_slice head, uint32_t *ret_length)
+const char *mv__record_head_decode(const struct mv__salt *salt, struct mv_slice head, uint32_t *ret_length)
 {
         struct head h;
         uint8_t prev[MV_DIGEST_BYTES];
@@ -180,7 +192,7 @@ const char *mv__record_head_decode(const uint8_t salt[MV_DIGEST_BYTES], struct m
         return why;
 }
 
-const char *mv__record_decode(const uint8_t salt[MV_DIGEST_BYTES], struct mv_slice bytes, struct mv__record *ret)
+const char *mv__record_decode(const struct mv__salt *salt, struct mv_slice bytes, struct mv__record *ret)
 {
         struct mv__record r = { 0 };
         struct head h;
@@ -192,22 +204,19 @@ const char *mv__record_decode(const uint8_t salt[MV_DIGEST_BYTES], struct mv_sli
         r.id = mv_get_bytes(&c, h.id_len);
         r.semantic = mv_get_bytes(&c, h.semantic_len);
         r.observed = mv_get_bytes(&c, h.observed_len);
-        get_array(&c, r.digest, sizeof r.digest);
+        struct mv_slice found = mv_get_bytes(&c, MV_DIGEST_BYTES);
         uint32_t length_again = mv_get_u32(&c);
         if (!mv_cur_done(&c))
                 return "the record's length is wrong";
-        uint8_t digest[MV_DIGEST_BYTES];
-        const struct mv_slice parts[] = { MV_SLICE("ccos-microvm record v1"), { salt, MV_DIGEST_BYTES },
-                                          { bytes.p, bytes.len - MV_RECORD_TAIL_BYTES } };
-        mv__sha256_parts(parts, 3, digest);
-        if (memcmp(digest, r.digest, sizeof digest) != 0)
+        r.type = (enum mv_record_type)h.type;
+        r.time_ms = h.time_ms;
+        record_digest(salt, head.p, &r);
+        if (memcmp(found.p, r.digest, sizeof r.digest) != 0)
                 return "the record's digest does not match its content";
         if (length_again != h.length)
                 return "the record's two lengths differ";
-        if (!mv__execution_id_ok(r.id))
+        if (h.type != MV_REC_SEAL && !mv__execution_id_ok(r.id))
                 return "the record's execution id is not printable ASCII";
-        r.type = (enum mv_record_type)h.type;
-        r.time_ms = h.time_ms;
         *ret = r;
         return NULL;
 }
@@ -220,31 +229,27 @@ bool mv__execution_id_ok(struct mv_slice id)
         return id.len >= 1 && id.len <= MV_EXECUTION_ID_MAX;
 }
 
-/* --- roots ------------------------------------------------------------------------------------------------------------ */
+/* --- roots and seals ---------------------------------------------------------------------------------------------------- */
 
-struct mv_slice mv__root_message(struct mv_slice id, const struct mv__root *r, const uint8_t prev[MV_DIGEST_BYTES],
-                                 uint8_t buf[MV_ROOT_MESSAGE_BYTES])
+struct mv_slice mv__seal_message(const struct mv__store_header *h, uint64_t offset, const uint8_t prev[MV_DIGEST_BYTES],
+                                 uint8_t buf[MV_SEAL_MESSAGE_BYTES])
 {
-        struct mv_out o = mv_out(buf, MV_ROOT_MESSAGE_BYTES);
-        mv_put_str(&o, "ccos-microvm root v1");
-        mv_put_u8(&o, (uint8_t)id.len);
-        mv_put_slice(&o, id);
-        mv_put_bytes(&o, r->root, sizeof r->root);
-        mv_put_u64(&o, r->count);
+        struct mv_out o = mv_out(buf, MV_SEAL_MESSAGE_BYTES);
+        mv_put_str(&o, "ccos-microvm seal v1");
+        mv_put_bytes(&o, h->digest, sizeof h->digest);
+        mv_put_u64(&o, offset);
         mv_put_bytes(&o, prev, MV_DIGEST_BYTES);
         return mv_out_slice(&o);
 }
 
-bool mv__root_put(const struct mv__root *r, struct mv_out *semantic, struct mv_out *observed)
+bool mv__root_put(const struct mv__root *r, struct mv_out *semantic)
 {
         return mv_cbor_put_map(semantic, 2) && mv_cbor_put_str(semantic, "root") &&
                mv_cbor_put_bytes(semantic, (struct mv_slice){ r->root, sizeof r->root }) &&
-               mv_cbor_put_str(semantic, "count") && mv_cbor_put_int(semantic, (int64_t)r->count) &&
-               mv_cbor_put_map(observed, 1) && mv_cbor_put_str(observed, "signature") &&
-               mv_cbor_put_bytes(observed, (struct mv_slice){ r->signature, sizeof r->signature });
+               mv_cbor_put_str(semantic, "count") && mv_cbor_put_int(semantic, (int64_t)r->count);
 }
 
-/* There is one encoding of a root, so reading is writing what it must be and comparing. */
+/* There is one encoding of a root and of a seal, so reading is writing what it must be and comparing. */
 const char *mv__root_get(struct mv_slice semantic, struct mv_slice observed, struct mv__root *ret)
 {
         struct mv__root r = { .count = 0 };
@@ -258,13 +263,39 @@ const char *mv__root_get(struct mv_slice semantic, struct mv_slice observed, str
                         memcpy(r.root, item.text.p, sizeof r.root);
         }
         r.count = item.kind == MV_CBOR_INT && item.integer >= 0 ? (uint64_t)item.integer : 0;
-        if (observed.len >= sizeof r.signature)
-                memcpy(r.signature, observed.p + observed.len - sizeof r.signature, sizeof r.signature);
-        uint8_t want_semantic[80], want_observed[96];
-        struct mv_out s = mv_out(want_semantic, sizeof want_semantic), o = mv_out(want_observed, sizeof want_observed);
-        if (!mv__root_put(&r, &s, &o) || !mv_slice_eq(mv_out_slice(&s), semantic) ||
-            !mv_slice_eq(mv_out_slice(&o), observed))
+        uint8_t want[80];
+        struct mv_out s = mv_out(want, sizeof want);
+        if (!mv__root_put(&r, &s) || !mv_slice_eq(mv_out_slice(&s), semantic) || observed.len)
                 return "the root record has another shape";
         *ret = r;
+        return NULL;
+}
+
+bool mv__seal_put(const struct mv__seal *s, struct mv_out *semantic, struct mv_out *observed)
+{
+        return mv_cbor_put_map(semantic, 1) && mv_cbor_put_str(semantic, "offset") &&
+               mv_cbor_put_int(semantic, (int64_t)s->offset) && mv_cbor_put_map(observed, 1) &&
+               mv_cbor_put_str(observed, "signature") &&
+               mv_cbor_put_bytes(observed, (struct mv_slice){ s->signature, sizeof s->signature });
+}
+
+const char *mv__seal_get(struct mv_slice semantic, struct mv_slice observed, struct mv__seal *ret)
+{
+        struct mv__seal seal = { .offset = 0 };
+        struct mv_cbor_item item = { 0 };
+        struct mv_err err;
+        struct mv_cur c = mv_cur(semantic);
+        for (int i = 0; i < 3; i++) /* map, "offset", number */
+                if (mv_cbor_next(&c, &item, &err) < 0)
+                        return "the seal is not CBOR";
+        seal.offset = item.kind == MV_CBOR_INT && item.integer >= 0 ? (uint64_t)item.integer : 0;
+        if (observed.len >= sizeof seal.signature)
+                memcpy(seal.signature, observed.p + observed.len - sizeof seal.signature, sizeof seal.signature);
+        uint8_t want_semantic[32], want_observed[96];
+        struct mv_out s = mv_out(want_semantic, sizeof want_semantic), o = mv_out(want_observed, sizeof want_observed);
+        if (!mv__seal_put(&seal, &s, &o) || !mv_slice_eq(mv_out_slice(&s), semantic) ||
+            !mv_slice_eq(mv_out_slice(&o), observed))
+                return "the seal has another shape";
+        *ret = seal;
         return NULL;
 }

@@ -28,7 +28,7 @@ static int reader_new(int fd, struct mv_slice bytes, uint64_t size, struct mv_au
                 mv_audit_reader_close(r);
                 return e;
         }
-        memcpy(r->walk.salt, r->header.digest, sizeof r->walk.salt);
+        r->walk.salt = &r->header.salt;
         memcpy(r->walk.prev, r->header.digest, sizeof r->walk.prev);
         *ret = r;
         return 0;
@@ -57,16 +57,15 @@ int mv_audit_reader_of(struct mv_audit *a, struct mv_audit_reader **ret, struct 
 {
         if (a->path)
                 return mv_audit_reader_open(a->path, ret, err);
-        pthread_mutex_lock(&a->lock);
-        size_t len = (size_t)a->end;
-        uint8_t *copy = malloc(len);
-        if (copy)
-                memcpy(copy, a->memory, len);
-        pthread_mutex_unlock(&a->lock);
-        if (!copy)
-                return mv_fail(err, MV_E_NOMEM, 0, "copy of an audit store in memory");
+        size_t len;
+        uint8_t *copy;
+        int r = mv__seal_rest(a, err);
+        if (r == 0)
+                r = mv__store_copy(a, &copy, &len, err);
+        if (r < 0)
+                return r;
         struct mv_audit_reader *reader = NULL;
-        int r = mv__reader_of_bytes((struct mv_slice){ copy, len }, &reader, err);
+        r = mv__reader_of_bytes((struct mv_slice){ copy, len }, &reader, err);
         if (r < 0) {
                 free(copy);
                 return r;
@@ -106,6 +105,6 @@ int mv_audit_read(struct mv_audit_reader *r, struct mv_audit_record *ret, struct
                                          .observed = record.observed };
         memcpy(ret->execution_id, record.id.p, record.id.len);
         memcpy(ret->digest, record.digest, sizeof ret->digest);
-        mv__semantic_digest(record.type, record.semantic, ret->semantic_digest);
+        memcpy(ret->semantic_digest, record.leaf, sizeof ret->semantic_digest);
         return 1;
 }

@@ -8,7 +8,8 @@ struct mv__walk {
         int fd;                 /* -1: bytes */
         struct mv_slice bytes;  /* of a store in memory; owned by somebody else */
         uint64_t size;          /* where the walk ends */
-        uint8_t salt[MV_DIGEST_BYTES], prev[MV_DIGEST_BYTES];
+        const struct mv__salt *salt; /* of the header, which outlives the walk */
+        uint8_t prev[MV_DIGEST_BYTES];
         uint64_t offset, index; /* of the next record */
         const char *why;        /* after MV__WALK_BAD */
         uint8_t *window;        /* what was read of the file: [window_at, window_at + window_len) */

@@ -23,7 +23,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MEMORY_BYTES_FIRST ((size_t)4096)
+/* Chunks of a store in memory double, so that a small one stays small, up to where one more malloc is rare enough. */
+#define CHUNK_BYTES_MIN ((size_t)16 << 10)
+#define CHUNK_BYTES_MAX ((size_t)1 << 20)
 
 static int fail_for_good(struct mv_audit *a, struct mv_err *err, int code)
 {
@@ -68,10 +70,10 @@ static int catch_up(struct mv_audit *a, uint64_t size, struct mv_err *err)
         struct mv__walk w = { .fd = a->fd, .size = size, .offset = a->end };
         struct mv__record r;
         int step;
-        memcpy(w.salt, a->header.digest, sizeof w.salt);
+        w.salt = &a->header.salt;
         memcpy(w.prev, a->prev, sizeof w.prev);
         while ((step = mv__walk_next(&w, &r, err)) == MV__WALK_RECORD)
-                ;
+                mv__seal_saw(a, &r, false);
         a->end = w.offset;
         memcpy(a->prev, w.prev, sizeof a->prev);
         if (step == MV__WALK_BAD)
@@ -94,10 +96,11 @@ static bool tail_found(struct mv_audit *a, uint64_t size)
                 uint32_t length = mv_get_u32(&c);
                 found = length >= MV_RECORD_BYTES_MIN && length <= size - MV_STORE_HEADER_BYTES &&
                         mv__walk_bytes(&w, size - length, length, &bytes, NULL) == 0 &&
-                        !mv__record_decode(a->header.digest, bytes, &r);
+                        !mv__record_decode(&a->header.salt, bytes, &r);
         }
         if (found) {
                 memcpy(a->prev, r.digest, sizeof a->prev);
+                mv__seal_saw(a, &r, false);
                 a->end = size;
         }
         mv__walk_done(&w);
@@ -195,28 +198,64 @@ static int file_open(struct mv_audit *a, struct mv_err *err)
         return r;
 }
 
+static void chunks_free(struct mv__chunk *c)
+{
+        while (c) {
+                struct mv__chunk *next = c->next;
+                free(c);
+                c = next;
+        }
+}
+
+static int chunk_add(struct mv_audit *a, size_t bytes, struct mv_err *err)
+{
+        size_t cap = a->chunk ? a->chunk->cap * 2 : CHUNK_BYTES_MIN;
+        if (cap > CHUNK_BYTES_MAX)
+                cap = CHUNK_BYTES_MAX;
+        if (cap < bytes)
+                cap = bytes;
+        struct mv__chunk *c = malloc(sizeof *c + cap);
+        if (!c)
+                return mv_fail(err, MV_E_NOMEM, 0, "audit store in memory");
+        *c = (struct mv__chunk){ .cap = cap };
+        *(a->chunk ? &a->chunk->next : &a->chunks) = c;
+        a->chunk = c;
+        return 0;
+}
+
+/* Room for bytes more in the chunk in use. */
 static int memory_reserve(struct mv_audit *a, uint64_t bytes, struct mv_err *err)
 {
-        if (bytes <= a->memory_cap)
-                return 0;
-        if (bytes > MV_AUDIT_MEMORY_BYTES_MAX)
+        if (a->end + bytes > MV_AUDIT_MEMORY_BYTES_MAX)
                 return mv_fail(err, MV_E_LIMIT, 0, "an audit store in memory holds at most %lu bytes: name a file",
                                (unsigned long)MV_AUDIT_MEMORY_BYTES_MAX);
-        size_t cap = a->memory_cap ? a->memory_cap * 2 : MEMORY_BYTES_FIRST;
-        while (cap < bytes)
-                cap *= 2;
-        uint8_t *memory = realloc(a->memory, cap);
-        if (!memory)
-                return mv_fail(err, MV_E_NOMEM, 0, "audit store in memory");
-        a->memory = memory;
-        a->memory_cap = cap;
-        return 0;
+        if (a->chunk && bytes <= a->chunk->cap - a->chunk->len)
+                return 0;
+        return chunk_add(a, (size_t)bytes, err);
 }
 
 static int memory_open(struct mv_audit *a, struct mv_err *err)
 {
         int r = memory_reserve(a, MV_STORE_HEADER_BYTES, err);
-        return r < 0 ? r : header_make(a, a->memory, err);
+        if (r < 0)
+                return r;
+        a->chunk->len = MV_STORE_HEADER_BYTES;
+        return header_make(a, a->chunk->bytes, err);
+}
+
+int mv__store_copy(struct mv_audit *a, uint8_t **ret, size_t *ret_len, struct mv_err *err)
+{
+        pthread_mutex_lock(&a->lock);
+        uint8_t *copy = malloc((size_t)a->end);
+        struct mv_out o = mv_out(copy, copy ? (size_t)a->end : 0);
+        for (const struct mv__chunk *c = a->chunks; c; c = c->next)
+                mv_put_bytes(&o, c->bytes, c->len);
+        pthread_mutex_unlock(&a->lock);
+        if (!copy)
+                return mv_fail(err, MV_E_NOMEM, 0, "copy of an audit store in memory");
+        *ret = copy;
+        *ret_len = o.len;
+        return 0;
 }
 
 int mv_audit_open(const struct mv_audit_options *o, struct mv_audit **ret, struct mv_err *err)
@@ -226,6 +265,7 @@ int mv_audit_open(const struct mv_audit_options *o, struct mv_audit **ret, struc
                 return mv_fail(err, MV_E_NOMEM, 0, "audit store");
         a->fd = -1;
         a->no_sync = o->no_sync;
+        a->seal_roots = o->seal_roots < MV_SEAL_ROOTS_MAX ? o->seal_roots : MV_SEAL_ROOTS_MAX;
         pthread_mutex_init(&a->lock, NULL);
         pthread_cond_init(&a->synced_more, NULL);
         a->path = o->path ? strdup(o->path) : NULL;
@@ -244,12 +284,13 @@ struct mv_audit *mv_audit_close(struct mv_audit *a)
 {
         if (!a)
                 return NULL;
+        mv__seal_rest(a, NULL);
         if (a->fd >= 0)
                 close(a->fd);
         mv__key_close(a->key);
         pthread_cond_destroy(&a->synced_more);
         pthread_mutex_destroy(&a->lock);
-        free(a->memory);
+        chunks_free(a->chunks);
         free(a->path);
         free(a);
         return NULL;
@@ -354,12 +395,13 @@ static int file_put(struct mv_audit *a, const struct mv__record_bytes *b, struct
 
 static int memory_put(struct mv_audit *a, const struct mv__record_bytes *b, struct mv_err *err)
 {
-        int r = memory_reserve(a, a->end + b->length, err);
+        int r = memory_reserve(a, b->length, err);
         if (r < 0)
                 return r;
-        struct mv_out o = mv_out(a->memory + a->end, (size_t)b->length);
+        struct mv_out o = mv_out(a->chunk->bytes + a->chunk->len, (size_t)b->length);
         for (size_t i = 0; i < 5; i++)
                 mv_put_slice(&o, b->pieces[i]);
+        a->chunk->len += (size_t)b->length;
         return 0;
 }
 
@@ -370,12 +412,13 @@ int mv__store_put(struct mv_audit *a, struct mv__record *r, struct mv_err *err)
         clock_gettime(CLOCK_REALTIME, &now);
         r->time_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
         memcpy(r->prev, a->prev, sizeof r->prev);
-        mv__record_encode(a->header.digest, r, &bytes);
+        mv__record_encode(&a->header.salt, r, &bytes);
         int e = a->fd >= 0 ? file_put(a, &bytes, err) : memory_put(a, &bytes, err);
         if (e < 0)
                 return e;
         a->end += bytes.length;
         memcpy(a->prev, r->digest, sizeof a->prev);
+        mv__seal_saw(a, r, true);
         return 0;
 }
 

@@ -7,9 +7,10 @@
 struct mv_trail {
         struct mv_audit *audit;
         char id[MV_EXECUTION_ID_MAX + 1];
-        struct mv_merkle tree;
+        size_t id_len;
         uint64_t end; /* of our last record in the store */
         bool ended;
+        struct mv_merkle tree;
 };
 
 const char *mv_record_type_name(enum mv_record_type t)
@@ -19,20 +20,26 @@ const char *mv_record_type_name(enum mv_record_type t)
                 [MV_REC_CALL] = "CapabilityCall",            [MV_REC_RESULT] = "CapabilityResult",
                 [MV_REC_STEP] = "PlanStep",                  [MV_REC_EXECUTION_ENDED] = "PlanEnded",
                 [MV_REC_ROOT] = "Root",
+                [MV_REC_SEAL] = "Seal",
         };
         return t >= 1 && t < MV_REC_MAX_ ? names[t] : "unknown record";
 }
 
 int mv_trail_begin(struct mv_audit *a, const char *execution_id, struct mv_trail **ret, struct mv_err *err)
 {
-        if (!mv__execution_id_ok((struct mv_slice){ (const uint8_t *)execution_id, strlen(execution_id) }))
+        size_t id_len = strlen(execution_id);
+        if (!mv__execution_id_ok((struct mv_slice){ (const uint8_t *)execution_id, id_len }))
                 return mv_fail(err, MV_E_INVALID, 0, "an execution id is 1 to %d printable ASCII characters without spaces",
                                MV_EXECUTION_ID_MAX);
-        struct mv_trail *t = calloc(1, sizeof *t);
+        struct mv_trail *t = malloc(sizeof *t);
         if (!t)
                 return mv_fail(err, MV_E_NOMEM, 0, "trail");
         t->audit = a;
-        mv_fmt(t->id, sizeof t->id, "%s", execution_id);
+        memcpy(t->id, execution_id, id_len + 1);
+        t->id_len = id_len;
+        t->end = 0;
+        t->ended = false;
+        t->tree.count = 0; /* its 2 KiB of levels are written before they are read */
         *ret = t;
         return 0;
 }
@@ -45,7 +52,7 @@ struct mv_trail *mv_trail_free(struct mv_trail *t)
 
 static struct mv_slice id_of(const struct mv_trail *t)
 {
-        return (struct mv_slice){ (const uint8_t *)t->id, strlen(t->id) };
+        return (struct mv_slice){ (const uint8_t *)t->id, t->id_len };
 }
 
 static int append_check(const struct mv_trail *t, enum mv_record_type type, struct mv_slice semantic,
@@ -78,12 +85,9 @@ int mv_trail_append(struct mv_trail *t, enum mv_record_type type, struct mv_slic
         if (r == 0)
                 t->end = t->audit->end;
         mv__store_finish(t->audit);
-        if (r < 0)
-                return r;
-        uint8_t leaf[MV_DIGEST_BYTES];
-        mv__semantic_digest(type, semantic, leaf);
-        mv_merkle_add(&t->tree, leaf);
-        return 0;
+        if (r == 0)
+                mv_merkle_add(&t->tree, record.leaf);
+        return r;
 }
 
 int mv_trail_sync(struct mv_trail *t, struct mv_err *err)
@@ -91,21 +95,20 @@ int mv_trail_sync(struct mv_trail *t, struct mv_err *err)
         return mv__store_sync(t->audit, t->end, err);
 }
 
-/* With the store held: the signature covers the digest of the record before it, so of everything so far. */
-static int put_root(struct mv_trail *t, struct mv__root *root, struct mv_err *err)
+/* With the store held. The root stands even when its seal fails: the next one covers it. */
+static int put_root(struct mv_trail *t, const struct mv__root *root, struct mv_err *err)
 {
-        uint8_t message[MV_ROOT_MESSAGE_BYTES], semantic[80], observed[96];
-        struct mv_out s = mv_out(semantic, sizeof semantic), o = mv_out(observed, sizeof observed);
-        int r = mv__key_sign(t->audit->key, mv__root_message(id_of(t), root, t->audit->prev, message), root->signature, err);
+        uint8_t semantic[80];
+        struct mv_out s = mv_out(semantic, sizeof semantic);
+        if (!mv__root_put(root, &s))
+                return mv_fail(err, MV_E_INTERNAL, 0, "a root record does not fit");
+        struct mv__record record = { .type = MV_REC_ROOT, .id = id_of(t), .semantic = mv_out_slice(&s) };
+        int r = mv__store_put(t->audit, &record, err);
         if (r < 0)
                 return r;
-        if (!mv__root_put(root, &s, &o))
-                return mv_fail(err, MV_E_INTERNAL, 0, "a root record does not fit");
-        struct mv__record record = { .type = MV_REC_ROOT, .id = id_of(t), .semantic = mv_out_slice(&s),
-                                     .observed = mv_out_slice(&o) };
-        r = mv__store_put(t->audit, &record, err);
-        if (r == 0)
-                t->end = t->audit->end;
+        t->ended = true;
+        r = mv__seal_due(t->audit) ? mv__seal_append(t->audit, err) : 0;
+        t->end = t->audit->end;
         return r;
 }
 
@@ -122,7 +125,6 @@ int mv_trail_end(struct mv_trail *t, uint8_t ret_root[MV_DIGEST_BYTES], uint32_t
         mv__store_finish(t->audit);
         if (r < 0)
                 return r;
-        t->ended = true;
         r = mv__store_sync(t->audit, t->end, err);
         if (r < 0)
                 return r;

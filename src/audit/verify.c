@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Verifying a whole store: the chain (audit/source.c), then for every execution that its root is the root of its records
- * and that the store's key signed it.
+/* Verifying a whole store: the chain (audit/source.c), for every execution that its root is the root of its records, and
+ * for every seal that the store's key signed what stands before it. Records behind the last seal are counted: whoever can
+ * write the file could have written them too.
  * (1) Executions interleave. What is kept for each open one is its id and one digest per level of its tree, in a balanced
  *     tree: a hostile file costs memory in proportion to its size and no quadratic time. */
 #include <audit/digest.h>
@@ -80,11 +81,10 @@ static void bad(struct verifier *v, uint64_t index, uint64_t offset, const char 
         mv_fmt(v->verdict.why, sizeof v->verdict.why, "%s", why);
 }
 
-static const char *root_check(struct verifier *v, struct open_execution *x, const struct mv_audit_record *r)
+static const char *root_check(const struct open_execution *x, const struct mv_audit_record *r)
 {
         struct mv__root root;
-        uint8_t computed[MV_DIGEST_BYTES], message[MV_ROOT_MESSAGE_BYTES];
-        const struct mv_slice id = { (const uint8_t *)r->execution_id, strlen(r->execution_id) };
+        uint8_t computed[MV_DIGEST_BYTES];
         const char *why = mv__root_get(r->semantic, r->observed, &root);
         if (why)
                 return why;
@@ -93,12 +93,28 @@ static const char *root_check(struct verifier *v, struct open_execution *x, cons
                 return "the root counts other records than the execution has";
         if (memcmp(root.root, computed, sizeof computed) != 0)
                 return "the root is not the root of the execution's records";
-        if (!mv__key_verify(v->reader->header.public_key, mv__root_message(id, &root, v->prev, message), root.signature))
-                return "the root's signature is wrong";
         return NULL;
 }
 
-/* 0, or NOMEM. */
+static void take_seal(struct verifier *v, const struct mv_audit_record *r)
+{
+        const struct mv__store_header *h = &v->reader->header;
+        uint8_t message[MV_SEAL_MESSAGE_BYTES];
+        struct mv__seal seal;
+        const char *why = mv__seal_get(r->semantic, r->observed, &seal);
+        if (!why && seal.offset != r->offset)
+                why = "the seal was made for another place";
+        if (!why && !mv__key_verify(h->public_key, mv__seal_message(h, seal.offset, v->prev, message), seal.signature))
+                why = "the seal's signature is wrong";
+        if (why) {
+                bad(v, r->index, r->offset, why);
+                return;
+        }
+        v->verdict.seals++;
+        v->verdict.unsealed = 0;
+}
+
+/* A record of an execution: 0, or NOMEM. */
 static int take(struct verifier *v, const struct mv_audit_record *r, struct mv_err *err)
 {
         struct open_execution *x = execution_find(v, r->execution_id);
@@ -112,7 +128,7 @@ static int take(struct verifier *v, const struct mv_audit_record *r, struct mv_e
         }
         if (r->type != MV_REC_ROOT)
                 return execution_add(x, r->semantic_digest) ? 0 : mv_fail(err, MV_E_NOMEM, 0, "verify an audit store");
-        const char *why = root_check(v, x, r);
+        const char *why = root_check(x, r);
         if (why)
                 bad(v, r->index, r->offset, why);
         else
@@ -135,7 +151,11 @@ static int verify_records(struct verifier *v, struct mv_err *err)
                         return step;
                 if (step <= 0)
                         break;
-                step = take(v, &r, err);
+                verdict->unsealed++;
+                if (r.type == MV_REC_SEAL)
+                        take_seal(v, &r);
+                else
+                        step = take(v, &r, err);
                 if (step < 0)
                         return step;
                 memcpy(v->prev, r.digest, sizeof v->prev);
@@ -192,7 +212,7 @@ int mv_audit_check(const char *path, const uint8_t *expected_key, struct mv_audi
         if (r < 0)
                 return r;
         struct mv_audit_summary s = { .ok = v.ok, .records = v.records, .executions = v.executions,
-                                      .torn_bytes = v.torn_bytes, .bad_index = v.bad_index, .bad_offset = v.bad_offset };
+                                      .torn_bytes = v.torn_bytes, .unsealed = v.unsealed, .bad_index = v.bad_index, .bad_offset = v.bad_offset };
         memcpy(s.why, v.why, sizeof s.why);
         memcpy(s.head, v.head, sizeof s.head);
         memcpy(s.public_key, v.public_key, sizeof s.public_key);

@@ -119,6 +119,9 @@ static void print_summary(const struct mv_audit_record *rec)
         case MV_REC_ROOT:
                 print_field("", s, "root");
                 break;
+        case MV_REC_SEAL:
+                print_field("up to byte ", s, "offset");
+                break;
         default:
                 print_whole(s);
         }
@@ -181,7 +184,10 @@ static int print_verdict(const struct mv_audit_summary *v)
         mv__json_uint(&w, "records", v->records);
         mv__json_uint(&w, "executions", v->executions);
         mv__json_uint(&w, "torn_bytes", v->torn_bytes);
-        if (!v->ok) {
+        if (v->ok) {
+                mv__json_uint(&w, "sealed", v->records - v->unsealed);
+                mv__json_uint(&w, "unsealed", v->unsealed);
+        } else {
                 mv__json_uint(&w, "bad_index", v->bad_index);
                 mv__json_uint(&w, "bad_offset", v->bad_offset);
                 mv__json_str(&w, "why", v->why);
@@ -216,6 +222,9 @@ static int verify(const struct cli_options *o, const char *path)
         if (!v.ok)
                 printf("  record %llu at byte %llu: %s\n", (unsigned long long)v.bad_index, (unsigned long long)v.bad_offset,
                        v.why);
+        else
+                printf("  sealed: %llu of %llu records%s\n", (unsigned long long)(v.records - v.unsealed),
+                       (unsigned long long)v.records, v.unsealed ? "; the rest waits for the next seal" : "");
         print_hex("head", v.head, sizeof v.head);
         print_hex("signed by", v.public_key, sizeof v.public_key);
         return v.ok ? CLI_DONE : CLI_FAILED;

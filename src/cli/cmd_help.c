@@ -23,7 +23,7 @@ static const char running[] =
 
 static const char audit[] =
         "audit show FILE [--execution ID] [--denied] [--json]\n"
-        "audit verify FILE [--json]        chain, roots and signatures; names the first bad record\n"
+        "audit verify FILE [--json]        chain, roots and seals; names the first bad record\n"
         "audit replay FILE --execution ID [--provider NAME] [--json]\n"
         "                                  run it again from the record alone: same root, or exit 1\n";
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <cli/cli.h>
 #include <host/jsonw.h>
-#include <stdlib.h>
 
 static const struct feature {
         uint64_t bit;
@@ -45,28 +44,31 @@ static void put_row(struct cli_table *t, const struct mv_provider_info *p)
         cli_table_row(t, p->name, mv_tier_name(p->tier), p->available ? "yes" : "no", p->reason, enforces);
 }
 
-static int list(struct mv_host *h, bool json)
+static int print_json(struct mv_host *h)
 {
-        struct cli_table table = { .columns = 5 };
         struct mv_provider_info info;
         struct mv__jsonw w;
         struct mv_err err;
         mv__json_begin(&w);
         mv__json_open(&w, NULL, '{');
         mv__json_open(&w, "providers", '[');
-        cli_table_row(&table, "PROVIDER", "TIER", "AVAILABLE", "BACKED BY, OR WHY NOT", "ENFORCES");
-        for (uint32_t i = 0; i < mv_host_provider_count(h); i++) {
-                if (mv_host_provider_info(h, i, &info, &err) < 0)
-                        return cli_error(&err, json);
-                put_json(&w, &info);
-                put_row(&table, &info);
-        }
+        for (uint32_t i = 0; i < mv_host_provider_count(h); i++)
+                if (mv_host_provider_info(h, i, &info, &err) == 0)
+                        put_json(&w, &info);
         mv__json_close(&w, ']');
         mv__json_close(&w, '}');
-        char *text = mv__json_end(&w);
-        if (json)
-                return cli_json_line(text);
-        free(text);
+        return cli_json_line(mv__json_end(&w));
+}
+
+static int print_table(struct mv_host *h)
+{
+        struct cli_table table = { .columns = 5 };
+        struct mv_provider_info info;
+        struct mv_err err;
+        cli_table_row(&table, "PROVIDER", "TIER", "AVAILABLE", "BACKED BY, OR WHY NOT", "ENFORCES");
+        for (uint32_t i = 0; i < mv_host_provider_count(h); i++)
+                if (mv_host_provider_info(h, i, &info, &err) == 0)
+                        put_row(&table, &info);
         cli_table_print(&table, stdout);
         return CLI_DONE;
 }
@@ -82,7 +84,7 @@ int cmd_providers(int argc, char **argv)
                 r = cli_host("none", &h);
         if (r)
                 return r;
-        r = list(h, o.json);
+        r = o.json ? print_json(h) : print_table(h);
         mv_host_free(h);
         return r;
 }

@@ -2,6 +2,7 @@
 #include <host/host.h>
 #include <provider/provider.h>
 #include <stdlib.h>
+#include <sys/beneath.h>
 
 /* REQ-FACT-01, -04: the order in which `microvm providers` lists them. */
 static const struct mv_provider_ops *const built_in[] = {
@@ -28,6 +29,9 @@ static int host_fill(struct mv_host *h, const struct mv_host_options *o, struct 
         if (pool > MV_HOST_POOL_MAX)
                 return mv_fail(err, MV_E_INVALID, 0, "pool_cells: at most %d", MV_HOST_POOL_MAX);
         h->pool_cells = o->pool_disabled ? 0 : pool;
+        int sys = mv_sys_random(h->id_seed, sizeof h->id_seed);
+        if (sys < 0)
+                return mv_fail(err, MV_E_SYS, -sys, "random bytes for execution ids");
         int r = mv_capability_table_new(&h->table, err);
         if (r == 0)
                 r = audit_open(o, &h->audit, err);

@@ -13,6 +13,7 @@
 #include <capability/table.h>
 #include <microvm/execute.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <security/security.h>
 
 /* More third-party providers than anybody registers by hand; keeps the entries in one fixed array so that a pointer to
@@ -42,6 +43,8 @@ struct mv__entry {
 struct mv_host {
         struct mv_capability_table *table;
         struct mv_audit *audit;
+        uint8_t id_seed[MV_DIGEST_BYTES]; /* random: execution ids are made of it and of a counter */
+        _Atomic uint64_t ids;
         uint32_t pool_cells; /* 0: nothing is kept */
         struct mv__entry entries[MV_HOST_PROVIDERS_MAX];
         uint32_t entries_count;

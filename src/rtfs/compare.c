@@ -3,11 +3,41 @@
  *
  * (1) Nothing is equal merely because it is the same object: [NaN] differs from itself, shared
  *     or not.
- * (2) Recursion stops at MV_VALUE_DEPTH_MAX containers. */
+ * (2) Recursion stops at MV_VALUE_DEPTH_MAX containers.
+ * (3) A small value may share its parts so often that it has 2^500 of them: every part visited
+ *     counts, fuel pays for them, and a deadline is seen on the way. */
 #include <base/limits.h>
+#include <rtfs/library.h>
 #include <rtfs/node.h>
 #include <rtfs/vm.h>
 #include <wire/text.h>
+
+/* Parts visited for one unit of fuel: less is what the instruction itself costs. */
+#define PARTS_PER_UNIT 16u
+
+struct walk {
+        struct mv_rtfs *r;
+        uint32_t depth, parts;
+        enum native_status status; /* why it ended early */
+};
+
+static bool visit(struct walk *w)
+{
+        if (++w->parts % PARTS_PER_UNIT)
+                return true;
+        w->status = charge(w->r, 1);
+        return w->status == N_OK;
+}
+
+static bool descend(struct walk *w)
+{
+        if (w->depth >= MV_VALUE_DEPTH_MAX) {
+                w->status = raise_deep(w->r);
+                return false;
+        }
+        w->depth++;
+        return true;
+}
 
 const char *type_name(val v)
 {
@@ -29,19 +59,20 @@ int key_cmp(val a, val b)
 }
 
 /* --- equality --------------------------------------------------------------------------------- */
-static int equal(val a, val b, uint32_t depth);
+/* 1 equal, 0 not, -1: the walk ended early. */
+static int equal(struct walk *w, val a, val b);
 
-static int runs_equal(const val *a, const val *b, uint32_t count, uint32_t depth)
+static int runs_equal(struct walk *w, const val *a, const val *b, uint32_t count)
 {
         for (uint32_t i = 0; i < count; i++) {
-                int e = equal(a[i], b[i], depth);
+                int e = equal(w, a[i], b[i]);
                 if (e != 1)
                         return e;
         }
         return 1;
 }
 
-static int vectors_equal(val a, val b, uint32_t depth)
+static int vectors_equal(struct walk *w, val a, val b)
 {
         const val *run_a = NULL, *run_b = NULL;
         uint32_t count = vec_count(a);
@@ -51,19 +82,19 @@ static int vectors_equal(val a, val b, uint32_t depth)
                 uint32_t m = vec_chunk(b, i, &run_b);
                 n = vec_chunk(a, i, &run_a);
                 n = n < m ? n : m;
-                int e = runs_equal(run_a, run_b, n, depth);
+                int e = runs_equal(w, run_a, run_b, n);
                 if (e != 1)
                         return e;
         }
         return 1;
 }
 
-static int lists_equal(const struct cons *a, const struct cons *b, uint32_t depth)
+static int lists_equal(struct walk *w, const struct cons *a, const struct cons *b)
 {
         if (a->count != b->count)
                 return 0;
         for (; a->count; a = a->tail, b = b->tail) {
-                int e = equal(a->head, b->head, depth);
+                int e = equal(w, a->head, b->head);
                 if (e != 1)
                         return e;
         }
@@ -71,34 +102,32 @@ static int lists_equal(const struct cons *a, const struct cons *b, uint32_t dept
 }
 
 /* Both are in canonical order, so equal maps agree pair by pair. */
-static int tall_maps_equal(val a, val b, uint32_t depth)
+static int tall_maps_equal(struct walk *w, val a, val b)
 {
         struct map_iter ia, ib;
         val pair_a[2], pair_b[2];
         map_iter(&ia, a);
         map_iter(&ib, b);
         while (map_next(&ia, &pair_a[0], &pair_a[1]) && map_next(&ib, &pair_b[0], &pair_b[1])) {
-                int e = key_order(pair_a[0], pair_b[0]) == 0 ? equal(pair_a[1], pair_b[1], depth)
-                                                             : 0;
+                int e = key_order(pair_a[0], pair_b[0]) == 0 ? equal(w, pair_a[1], pair_b[1]) : 0;
                 if (e != 1)
                         return e;
         }
         return 1;
 }
 
-static int maps_equal(val a, val b, uint32_t depth)
+static int maps_equal(struct walk *w, val a, val b)
 {
         if (map_count(a) != map_count(b))
                 return 0;
         if (as_map(a)->height || as_map(b)->height)
-                return tall_maps_equal(a, b, depth);
+                return tall_maps_equal(w, a, b);
         /* One leaf each: no iterators on the C stack. */
         for (uint32_t i = 0; i < 2 * map_count(a); i += 2) {
                 val ka = as_map(a)->root->item[i], kb = as_map(b)->root->item[i];
                 int e = key_order(ka, kb) == 0 ? 1 : 0;
                 if (e == 1)
-                        e = equal(as_map(a)->root->item[i + 1], as_map(b)->root->item[i + 1],
-                                  depth);
+                        e = equal(w, as_map(a)->root->item[i + 1], as_map(b)->root->item[i + 1]);
                 if (e != 1)
                         return e;
         }
@@ -117,21 +146,27 @@ static bool closures_equal(val a, val b)
                (is_builtin(a) && is_builtin(b) && as_closure(a)->proto == as_closure(b)->proto);
 }
 
-static int containers_equal(val a, val b, uint32_t depth)
+static int containers_equal(struct walk *w, val a, val b)
 {
-        if (depth >= MV_VALUE_DEPTH_MAX)
+        int e;
+        if (!descend(w))
                 return -1;
         if (a.tag == T_LIST)
-                return lists_equal(as_cons(a), as_cons(b), depth + 1);
-        if (a.tag == T_MAP)
-                return maps_equal(a, b, depth + 1);
-        return vectors_equal(a, b, depth + 1);
+                e = lists_equal(w, as_cons(a), as_cons(b));
+        else if (a.tag == T_MAP)
+                e = maps_equal(w, a, b);
+        else
+                e = vectors_equal(w, a, b);
+        w->depth--;
+        return e;
 }
 
-static int equal(val a, val b, uint32_t depth)
+static int equal(struct walk *w, val a, val b)
 {
         if (a.tag != b.tag)
                 return 0;
+        if (!visit(w))
+                return -1;
         switch (a.tag) {
         case T_NIL:
         case T_FALSE:
@@ -148,19 +183,24 @@ static int equal(val a, val b, uint32_t depth)
         case T_MAPFORM:
         case T_LIST:
         case T_MAP:
-                return containers_equal(a, b, depth);
+                return containers_equal(w, a, b);
         case T_CLOSURE:
                 return closures_equal(a, b);
         case T_ERROR:
-                return equal(as_error(a)->message, as_error(b)->message, depth);
+                return equal(w, as_error(a)->message, as_error(b)->message);
         default: /* names are interned; the rest is never seen by programs */
                 return a.o == b.o;
         }
 }
 
-int val_equal(val a, val b)
+enum native_status val_equal(struct mv_rtfs *r, val a, val b, bool *ret)
 {
-        return equal(a, b, 0);
+        struct walk w = { .r = r };
+        int e = equal(&w, a, b);
+        if (e < 0)
+                return w.status;
+        *ret = e;
+        return N_OK;
 }
 
 /* --- order ------------------------------------------------------------------------------------ */
@@ -218,13 +258,14 @@ static enum rank rank_of(uint32_t tag)
         return (enum rank)ranks[tag]; /* grep TAG-ORDER */
 }
 
-static bool compare(val a, val b, uint32_t depth, int *ret);
+/* False: the walk ended early. */
+static bool compare(struct walk *w, val a, val b, int *ret);
 
-static bool vectors_compare(val a, val b, uint32_t depth, int *ret)
+static bool vectors_compare(struct walk *w, val a, val b, int *ret)
 {
         uint32_t na = vec_count(a), nb = vec_count(b), n = na < nb ? na : nb;
         for (uint32_t i = 0; i < n; i++) {
-                if (!compare(vec_at(a, i), vec_at(b, i), depth, ret))
+                if (!compare(w, vec_at(a, i), vec_at(b, i), ret))
                         return false;
                 if (*ret)
                         return true;
@@ -233,10 +274,10 @@ static bool vectors_compare(val a, val b, uint32_t depth, int *ret)
         return true;
 }
 
-static bool lists_compare(const struct cons *a, const struct cons *b, uint32_t depth, int *ret)
+static bool lists_compare(struct walk *w, const struct cons *a, const struct cons *b, int *ret)
 {
         for (; a->count && b->count; a = a->tail, b = b->tail) {
-                if (!compare(a->head, b->head, depth, ret))
+                if (!compare(w, a->head, b->head, ret))
                         return false;
                 if (*ret)
                         return true;
@@ -298,12 +339,12 @@ static bool decides(const struct map_diff *d, val key)
         return d->kind == D_NONE || rendered_cmp(key, d->key) < 0;
 }
 
-static bool diff_values(struct map_diff *d, uint32_t depth)
+static bool diff_values(struct walk *w, struct map_diff *d)
 {
         int c = 0;
         if (!decides(d, d->ka))
                 return true;
-        if (!compare(d->va, d->vb, depth, &c))
+        if (!compare(w, d->va, d->vb, &c))
                 return false;
         if (c) {
                 d->kind = D_VALUE;
@@ -322,10 +363,10 @@ static void diff_keys(struct map_diff *d, bool only_a)
         }
 }
 
-static bool diff_step(struct map_diff *d, uint32_t depth)
+static bool diff_step(struct walk *w, struct map_diff *d)
 {
         int c = !d->has_a ? 1 : !d->has_b ? -1 : key_order(d->ka, d->kb);
-        if (c == 0 && !diff_values(d, depth))
+        if (!visit(w) || (c == 0 && !diff_values(w, d)))
                 return false;
         if (c)
                 diff_keys(d, c < 0);
@@ -343,7 +384,7 @@ static bool goes_on(val last, val key)
         return last.tag != T_UNBOUND && rendered_cmp(last, key) > 0;
 }
 
-static bool maps_compare(val a, val b, uint32_t depth, int *ret)
+static bool maps_compare(struct walk *w, val a, val b, int *ret)
 {
         struct map_diff d = { .last_a = UNBOUND, .last_b = UNBOUND, .kind = D_NONE };
         map_iter(&d.a, a);
@@ -351,7 +392,7 @@ static bool maps_compare(val a, val b, uint32_t depth, int *ret)
         next_a(&d);
         next_b(&d);
         while (d.has_a || d.has_b)
-                if (!diff_step(&d, depth))
+                if (!diff_step(w, &d))
                         return false;
         *ret = 0;
         if (d.kind == D_VALUE)
@@ -380,20 +421,26 @@ static int other_cmp(val a, val b)
         return x.p[n] < '>' ? -1 : 1;
 }
 
-static bool containers_compare(val a, val b, enum rank rank, uint32_t depth, int *ret)
+static bool containers_compare(struct walk *w, val a, val b, int *ret)
 {
-        if (depth >= MV_VALUE_DEPTH_MAX)
+        bool ok;
+        if (!descend(w))
                 return false;
-        if (rank == R_LIST)
-                return lists_compare(as_cons(a), as_cons(b), depth + 1, ret);
-        if (rank == R_MAP)
-                return maps_compare(a, b, depth + 1, ret);
-        return vectors_compare(a, b, depth + 1, ret);
+        if (a.tag == T_LIST)
+                ok = lists_compare(w, as_cons(a), as_cons(b), ret);
+        else if (a.tag == T_MAP)
+                ok = maps_compare(w, a, b, ret);
+        else
+                ok = vectors_compare(w, a, b, ret);
+        w->depth--;
+        return ok;
 }
 
-static bool compare(val a, val b, uint32_t depth, int *ret)
+static bool compare(struct walk *w, val a, val b, int *ret)
 {
         enum rank rank = rank_of(a.tag);
+        if (!visit(w))
+                return false;
         *ret = (int)rank - (int)rank_of(b.tag);
         if (*ret)
                 return true;
@@ -416,7 +463,7 @@ static bool compare(val a, val b, uint32_t depth, int *ret)
         case R_VECTOR:
         case R_LIST:
         case R_MAP:
-                return containers_compare(a, b, rank, depth, ret);
+                return containers_compare(w, a, b, ret);
         case R_OTHER:
                 break;
         }
@@ -424,7 +471,8 @@ static bool compare(val a, val b, uint32_t depth, int *ret)
         return true;
 }
 
-bool val_compare(struct mv_rtfs *r, val a, val b, int *ret)
+enum native_status val_compare(struct mv_rtfs *r, val a, val b, int *ret)
 {
-        return compare(a, b, 0, ret);
+        struct walk w = { .r = r };
+        return compare(&w, a, b, ret) ? N_OK : w.status;
 }

@@ -93,6 +93,9 @@ struct scope { uint32_t vars, scope_vars, free; bool is_local; };
 struct scope scope_open(struct func *f);
 void scope_close(struct func *f, struct scope s);
 enum native_status declare_defs(struct func *f, val forms); /* boxes for the def names of this frame */
+enum native_status declare_defs_of(struct func *f, val form);
+enum native_status make_proto(struct func *f, struct name *name, struct proto **ret);
+enum native_status too_large(struct func *f);
 enum native_status function(struct func *f, struct name *name, val rest, uint8_t dst); /* rest: (delegation* params ...) */
 enum native_status function_proto(struct func *parent, struct mv_rtfs *r, struct name *name, val rest, struct func *ret,
                                   struct proto **ret_proto);
@@ -109,6 +112,40 @@ int special_count(void);
 const char *special_word(int i);
 bool special_can_be_shadowed(int special);
 enum native_status annotation_at(struct func *f, val list, uint32_t *at, val *ret_type); /* R-07 for parameters */
+
+enum native_status raise_op(struct func *f, enum error_kind kind, const char *fmt, ...) /* an error at run time */
+        __attribute__((format(printf, 3, 4)));
+enum native_status list_of(struct func *f, const val *items, uint32_t count, val *ret);
+enum native_status jump(struct func *f, uint32_t *ret_patch);
+val unwrap_meta(val form);
+bool is_pattern(val v);
+enum native_status define(struct func *f, struct name *n, uint8_t value);
+
+/* compile_control.c */
+enum native_status try_form(struct func *f, val form, uint8_t dst);
+enum native_status for_form(struct func *f, val form, uint8_t dst);
+enum native_status dotimes_form(struct func *f, val form, uint8_t dst);
+
+/* compile_steps.c */
+enum native_status step_form(struct func *f, val form, uint8_t dst);
+enum native_status step_if_form(struct func *f, val form, uint8_t dst);
+enum native_status step_loop_form(struct func *f, val form, uint8_t dst);
+enum native_status step_parallel_form(struct func *f, val form, uint8_t dst);
+
+/* compile_data.c */
+enum native_status meta_form(struct func *f, val form, uint8_t dst);
+enum native_status context_form(struct func *f, val form, uint8_t dst);
+enum native_status get_form(struct func *f, val form, uint8_t dst, bool tail);
+enum native_status plan_form(struct func *f, val form, uint8_t dst);
+enum native_status deftype_form(struct func *f, val form, uint8_t dst);
+enum native_status defstruct_form(struct func *f, val form, uint8_t dst);
+enum native_status llm_form(struct func *f, val form, uint8_t dst, bool tail);
+
+/* compile_module.c */
+enum native_status module_form(struct func *f, val form, uint8_t dst);
+enum native_status import_form(struct func *f, val form, uint8_t dst);
+/* The name of the global that n means here: of the module being compiled, imported, or itself. false: NOMEM. */
+bool module_global(struct mv_rtfs *r, struct name *n, struct name **ret);
 
 /* compile_pattern.c */
 enum native_status bind_pattern(struct func *f, val pattern, uint8_t reg); /* declares variables; reg stays theirs */

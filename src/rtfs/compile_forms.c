@@ -2,6 +2,7 @@
 /* Special forms (spec section 3). A malformed one is a ParseError (R-12), except for step, for, dotimes and get, whose
  * shape errors stay run-time errors of the kinds programs may rely on. */
 #include <rtfs/compile.h>
+#include <wire/text.h>
 
 enum special {
         S_NONE,
@@ -52,17 +53,24 @@ bool special_can_be_shadowed(int special)
 }
 
 /* --- small helpers -------------------------------------------------------------------------------------------------------- */
-static enum native_status raise_op(struct func *f, enum error_kind kind, const char *text)
+enum native_status raise_op(struct func *f, enum error_kind kind, const char *fmt, ...)
 {
         uint32_t k;
-        val s = string_from(f->r, text);
+        char text[256];
+        va_list ap;
+        va_start(ap, fmt);
+        size_t n = mv_vfmt(text, sizeof text, fmt, ap);
+        va_end(ap);
+        if (!mv_utf8_valid(mv_slice(text, n)))
+                return fail_form(f, "name too long");
+        val s = string_new(f->r, mv_slice(text, n));
         if (nomem(s))
                 return N_NOMEM;
         TRY(add_const(f, s, &k));
         return emit2(f, OP_WORD(OP_RAISE, 0, kind, 0), k);
 }
 
-static enum native_status list_of(struct func *f, const val *items, uint32_t count, val *ret)
+enum native_status list_of(struct func *f, const val *items, uint32_t count, val *ret)
 {
         *ret = list_new(f->r, items, count);
         if (nomem(*ret))
@@ -71,12 +79,12 @@ static enum native_status list_of(struct func *f, const val *items, uint32_t cou
         return N_OK;
 }
 
-static enum native_status jump(struct func *f, uint32_t *ret_patch)
+enum native_status jump(struct func *f, uint32_t *ret_patch)
 {
         return emit_jump(f, OP_WORD(OP_JMP, 0, 0, 0), ret_patch);
 }
 
-static val unwrap_meta(val form)
+val unwrap_meta(val form)
 { /* ^{...} name: general metadata is discarded (3.7) */
         while (form.tag == T_LIST && len(form) == 3 && is_symbol(at(form, 0), "with meta"))
                 form = at(form, 2);
@@ -93,6 +101,10 @@ enum native_status annotation_at(struct func *f, val vector, uint32_t *i, val *r
                         return fail_form(f, "type expected after :");
                 *ret_type = vec_at(vector, *i + 1);
                 *i += 2;
+                if (ret_type->tag == T_VECTOR && *i < n && is_symbol(vec_at(vector, *i), "?")) { /* */
+                        val optional[2] = { vec_at(vector, (*i)++), *ret_type };
+                        TRY(list_of(f, optional, 2, ret_type));
+                }
         }
         return N_OK;
 }
@@ -297,7 +309,7 @@ static enum native_status thread_form(struct func *f, val form, uint8_t dst, boo
 }
 
 /* --- let -------------------------------------------------------------------------------------------------------------------- */
-static bool is_pattern(val v)
+bool is_pattern(val v)
 {
         return (v.tag == T_SYMBOL && !is_symbol(v, ":")) || v.tag == T_VECTOR || v.tag == T_MAPFORM;
 }
@@ -426,18 +438,18 @@ static enum native_status let_form(struct func *f, val form, uint8_t dst, bool t
         struct scope s = scope_open(f);
         struct binding b;
         TRY(declare_recursive(f, v, plan));
-        TRY(declare_defs(f, rest_of(form, 2)));
         for (uint32_t i = 0; i < as_vec(v)->count; i = b.next) {
                 b = binding_at(v, plan, i);
                 TRY(let_binding(f, &b));
         }
+        TRY(declare_defs(f, rest_of(form, 2))); /* last: a def of a bound name rebinds it */
         TRY(body(f, rest_of(form, 2), dst, tail));
         scope_close(f, s);
         return N_OK;
 }
 
 /* --- def -------------------------------------------------------------------------------------------------------------------- */
-static enum native_status define(struct func *f, struct name *n, uint8_t value)
+enum native_status define(struct func *f, struct name *n, uint8_t value)
 {
         if (f->is_local) {
                 struct var *box = boxed_var(f, n);
@@ -450,6 +462,8 @@ static enum native_status define(struct func *f, struct name *n, uint8_t value)
                 }
                 return emit(f, OP_WORD(OP_SETBOX, box->reg, value, 0));
         }
+        if (!module_global(f->r, n, &n))
+                return N_NOMEM;
         int32_t slot = global_slot(f->r, n);
         if (slot < 0)
                 return fail_form(f, "more than 4,096 global names");
@@ -667,739 +681,6 @@ static enum native_status quote_form(struct func *f, val form, uint8_t dst)
         return load_const(f, data, dst);
 }
 
-/* --- try ------------------------------------------------------------------------------------------------------------------------ */
-static const char *const kind_names[][2] = {
-#define X(id, name, keyword) { name, keyword },
-        ERROR_KIND_MAP(X)
-#undef X
-};
-
-static int selector_kind(val v)
-{ /* -1: everything */
-        for (int i = 0; i < E_OTHER; i++)
-                if (mv_slice_eq_str(name_slice(v), kind_names[i][v.tag == T_KEYWORD]))
-                        return i;
-        return -1;
-}
-
-static bool is_clause(val v, const char *word)
-{
-        return v.tag == T_LIST && len(v) && is_symbol(at(v, 0), word);
-}
-
-static enum native_status catch_clause(struct func *f, val clause, uint8_t error, uint8_t dst)
-{
-        uint32_t n = len(clause), miss = 0;
-        val selector = NIL, var = at(clause, 1);
-        bool two = n >= 4 && at(clause, 2).tag == T_SYMBOL && (var.tag == T_SYMBOL || var.tag == T_KEYWORD);
-        if (two) {
-                selector = var;
-                var = at(clause, 2);
-        }
-        if (var.tag != T_SYMBOL || n < 3)
-                return fail_form(f, "catch takes an optional error kind, a name and a body");
-        int kind = selector.tag == T_NIL ? -1 : selector_kind(selector);
-        if (selector.tag == T_KEYWORD && kind < 0)
-                return fail_form(f, "catch: no error kind has this keyword");
-        if (kind >= 0)
-                TRY(emit_jump(f, OP_WORD(OP_JNKIND, error, kind, 0), &miss));
-        struct scope s = scope_open(f);
-        f->is_local = s.is_local; /* definitions inside a handler land in the enclosing frame */
-        f->scope_vars = s.scope_vars;
-        uint8_t reg;
-        TRY(new_reg(f, &reg));
-        TRY(emit(f, OP_WORD(OP_MOVE, reg, error, 0)));
-        TRY(bind_pattern(f, var, reg));
-        TRY(body(f, rest_of(clause, two ? 3 : 2), dst, false));
-        TRY(emit(f, OP_WORD(OP_LOADNIL, error, 0, 0)));
-        scope_close(f, s);
-        if (miss) { /* a handled error skips the other clauses */
-                uint32_t done;
-                TRY(jump(f, &done));
-                patch_here(f, miss);
-                f->try_done = done;
-        }
-        return N_OK;
-}
-
-struct try_parts {
-        val body, catches[16], finally;
-        uint32_t catch_count;
-};
-
-static enum native_status split_try(struct func *f, val form, struct try_parts *t)
-{
-        uint32_t n = len(form), end = n;
-        *t = (struct try_parts){ .finally = NIL };
-        if (n > 1 && is_clause(at(form, n - 1), "finally")) {
-                t->finally = at(form, --end);
-                if (len(t->finally) < 2)
-                        return fail_form(f, "finally needs a body");
-        }
-        while (end > 1 && is_clause(at(form, end - 1), "catch"))
-                end--;
-        for (uint32_t i = end; i < n - (t->finally.tag != T_NIL); i++) {
-                if (t->catch_count == 16)
-                        return fail_form(f, "try has more than 16 catch clauses");
-                t->catches[t->catch_count++] = at(form, i);
-        }
-        for (uint32_t i = 1; i < end; i++)
-                if (is_clause(at(form, i), "catch") || is_clause(at(form, i), "finally"))
-                        return fail_form(f, "catch and finally come last in try, finally at the end");
-        val b = list_empty(f->r);
-        for (uint32_t i = end; i-- > 1;)
-                if (nomem(b = list_cons(f->r, at(form, i), b)))
-                        return N_NOMEM;
-        t->body = b;
-        return N_OK;
-}
-
-static enum native_status catch_clauses(struct func *f, const struct try_parts *t, uint8_t error, uint8_t dst)
-{
-        uint32_t ends = 0;
-        for (uint32_t i = 0; i < t->catch_count; i++) {
-                f->try_done = 0;
-                TRY(catch_clause(f, t->catches[i], error, dst));
-                uint32_t done = f->try_done;
-                f->try_done = 0;
-                if (!done)
-                        break; /* it catches everything: what follows is unreachable */
-                f->code.p[done] = ends;
-                ends = done;
-        }
-        while (ends) {
-                uint32_t next = f->code.p[ends];
-                patch_here(f, ends);
-                ends = next;
-        }
-        return N_OK;
-}
-
-/* error register: nil while all is well. Body and clauses fall through to finally, which raises what is left in it. */
-static enum native_status try_form(struct func *f, val form, uint8_t dst)
-{
-        struct try_parts *t = compile_work(f->r, sizeof *t);
-        if (!t)
-                return raise_memory(f->r, "compiling");
-        uint32_t free = f->free, skip, from;
-        uint8_t error, scratch_reg;
-        TRY(split_try(f, form, t));
-        struct loop *outer = f->loop;
-        bool tail_ok = f->tail_ok;
-        f->loop = NULL; /* recur cannot leave a try */
-        f->tail_ok = false;
-        TRY(new_reg(f, &error));
-        TRY(new_reg(f, &scratch_reg));
-        TRY(emit(f, OP_WORD(OP_LOADNIL, error, 0, 0)));
-        from = f->code.count;
-        TRY(body(f, t->body, dst, false));
-        if (t->catch_count || t->finally.tag != T_NIL) {
-                TRY(jump(f, &skip));
-                TRY(add_handler(f, from, f->code.count, f->code.count, error));
-                uint32_t clauses = f->code.count;
-                TRY(catch_clauses(f, t, error, dst));
-                if (t->finally.tag != T_NIL && f->code.count > clauses)
-                        TRY(add_handler(f, clauses, f->code.count, f->code.count, error));
-                patch_here(f, skip);
-                if (t->finally.tag != T_NIL)
-                        TRY(body(f, rest_of(t->finally, 1), scratch_reg, false));
-                TRY(emit(f, OP_WORD(OP_RERAISE, error, 0, 0)));
-        }
-        f->loop = outer;
-        f->tail_ok = tail_ok;
-        f->free = free;
-        return N_OK;
-}
-
-/* --- for, dotimes ----------------------------------------------------------------------------------------------------------------- */
-struct comprehension {
-        val v, body;
-        uint8_t builder;
-};
-
-static enum native_status for_level(struct func *f, struct comprehension *c, uint32_t i);
-
-static enum native_status for_modifier(struct func *f, struct comprehension *c, uint32_t i, uint32_t *ret_skip)
-{
-        struct mv_slice word = name_slice(vec_at(c->v, i));
-        val arg = vec_at(c->v, i + 1);
-        if (mv_slice_eq_str(word, "let") && arg.tag == T_VECTOR && vec_count(arg) % 2 == 0) {
-                for (uint32_t k = 0; k < vec_count(arg); k += 2) {
-                        uint8_t reg;
-                        TRY(new_reg(f, &reg));
-                        TRY(expr(f, vec_at(arg, k + 1), reg, false));
-                        TRY(bind_pattern(f, vec_at(arg, k), reg));
-                }
-                return N_OK;
-        }
-        if (mv_slice_eq_str(word, "when") || mv_slice_eq_str(word, "while"))
-                return test_jump(f, arg, ret_skip);
-        return fail_form(f, "for knows the modifiers :when, :while and :let");
-}
-
-/* Modifiers behind a binding, then the next binding or the body. A failed :while leaves the loop, :when the turn. */
-static enum native_status for_inner(struct func *f, struct comprehension *c, uint32_t i, uint32_t *leaves)
-{
-        uint32_t skips = 0;
-        while (i < vec_count(c->v) && vec_at(c->v, i).tag == T_KEYWORD) {
-                uint32_t patch = 0;
-                TRY(for_modifier(f, c, i, &patch));
-                uint32_t *chain = mv_slice_eq_str(name_slice(vec_at(c->v, i)), "while") ? leaves : &skips;
-                if (patch) {
-                        f->code.p[patch] = *chain;
-                        *chain = patch;
-                }
-                i += 2;
-        }
-        TRY(for_level(f, c, i));
-        while (skips) {
-                uint32_t next = f->code.p[skips];
-                patch_here(f, skips);
-                skips = next;
-        }
-        return N_OK;
-}
-
-static enum native_status for_level(struct func *f, struct comprehension *c, uint32_t i)
-{
-        uint8_t vec, index, item;
-        uint32_t end, leaves = 0;
-        struct scope s = scope_open(f);
-        if (i >= vec_count(c->v)) {
-                TRY(new_reg(f, &item));
-                if (item != c->builder + 1) { /* %push! takes two consecutive registers */
-                        TRY(new_reg(f, &index));
-                        TRY(declare_defs(f, c->body));
-                        TRY(body(f, c->body, index, false));
-                        TRY(emit(f, OP_WORD(OP_MOVE, item, c->builder, 0)));
-                        TRY(native_call(f, "%push!", item, item, 2));
-                } else {
-                        TRY(declare_defs(f, c->body));
-                        TRY(body(f, c->body, item, false));
-                        TRY(native_call(f, "%push!", c->builder, c->builder, 2));
-                }
-                scope_close(f, s);
-                return N_OK;
-        }
-        if (!is_pattern(vec_at(c->v, i)))
-                return raise_op(f, E_TYPE, "for: expected symbol or pattern as binding, got something else");
-        TRY(new_reg(f, &vec));
-        TRY(new_reg(f, &index));
-        TRY(new_reg(f, &item));
-        TRY(expr(f, vec_at(c->v, i + 1), item, false));
-        TRY(emit(f, OP_WORD(OP_ITER, vec, item, 0)));
-        uint32_t start = f->code.count;
-        TRY(emit_jump(f, OP_WORD(OP_NEXT, vec, 0, 0), &end));
-        TRY(bind_pattern(f, vec_at(c->v, i), item));
-        TRY(for_inner(f, c, i + 2, &leaves));
-        TRY(emit_loop(f, start));
-        patch_here(f, end);
-        while (leaves) {
-                uint32_t next = f->code.p[leaves];
-                patch_here(f, leaves);
-                leaves = next;
-        }
-        scope_close(f, s);
-        return N_OK;
-}
-
-static enum native_status for_form(struct func *f, val form, uint8_t dst)
-{
-        val v = at(form, 1);
-        if (len(form) < 3 || v.tag != T_VECTOR)
-                return fail_form(f, "for takes a vector of bindings and one body form");
-        if (vec_count(v) % 2)
-                return raise_op(f, E_GENERIC, "for requires an even number of binding forms");
-        if (len(form) != 3)
-                return raise_op(f, E_ARITY, "for: expected 2, got a different number");
-        uint32_t free = f->free;
-        struct loop *outer = f->loop;
-        bool tail_ok = f->tail_ok;
-        struct comprehension c = { .v = v, .body = rest_of(form, 2) };
-        f->loop = NULL;
-        f->tail_ok = false;
-        TRY(new_reg(f, &c.builder));
-        TRY(native_call(f, "%builder", c.builder, c.builder, 0));
-        TRY(for_level(f, &c, 0));
-        f->loop = outer;
-        f->tail_ok = tail_ok;
-        f->free = free;
-        return emit(f, OP_WORD(OP_MOVE, dst, c.builder, 0));
-}
-
-static enum native_status dotimes_form(struct func *f, val form, uint8_t dst)
-{
-        val v = at(form, 1);
-        if (len(form) < 3)
-                return raise_op(f, E_ARITY, "dotimes: expected 2, got fewer");
-        if (v.tag != T_VECTOR || vec_count(v) != 2 || vec_at(v, 0).tag != T_SYMBOL)
-                return raise_op(f, E_TYPE, "dotimes: expected vector of symbol and count, got something else");
-        struct scope s = scope_open(f);
-        struct loop *outer = f->loop;
-        bool tail_ok = f->tail_ok;
-        uint8_t limit, i, var;
-        uint32_t end;
-        f->loop = NULL;
-        f->tail_ok = false;
-        TRY(new_reg(f, &limit));
-        TRY(expr(f, vec_at(v, 1), limit, false));
-        TRY(native_call(f, "%dotimes-count", limit, limit, 1));
-        TRY(new_reg(f, &i));
-        TRY(emit(f, OP_WIDE(OP_LOADI, i, 0)));
-        TRY(emit(f, OP_WORD(OP_LOADNIL, dst, 0, 0)));
-        uint32_t start = f->code.count;
-        TRY(emit_jump(f, OP_WORD(OP_JNLT, i, limit, 0), &end));
-        TRY(new_reg(f, &var)); /* a fresh variable each turn: closures keep theirs */
-        TRY(emit(f, OP_WORD(OP_MOVE, var, i, 0)));
-        TRY(bind_pattern(f, vec_at(v, 0), var));
-        TRY(declare_defs(f, rest_of(form, 2)));
-        TRY(body(f, rest_of(form, 2), dst, false));
-        TRY(emit(f, OP_WORD(OP_ADDI, i, i, 1)));
-        TRY(emit_loop(f, start));
-        patch_here(f, end);
-        f->loop = outer;
-        f->tail_ok = tail_ok;
-        scope_close(f, s);
-        return N_OK;
-}
-
-/* --- steps (3.16) --------------------------------------------------------------------------------------------------------------------- */
-struct step {
-        uint8_t id, error; /* registers; error follows id */
-        val expose, keys, params;
-        val rest;          /* LIST of body forms */
-        const char *problem; /* InvalidArguments text, or NULL */
-};
-
-static bool all_strings(val v)
-{
-        for (uint32_t i = 0; i < vec_count(v); i++)
-                if (vec_at(v, i).tag != T_STRING)
-                        return false;
-        return true;
-}
-
-/* One option at the head of st->rest; false: the body starts here. */
-static bool step_option(struct step *st, bool params_allowed)
-{
-        val k = at(st->rest, 0), v = at(st->rest, 1);
-        if (len(st->rest) < 2 || k.tag != T_KEYWORD)
-                return false;
-        struct mv_slice word = name_slice(k);
-        if (mv_slice_eq_str(word, "expose-context") && (v.tag == T_TRUE || v.tag == T_FALSE)) {
-                st->expose = v;
-        } else if (mv_slice_eq_str(word, "context-keys") && v.tag == T_VECTOR) {
-                if (!all_strings(v))
-                        st->problem = "expected vector of strings for :context-keys, got a different type";
-                st->keys = v;
-        } else if (params_allowed && mv_slice_eq_str(word, "params") && v.tag == T_MAPFORM) {
-                for (uint32_t i = 0; i < as_vec(v)->count; i += 2)
-                        if (vec_at(v, i).tag != T_STRING)
-                                st->problem = "expected string keys in :params map, got a different type";
-                st->params = v;
-        } else {
-                return false;
-        }
-        st->rest = rest_of(st->rest, 2);
-        return true;
-}
-
-static enum native_status step_open(struct func *f, struct step *st, const char *name, val name_value)
-{
-        uint8_t a, b;
-        uint32_t free;
-        TRY(new_reg(f, &st->id));
-        TRY(new_reg(f, &st->error));
-        free = f->free;
-        if (st->expose.tag != T_NIL) {
-                val keys = NIL;
-                TRY(new_reg(f, &a));
-                TRY(new_reg(f, &b));
-                if (st->keys.tag == T_VECTOR)
-                        TRY(data_form(f, st->keys, &keys));
-                TRY(load_const(f, st->expose, a));
-                TRY(load_const(f, keys, b));
-                TRY(native_call(f, "%expose", a, a, 2));
-        }
-        if (name) {
-                name_value = string_from(f->r, name);
-                if (nomem(name_value))
-                        return N_NOMEM;
-        }
-        TRY(load_const(f, name_value, st->id));
-        TRY(native_call(f, "%step-started", st->id, st->id, 1));
-        f->free = free;
-        return N_OK;
-}
-
-static enum native_status step_clear(struct func *f, const struct step *st)
-{
-        uint8_t a;
-        if (st->expose.tag == T_NIL)
-                return N_OK;
-        TRY(new_reg(f, &a));
-        return native_call(f, "%clear-expose", a, a, 0);
-}
-
-/* Success: completed event; failure anywhere in [from, here): failed event and on with the error. */
-static enum native_status step_close(struct func *f, const struct step *st, uint32_t from, uint8_t value)
-{
-        uint32_t done, free = f->free;
-        uint8_t a, b;
-        uint32_t to = f->code.count;
-        TRY(new_reg(f, &a));
-        TRY(new_reg(f, &b));
-        TRY(emit(f, OP_WORD(OP_MOVE, a, st->id, 0)));
-        TRY(emit(f, OP_WORD(OP_MOVE, b, value, 0)));
-        TRY(native_call(f, "%step-completed", a, a, 2));
-        TRY(step_clear(f, st));
-        TRY(jump(f, &done));
-        TRY(add_handler(f, from, to, f->code.count, st->error));
-        TRY(emit(f, OP_WORD(OP_MOVE, a, st->id, 0)));
-        TRY(native_call(f, "%error-text", b, st->error, 1));
-        TRY(native_call(f, "%step-failed", a, a, 2));
-        TRY(step_clear(f, st));
-        TRY(emit(f, OP_WORD(OP_RERAISE, st->error, 0, 0)));
-        patch_here(f, done);
-        f->free = free;
-        return N_OK;
-}
-
-static enum native_status step_params(struct func *f, struct step *st, uint8_t *ret_reg)
-{
-        TRY(new_reg(f, ret_reg));
-        uint32_t from = f->code.count, skip;
-        TRY(expr(f, st->params, *ret_reg, false));
-        TRY(jump(f, &skip));
-        TRY(add_handler(f, from, f->code.count, f->code.count, *ret_reg));
-        TRY(native_call(f, "%param-error", *ret_reg, *ret_reg, 1));
-        patch_here(f, skip);
-        return N_OK;
-}
-
-static enum native_status step_form(struct func *f, val form, uint8_t dst)
-{
-        struct step st = { .expose = NIL, .keys = NIL, .params = NIL };
-        val name = at(form, 1);
-        uint8_t params = 0;
-        if (len(form) < 2 || name.tag != T_STRING)
-                return raise_op(f, E_INVALID_ARGUMENTS, "expected step name as string, got a different type");
-        st.rest = rest_of(form, 2);
-        while (!st.problem && step_option(&st, true))
-                ;
-        if (st.problem)
-                return raise_op(f, E_INVALID_ARGUMENTS, st.problem);
-        struct scope s = { 0 };
-        bool framed = st.params.tag != T_NIL;
-        if (framed) {
-                s = scope_open(f);
-                TRY(step_params(f, &st, &params));
-        }
-        TRY(step_open(f, &st, NULL, name));
-        uint32_t from = f->code.count;
-        if (framed) {
-                struct name *n = name_intern(f->r, MV_SLICE("%params"));
-                if (!n)
-                        return N_NOMEM;
-                TRY(new_var(f, n, params, false));
-                TRY(declare_defs(f, st.rest));
-        }
-        TRY(body(f, st.rest, dst, false));
-        TRY(step_close(f, &st, from, dst));
-        if (framed)
-                scope_close(f, s);
-        return N_OK;
-}
-
-static enum native_status step_if_form(struct func *f, val form, uint8_t dst)
-{
-        struct step st = { .expose = NIL, .keys = NIL, .params = NIL, .rest = rest_of(form, 1) };
-        while (!st.problem && step_option(&st, false))
-                ;
-        if (st.problem)
-                return raise_op(f, E_INVALID_ARGUMENTS, st.problem);
-        if (len(st.rest) < 2)
-                return raise_op(f, E_INVALID_ARGUMENTS, "expected (step-if [options] condition then-branch [else-branch]), got too few forms");
-        uint32_t to_else, to_end, from;
-        TRY(step_open(f, &st, "step-if", NIL));
-        from = f->code.count;
-        TRY(expr(f, at(st.rest, 0), dst, false));
-        TRY(native_call(f, "%step-falsy", dst, dst, 1));
-        TRY(emit_jump(f, OP_WORD(OP_JT, dst, 0, 0), &to_else));
-        TRY(expr(f, at(st.rest, 1), dst, false));
-        TRY(jump(f, &to_end));
-        patch_here(f, to_else);
-        TRY(expr(f, at(st.rest, 2), dst, false));
-        patch_here(f, to_end);
-        return step_close(f, &st, from, dst);
-}
-
-static enum native_status step_loop_form(struct func *f, val form, uint8_t dst)
-{
-        struct step st = { .expose = NIL, .keys = NIL, .params = NIL, .rest = rest_of(form, 1) };
-        while (!st.problem && step_option(&st, false))
-                ;
-        if (st.problem)
-                return raise_op(f, E_INVALID_ARGUMENTS, st.problem);
-        if (len(st.rest) != 2)
-                return raise_op(f, E_INVALID_ARGUMENTS, "expected (step-loop [options] condition body), got a different number of forms");
-        uint32_t end, from, start;
-        uint8_t turns, test;
-        TRY(step_open(f, &st, "step-loop", NIL));
-        TRY(new_reg(f, &turns));
-        TRY(new_reg(f, &test));
-        TRY(emit(f, OP_WIDE(OP_LOADI, turns, 0)));
-        TRY(emit(f, OP_WORD(OP_LOADNIL, dst, 0, 0)));
-        start = from = f->code.count;
-        TRY(expr(f, at(st.rest, 0), test, false));
-        TRY(native_call(f, "%step-falsy", test, test, 1));
-        TRY(emit_jump(f, OP_WORD(OP_JT, test, 0, 0), &end));
-        TRY(native_call(f, "%step-turn", turns, turns, 1));
-        TRY(expr(f, at(st.rest, 1), dst, false));
-        TRY(emit_loop(f, start));
-        patch_here(f, end);
-        return step_close(f, &st, from, dst);
-}
-
-static const char *const merge_policies[] = { "keep-existing", "keep_existing", "parent-wins", "parent_wins", "overwrite",
-                                              "child-wins", "child_wins", "merge" };
-
-static bool parallel_option(struct step *st)
-{
-        val k = at(st->rest, 0), v = at(st->rest, 1);
-        if (len(st->rest) < 2 || k.tag != T_KEYWORD || !mv_slice_eq_str(name_slice(k), "merge-policy"))
-                return step_option(st, false);
-        struct mv_slice text = v.tag == T_STRING ? string_slice(v) : v.tag == T_KEYWORD ? name_slice(v) : MV_SLICE("");
-        bool known = false;
-        for (size_t i = 0; i < sizeof merge_policies / sizeof *merge_policies; i++)
-                known = known || mv_slice_eq_str(text, merge_policies[i]);
-        if (!known)
-                st->problem = "expected a merge policy :keep-existing, :overwrite or :merge, got something else";
-        st->rest = rest_of(st->rest, 2);
-        return true;
-}
-
-static enum native_status step_parallel_form(struct func *f, val form, uint8_t dst)
-{
-        struct step st = { .expose = NIL, .keys = NIL, .params = NIL, .rest = rest_of(form, 1) };
-        while (!st.problem && parallel_option(&st))
-                ;
-        if (st.problem)
-                return raise_op(f, E_INVALID_ARGUMENTS, st.problem);
-        if (!len(st.rest))
-                return raise_op(f, E_INVALID_ARGUMENTS, "expected at least one branch, got 0");
-        /* Its own order of notifications: started, exposure, branches, exposure off, completed. */
-        struct step inner = st;
-        st.expose = NIL;
-        TRY(step_open(f, &st, "step-parallel", NIL));
-        uint8_t builder, item;
-        TRY(new_reg(f, &builder));
-        TRY(new_reg(f, &item));
-        uint32_t from = f->code.count;
-        if (inner.expose.tag != T_NIL) {
-                val keys = NIL;
-                if (inner.keys.tag == T_VECTOR)
-                        TRY(data_form(f, inner.keys, &keys));
-                TRY(load_const(f, inner.expose, builder));
-                TRY(load_const(f, keys, item));
-                TRY(native_call(f, "%expose", builder, builder, 2));
-        }
-        TRY(native_call(f, "%builder", builder, builder, 0));
-        for (struct cons *c = as_cons(st.rest); c->count; c = c->tail) {
-                struct scope s = scope_open(f); /* each branch in a frame of its own */
-                val one = list_new(f->r, &c->head, 1);
-                if (nomem(one))
-                        return N_NOMEM;
-                TRY(declare_defs(f, one));
-                TRY(expr(f, c->head, item, false));
-                TRY(native_call(f, "%push!", builder, builder, 2));
-                scope_close(f, s);
-        }
-        TRY(emit(f, OP_WORD(OP_MOVE, dst, builder, 0)));
-        if (inner.expose.tag != T_NIL)
-                TRY(native_call(f, "%clear-expose", item, item, 0));
-        return step_close(f, &st, from, dst);
-}
-
-/* --- metadata, context, data forms ---------------------------------------------------------------------------------------------------- */
-/* The map of ^{...} as keys and values in turn. What a macro was given or made may be a map, or anything. */
-static enum native_status meta_pairs(struct func *f, val form, val *ret)
-{
-        val k, v, map = at(form, 1);
-        struct map_iter it;
-        *ret = map;
-        if (len(form) != 3 || (map.tag != T_MAPFORM && map.tag != T_MAP))
-                return fail_form(f, "metadata is a map in front of a form");
-        if (map.tag == T_MAPFORM)
-                return N_OK;
-        *ret = vec_builder(f->r);
-        if (nomem(*ret))
-                return N_NOMEM;
-        for (map_iter(&it, map); map_next(&it, &k, &v);)
-                if (!vec_push(f->r, *ret, k) || !vec_push(f->r, *ret, v))
-                        return N_NOMEM;
-        return N_OK;
-}
-
-static enum native_status meta_form(struct func *f, val form, uint8_t dst)
-{
-        val map;
-        bool hints = false;
-        uint8_t name, value, error;
-        uint32_t free = f->free, from, done;
-        TRY(meta_pairs(f, form, &map));
-        for (uint32_t i = 0; i < as_vec(map)->count; i += 2) {
-                val k = vec_at(map, i);
-                struct mv_slice text = k.tag == T_KEYWORD  ? name_slice(k)
-                                       : k.tag == T_STRING ? string_slice(k)
-                                                           : MV_SLICE("");
-                if (!mv_slice_starts(text, "runtime."))
-                        continue;
-                val s = string_new(f->r, text);
-                if (nomem(s))
-                        return N_NOMEM;
-                TRY(new_reg(f, &name));
-                TRY(new_reg(f, &value));
-                TRY(load_const(f, s, name));
-                TRY(expr(f, vec_at(map, i + 1), value, false));
-                TRY(native_call(f, "%hint", name, name, 2));
-                f->free = free;
-                hints = true;
-        }
-        if (!hints)
-                return expr(f, at(form, 2), dst, false);
-        TRY(new_reg(f, &error));
-        TRY(new_reg(f, &name));
-        from = f->code.count;
-        TRY(expr(f, at(form, 2), dst, false));
-        TRY(native_call(f, "%clear-hints", name, name, 0));
-        TRY(jump(f, &done));
-        TRY(add_handler(f, from, f->code.count, f->code.count, error));
-        TRY(native_call(f, "%clear-hints", name, name, 0));
-        TRY(emit(f, OP_WORD(OP_RERAISE, error, 0, 0)));
-        patch_here(f, done);
-        f->free = free;
-        return N_OK;
-}
-
-static enum native_status context_form(struct func *f, val form, uint8_t dst)
-{
-        if (len(form) != 2 || at(form, 1).tag != T_STRING)
-                return fail_form(f, "resource:ref takes a text");
-        TRY(load_const(f, at(form, 1), dst));
-        return native_call(f, "%context-ref", dst, dst, 1);
-}
-
-static enum native_status get_form(struct func *f, val form, uint8_t dst, bool tail)
-{
-        val key = at(form, 1);
-        if (len(form) != 2)
-                return call_plain(f, form, dst, tail);
-        if (key.tag != T_SYMBOL && key.tag != T_KEYWORD)
-                return raise_op(f, E_INVALID_ARGUMENTS, "expected keyword or symbol, got a different type");
-        if (is_local_name(f, as_name(key)))
-                return symbol_value(f, as_name(key), dst, 0);
-        val s = string_new(f->r, name_slice(key));
-        if (nomem(s))
-                return N_NOMEM;
-        TRY(load_const(f, s, dst));
-        return native_call(f, "%get-name", dst, dst, 1);
-}
-
-/* plan, capability, resource, intent: a map of unevaluated properties. */
-static enum native_status plan_form(struct func *f, val form, uint8_t dst)
-{
-        val name = at(form, 1), m = map_empty(f->r);
-        val k = keyword_new(f->r, MV_SLICE("type")), s = string_new(f->r, name_slice(at(form, 0)));
-        bool positional = name.tag == T_STRING || (name.tag == T_SYMBOL && is_symbol(at(form, 0), "resource"));
-        if (nomem(k) || nomem(s) || nomem(m = map_put(f->r, m, k, s)))
-                return N_NOMEM;
-        if (positional) {
-                struct mv_slice text = name.tag == T_STRING ? string_slice(name) : name_slice(name);
-                k = keyword_new(f->r, MV_SLICE("name"));
-                s = string_new(f->r, text);
-                if (nomem(k) || nomem(s) || nomem(m = map_put(f->r, m, k, s)))
-                        return N_NOMEM;
-        }
-        uint32_t i = positional ? 2 : 1;
-        if (len(form) == 1)
-                return fail_form(f, "a data form needs a name or properties");
-        for (; i < len(form); i++) {
-                val p = at(form, i), v;
-                if (p.tag == T_LIST && len(p) == 3 && is_symbol(at(p, 0), "property") && at(p, 1).tag == T_KEYWORD) {
-                        TRY(data_form(f, at(p, 2), &v));
-                        p = at(p, 1);
-                } else if (p.tag == T_KEYWORD && i + 1 < len(form)) {
-                        TRY(data_form(f, at(form, ++i), &v));
-                } else {
-                        return fail_form(f, "properties of a data form are keyword and value pairs");
-                }
-                if (nomem(m = map_put(f->r, m, p, v)))
-                        return N_NOMEM;
-        }
-        return load_const(f, m, dst);
-}
-
-static enum native_status deftype_form(struct func *f, val form, uint8_t dst)
-{
-        val type;
-        if (len(form) != 3 || at(form, 1).tag != T_SYMBOL)
-                return fail_form(f, "deftype takes a name and a type");
-        TRY(data_form(f, at(form, 2), &type));
-        uint8_t a, b;
-        TRY(new_reg(f, &a));
-        TRY(new_reg(f, &b));
-        val s = string_new(f->r, name_slice(at(form, 1)));
-        if (nomem(s))
-                return N_NOMEM;
-        TRY(load_const(f, s, a));
-        TRY(load_const(f, type, b));
-        return native_call(f, "%deftype", dst, a, 2);
-}
-
-/* (defstruct Name :field type ...): a constructor that checks its map. Built as a function over %struct-check. */
-static enum native_status defstruct_form(struct func *f, val form, uint8_t dst)
-{
-        val name = at(form, 1), fields = vec_builder(f->r), data;
-        if (name.tag != T_SYMBOL || len(form) % 2)
-                return fail_form(f, "defstruct takes a name and keyword and type pairs");
-        for (uint32_t i = 2; i < len(form); i++) {
-                if (i % 2 == 0 && at(form, i).tag != T_KEYWORD)
-                        return fail_form(f, "defstruct fields are keywords");
-                TRY(data_form(f, at(form, i), &data));
-                if (nomem(fields) || !vec_push(f->r, fields, data))
-                        return N_NOMEM;
-        }
-        val quoted[2] = { symbol_new(f->r, MV_SLICE("quote")), fields };
-        val args = symbol_new(f->r, MV_SLICE("struct args")), amp = symbol_new(f->r, MV_SLICE("&"));
-        val param_items[2] = { amp, args };
-        val params = vec_new(f->r, param_items, 2), quote = list_new(f->r, quoted, 2);
-        val n = string_new(f->r, name_slice(name));
-        val check = { .tag = T_NATIVE, .i = native_find(f->r, MV_SLICE("%struct-check")) };
-        val call_items[4] = { check, n, quote, args };
-        val call = list_new(f->r, call_items, 4);
-        if (nomem(args) || nomem(amp) || nomem(params) || nomem(quote) || nomem(n) || nomem(call))
-                return N_NOMEM;
-        val rest_items[2] = { params, call };
-        val rest = list_new(f->r, rest_items, 2);
-        if (nomem(rest))
-                return N_NOMEM;
-        TRY(function(f, NULL, rest, dst));
-        return define(f, as_name(name), dst);
-}
-
-static enum native_status llm_form(struct func *f, val form, uint8_t dst, bool tail)
-{ /* (call "ccos.ai.llm-execute" args...) */
-        val items[2] = { (val){ .tag = T_NATIVE, .i = native_find(f->r, MV_SLICE("call")) },
-                         string_from(f->r, "ccos.ai.llm-execute") };
-        val rest = rest_of(form, 1);
-        for (int i = 1; i >= 0; i--)
-                if (nomem(items[i]) || nomem(rest = list_cons(f->r, items[i], rest)))
-                        return N_NOMEM;
-        as_cons(rest)->pos = f->at;
-        return expr(f, rest, dst, tail);
-}
-
 enum native_status special_form(struct func *f, int special, val form, uint8_t dst, bool tail)
 {
         switch ((enum special)special) {
@@ -1452,12 +733,12 @@ enum native_status special_form(struct func *f, int special, val form, uint8_t d
         case S_REJECTED: {
                 char text[96];
                 mv_fmt(text, sizeof text, "%.*s", (int)as_name(at(form, 0))->len, as_name(at(form, 0))->text);
-                return raise_op(f, E_NOT_IMPLEMENTED, text);
+                return raise_op(f, E_NOT_IMPLEMENTED, "%s", text);
         }
         case S_PLAN: return plan_form(f, form, dst);
         case S_LLM: return llm_form(f, form, dst, tail);
-        case S_MODULE:
-        case S_IMPORT: return raise_op(f, E_NOT_IMPLEMENTED, "modules");
+        case S_MODULE: return module_form(f, form, dst);
+        case S_IMPORT: return import_form(f, form, dst);
         case S_NONE:
         case S_SHADOWABLE_: break;
         }

@@ -122,6 +122,11 @@ enum native_status raise_memory(struct mv_rtfs *r, const char *doing)
 
 enum native_status charge(struct mv_rtfs *r, uint64_t units)
 {
+        if (r->interrupt) {
+                r->fatal = E_INTERRUPTED;
+                mv_fmt(r->fatal_text, sizeof r->fatal_text, "Interrupted");
+                return N_FATAL;
+        }
         if (units <= (uint64_t)r->fuel_left) {
                 r->fuel_left -= (int64_t)units;
                 return N_OK;

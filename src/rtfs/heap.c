@@ -127,7 +127,8 @@ static void walk_roots(struct walk *w)
         for (uint32_t i = 0; i < NAME_BUCKETS; i++)
                 WALK(w, r->buckets[i]);
         val *single[] = { &r->pending, &r->result, &r->call_id, &r->call_args, &r->forms, &r->empty_list,
-                          &r->empty_vector, &r->empty_map, &r->context, &r->modules, &r->aliases };
+                          &r->empty_vector, &r->empty_map, &r->context, &r->modules, &r->module_names,
+                          &r->imports, &r->aliases };
         for (size_t i = 0; i < sizeof single / sizeof *single; i++)
                 walk_val(w, single[i]);
 }

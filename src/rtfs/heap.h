@@ -83,10 +83,4 @@ struct map_iter {
 void map_iter(struct map_iter *it, val m);
 bool map_next(struct map_iter *it, val *ret_key, val *ret_value);
 
-/* --- whole values (compare.c): no allocation, recursion bounded by MV_VALUE_DEPTH_MAX ------------------------------- */
-/* 1 equal, 0 not, -1 nested too deeply. */
-int val_equal(val a, val b);
-/* Total order of spec 2.4 into *ret; false: nested too deeply. */
-bool val_compare(struct mv_rtfs *r, val a, val b, int *ret);
-
 #endif

@@ -205,7 +205,7 @@ static enum native_status has_item(struct mv_rtfs *r, val v, val wanted, val *re
         if (charge(r, s.count))
                 return N_FATAL;
         while (!same && sequence_next(&s, &item))
-                TRY(val_same(r, item, wanted, &same));
+                TRY(val_equal(r, item, wanted, &same));
         return give(ret, BOOL(same));
 }
 

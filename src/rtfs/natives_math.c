@@ -270,14 +270,14 @@ static enum native_status equal(struct mv_rtfs *r, val *args, uint32_t count, va
         if (charge(r, count))
                 return N_FATAL;
         for (uint32_t i = 1; i < count && same; i++)
-                TRY(val_same(r, args[0], args[i], &same));
+                TRY(val_equal(r, args[0], args[i], &same));
         return give(ret, BOOL(same));
 }
 
 static enum native_status not_equal(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         bool same;
-        TRY(val_same(r, args[0], args[1], &same));
+        TRY(val_equal(r, args[0], args[1], &same));
         return give(ret, BOOL(!same));
 }
 

@@ -164,7 +164,7 @@ static enum native_status seen_other(struct mv_rtfs *r, struct seen *s, val v, b
                 return N_FATAL;
         *ret = false;
         while (!*ret && sequence_next(&q, &item))
-                TRY(val_same(r, item, v, ret));
+                TRY(val_equal(r, item, v, ret));
         return *ret ? N_OK : push(r, s->others, v);
 }
 

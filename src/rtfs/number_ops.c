@@ -201,12 +201,3 @@ enum native_status num_less(struct mv_rtfs *r, const char *op, val a, val b, boo
         *ret = (o == NUM_EQUAL && or_equal) || o == (op[0] == '<' ? NUM_LESS : NUM_GREATER);
         return N_OK;
 }
-
-enum native_status val_same(struct mv_rtfs *r, val a, val b, bool *ret)
-{
-        int same = val_equal(a, b);
-        if (same < 0)
-                return raise_deep(r);
-        *ret = same;
-        return N_OK;
-}

@@ -21,8 +21,6 @@ enum num_order num_order(val a, val b);
 enum native_status val_order(struct mv_rtfs *r, const char *op, val a, val b, enum num_order *ret);
 /* `op` is "<", ">", "<=" or ">=". */
 enum native_status num_less(struct mv_rtfs *r, const char *op, val a, val b, bool *ret);
-/* `=`: an error only for values nested too deeply. */
-enum native_status val_same(struct mv_rtfs *r, val a, val b, bool *ret);
 
 static inline bool is_number(val v)
 {

@@ -163,7 +163,7 @@ static int build_library(struct mv_rtfs *r, struct mv_err *err)
 {
         if (!make_empties(r))
                 return mv_fail(err, MV_E_LIMIT, 0, "arena too small for the library");
-        r->context = r->modules = r->aliases = r->empty_map;
+        r->context = r->modules = r->module_names = r->imports = r->aliases = r->empty_map;
         r->forms = r->empty_list;
         if (!add_special_words(r) || !add_natives(r) || !define_global(r, MV_SLICE("args"), r->empty_vector))
                 return mv_fail(err, MV_E_LIMIT, 0, "arena too small for the library");

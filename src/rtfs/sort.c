@@ -9,32 +9,31 @@ struct entry {
 };
 
 /* Merge from[lo, mid) and from[mid, hi) into to[lo, hi). */
-static bool merge(struct mv_rtfs *r, const struct entry *from, struct entry *to, uint32_t lo,
+static enum native_status merge(struct mv_rtfs *r, const struct entry *from, struct entry *to, uint32_t lo,
                   uint32_t mid, uint32_t hi)
 {
         uint32_t a = lo, b = mid;
         for (uint32_t at = lo; at < hi; at++) {
                 int order = 0;
-                if (a < mid && b < hi && !val_compare(r, from[b].key, from[a].key, &order))
-                        return false;
+                if (a < mid && b < hi)
+                        TRY(val_compare(r, from[b].key, from[a].key, &order));
                 bool take_b = a == mid || (b < hi && order < 0);
                 to[at] = take_b ? from[b++] : from[a++];
         }
-        return true;
+        return N_OK;
 }
 
 /* One doubling of the sorted runs. */
-static bool merge_runs(struct mv_rtfs *r, const struct entry *from, struct entry *to,
-                       uint32_t count, uint32_t width)
+static enum native_status merge_runs(struct mv_rtfs *r, const struct entry *from, struct entry *to,
+                                     uint32_t count, uint32_t width)
 {
         for (uint32_t lo = 0; lo < count;) {
                 uint32_t mid = count - lo > width ? lo + width : count;
                 uint32_t hi = count - mid > width ? mid + width : count;
-                if (!merge(r, from, to, lo, mid, hi))
-                        return false;
+                TRY(merge(r, from, to, lo, mid, hi));
                 lo = hi;
         }
-        return true;
+        return N_OK;
 }
 
 static uint32_t log2_above(uint32_t n)
@@ -56,8 +55,7 @@ enum native_status sort_by_keys(struct mv_rtfs *r, val *items, val *keys, uint32
         for (uint32_t i = 0; i < count; i++)
                 from[i] = (struct entry){ keys[i], items[i] };
         for (uint64_t width = 1; width < count; width *= 2) {
-                if (!merge_runs(r, from, to, count, (uint32_t)width))
-                        return raise_deep(r);
+                TRY(merge_runs(r, from, to, count, (uint32_t)width));
                 struct entry *swap = from;
                 from = to;
                 to = swap;

@@ -176,7 +176,7 @@ static enum native_status check_equal(struct checker *c, enum type_head head, va
                                       const struct path *path)
 {
         bool same;
-        TRY(val_same(c->r, vec_at(p, 1), v, &same));
+        TRY(val_equal(c->r, vec_at(p, 1), v, &same));
         return same == (head == H_EQUAL) ? N_OK : predicate_failed(c, path, p, v);
 }
 
@@ -501,7 +501,7 @@ static enum native_status check_literals(struct checker *c, val type, val v,
 {
         for (uint32_t i = 1; i < vec_count(type); i++) {
                 bool same;
-                TRY(val_same(c->r, vec_at(type, i), v, &same));
+                TRY(val_equal(c->r, vec_at(type, i), v, &same));
                 if (same)
                         return N_OK;
         }

@@ -406,15 +406,18 @@ static enum native_status num_ge(struct mv_rtfs *r, val a, val b, bool *ret)
 }
 static enum native_status not_same(struct mv_rtfs *r, val a, val b, bool *ret)
 {
-        enum native_status s = val_same(r, a, b, ret);
-        *ret = !*ret;
+        enum native_status s = val_equal(r, a, b, ret);
+        if (s == N_OK)
+                *ret = !*ret;
         return s;
 }
 
 /* Instructions that take fuel, and give it back when they start again after a collection. */
 static bool takes_fuel(uint32_t op)
 {
-        return op == OP_CALL || op == OP_TAIL || op == OP_NCALL || op == OP_VREST || op == OP_ITER;
+        bool equality = op == OP_EQ || op == OP_NE || op == OP_JNEQ || op == OP_JNEQI || op == OP_JNNE || op == OP_JNNEI;
+        return equality || op == OP_CALL || op == OP_TAIL || op == OP_NCALL || op == OP_VREST || op == OP_ITER ||
+               op == OP_CHECK || op == OP_JNTYPE;
 }
 
 /* --- the loop ------------------------------------------------------------------------------------------------------------------ */
@@ -477,8 +480,10 @@ static bool takes_fuel(uint32_t op)
                 val a = RB, b = RC;                                                                                    \
                 if (LIKELY(a.tag == T_INT && b.tag == T_INT))                                                          \
                         yes = a.i op b.i;                                                                              \
-                else                                                                                                   \
+                else {                                                                                                 \
+                        fuel_before = r->fuel_left;                                                                    \
                         DO(slow(r, a, b, &yes), (void)0);                                                              \
+                }                                                                                                      \
                 RA = BOOL(yes);                                                                                        \
                 NEXT;                                                                                                  \
         }
@@ -488,8 +493,10 @@ static bool takes_fuel(uint32_t op)
                 val a = RA, b = RB;                                                                                    \
                 if (LIKELY(a.tag == T_INT && b.tag == T_INT))                                                          \
                         yes = a.i op b.i;                                                                              \
-                else                                                                                                   \
+                else {                                                                                                 \
+                        fuel_before = r->fuel_left;                                                                    \
                         DO(slow(r, a, b, &yes), (void)0);                                                              \
+                }                                                                                                      \
                 pc++;                                                                                                  \
                 if (!yes)                                                                                              \
                         JUMP_BY(pc[-1]);                                                                               \
@@ -500,8 +507,10 @@ static bool takes_fuel(uint32_t op)
                 val a = RA;                                                                                            \
                 if (LIKELY(a.tag == T_INT))                                                                            \
                         yes = a.i op(int64_t) IB_OF(w);                                                                \
-                else                                                                                                   \
+                else {                                                                                                 \
+                        fuel_before = r->fuel_left;                                                                    \
                         DO(slow(r, a, INT(IB_OF(w)), &yes), (void)0);                                                  \
+                }                                                                                                      \
                 pc++;                                                                                                  \
                 if (!yes)                                                                                              \
                         JUMP_BY(pc[-1]);                                                                               \
@@ -571,13 +580,13 @@ static enum native_status run_frames(struct mv_rtfs *r)
                 COMPARE(LE, <=, num_le)
                 COMPARE(GT, >, num_gt)
                 COMPARE(GE, >=, num_ge)
-                COMPARE(EQ, ==, val_same)
+                COMPARE(EQ, ==, val_equal)
                 COMPARE(NE, !=, not_same)
                 JUMP_UNLESS(JNLT, <, num_lt)
                 JUMP_UNLESS(JNLE, <=, num_le)
                 JUMP_UNLESS(JNGT, >, num_gt)
                 JUMP_UNLESS(JNGE, >=, num_ge)
-                JUMP_UNLESS(JNEQ, ==, val_same)
+                JUMP_UNLESS(JNEQ, ==, val_equal)
                 JUMP_UNLESS(JNNE, !=, not_same)
                 CASE(NOT) : RA = BOOL(!truthy(RB)); NEXT;
                 CASE(CALL) :
@@ -681,12 +690,13 @@ static enum native_status run_frames(struct mv_rtfs *r)
                                 JUMP_BY(pc[-1]);
                         NEXT;
                 CASE(JNTYPE) :
+                        fuel_before = r->fuel_left;
                         DO(has_type(r, RA, K[pc[1]], &yes), (void)0);
                         pc += 2;
                         if (!yes)
                                 JUMP_BY((int32_t)pc[-2] - 1);
                         NEXT;
-                CASE(CHECK) : DO(check_annotation(r, RA, K[*pc], B), (void)0); pc++; NEXT;
+                CASE(CHECK) : fuel_before = r->fuel_left; DO(check_annotation(r, RA, K[*pc], B), (void)0); pc++; NEXT;
                 CASE(ITER) : fuel_before = r->fuel_left; DO(iterable(r, RB, &out), RA = out); R[A + 1] = INT(0); NEXT;
                 CASE(NEXT) :
                 {
@@ -747,13 +757,8 @@ static enum native_status run_frames(struct mv_rtfs *r)
                 }
         stopped:
                 SAVE();
-                if (r->interrupt) {
-                        r->fatal = E_INTERRUPTED;
-                        mv_fmt(r->fatal_text, sizeof r->fatal_text, "Interrupted");
-                        return N_FATAL;
-                }
                 r->fuel_left = 0;
-                return charge(r, 1);
+                return charge(r, 1); /* fatal: the interrupt, or fuel */
         }
 }
 

@@ -61,7 +61,7 @@ struct mv_rtfs {
         val forms;              /* LIST of top-level forms still to be compiled */
         val empty_list, empty_vector, empty_map;
         val context;            /* MAP with string keys: what the host gave and context/set added */
-        val modules;            /* MAP name -> exports */
+        val modules, module_names, imports; /* MAPs, see compile_module.c */
         val aliases;            /* MAP type alias name -> type form (deftype) */
         uint64_t step_count;
         uint32_t source_pos;    /* position for errors raised outside of code */
@@ -105,6 +105,11 @@ enum native_status raise_value(struct mv_rtfs *r, val error);
 /* An error value; display and message are text without NUL bytes limits. NOMEM_VAL on no memory. */
 val error_new(struct mv_rtfs *r, enum error_kind kind, struct mv_slice message, val data);
 const char *error_kind_name(const struct error *e); /* "" for E_OTHER: use e->name */
+
+/* Whole values (compare.c): no allocation, recursion bounded by MV_VALUE_DEPTH_MAX. Both charge fuel for the parts they
+ * visit; N_ERROR: nested too deeply. val_compare: the total order of spec 2.4 into *ret. */
+enum native_status val_equal(struct mv_rtfs *r, val a, val b, bool *ret);
+enum native_status val_compare(struct mv_rtfs *r, val a, val b, int *ret);
 
 /* Text (print.c). Display form appended to o; false: o overflowed, or nested too deeply (*ret_deep set when not NULL). */
 bool print_display(struct mv_out *o, val v, bool *ret_deep);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Stores from hostile hands. First the bytes as a store and as a root record; then as a list of changes (u16 offset, u8 xor)
+/* Stores from hostile hands. First the bytes as a store, as a root record and as a seal; then as a list of changes (u16 offset, u8 xor)
  * to a good store: whatever is changed must be found, and a cut must leave whole records only. */
 #include <audit/reader.h>
 #include <audit/store.h>
@@ -34,11 +34,9 @@ static struct mv_slice good_store(void)
         if (mv_audit_open(&(struct mv_audit_options){ .path = NULL }, &a, &err) < 0 ||
             mv_trail_begin(a, "exec", &t, &err) < 0 ||
             mv_trail_append(t, MV_REC_CALL, MV_SLICE("\x61x"), MV_SLICE("\xf6"), &err) < 0 ||
-            mv_trail_end(t, root, &n, &err) < 0)
+            mv_trail_end(t, root, &n, &err) < 0 || mv__seal_rest(a, &err) < 0 ||
+            mv__store_copy(a, &bytes, &len, &err) < 0)
                 abort();
-        len = a->end;
-        bytes = malloc(len);
-        memcpy(bytes, a->memory, len);
         mv_trail_free(t);
         mv_audit_close(a);
         return (struct mv_slice){ bytes, len };
@@ -67,9 +65,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
         struct mv_audit_verdict v;
         struct mv__root root;
+        struct mv__seal seal;
         verify((struct mv_slice){ data, len }, &v);
         size_t half = len / 2;
         mv__root_get((struct mv_slice){ data, half }, (struct mv_slice){ data + half, len - half }, &root);
+        mv__seal_get((struct mv_slice){ data, half }, (struct mv_slice){ data + half, len - half }, &seal);
         check_changes((struct mv_slice){ data, len });
         return 0;
 }

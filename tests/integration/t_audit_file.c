@@ -101,9 +101,10 @@ TEST(a_store_is_continued_where_it_ended)
                 mv_audit_close(a);
         }
         struct mv_audit_verdict v = verify();
-        CHECK(v.ok && v.records == 15 && v.roots == 3 && v.executions == 3 && v.torn_bytes == 0);
+        CHECK(v.ok && v.records == 18 && v.roots == 3 && v.executions == 3 && v.torn_bytes == 0);
+        CHECK(v.seals == 3 && v.unsealed == 0); /* each ran one program: sealed with it, not once more when closed */
         struct mv_audit_summary s;
-        CHECK(mv_audit_check(store, v.public_key, &s, &err) == 0 && s.ok && s.records == 15);
+        CHECK(mv_audit_check(store, v.public_key, &s, &err) == 0 && s.ok && s.records == 18 && s.unsealed == 0);
         v.public_key[0] ^= 1;
         CHECK(mv_audit_check(store, v.public_key, &s, &err) == 0 && !s.ok);
         struct stat st;
@@ -127,8 +128,8 @@ TEST(a_store_cut_at_any_byte_reopens_with_every_whole_record)
                 CHECK(run_one(a, "second", 1));
                 mv_audit_close(a);
                 struct mv_audit_verdict v = verify();
-                CHECK(v.ok && v.records == whole + 2 && v.torn_bytes == 0);
-                CHECK(cut < len || whole == 4);
+                CHECK(v.ok && v.records == whole + 3 && v.torn_bytes == 0 && v.unsealed == 0);
+                CHECK(cut < len || whole == 5);
         }
         free(bytes);
         drop_dir();
@@ -206,7 +207,9 @@ TEST(two_processes_append_to_one_file_at_once)
                 CHECK(waitpid(pids[i], &status, 0) == pids[i] && status == 0);
         }
         struct mv_audit_verdict v = verify();
-        CHECK(v.ok && v.records == PROCESSES * RUNS * 6 && v.roots == PROCESSES * RUNS && v.torn_bytes == 0);
+        CHECK(v.ok && v.records - v.seals == PROCESSES * RUNS * 6 && v.roots == PROCESSES * RUNS && v.torn_bytes == 0);
+        CHECK(v.seals >= PROCESSES * RUNS / MV_SEAL_ROOTS_MAX && v.unsealed == 0);
+        printf("# %d roots of two processes, %d seals\n", (int)v.roots, (int)v.seals);
         drop_dir();
 }
 
@@ -228,8 +231,50 @@ TEST(a_writer_killed_at_any_time_leaves_a_store_that_goes_on)
                 REQUIRE(a);
                 CHECK(run_one(a, "after", 1));
                 mv_audit_close(a);
-                CHECK(verify().ok);
+                CHECK(verify().ok && verify().unsealed == 0); /* its records too */
         }
+        drop_dir();
+}
+
+TEST(a_seal_by_one_process_covers_what_another_appended)
+{
+        fresh_dir();
+        struct mv_audit *a = open_store(true), *b = open_store(true); /* two openings are like two processes to flock */
+        REQUIRE(a && b && run_one(a, "one", 2));
+        struct mv_trail *t;
+        REQUIRE(mv_trail_begin(b, "two", &t, &err) == 0);
+        CHECK(add(t, "\x64some") && b->unsealed.own && verify().unsealed == 1);
+        mv_trail_free(t);
+        REQUIRE(mv_trail_begin(a, "three", &t, &err) == 0);
+        CHECK(add(t, "\x64some"));
+        mv_trail_free(t);
+        mv_audit_close(a);
+        CHECK(verify().ok && verify().unsealed == 0);
+        uint64_t seals = verify().seals;
+        mv_audit_close(b); /* sees the seal, and adds none */
+        CHECK(verify().ok && verify().seals == seals);
+        drop_dir();
+}
+
+TEST(a_store_nobody_closed_is_good_and_says_what_is_not_sealed)
+{
+        fresh_dir();
+        pid_t pid = fork();
+        if (pid == 0) {
+                struct mv_audit *a = open_store(true);
+                struct mv_trail *t;
+                if (!a || !run_one(a, "one", 2) || mv_trail_begin(a, "two", &t, &err) < 0)
+                        _exit(1);
+                _exit(add(t, "\x64some") && add(t, "\x64some") ? 0 : 1);
+        }
+        int status;
+        CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+        struct mv_audit_verdict v = verify();
+        CHECK(v.ok && v.records == 6 && v.seals == 1 && v.unsealed == 2 && v.executions == 2 && v.roots == 1);
+        struct mv_audit *a = open_store(true);
+        REQUIRE(a);
+        mv_audit_close(a); /* appended nothing, signs nothing */
+        CHECK(verify().ok && verify().unsealed == 2);
         drop_dir();
 }
 
@@ -242,7 +287,7 @@ TEST(what_a_dead_writer_left_half_written_is_cut_by_the_next_append)
         uint8_t *bytes = slurp(&len);
         int fd = open(store, O_WRONLY | O_APPEND | O_CLOEXEC);
         CHECK(write(fd, bytes + MV_STORE_HEADER_BYTES, 40) == 40);
-        CHECK(run_one(a, "two", 2) && verify().ok && verify().records == 6 && verify().torn_bytes == 0);
+        CHECK(run_one(a, "two", 2) && verify().ok && verify().records - verify().seals == 6 && verify().torn_bytes == 0);
         CHECK(write(fd, bytes + MV_STORE_HEADER_BYTES, 120) == 120); /* a whole head that does not fit here: not torn */
         CHECK(!run_one(a, "three", 1) && err.code == MV_E_CORRUPT);
         CHECK(!run_one(a, "four", 1) && err.code == MV_E_CORRUPT && strstr(err.msg, "takes nothing more"));
@@ -303,7 +348,7 @@ TEST(threads_share_a_store_and_its_syncs)
         CHECK(a->synced == a->end);
         mv_audit_close(a);
         struct mv_audit_verdict v = verify();
-        CHECK(v.ok && v.records == THREADS * SYNCS && v.executions == THREADS && v.roots == 0);
+        CHECK(v.ok && v.records == THREADS * SYNCS + 1 && v.executions == THREADS && v.roots == 0 && v.unsealed == 0);
         drop_dir();
 }
 

@@ -249,7 +249,8 @@ def records_go_to_the_state_directory_and_verify():
     store = path('.local/state/ccos-microvm/audit.mva')
     equal(os.stat(store + '.key').st_mode & 0o777, 0o600)
     code, verdict = run_json('audit', 'verify', store)
-    equal((code, verdict['ok']), (0, True))
+    equal((code, verdict['ok'], verdict['unsealed']), (0, True, 0))
+    has(run('audit', 'verify', store)[1], 'sealed: %d of %d records' % (verdict['records'], verdict['records']))
     code, shown = run_json('audit', 'show', store, '--execution', r['execution_id'])
     equal(code, 0)
     equal([rec['type'] for rec in shown['records']],

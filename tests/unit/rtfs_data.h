@@ -17,6 +17,7 @@ static inline struct mv_rtfs *evaluator_new(void)
         r->heap.start = r->heap.top = r->heap.image_top = r->heap.peak =
                 aligned_alloc(16, HEAP_BYTES);
         r->heap.limit = r->heap.end = r->heap.start + HEAP_BYTES;
+        r->fuel_left = 1 << 30;
         r->buckets = calloc(NAME_BUCKETS, sizeof *r->buckets);
         r->marks_size = 4096;
         r->marks = calloc(r->marks_size, sizeof *r->marks);
@@ -105,6 +106,13 @@ static inline val nested(struct mv_rtfs *r, uint32_t levels)
         for (uint32_t i = 0; i < levels; i++)
                 v = i % 3 == 0 ? V(r, v) : i % 3 == 1 ? L(r, v) : M(r, INT(1), v);
         return v;
+}
+
+/* 1 equal, 0 not, -1: an error or out of fuel. */
+static inline int equal(struct mv_rtfs *r, val a, val b)
+{
+        bool same = false;
+        return val_equal(r, a, b, &same) == N_OK ? same : -1;
 }
 
 #endif

@@ -46,9 +46,15 @@ static struct mv_audit_verdict verdict_of(struct mv_slice bytes)
         return v;
 }
 
-static struct mv_slice bytes_of(const struct mv_audit *a)
+/* As they are now, unsealed; valid until the next call. */
+static struct mv_slice bytes_of(struct mv_audit *a)
 {
-        return mv_slice(a->memory, a->end);
+        static uint8_t *copy;
+        size_t len = 0;
+        free(copy);
+        copy = NULL;
+        CHECK(mv__store_copy(a, &copy, &len, &err) == 0 && len == a->end);
+        return mv_slice(copy, len);
 }
 
 /* --- Merkle ---------------------------------------------------------------------------------------------------------- */
@@ -108,14 +114,15 @@ TEST(what_was_appended_is_read_back_in_order_and_verifies)
         struct mv_audit_record rec;
         uint8_t prev[32];
         REQUIRE(mv_audit_reader_of(a, &r, &err) == 0);
-        for (uint64_t i = 0; i < 6; i++) {
+        for (uint64_t i = 0; i < 7; i++) {
                 CHECK(mv_audit_read(r, &rec, &err) == 1 && rec.index == i && rec.time_ms > 1600000000000ull);
-                CHECK_STR(rec.execution_id, "exec_1");
+                CHECK_STR(rec.execution_id, i == 6 ? "" : "exec_1");
                 CHECK(i == 0 || memcmp(prev, rec.digest, 32) != 0);
                 memcpy(prev, rec.digest, 32);
                 CHECK(rec.type == (i == 0   ? MV_REC_EXECUTION_STARTED
                                    : i == 4 ? MV_REC_EXECUTION_ENDED
                                    : i == 5 ? MV_REC_ROOT
+                                   : i == 6 ? MV_REC_SEAL
                                             : MV_REC_CALL));
                 if (i == 1)
                         CHECK(mv_slice_eq(rec.semantic, MV_SLICE("\x6d" "ccos.math.add")) && mv_slice_eq_str(rec.observed, "\xf6"));
@@ -123,7 +130,8 @@ TEST(what_was_appended_is_read_back_in_order_and_verifies)
         CHECK(mv_audit_read(r, &rec, &err) == 0 && mv_audit_read(r, &rec, &err) == 0);
         mv_audit_reader_close(r);
         struct mv_audit_verdict v = verdict_of(bytes_of(a));
-        CHECK(v.ok && v.records == 6 && v.executions == 1 && v.roots == 1 && v.torn_bytes == 0);
+        CHECK(v.ok && v.records == 7 && v.executions == 1 && v.roots == 1 && v.torn_bytes == 0);
+        CHECK(v.seals == 1 && v.unsealed == 0);
         uint8_t key[32];
         mv_audit_public_key(a, key);
         CHECK(memcmp(v.public_key, key, 32) == 0 && memcmp(v.head, prev, 32) == 0);
@@ -184,6 +192,7 @@ TEST(records_that_are_not_records_are_refused)
         const struct mv_slice nothing = { NULL, 0 }, nil = MV_SLICE("\xf6");
         CHECK(mv_trail_append(t, MV_REC_CALL, nothing, nil, &err) == -MV_E_INVALID);
         CHECK(mv_trail_append(t, MV_REC_ROOT, nil, nil, &err) == -MV_E_INVALID);
+        CHECK(mv_trail_append(t, MV_REC_SEAL, nil, nil, &err) == -MV_E_INVALID);
         CHECK(mv_trail_append(t, 0, nil, nil, &err) == -MV_E_INVALID);
         CHECK(mv_trail_append(t, MV_REC_MAX_, nil, nil, &err) == -MV_E_INVALID);
         CHECK(mv_trail_append(t, MV_REC_CALL, (struct mv_slice){ nil.p, MV_AUDIT_PAYLOAD_MAX + 1 }, nil, &err) == -MV_E_LIMIT);
@@ -207,12 +216,12 @@ static uint8_t *small_store(size_t *ret_len, uint64_t offsets[16])
                 return NULL;
         run_one(a, "exec_1", 1, root);
         struct mv_trail *t;
+        uint8_t *copy = NULL;
+        CHECK(mv__seal_rest(a, &err) == 0);
         if (mv_trail_begin(a, "exec_2", &t, &err) == 0)
                 append(t, MV_REC_EXECUTION_STARTED, "unfinished");
         mv_trail_free(t);
-        *ret_len = a->end;
-        uint8_t *copy = malloc(a->end);
-        memcpy(copy, a->memory, a->end);
+        CHECK(mv__store_copy(a, &copy, ret_len, &err) == 0);
         mv_audit_close(a);
         struct mv_audit_reader *r;
         struct mv_audit_record rec;
@@ -232,7 +241,8 @@ TEST(every_flipped_bit_is_found_and_named)
         uint64_t offsets[16];
         uint8_t *bytes = small_store(&len, offsets);
         REQUIRE(bytes);
-        CHECK(verdict_of(mv_slice(bytes, len)).ok && verdict_of(mv_slice(bytes, len)).records == 5);
+        CHECK(verdict_of(mv_slice(bytes, len)).ok && verdict_of(mv_slice(bytes, len)).records == 6);
+        CHECK(verdict_of(mv_slice(bytes, len)).unsealed == 1);
         unsigned missed = 0, misnamed = 0;
         for (size_t bit = 0; bit < len * 8; bit++) {
                 bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -263,6 +273,7 @@ TEST(a_store_cut_anywhere_keeps_its_whole_records_and_reports_the_rest_as_torn)
                 while (offsets[whole + 1] <= cut)
                         whole++;
                 CHECK(v.ok && v.records == whole && v.torn_bytes == cut - offsets[whole]);
+                CHECK(v.unsealed == (whole >= 5 ? whole - 5 : whole)); /* the fifth is the seal */
         }
         free(bytes);
 }
@@ -284,31 +295,118 @@ TEST(a_record_taken_out_or_put_elsewhere_breaks_the_chain)
         free(copy);
 }
 
+/* --- seals ------------------------------------------------------------------------------------------------------------- */
+
 /* A store whose chain is right but that was made by another key: everything but the signature can be recomputed. */
-TEST(a_forged_root_is_found_by_its_signature)
+TEST(a_forged_seal_is_found_by_its_signature)
 {
         struct mv_audit *a;
-        struct mv_trail *t;
         uint8_t root[32], other_key[32];
-        uint32_t n;
         struct mv_audit_reader *r;
         struct mv_audit_verdict v;
-        REQUIRE(mv_audit_open(&in_memory, &a, &err) == 0 && mv_trail_begin(a, "x", &t, &err) == 0);
-        append(t, MV_REC_CALL, "one");
+        REQUIRE(mv_audit_open(&in_memory, &a, &err) == 0);
+        run_one(a, "x", 0, root);
         struct mv__key *forger, *own = a->key;
         REQUIRE(mv__key_open(NULL, &forger, &err) == 0 && mv__key_public(forger, other_key, &err) == 0);
         a->key = forger;
-        CHECK(mv_trail_end(t, root, &n, &err) == 0);
+        CHECK(mv__seal_rest(a, &err) == 0);
         a->key = own;
         v = verdict_of(bytes_of(a));
-        CHECK(!v.ok && v.bad_index == 1);
-        CHECK_STR(v.why, "the root's signature is wrong");
+        CHECK(!v.ok && v.bad_index == 3);
+        CHECK_STR(v.why, "the seal's signature is wrong");
         REQUIRE(mv__reader_of_bytes(bytes_of(a), &r, &err) == 0);
         CHECK(mv__audit_verify_reader(r, other_key, &v, &err) == 0 && !v.ok && strstr(v.why, "another key"));
         mv_audit_reader_close(r);
         mv__key_close(forger);
-        mv_trail_free(t);
         mv_audit_close(a);
+}
+
+/* A seal vouches for one place: the same bytes, right in the chain but elsewhere, are refused. */
+TEST(a_seal_put_at_another_place_is_refused)
+{
+        struct mv_audit *a;
+        uint8_t root[32], message[MV_SEAL_MESSAGE_BYTES], semantic[32], observed[96];
+        REQUIRE(mv_audit_open(&in_memory, &a, &err) == 0);
+        run_one(a, "x", 0, root);
+        struct mv__seal seal = { .offset = a->end };
+        CHECK(mv__key_sign(a->key, mv__seal_message(&a->header, a->end, a->prev, message), seal.signature, &err) == 0);
+        for (int elsewhere = 0; elsewhere < 2; elsewhere++) {
+                struct mv_out s = mv_out(semantic, sizeof semantic), o = mv_out(observed, sizeof observed);
+                CHECK(mv__seal_put(&seal, &s, &o));
+                struct mv__record record = { .type = MV_REC_SEAL, .semantic = mv_out_slice(&s), .observed = mv_out_slice(&o) };
+                CHECK(mv__store_put(a, &record, &err) == 0);
+                struct mv_audit_verdict v = verdict_of(bytes_of(a));
+                CHECK(v.ok == !elsewhere && v.seals == 1);
+                CHECK(!elsewhere || (v.bad_index == 4 && strstr(v.why, "another place")));
+        }
+        mv_audit_close(a);
+}
+
+TEST(a_busy_store_shares_one_seal_among_many_roots_and_reading_it_seals_the_rest)
+{
+        struct mv_audit *a;
+        uint8_t root[32];
+        char id[32];
+        struct mv_audit_reader *r;
+        struct mv_audit_verdict v;
+        const struct mv_audit_options four = { .seal_roots = 4 }, too_many = { .seal_roots = 100000 };
+        REQUIRE(mv_audit_open(&four, &a, &err) == 0);
+        for (unsigned n = 1; n <= 10; n++) {
+                mv_fmt(id, sizeof id, "exec_%u", n);
+                a->unsealed.oldest_ms = UINT64_MAX; /* not the clock decides in this test */
+                run_one(a, id, 0, root);
+                a->unsealed.oldest_ms = a->unsealed.root_ms;
+                v = verdict_of(bytes_of(a));
+                CHECK(v.ok && v.roots == n);
+        }
+        CHECK(v.seals >= 2); /* a slow machine adds some by age */
+        REQUIRE(mv_audit_reader_of(a, &r, &err) == 0);
+        CHECK(mv__audit_verify_reader(r, NULL, &v, &err) == 0 && v.ok && v.unsealed == 0 && v.records == 30 + v.seals);
+        mv_audit_reader_close(r);
+        uint64_t end = a->end;
+        REQUIRE(mv_audit_reader_of(a, &r, &err) == 0); /* nothing new: no further seal */
+        mv_audit_reader_close(r);
+        CHECK(a->end == end);
+        mv_audit_close(a);
+        REQUIRE(mv_audit_open(&too_many, &a, &err) == 0);
+        CHECK(a->seal_roots == MV_SEAL_ROOTS_MAX);
+        mv_audit_close(a);
+}
+
+static void saw(struct mv_audit *a, enum mv_record_type type, uint64_t time_ms)
+{
+        const struct mv__record r = { .type = type, .time_ms = time_ms };
+        mv__seal_saw(a, &r, true);
+}
+
+/* The numbers of audit/seal.c. */
+TEST(the_rule_when_to_seal_looks_at_counts_and_times_of_records)
+{
+        struct mv_audit memory = { .fd = -1 }, file = { .fd = -1, .path = (char *)"x" }, eager = { .fd = -1, .seal_roots = 1 };
+        for (unsigned n = 1; n <= MV_SEAL_ROOTS_MAX; n++) {
+                saw(&memory, MV_REC_ROOT, 1000);
+                CHECK(mv__seal_due(&memory) == (n == MV_SEAL_ROOTS_MAX)); /* (1) */
+        }
+        saw(&memory, MV_REC_SEAL, 1000);
+        CHECK(!memory.unsealed.any && !memory.unsealed.own);
+        saw(&memory, MV_REC_CALL, 1000);
+        saw(&memory, MV_REC_ROOT, 1099);
+        CHECK(!mv__seal_due(&memory));
+        saw(&memory, MV_REC_ROOT, 1100);
+        CHECK(mv__seal_due(&memory)); /* (2) */
+        saw(&memory, MV_REC_SEAL, 1100);
+        saw(&memory, MV_REC_CALL, 1200);
+        saw(&memory, MV_REC_ROOT, 1150);
+        CHECK(mv__seal_due(&memory)); /* the clock stepped back */
+        saw(&file, MV_REC_ROOT, 1000);
+        CHECK(mv__seal_due(&file)); /* (3): the root before is not known */
+        saw(&file, MV_REC_SEAL, 1000);
+        saw(&file, MV_REC_ROOT, 1009);
+        CHECK(!mv__seal_due(&file));
+        saw(&file, MV_REC_ROOT, 1019);
+        CHECK(mv__seal_due(&file));
+        saw(&eager, MV_REC_ROOT, 1000);
+        CHECK(mv__seal_due(&eager));
 }
 
 TEST(a_root_that_counts_or_hashes_other_records_is_found)
@@ -320,7 +418,7 @@ TEST(a_root_that_counts_or_hashes_other_records_is_found)
         for (int other = 0; other < 2; other++) {
                 REQUIRE(mv_audit_open(&in_memory, &a, &err) == 0 && mv_trail_begin(a, "x", &t, &err) == 0);
                 append(t, MV_REC_CALL, "one");
-                struct mv_trail *u; /* the same id, another tree: its root is signed, and wrong for the store */
+                struct mv_trail *u; /* the same id, another tree: its root is wrong for the store */
                 REQUIRE(mv_trail_begin(a, "x", &u, &err) == 0);
                 if (other)
                         append(u, MV_REC_CALL, "two");
@@ -380,7 +478,8 @@ TEST(a_large_argument_is_kept_as_its_digest_and_a_small_one_whole)
 /* Heads whose check is right and whose fields are not: only the signer's own host could write them, and still. */
 TEST(a_head_with_impossible_fields_is_refused_whatever_its_check_says)
 {
-        static const uint8_t salt[32] = { 7 }, text[80] = "xxxxxxxx";
+        static const uint8_t text[80] = "xxxxxxxx";
+        struct mv__salt salt, other;
         struct mv__record good = { .type = MV_REC_CALL, .id = { text, 4 }, .semantic = { text, 1 } }, r, back;
         const struct mv__record bad[] = {
                 { .type = 0, .id = { text, 4 }, .semantic = { text, 1 } },
@@ -389,17 +488,20 @@ TEST(a_head_with_impossible_fields_is_refused_whatever_its_check_says)
                 { .type = MV_REC_CALL, .id = { text, 64 }, .semantic = { text, 1 } },
                 { .type = MV_REC_CALL, .id = { text, 9 }, .semantic = { text, 1 } }, /* a NUL in the id */
                 { .type = MV_REC_CALL, .id = { text, 4 }, .semantic = { text, 0 } },
+                { .type = MV_REC_SEAL, .id = { text, 4 }, .semantic = { text, 1 } }, /* a seal belongs to no execution */
         };
         uint8_t bytes[400];
         struct mv__record_bytes pieces;
+        mv__salt_make((const uint8_t[32]){ 7 }, &salt);
+        mv__salt_make((const uint8_t[32]){ 8 }, &other);
         for (size_t i = 0; i <= sizeof bad / sizeof *bad; i++) {
                 struct mv_out o = mv_out(bytes, sizeof bytes);
                 r = i ? bad[i - 1] : good;
-                mv__record_encode(salt, &r, &pieces);
+                mv__record_encode(&salt, &r, &pieces);
                 for (size_t k = 0; k < 5; k++)
                         CHECK(mv_put_slice(&o, pieces.pieces[k]));
-                const char *why = mv__record_decode(salt, mv_out_slice(&o), &back);
+                const char *why = mv__record_decode(&salt, mv_out_slice(&o), &back);
                 CHECK(i ? why != NULL : why == NULL && back.id.len == 4);
-                CHECK(mv__record_decode(text, mv_out_slice(&o), &back) != NULL); /* another store's salt */
+                CHECK(mv__record_decode(&other, mv_out_slice(&o), &back) != NULL); /* another store's salt */
         }
 }

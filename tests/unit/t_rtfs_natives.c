@@ -397,7 +397,7 @@ static val random_value(struct mv_rtfs *r, int depth)
         case 4:
                 return string_from(r, texts[pick(11)]);
         case 5:
-                return keyword_new(r, mv_slice("abcd" + pick(4), 1));
+                return keyword_new(r, mv_slice(&"abcd"[pick(4)], 1));
         case 6:
                 return pick(2) ? (val){ .tag = T_NATIVE, .i = pick(r->native_count) }
                                : symbol_new(r, mv_slice("?", 1));

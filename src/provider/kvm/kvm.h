@@ -25,6 +25,7 @@
 #include <base/limits.h>
 #include <microvm/provider.h>
 #include <provider/common.h>
+#include <sys/clock.h>
 #include <sys/kvm.h>
 #include <sys/pagemap.h>
 #include <wire/kvm_door.h>

@@ -15,6 +15,7 @@ struct mv_mock_watchdog {
         pthread_mutex_t lock;
         pthread_cond_t wake;
         struct mv_cell *armed; /* cells that run, through mv_cell.next_armed */
+        uint64_t wakes_ns;     /* when the thread looks next; 0 before it has looked at all: then it looks before it sleeps */
         bool running, stop;
 };
 

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Metadata, context references, data forms and types (spec 3.13 to 3.22). */
+#include <rtfs/compile.h>
+
+/* --- metadata, context, data forms ---------------------------------------------------------------------------------------------------- */
+/* The map of ^{...} as keys and values in turn. What a macro was given or made may be a map, or anything. */
+static enum native_status meta_pairs(struct func *f, val form, val *ret)
+{
+        val k, v, map = at(form, 1);
+        struct map_iter it;
+        *ret = map;
+        if (len(form) != 3 || (map.tag != T_MAPFORM && map.tag != T_MAP))
+                return fail_form(f, "metadata is a map in front of a form");
+        if (map.tag == T_MAPFORM)
+                return N_OK;
+        *ret = vec_builder(f->r);
+        if (nomem(*ret))
+                return N_NOMEM;
+        for (map_iter(&it, map); map_next(&it, &k, &v);)
+                if (!vec_push(f->r, *ret, k) || !vec_push(f->r, *ret, v))
+                        return N_NOMEM;
+        return N_OK;
+}
+
+enum native_status meta_form(struct func *f, val form, uint8_t dst)
+{
+        val map;
+        uint8_t name, value, error;
+        uint32_t free = f->free, from, done;
+        TRY(meta_pairs(f, form, &map));
+        for (uint32_t i = 0; i < as_vec(map)->count; i += 2) {
+                val k = vec_at(map, i);
+                struct mv_slice text = k.tag == T_KEYWORD  ? name_slice(k)
+                                       : k.tag == T_STRING ? string_slice(k)
+                                                           : MV_SLICE("");
+                if (!mv_slice_starts(text, "runtime."))
+                        continue;
+                val s = string_new(f->r, text);
+                if (nomem(s))
+                        return N_NOMEM;
+                TRY(new_reg(f, &name));
+                TRY(new_reg(f, &value));
+                TRY(load_const(f, s, name));
+                TRY(expr(f, vec_at(map, i + 1), value, false));
+                TRY(native_call(f, "%hint", name, name, 2));
+                f->free = free;
+        }
+        TRY(new_reg(f, &error));
+        TRY(new_reg(f, &name));
+        from = f->code.count;
+        TRY(expr(f, at(form, 2), dst, false));
+        TRY(native_call(f, "%clear-hints", name, name, 0));
+        TRY(jump(f, &done));
+        TRY(add_handler(f, from, f->code.count, f->code.count, error));
+        TRY(native_call(f, "%clear-hints", name, name, 0));
+        TRY(emit(f, OP_WORD(OP_RERAISE, error, 0, 0)));
+        patch_here(f, done);
+        f->free = free;
+        return N_OK;
+}
+
+enum native_status context_form(struct func *f, val form, uint8_t dst)
+{
+        if (len(form) != 2 || at(form, 1).tag != T_STRING)
+                return fail_form(f, "resource:ref takes a text");
+        TRY(load_const(f, at(form, 1), dst));
+        return native_call(f, "%context-ref", dst, dst, 1);
+}
+
+enum native_status get_form(struct func *f, val form, uint8_t dst, bool tail)
+{
+        val key = at(form, 1);
+        if (len(form) != 2)
+                return call_plain(f, form, dst, tail);
+        if (key.tag != T_SYMBOL && key.tag != T_KEYWORD)
+                return raise_op(f, E_INVALID_ARGUMENTS, "expected keyword or symbol, got a different type");
+        if (is_local_name(f, as_name(key)))
+                return symbol_value(f, as_name(key), dst, 0);
+        val s = string_new(f->r, name_slice(key));
+        if (nomem(s))
+                return N_NOMEM;
+        TRY(load_const(f, s, dst));
+        return native_call(f, "%get-name", dst, dst, 1);
+}
+
+/* plan, capability, resource, intent: a map of unevaluated properties. */
+enum native_status plan_form(struct func *f, val form, uint8_t dst)
+{
+        val name = at(form, 1), m = map_empty(f->r);
+        val k = keyword_new(f->r, MV_SLICE("type")), s = string_new(f->r, name_slice(at(form, 0)));
+        bool positional = name.tag == T_STRING || (name.tag == T_SYMBOL && is_symbol(at(form, 0), "resource"));
+        if (nomem(k) || nomem(s) || nomem(m = map_put(f->r, m, k, s)))
+                return N_NOMEM;
+        if (positional) {
+                struct mv_slice text = name.tag == T_STRING ? string_slice(name) : name_slice(name);
+                k = keyword_new(f->r, MV_SLICE("name"));
+                s = string_new(f->r, text);
+                if (nomem(k) || nomem(s) || nomem(m = map_put(f->r, m, k, s)))
+                        return N_NOMEM;
+        }
+        uint32_t i = positional ? 2 : 1;
+        if (len(form) == 1)
+                return fail_form(f, "a data form needs a name or properties");
+        for (; i < len(form); i++) {
+                val p = at(form, i), v;
+                if (p.tag == T_LIST && len(p) == 3 && is_symbol(at(p, 0), "property") && at(p, 1).tag == T_KEYWORD) {
+                        TRY(data_form(f, at(p, 2), &v));
+                        p = at(p, 1);
+                } else if (p.tag == T_KEYWORD && i + 1 < len(form)) {
+                        TRY(data_form(f, at(form, ++i), &v));
+                } else {
+                        return fail_form(f, "properties of a data form are keyword and value pairs");
+                }
+                if (nomem(m = map_put(f->r, m, p, v)))
+                        return N_NOMEM;
+        }
+        return load_const(f, m, dst);
+}
+
+enum native_status deftype_form(struct func *f, val form, uint8_t dst)
+{
+        val type;
+        val name = at(form, 1);
+        if (len(form) != 3 || (name.tag != T_SYMBOL && name.tag != T_STRING && name.tag != T_KEYWORD))
+                return fail_form(f, "deftype takes a name and a type");
+        TRY(data_form(f, at(form, 2), &type));
+        uint8_t a, b;
+        TRY(new_reg(f, &a));
+        TRY(new_reg(f, &b));
+        val s = string_new(f->r, name.tag == T_STRING ? string_slice(name) : name_slice(name));
+        if (nomem(s))
+                return N_NOMEM;
+        TRY(load_const(f, s, a));
+        TRY(load_const(f, type, b));
+        return native_call(f, "%deftype", dst, a, 2);
+}
+
+/* (defstruct Name :field type ...): a constructor that checks its map. Built as a function over %struct-check. */
+enum native_status defstruct_form(struct func *f, val form, uint8_t dst)
+{
+        val name = at(form, 1), fields = vec_builder(f->r), data;
+        if (name.tag != T_SYMBOL || len(form) % 2)
+                return fail_form(f, "defstruct takes a name and keyword and type pairs");
+        for (uint32_t i = 2; i < len(form); i++) {
+                if (i % 2 == 0 && at(form, i).tag != T_KEYWORD)
+                        return fail_form(f, "defstruct fields are keywords");
+                TRY(data_form(f, at(form, i), &data));
+                if (nomem(fields) || !vec_push(f->r, fields, data))
+                        return N_NOMEM;
+        }
+        val quoted[2] = { symbol_new(f->r, MV_SLICE("quote")), fields };
+        val args = symbol_new(f->r, MV_SLICE("struct args")), amp = symbol_new(f->r, MV_SLICE("&"));
+        val param_items[2] = { amp, args };
+        val params = vec_new(f->r, param_items, 2), quote = list_new(f->r, quoted, 2);
+        val n = string_new(f->r, name_slice(name));
+        val check = { .tag = T_NATIVE, .i = native_find(f->r, MV_SLICE("%struct-check")) };
+        val call_items[4] = { check, n, quote, args };
+        val call = list_new(f->r, call_items, 4);
+        if (nomem(args) || nomem(amp) || nomem(params) || nomem(quote) || nomem(n) || nomem(call))
+                return N_NOMEM;
+        val rest_items[2] = { params, call };
+        val rest = list_new(f->r, rest_items, 2);
+        if (nomem(rest))
+                return N_NOMEM;
+        TRY(function(f, NULL, rest, dst));
+        return define(f, as_name(name), dst);
+}
+
+enum native_status llm_form(struct func *f, val form, uint8_t dst, bool tail)
+{ /* (call "ccos.ai.llm-execute" args...) */
+        val items[2] = { (val){ .tag = T_NATIVE, .i = native_find(f->r, MV_SLICE("call")) },
+                         string_from(f->r, "ccos.ai.llm-execute") };
+        val rest = rest_of(form, 1);
+        uint32_t n = len(rest);
+        bool keywords = n != 2 && n && at(rest, 0).tag == T_KEYWORD;
+        if (n == 0 || (n != 2 && !keywords))
+                return raise_op(f, E_INVALID_ARGUMENTS,
+                                "expected either 2 positional args or keyword args (:model, :prompt), got %u", n);
+        if (keywords && n % 2)
+                return raise_op(f, E_INVALID_ARGUMENTS, "expected a value after keyword %.*s, got end-of-list",
+                                MV_SARG(at(rest, n - 1).tag == T_KEYWORD ? name_slice(at(rest, n - 1)) : MV_SLICE("")));
+        if (n == 2 && at(rest, 0).tag <= T_FLOAT) /* no name, no call: a literal of the wrong type */
+                return raise_op(f, E_INVALID_ARGUMENTS, "expected string for model, got %s", type_name(at(rest, 0)));
+        for (int i = 1; i >= 0; i--)
+                if (nomem(items[i]) || nomem(rest = list_cons(f->r, items[i], rest)))
+                        return N_NOMEM;
+        as_cons(rest)->pos = f->at;
+        return expr(f, rest, dst, tail);
+}
