@@ -140,18 +140,24 @@ static void put_u32_at(struct mv_out *o, size_t at, uint32_t n)
         mv_put_u32(&field, n);
 }
 
-/* (3): CBOR and back. The same value again: nothing else holds it and no new name came up, so its memory is given back. */
+/* (3): CBOR and back. The same value again: nothing else holds it and no new name came up, so its memory is given back.
+ * Comparing takes fuel and may raise; compiling does not. NaN is itself in this order. */
 static enum native_status reads_back(struct mv_rtfs *r, val v, struct mv_slice cbor, bool *ret)
 {
         uint8_t *top = r->heap.top;
+        int64_t fuel = r->fuel_left;
         struct mv_err err;
         val again = NIL;
-        enum native_status s = decode_value(r, cbor, &again, &err);
         int order = 1;
-        *ret = s == N_OK && val_compare(r, v, again, &order) && order == 0; /* NaN is itself here */
+        enum native_status s = decode_value(r, cbor, &again, &err);
+        if (s == N_OK)
+                s = val_compare(r, v, again, &order);
+        *ret = s == N_OK && order == 0;
         if (*ret)
                 r->heap.top = top;
-        return s == N_NOMEM ? s : N_OK;
+        r->fuel_left = fuel;
+        r->pending = NIL;
+        return s == N_ERROR ? N_OK : s;
 }
 
 static enum native_status put_data(struct writer *w, val v)

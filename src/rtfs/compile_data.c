@@ -3,11 +3,31 @@
 #include <rtfs/compile.h>
 
 /* --- metadata, context, data forms ---------------------------------------------------------------------------------------------------- */
+/* The map of ^{...} as keys and values in turn. What a macro was given or made may be a map, or anything. */
+static enum native_status meta_pairs(struct func *f, val form, val *ret)
+{
+        val k, v, map = at(form, 1);
+        struct map_iter it;
+        *ret = map;
+        if (len(form) != 3 || (map.tag != T_MAPFORM && map.tag != T_MAP))
+                return fail_form(f, "metadata is a map in front of a form");
+        if (map.tag == T_MAPFORM)
+                return N_OK;
+        *ret = vec_builder(f->r);
+        if (nomem(*ret))
+                return N_NOMEM;
+        for (map_iter(&it, map); map_next(&it, &k, &v);)
+                if (!vec_push(f->r, *ret, k) || !vec_push(f->r, *ret, v))
+                        return N_NOMEM;
+        return N_OK;
+}
+
 enum native_status meta_form(struct func *f, val form, uint8_t dst)
 {
-        val map = at(form, 1);
+        val map;
         uint8_t name, value, error;
         uint32_t free = f->free, from, done;
+        TRY(meta_pairs(f, form, &map));
         for (uint32_t i = 0; i < as_vec(map)->count; i += 2) {
                 val k = vec_at(map, i);
                 struct mv_slice text = k.tag == T_KEYWORD  ? name_slice(k)
