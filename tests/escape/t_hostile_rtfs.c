@@ -53,8 +53,17 @@ static struct source quotes(void) { return repeated("", "'", 100000, "x"); }
 static struct source backquotes(void) { return repeated("", "`~", 50000, "x"); }
 static struct source maps(void) { return repeated("", "{:a ", 100000, "1"); }
 static struct source five_megabytes(void) { return repeated("", "(+ 1 2) ", 655360, ""); }
-static struct source long_comment(void) { return repeated(";", "x", 5u << 20, "\n(+ 1 2)"); }
-static struct source long_string(void) { return repeated("(count \"", "x", 5u << 20, "\")"); }
+static struct source many_forms(void) { return repeated("", "(+ 1 2) ", 500000, ""); }
+static struct source many_names(void)
+{
+        struct source s = repeated("", "(quote x00000) ", 200000, "1");
+        for (unsigned i = 0; i < 200000; i++)
+                for (unsigned k = 0, n = i; k < 5; k++, n /= 20)
+                        s.text[i * 15 + 12 - k] = (char)('a' + n % 20);
+        return s;
+}
+static struct source long_comment(void) { return repeated(";", "x", 4000000, "\n(+ 1 2)"); }
+static struct source long_string(void) { return repeated("(count \"", "x", 4000000, "\")"); }
 static struct source long_symbol(void) { return repeated("(def ", "x", 1u << 20, " 1)"); }
 static struct source many_digits(void) { return repeated("", "9", 1u << 20, ""); }
 static struct source many_decimals(void) { return repeated("0.", "9", 1u << 20, ""); }
@@ -67,7 +76,7 @@ static struct source nul_in_host(void)
 {
         return BYTES("(call :ccos.network.http-fetch \"http://allowed.example\0.evil.example/\")");
 }
-static struct source long_id(void) { return repeated("(call (keyword \"ccos.", "x", 10240, "\") 1)"); }
+static struct source long_id(void) { return repeated("(call \"ccos.", "x", 10240, "\" 1)"); }
 static struct source long_path(void) { return repeated("(call :ccos.io.read-file \"", "/..", 100000, "/etc/passwd\")"); }
 static struct source many_arguments(void) { return repeated("(call :ccos.echo", " 1", 10000, ")"); }
 static struct source many_let(void) { return repeated("(let [a 1", " a (+ a 1)", 2000, "] a)"); }
@@ -87,6 +96,7 @@ static const struct hostile {
         uint32_t ends;                /* END() of each right way to end */
         const char *shows;            /* the error's kind, or the value's display form; NULL: either */
         uint32_t denials;             /* at least */
+        const char *refused;          /* nothing runs: part of the reason */
 } table[] = {
         /* time and fuel */
         { "endless loop, time", "(loop [i 0] (recur (+ i 1)))", .limits = TIME, .ends = END(TIMEOUT) },
@@ -117,7 +127,8 @@ static const struct hostile {
         { "deep recursion", "(do (defn f [n] (+ 1 (f (+ n 1)))) (f 0))", .ends = END(ERROR), .shows = "StackOverflow" },
         { "caught deep recursion", "(do (defn f [n] (+ 1 (f (+ n 1)))) (try (f 0) (catch e 42)))", .ends = END(COMPLETED),
           .shows = "42" },
-        { "deep value", "(loop [i 0 v []] (if (< i 100000) (recur (+ i 1) [v]) v))", .ends = END(ERROR) },
+        { "deep value", "(loop [i 0 v []] (if (< i 100000) (recur (+ i 1) [v]) v))", .ends = END(ERROR),
+          .shows = "StackOverflow" },
         { "deep value compared", "(loop [i 0 v [] w []] (if (< i 100000) (recur (+ i 1) [v] [w]) (= v w)))",
           .ends = END(ERROR), .shows = "StackOverflow" },
         { "deep value printed", "(loop [i 0 v []] (if (< i 100000) (recur (+ i 1) [v]) (count (str v))))",
@@ -125,7 +136,7 @@ static const struct hostile {
         { "deep value sorted", "(loop [i 0 v [] w []] (if (< i 100000) (recur (+ i 1) [v] [w]) (count (sort [v w]))))",
           .ends = END(ERROR), .shows = "StackOverflow" },
         { "deep argument of a call", "(loop [i 0 v []] (if (< i 1000) (recur (+ i 1) [v]) (call :ccos.echo v)))",
-          .ends = END(ERROR) },
+          .ends = END(ERROR), .shows = "StackOverflow" },
         { "100,000 brackets", .build = brackets, .ends = END(ERROR), .shows = "ParseError" },
         { "100,000 parentheses", .build = parentheses, .ends = END(ERROR), .shows = "ParseError" },
         { "100,000 quotes", .build = quotes, .ends = END(ERROR), .shows = "ParseError" },
@@ -143,7 +154,7 @@ static const struct hostile {
           .ends = END(MEMORY) },
         { "memory by nested vectors", "(loop [v []] (recur [v]))", .limits = { .memory_bytes_max = 8 * MB },
           .ends = END(MEMORY) },
-        { "memory by symbols", "(loop [i 0 v []] (recur (+ i 1) (conj v (keyword (str \"k\" i)))))",
+        { "memory by parsed JSON", "(loop [i 0 v []] (recur (+ i 1) (conj v (parse-json (str \"{\\\"k\" i \"\\\": 1}\")))))",
           .limits = { .memory_bytes_max = 8 * MB }, .ends = END(MEMORY) },
         { "one huge allocation", "(count (range 0 1000000000))", .limits = { .memory_bytes_max = 8 * MB },
           .ends = END(MEMORY) | END(ERROR) },
@@ -163,13 +174,13 @@ static const struct hostile {
           .ends = END(TIMEOUT) | END(COMPLETED) | END(ERROR) },
         { "shared value printed", SHARED(40) " (count (str a))))", .limits = TIME, .ends = END(TIMEOUT) | END(MEMORY) },
         { "shared value printed, fuel", SHARED(40) " (count (str a))))", .limits = { .fuel_max = 100000 },
-          .ends = END(FUEL) | END(MEMORY) },
-        { "shared value returned", SHARED(40) " a))", .limits = TIME, .ends = END(OUTPUT) },
-        { "shared value as argument", SHARED(40) " (call :ccos.echo a)))", .limits = TIME,
-          .ends = END(OUTPUT) | END(ERROR) | END(MEMORY) },
+          .ends = END(FUEL) },
+        { "shared value returned", SHARED(40) " a))", .ends = END(OUTPUT) },
+        { "shared value as argument", SHARED(40) " (call :ccos.echo a)))", .ends = END(OUTPUT) },
         { "shared value as JSON", SHARED(40) " (count (serialize-json a))))", .limits = TIME,
           .ends = END(TIMEOUT) | END(MEMORY) | END(ERROR) },
-        { "shared value in an event", SHARED(40) " (step-failed \"x\" a)))", .limits = TIME, .ends = ANY_END },
+        { "shared value in an event", SHARED(40) " (step \"x\" a)))", .limits = TIME,
+          .ends = END(OUTPUT) | END(MEMORY) | END(TIMEOUT) },
         { "shared value thrown", SHARED(40) " (throw a)))", .limits = TIME, .ends = ANY_END },
         { "shared maps compared", "(loop [i 0 a 1 b 1] (if (< i 40) (recur (+ i 1) {:x a :y a} {:x b :y b}) (= a b)))",
           .limits = TIME, .ends = END(TIMEOUT) },
@@ -177,7 +188,10 @@ static const struct hostile {
           .limits = TIME, .ends = END(TIMEOUT) },
         { "shared form from a macro", "(do (defmacro m [] (loop [i 0 a 1] (if (< i 40) (recur (+ i 1) (list 'do a a)) a))) (m))",
           .limits = TIME, .ends = END(TIMEOUT) | END(MEMORY) | END(ERROR) | END(FUEL) },
-        { "shared empties flattened", SHARED(40) " (count (flatten a))))", .limits = TIME, .ends = ANY_END },
+        { "shared value in a message", SHARED(40) " (+ 1 (throw (str a)))))", .limits = TIME,
+          .ends = END(TIMEOUT) | END(MEMORY) },
+        { "shared value against a type", "(do (deftype t [:vector t]) (defn f [x :t] x) " SHARED(40) " (f a))))",
+          .limits = TIME, .ends = ANY_END },
 
         /* output */
         { "output flood", "(loop [i 0] (do (call :ccos.io.println \"0123456789abcdef\") (recur (+ i 1))))",
@@ -190,23 +204,22 @@ static const struct hostile {
 
         /* source */
         { "100,000 empty vectors", .build = closed_brackets, .ends = END(COMPLETED), .shows = "[]" },
-        { "5 MB of forms", .build = five_megabytes, .limits = { .wall_ns_max = 5000000000ull },
-          .ends = END(COMPLETED) | END(MEMORY) | END(ERROR) | END(TIMEOUT) },
-        { "5 MB comment", .build = long_comment, .ends = END(COMPLETED), .shows = "3" },
-        { "5 MB string", .build = long_string, .ends = END(COMPLETED), .shows = "5242880" },
+        { "5 MB of forms", .build = five_megabytes, .refused = "at most 4194304" },
+        { "4 MB of forms", .build = many_forms, .limits = TIME, .ends = END(MEMORY) | END(TIMEOUT) },
+        { "200,000 names", .build = many_names, .limits = TIME, .ends = END(MEMORY) | END(TIMEOUT) },
+        { "4 MB comment", .build = long_comment, .ends = END(COMPLETED), .shows = "3" },
+        { "4 MB string", .build = long_string, .ends = END(COMPLETED), .shows = "4000000" },
         { "1 MB symbol", .build = long_symbol, .ends = END(ERROR) | END(COMPLETED) },
         { "1 MB integer", .build = many_digits, .ends = END(ERROR), .shows = "ParseError" },
         { "1 MB float", .build = many_decimals, .ends = END(ERROR) | END(COMPLETED) },
         { "exponent beyond belief", "1e999999999999999999999", .ends = END(ERROR) | END(COMPLETED) },
-        { "invalid UTF-8", .build = not_utf8, .ends = END(ERROR), .shows = "ParseError" },
-        { "a surrogate", .build = surrogate, .ends = END(ERROR), .shows = "ParseError" },
+        { "invalid UTF-8", .build = not_utf8, .refused = "not UTF-8" },
+        { "a surrogate", .build = surrogate, .refused = "not UTF-8" },
         { "NUL outside of a string", .build = nul_outside, .ends = END(ERROR) },
         { "NUL in a string", .build = nul_in_string, .ends = END(COMPLETED) | END(ERROR) },
         { "nothing", "", .ends = END(COMPLETED) | END(ERROR) },
         { "4,000 bindings of one let", .build = many_let, .ends = END(COMPLETED) | END(ERROR) },
         { "20,000 definitions of one name", .build = many_globals, .ends = END(COMPLETED), .shows = "2" },
-        { "5,000 globals", "(do (defmacro m [n] (cons 'do (map (fn [i] (list 'def (symbol (str \"g\" i)) i)) (range 0 n)))) "
-          "(m 5000))", .ends = END(COMPLETED) | END(ERROR) },
 
         /* comparators that lie */
         { "sort with a lying comparator", "(count (sort (fn [a b] true) (range 0 1000)))",
@@ -216,12 +229,12 @@ static const struct hostile {
         { "sort-by that throws", "(sort-by (fn [x] (throw x)) [1 2])", .ends = END(ERROR) },
 
         /* the door */
-        { "capability id with a newline", "(call (keyword \"ccos.echo\\nccos.io.read-file\") 1)",
+        { "capability id with a newline", "(call \"ccos.echo\\nccos.io.read-file\" 1)",
           .ends = END(DENIED) | END(ERROR) },
         { "capability id of 10 KB", .build = long_id, .ends = END(DENIED) | END(ERROR) },
         { "capability id with a star", "(call :ccos.* 1)", .ends = END(DENIED) | END(ERROR) },
-        { "capability id of look-alikes", "(call :ccos.\xd0\xb5\x63ho 1)", .ends = END(DENIED) | END(ERROR) },
-        { "capability id in full width", "(call (keyword \"\xef\xbd\x83\xef\xbd\x83os.echo\") 1)",
+        { "capability id of look-alikes", "(call \"ccos.\xd0\xb5\x63ho\" 1)", .ends = END(DENIED) | END(ERROR) },
+        { "capability id in full width", "(call \"\xef\xbd\x83\xef\xbd\x83os.echo\" 1)",
           .ends = END(DENIED) | END(ERROR) },
         { "capability id in capitals", "(call :CCOS.ECHO 1)", .ends = END(DENIED) | END(ERROR) },
         { "capability that is a number", "(call 1 2)", .ends = END(ERROR) },
@@ -354,6 +367,16 @@ static void check_end(enum wall w, const struct hostile *h, const struct mv_resu
                 complain(w, h, "overran its deadline:", detail);
 }
 
+static void check_outcome(enum wall w, const struct hostile *h, const struct mv_result *r, uint64_t took_ms)
+{
+        if (r && h->refused)
+                complain(w, h, "should have been refused", "");
+        else if (r)
+                check_end(w, h, r, took_ms);
+        else if (!h->refused || !strstr(err.msg, h->refused))
+                complain(w, h, "nothing ran:", err.msg);
+}
+
 /* (3) One program that looks for everything the others might have left. */
 static void check_clean(enum wall w, const struct hostile *after)
 {
@@ -381,10 +404,7 @@ static void run_table(enum wall w)
         for (size_t i = 0; i < ROWS; i++) {
                 uint64_t start = now_ms();
                 struct mv_result *r = run(w, &table[i]);
-                if (r)
-                        check_end(w, &table[i], r, now_ms() - start);
-                else
-                        complain(w, &table[i], "nothing ran:", err.msg);
+                check_outcome(w, &table[i], r, now_ms() - start);
                 if (getenv("MV_TEST_VERBOSE"))
                         fprintf(stderr, "# %s %s: %s %llu ms %s\n", wall_name[w], table[i].name,
                                 r ? mv_termination_name(mv_result_termination(r)) : "-",
