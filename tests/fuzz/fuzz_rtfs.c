@@ -12,6 +12,20 @@ static bool comparable(const struct program_run *p)
         return p->len < sizeof p->text - 1 && !strstr(p->text, "Exhausted") && !strstr(p->text, "StackOverflow");
 }
 
+/* Walking the whole heap costs more than most inputs take. Replays of the corpus look every time; a fuzz run looks at one
+ * input in sixteen, chosen by its bytes so that a finding comes back. */
+static bool look_closely(const uint8_t *data, size_t len)
+{
+#ifdef MV_FUZZ_REPLAY
+        return true;
+#else
+        unsigned sum = (unsigned)len;
+        for (size_t i = 0; i < len; i++)
+                sum = sum * 31 + data[i];
+        return sum % 16 == 0;
+#endif
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
@@ -26,6 +40,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
                 h = heap_check_new(r);
         }
         program_run(r, source, false, FUEL, &run);
+        if (!look_closely(data, len)) {
+                mv_rtfs_reset(r, NULL);
+                return 0;
+        }
         heap_check(&h);
         mv_rtfs_reset(r, NULL);
         image_check(&h);
