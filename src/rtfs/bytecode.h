@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef MV_RTFS_BYTECODE_H
 #define MV_RTFS_BYTECODE_H
-/* Compiled programs as bytes. All integers little-endian; a text is a u32 length and as many bytes of
- * UTF-8.
+/* Compiled programs as bytes. All integers little-endian; a text is a u32 length and as many bytes
+ * of UTF-8.
  *
  *   SIZE  FIELD            module
  *     4   magic "RTFB"
  *     2   version          MV_BYTECODE_VERSION; a module runs on this very version only
  *     2   flags            0
- *     4   globals          <= GLOBALS_MAX; then a text each, all different: for GETGLOBAL, SETGLOBAL
+ *     4   globals          <= GLOBALS_MAX; then a text each, all different: for GETGLOBAL ...
  *     4   builtins         <= NATIVES_MAX; then a text each, all different: for NCALL, constants
  *     4   protos           then a record each, which mentions only records before it
  *     4   forms            then the u32 index of each top-level form's proto, in running order
