@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef MV_CLI_H
 #define MV_CLI_H
-/* The `microvm` command: one cmd_<verb>.c per verb, everything shared is declared here. Verbs hold no logic of the
- * library: they read options, call it, and print. */
+/* The `microvm` command: one cmd_<verb>.c per verb, everything shared is declared here. Verbs
+ * hold no logic of the library: they read options, call it, and print. */
 #include <microvm/microvm.h>
 #include <stdio.h>
 
 /* The exit codes that scripts may rely on. */
 enum cli_exit {
         CLI_DONE = 0,
-        CLI_FAILED = 1,      /* the program, or the thing checked, failed */
+        CLI_FAILED = 1, /* the program, or the thing checked, failed */
         CLI_USAGE = 2,
         CLI_DENIED = 3,
         CLI_LIMIT = 4,
@@ -17,8 +17,9 @@ enum cli_exit {
         CLI_BUG = 70,
 };
 
-/* --- options (options.c) ------------------------------------------------------------------------------------------- */
-#define CLI_LIST_MAX 256 /* of one repeatable option: more belongs into a program that embeds the library */
+/* --- options (options.c) ---------------------------------------------------------------------- */
+#define CLI_LIST_MAX                                                                               \
+        256 /* of one repeatable option: more belongs into a program that embeds the library */
 struct cli_list {
         const char *items[CLI_LIST_MAX];
         unsigned count;
@@ -34,39 +35,46 @@ struct cli_options {
         struct cli_list operands; /* what is not an option */
 };
 enum cli_accepts { /* which options a verb takes */
-        CLI_JSON = 1u << 0,
-        CLI_RUNNING = 1u << 1, /* provider, level, grants, limits, --arg, --audit, --explain */
-        CLI_AUDIT = 1u << 2,   /* --execution, --denied, --provider */
+                   CLI_JSON = 1u << 0,
+                   CLI_RUNNING =
+                           1u << 1, /* provider, level, grants, limits, --arg, --audit, --explain */
+                   CLI_AUDIT = 1u << 2, /* --execution, --denied, --provider */
 };
-/* 0, or CLI_USAGE after saying on stderr what is wrong. Words after `--` are operands whatever they look like. */
+/* 0, or CLI_USAGE after saying on stderr what is wrong. Words after `--` are operands whatever
+ * they look like. */
 int cli_options(int argc, char **argv, unsigned accepts, struct cli_options *ret);
-/* "250ms" "30s" "5m" "2h"; a bare number is seconds. "64K" "512M" "2G"; a bare number is bytes. false: not one. */
+/* "250ms" "30s" "5m" "2h"; a bare number is seconds. "64K" "512M" "2G"; a bare number is bytes.
+ * false: not one. */
 bool cli_duration(const char *text, uint64_t *ret_ns);
 bool cli_size(const char *text, uint64_t *ret_bytes);
-int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2))); /* prints, returns CLI_USAGE */
+int cli_usage(const char *format, ...)
+        __attribute__((format(printf, 1, 2))); /* prints, returns CLI_USAGE */
 /* Between min and max operands, else a usage error that names `what`. */
 int cli_operands(const struct cli_options *o, unsigned min, unsigned max, const char *what);
 
-/* --- output (out.c) --------------------------------------------------------------------------------------------------- */
+/* --- output (out.c) --------------------------------------------------------------------------- */
 enum cli_colour { CLI_PLAIN, CLI_RED, CLI_GREEN, CLI_YELLOW, CLI_BOLD, CLI_DIM };
-void cli_paint(FILE *f, enum cli_colour c, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* Bytes an untrusted program chose. A terminal obeys control characters, so it never gets them: there, all but newline and
- * tab are written as \xNN. To a file or a pipe the bytes go as they are. */
+void cli_paint(FILE *f, enum cli_colour c, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
+/* Bytes an untrusted program chose. A terminal obeys control characters, so it never gets them:
+ * there, all but newline and tab are written as \xNN. To a file or a pipe the bytes go as they
+ * are. */
 void cli_write(FILE *f, struct mv_slice bytes);
 /* Rows of text in columns wide enough for their longest cell; the first row is the heading. */
 struct cli_table {
         unsigned columns, rows;
         char **cells;
 };
-void cli_table_row(struct cli_table *t, ...); /* `columns` strings; copied */
+void cli_table_row(struct cli_table *t, ...);       /* `columns` strings; copied */
 void cli_table_print(struct cli_table *t, FILE *f); /* and frees it */
-/* The error of a call that ran nothing: text on stderr, or the JSON object on stdout. Returns the exit code. */
+/* The error of a call that ran nothing: text on stderr, or the JSON object on stdout. Returns
+ * the exit code. */
 int cli_error(const struct mv_err *err, bool json);
 /* A result: output and value, or the error with the place in the source. Returns the exit code. */
 int cli_result(const struct mv_result *r, const struct cli_options *o, const struct mv_program *p);
 int cli_json_line(char *malloced); /* prints and frees; CLI_BUG when NULL */
 
-/* --- executions (request.c) -------------------------------------------------------------------------------------------- */
+/* --- executions (request.c) ------------------------------------------------------------------- */
 struct cli_request {
         struct mv_host *host;
         struct mv_context *context;
@@ -76,13 +84,16 @@ struct cli_request {
 /* Host, context and arguments as the options say. Returns 0 or an exit code, having said why. */
 int cli_request(const struct cli_options *o, struct cli_request *ret);
 void cli_request_done(struct cli_request *q);
-/* Run, or explain, and print; then done with the request. call_id: the one capability the program calls, or NULL. */
+/* Run, or explain, and print; then done with the request. call_id: the one capability the
+ * program calls, or NULL. */
 int cli_execute(struct cli_request *q, const struct cli_options *o, const char *call_id);
-int cli_explain(struct cli_request *q, const struct cli_options *o, const char *call_id); /* explain.c */
-int cli_host(const char *audit_path, struct mv_host **ret); /* "none": records stay in memory; NULL: the user's store */
-char *cli_audit_default(struct mv_err *err);                /* malloc'ed path, its directory made */
+int cli_explain(struct cli_request *q, const struct cli_options *o,
+                const char *call_id); /* explain.c */
+int cli_host(const char *audit_path,
+             struct mv_host **ret); /* "none": records stay in memory; NULL: the user's store */
+char *cli_audit_default(struct mv_err *err); /* malloc'ed path, its directory made */
 
-/* --- verbs --------------------------------------------------------------------------------------------------------------- */
+/* --- verbs ------------------------------------------------------------------------------------ */
 struct cli_verb {
         const char *name, *arguments, *summary;
         int (*run)(int argc, char **argv); /* argv[0]: the verb */

@@ -7,12 +7,13 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* --- show --------------------------------------------------------------------------------------------------------------- */
+/* --- show ------------------------------------------------------------------------------------- */
 static bool is_denial(const struct mv_audit_record *rec)
 {
         struct mv_cbor_item it;
         struct mv_err ignored;
-        return rec->type == MV_REC_DECISION && mv__map_item(rec->semantic, "allowed", MV_CBOR_BOOL, &it, &ignored) == 0 &&
+        return rec->type == MV_REC_DECISION &&
+               mv__map_item(rec->semantic, "allowed", MV_CBOR_BOOL, &it, &ignored) == 0 &&
                it.kind == MV_CBOR_BOOL && !it.boolean;
 }
 
@@ -63,8 +64,8 @@ static void print_field(const char *before, struct mv_slice map, const char *key
         mv__json_cbor(&w, NULL, raw);
         char *text = mv__json_end(&w);
         size_t len = text ? strlen(text) : 0;
-        printf("%s%.*s%s", before, len > FIELD_SHOWN_MAX ? FIELD_SHOWN_MAX : (int)len, text ? text : "",
-               len > FIELD_SHOWN_MAX ? "..." : "");
+        printf("%s%.*s%s", before, len > FIELD_SHOWN_MAX ? FIELD_SHOWN_MAX : (int)len,
+               text ? text : "", len > FIELD_SHOWN_MAX ? "..." : "");
         free(text);
 }
 
@@ -134,8 +135,8 @@ static void put_line(const struct mv_audit_record *rec)
         struct tm tm;
         gmtime_r(&seconds, &tm);
         strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &tm);
-        printf("%5llu %s.%03uZ %s %-16s ", (unsigned long long)rec->index, stamp, (unsigned)(rec->time_ms % 1000),
-               rec->execution_id, mv_record_type_name(rec->type));
+        printf("%5llu %s.%03uZ %s %-16s ", (unsigned long long)rec->index, stamp,
+               (unsigned)(rec->time_ms % 1000), rec->execution_id, mv_record_type_name(rec->type));
         print_summary(rec);
         putchar('\n');
 }
@@ -174,7 +175,7 @@ static int show(const struct cli_options *o, const char *path)
         return code;
 }
 
-/* --- verify -------------------------------------------------------------------------------------------------------------- */
+/* --- verify ----------------------------------------------------------------------------------- */
 static int print_verdict(const struct mv_audit_summary *v)
 {
         struct mv__jsonw w;
@@ -215,27 +216,31 @@ static int verify(const struct cli_options *o, const char *path)
         if (o->json)
                 return print_verdict(&v) ? CLI_BUG : v.ok ? CLI_DONE : CLI_FAILED;
         cli_paint(stdout, v.ok ? CLI_GREEN : CLI_RED, "%s", v.ok ? "verified" : "broken");
-        printf(": %llu records, %llu executions", (unsigned long long)v.records, (unsigned long long)v.executions);
+        printf(": %llu records, %llu executions", (unsigned long long)v.records,
+               (unsigned long long)v.executions);
         if (v.torn_bytes)
-                printf(", %llu bytes of an unfinished record at the end", (unsigned long long)v.torn_bytes);
+                printf(", %llu bytes of an unfinished record at the end",
+                       (unsigned long long)v.torn_bytes);
         putchar('\n');
         if (!v.ok)
-                printf("  record %llu at byte %llu: %s\n", (unsigned long long)v.bad_index, (unsigned long long)v.bad_offset,
-                       v.why);
+                printf("  record %llu at byte %llu: %s\n", (unsigned long long)v.bad_index,
+                       (unsigned long long)v.bad_offset, v.why);
         else
-                printf("  sealed: %llu of %llu records%s\n", (unsigned long long)(v.records - v.unsealed),
-                       (unsigned long long)v.records, v.unsealed ? "; the rest waits for the next seal" : "");
+                printf("  sealed: %llu of %llu records%s\n",
+                       (unsigned long long)(v.records - v.unsealed), (unsigned long long)v.records,
+                       v.unsealed ? "; the rest waits for the next seal" : "");
         print_hex("head", v.head, sizeof v.head);
         print_hex("signed by", v.public_key, sizeof v.public_key);
         return v.ok ? CLI_DONE : CLI_FAILED;
 }
 
-/* --- replay ---------------------------------------------------------------------------------------------------------------- */
+/* --- replay ----------------------------------------------------------------------------------- */
 static int print_replay(const struct mv__replay *p, bool json)
 {
         struct mv__jsonw w;
         if (!json) {
-                cli_paint(stdout, p->same ? CLI_GREEN : CLI_RED, "%s", p->same ? "same root" : "different root");
+                cli_paint(stdout, p->same ? CLI_GREEN : CLI_RED, "%s",
+                          p->same ? "same root" : "different root");
                 printf(": %u records, %s\n", p->records, p->outcome);
                 print_hex("recorded", p->recorded, sizeof p->recorded);
                 print_hex("reached", p->reached, sizeof p->reached);
@@ -261,12 +266,15 @@ static int replay(const struct cli_options *o, const char *path)
         struct mv__replay p;
         struct mv_err err;
         if (!o->execution)
-                return cli_usage("audit replay needs --execution ID; `microvm audit show %s` lists them", path);
+                return cli_usage(
+                        "audit replay needs --execution ID; `microvm audit show %s` lists them",
+                        path);
         int r = cli_host("none", &h);
         if (r)
                 return r;
-        r = mv_host_replay(h, path, o->execution, o->provider, &p, &err) < 0 ? cli_error(&err, o->json)
-                                                                             : print_replay(&p, o->json);
+        r = mv_host_replay(h, path, o->execution, o->provider, &p, &err) < 0
+                    ? cli_error(&err, o->json)
+                    : print_replay(&p, o->json);
         mv_host_free(h);
         return r;
 }

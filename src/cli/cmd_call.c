@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `microvm call ID ARG...` is the program that makes this one call with the vector `args`, behind the chosen wall. */
+/* `microvm call ID ARG...` is the program that makes this one call with the vector `args`,
+ * behind the chosen wall. */
 #include <cli/cli.h>
 #include <string.h>
 
@@ -7,7 +8,8 @@
 
 static bool plain_id(const char *id)
 {
-        size_t n = strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/:");
+        size_t n =
+                strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/:");
         return n > 0 && id[n] == 0 && n < CALL_TEXT_MAX / 2;
 }
 
@@ -29,12 +31,14 @@ int cmd_call(int argc, char **argv)
         char text[CALL_TEXT_MAX];
         int r = cli_options(argc, argv, CLI_RUNNING | CLI_JSON, &o);
         if (r == 0)
-                r = cli_operands(&o, 1, CLI_LIST_MAX, "a capability id: microvm call ccos.echo 42 --allow ccos.echo");
+                r = cli_operands(&o, 1, CLI_LIST_MAX,
+                                 "a capability id: microvm call ccos.echo 42 --allow ccos.echo");
         if (r)
                 return r;
         const char *id = o.operands.items[0] + (o.operands.items[0][0] == ':');
         if (!plain_id(id))
-                return cli_usage("'%s' is not a capability id; `microvm capabilities` lists them", id);
+                return cli_usage("'%s' is not a capability id; `microvm capabilities` lists them",
+                                 id);
         r = move_arguments(&o);
         if (r == 0)
                 r = cli_request(&o, &q);

@@ -6,8 +6,10 @@
 static const struct effect {
         uint32_t bit;
         const char *name;
-} effects[] = { { MV_EFFECT_FILESYSTEM, "filesystem" }, { MV_EFFECT_NETWORK, "network" },
-                { MV_EFFECT_SYSTEM, "system" }, { MV_EFFECT_OUTPUT, "output" } };
+} effects[] = { { MV_EFFECT_FILESYSTEM, "filesystem" },
+                { MV_EFFECT_NETWORK, "network" },
+                { MV_EFFECT_SYSTEM, "system" },
+                { MV_EFFECT_OUTPUT, "output" } };
 #define EFFECTS_COUNT (sizeof effects / sizeof effects[0])
 
 static void put_json(struct mv__jsonw *w, const struct mv_capability *c)
@@ -51,7 +53,8 @@ static void effects_text(const struct mv_capability *c, char *buf, size_t cap)
         size_t n = (size_t)snprintf(buf, cap, "%s", c->pure ? "pure" : c->effects ? "" : "compute");
         for (size_t i = 0; i < EFFECTS_COUNT; i++)
                 if (c->effects & effects[i].bit)
-                        n += (size_t)snprintf(buf + n, cap - n, "%s%s", n ? "," : "", effects[i].name);
+                        n += (size_t)snprintf(buf + n, cap - n, "%s%s", n ? "," : "",
+                                              effects[i].name);
 }
 
 static void print_table(const struct mv_capability_table *t)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A tour on the mock provider (REQ-DEMO-01..03): nothing here touches a file or the network, the mock says what it would. */
+/* A tour on the mock provider (REQ-DEMO-01..03): nothing here touches a file or the network, the
+ * mock says what it would. */
 #include <cli/cli.h>
 #include <host/settings.h>
 #include <stdlib.h>
@@ -26,20 +27,26 @@ static void print_providers(struct mv_host *h)
 
 static struct mv_context *demo_context(void)
 {
-        static const char *const granted[] = { "ccos.network.http-fetch", "ccos.io.open-file", "ccos.system.current-time" };
+        static const char *const granted[] = { "ccos.network.http-fetch", "ccos.io.open-file",
+                                               "ccos.system.current-time" };
         struct mv_context *c = mv_context_new(MV_LEVEL_CONTROLLED);
         struct mv_err err;
         for (size_t i = 0; c && i < sizeof granted / sizeof granted[0]; i++)
                 if (mv_context_allow(c, granted[i], &err) < 0)
                         c = mv_context_free(c);
-        if (c && (mv_context_allow_host(c, "api.github.com", &err) < 0 || mv_context_allow_read(c, "/tmp/rtfs_sandbox", &err) < 0))
+        if (c && (mv_context_allow_host(c, "api.github.com", &err) < 0 ||
+                  mv_context_allow_read(c, "/tmp/rtfs_sandbox", &err) < 0))
                 c = mv_context_free(c);
         return c;
 }
 
-static bool run_capability(struct mv_host *h, const struct mv_context *c, const char *id, const struct mv_value *args)
+static bool run_capability(struct mv_host *h, const struct mv_context *c, const char *id,
+                           const struct mv_value *args)
 {
-        struct mv_execution x = { .program = { .kind = MV_PROGRAM_NONE }, .context = c, .capability_id = id, .args = args };
+        struct mv_execution x = { .program = { .kind = MV_PROGRAM_NONE },
+                                  .context = c,
+                                  .capability_id = id,
+                                  .args = args };
         struct mv_result *r;
         struct mv_err err;
         printf("\nExecuting %s\n", id);
@@ -57,8 +64,10 @@ static bool run_capability(struct mv_host *h, const struct mv_context *c, const 
 
 static bool run_all(struct mv_host *h)
 {
-        const struct mv_value url[] = { { .kind = MV_STRING, .text = MV_SLICE("https://api.github.com/") } };
-        const struct mv_value file[] = { { .kind = MV_STRING, .text = MV_SLICE("/tmp/rtfs_sandbox/test.txt") },
+        const struct mv_value url[] = { { .kind = MV_STRING,
+                                          .text = MV_SLICE("https://api.github.com/") } };
+        const struct mv_value file[] = { { .kind = MV_STRING,
+                                           .text = MV_SLICE("/tmp/rtfs_sandbox/test.txt") },
                                          { .kind = MV_STRING, .text = MV_SLICE("r") } };
         const struct mv_value fetch = { .kind = MV_VECTOR, .count = 1, .items = url };
         const struct mv_value open = { .kind = MV_VECTOR, .count = 2, .items = file };
@@ -84,12 +93,14 @@ static int demo(struct mv_host *h)
         print_settings("Default settings of a capability:", mv__settings_of(NULL));
         bool ok = run_all(h);
         puts("");
-        print_settings("Settings of ccos.network.http-fetch:", mv__settings_of("ccos.network.http-fetch"));
+        print_settings("Settings of ccos.network.http-fetch:",
+                       mv__settings_of("ccos.network.http-fetch"));
         print_settings("Settings of ccos.io.open-file:", mv__settings_of("ccos.io.open-file"));
         if (!ok)
                 return CLI_FAILED;
         puts("\nShown:\n"
-             "  ✓ providers are listed with their tier, and with the reason when one is unavailable\n"
+             "  ✓ providers are listed with their tier, and with the reason when one is "
+             "unavailable\n"
              "  ✓ a provider is selected by name and remembered\n"
              "  ✓ every capability was authorised against a controlled context before it ran\n"
              "  ✓ every execution left a record with its own root\n"

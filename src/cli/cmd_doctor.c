@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What this machine has. Every lack comes with what follows from it and the command that mends it. */
+/* What this machine has. Every lack comes with what follows from it and what mends it. */
 #include <cli/cli.h>
 #include <errno.h>
 #include <host/jsonw.h>
@@ -19,8 +19,10 @@ static void check_kvm(struct check *c)
         int sys = mv_sys_probe_kvm(backend, sizeof backend);
         c->name = "kvm";
         c->ok = sys == 0;
-        c->consequence = "the kvm wall (tier vm) is unavailable; the process wall is the strongest one here";
-        c->mend = sys == ENOENT ? "modprobe kvm_intel || modprobe kvm_amd    (in a VM: switch nested virtualisation on)"
+        c->consequence =
+                "the kvm wall (tier vm) is unavailable; the process wall is the strongest one here";
+        c->mend = sys == ENOENT ? "modprobe kvm_intel || modprobe kvm_amd    (in a VM: switch "
+                                  "nested virtualisation on)"
                                 : "usermod -aG kvm \"$USER\"    (then log in again)";
         if (c->ok)
                 snprintf(c->detail, sizeof c->detail, "/dev/kvm, backend %s", backend);
@@ -33,7 +35,8 @@ static void check_user_namespaces(struct check *c)
         int sys = mv_sys_probe_user_namespaces();
         c->name = "user-namespaces";
         c->ok = sys == 0;
-        c->consequence = "without root, external programs and scripts cannot get namespaces of their own; RTFS is not affected";
+        c->consequence = "without root, external programs and scripts cannot get namespaces of "
+                         "their own; RTFS is not affected";
         c->mend = "sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000";
         snprintf(c->detail, sizeof c->detail, "%s", sys ? strerror(sys) : "can be made");
 }
@@ -45,7 +48,8 @@ static void check_seccomp(struct check *c)
         c->ok = sys == 0;
         c->consequence = "the process wall is unavailable";
         c->mend = "boot a kernel built with CONFIG_SECCOMP_FILTER (every Debian kernel is)";
-        snprintf(c->detail, sizeof c->detail, "%s", sys ? strerror(sys) : "filters that kill the process");
+        snprintf(c->detail, sizeof c->detail, "%s",
+                 sys ? strerror(sys) : "filters that kill the process");
 }
 
 static void check_landlock(struct check *c)
@@ -66,9 +70,11 @@ static void check_openat2(struct check *c)
         int sys = mv_sys_probe_openat2();
         c->name = "openat2";
         c->ok = sys == 0;
-        c->consequence = "the file capabilities are refused: paths cannot be held beneath their grants";
+        c->consequence =
+                "the file capabilities are refused: paths cannot be held beneath their grants";
         c->mend = "boot kernel 5.6 or later";
-        snprintf(c->detail, sizeof c->detail, "%s", sys ? strerror(sys) : "paths are resolved beneath their grants");
+        snprintf(c->detail, sizeof c->detail, "%s",
+                 sys ? strerror(sys) : "paths are resolved beneath their grants");
 }
 
 static void check_cgroups(struct check *c)
@@ -77,15 +83,18 @@ static void check_cgroups(struct check *c)
         int version = mv_sys_probe_cgroups(&writable);
         c->name = "cgroups";
         c->ok = version > 0 && writable;
-        c->consequence = "external programs cannot get a group of their own; RTFS is limited by the runner and rlimits";
+        c->consequence = "external programs cannot get a group of their own; RTFS is limited by "
+                         "the runner and rlimits";
         c->mend = "run as root, or under `systemd-run --user --scope -p Delegate=yes`";
         if (version)
-                snprintf(c->detail, sizeof c->detail, "version %d, %s", version, writable ? "writable" : "not writable by this user");
+                snprintf(c->detail, sizeof c->detail, "version %d, %s", version,
+                         writable ? "writable" : "not writable by this user");
         else
                 snprintf(c->detail, sizeof c->detail, "not mounted");
 }
 
-static void check_binary(struct check *c, const char *name, const char *consequence, const char *mend)
+static void check_binary(struct check *c, const char *name, const char *consequence,
+                         const char *mend)
 {
         c->name = name;
         c->ok = mv_sys_probe_binary(name, c->detail, sizeof c->detail);
@@ -107,8 +116,10 @@ static unsigned check_all(struct check list[CHECKS_MAX])
         check_cgroups(&list[n++]);
         check_binary(&list[n++], "bwrap", "`microvm bench` leaves bubblewrap out of its comparison",
                      "apt-get install bubblewrap");
-        check_binary(&list[n++], "runsc", "`microvm bench` leaves gVisor out of its comparison", "apt-get install runsc");
-        check_binary(&list[n++], "qemu-system-x86_64", "the tests skip the second KVM backend (emulated SVM)",
+        check_binary(&list[n++], "runsc", "`microvm bench` leaves gVisor out of its comparison",
+                     "apt-get install runsc");
+        check_binary(&list[n++], "qemu-system-x86_64",
+                     "the tests skip the second KVM backend (emulated SVM)",
                      "apt-get install qemu-system-x86");
         return n;
 }
@@ -136,10 +147,12 @@ static int print_json(const struct check *list, unsigned count)
 static void print_text(const struct check *list, unsigned count)
 {
         for (unsigned i = 0; i < count; i++) {
-                cli_paint(stdout, list[i].ok ? CLI_GREEN : CLI_YELLOW, "%-5s", list[i].ok ? "ok" : "lacks");
+                cli_paint(stdout, list[i].ok ? CLI_GREEN : CLI_YELLOW, "%-5s",
+                          list[i].ok ? "ok" : "lacks");
                 printf(" %-20s %s\n", list[i].name, list[i].detail);
                 if (!list[i].ok)
-                        printf("      so:   %s\n      mend: %s\n", list[i].consequence, list[i].mend);
+                        printf("      so:   %s\n      mend: %s\n", list[i].consequence,
+                               list[i].mend);
         }
 }
 

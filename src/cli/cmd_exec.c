@@ -7,7 +7,8 @@ int cmd_exec(int argc, char **argv)
         struct cli_request q;
         int r = cli_options(argc, argv, CLI_RUNNING | CLI_JSON, &o);
         if (r == 0)
-                r = cli_operands(&o, 1, CLI_LIST_MAX, "a program: microvm exec --allow external_program -- /bin/ls -la");
+                r = cli_operands(&o, 1, CLI_LIST_MAX,
+                                 "a program: microvm exec --allow external_program -- /bin/ls -la");
         if (r == 0)
                 r = cli_request(&o, &q);
         if (r)
@@ -15,6 +16,8 @@ int cmd_exec(int argc, char **argv)
         const char *argv_after[CLI_LIST_MAX + 1] = { NULL };
         for (unsigned i = 1; i < o.operands.count; i++)
                 argv_after[i - 1] = o.operands.items[i];
-        q.x.program = (struct mv_program){ .kind = MV_PROGRAM_EXTERNAL, .path = o.operands.items[0], .argv = argv_after };
+        q.x.program = (struct mv_program){ .kind = MV_PROGRAM_EXTERNAL,
+                                           .path = o.operands.items[0],
+                                           .argv = argv_after };
         return cli_execute(&q, &o, NULL);
 }

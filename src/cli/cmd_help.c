@@ -7,17 +7,23 @@ static const char running[] =
         "  --provider NAME        auto (default), mock, process, wasm, gvisor, kvm or firecracker\n"
         "  --min-tier TIER        none, process, wasm, container or vm: never run below this\n"
         "  --level LEVEL          pure, controlled (default) or full\n"
-        "  --allow ID             grant a capability id, or a prefix: ccos.math.*      (repeatable)\n"
-        "  --allow-read PATH      --allow-write PATH   grant a file or a tree          (repeatable)\n"
-        "  --allow-net HOST[:PORT]  --deny-net HOST    hosts for ccos.network.*        (repeatable)\n"
-        "  --env NAME[=VALUE]     a variable for ccos.system.get-env                   (repeatable)\n"
+        "  --allow ID             grant a capability id, or a prefix: ccos.math.*      "
+        "(repeatable)\n"
+        "  --allow-read PATH      --allow-write PATH   grant a file or a tree          "
+        "(repeatable)\n"
+        "  --allow-net HOST[:PORT]  --deny-net HOST    hosts for ccos.network.*        "
+        "(repeatable)\n"
+        "  --env NAME[=VALUE]     a variable for ccos.system.get-env                   "
+        "(repeatable)\n"
         "  --timeout D            wall time: 250ms, 30s, 5m\n"
         "  --memory S             64K, 512M, 2G\n"
         "  --cpu N                seconds of CPU time\n"
         "  --fuel N               evaluation steps\n"
         "  --max-output S         captured output and the encoded result\n"
-        "  --arg VALUE            an RTFS literal for the vector `args`                (repeatable)\n"
-        "  --audit FILE           append the records here; none: keep none (default: the user's state directory)\n"
+        "  --arg VALUE            an RTFS literal for the vector `args`                "
+        "(repeatable)\n"
+        "  --audit FILE           append the records here; none: keep none (default: the user's "
+        "state directory)\n"
         "  --explain              decide and print, run nothing\n"
         "  --json                 one JSON object on stdout\n";
 
@@ -25,10 +31,11 @@ static const char audit[] =
         "audit show FILE [--execution ID] [--denied] [--json]\n"
         "audit verify FILE [--json]        chain, roots and seals; names the first bad record\n"
         "audit replay FILE --execution ID [--provider NAME] [--json]\n"
-        "                                  run it again from the record alone: same root, or exit 1\n";
+        "                                  run it again from the record alone: same root, or exit "
+        "1\n";
 
-static const char codes[] =
-        "exit codes: 0 done, 1 failed, 2 usage, 3 denied, 4 a limit ended it, 5 provider or isolation not available, 70 our bug\n";
+static const char codes[] = "exit codes: 0 done, 1 failed, 2 usage, 3 denied, 4 a limit ended it, "
+                            "5 provider or isolation not available, 70 our bug\n";
 
 static void print_all(void)
 {
@@ -57,7 +64,8 @@ int cmd_help(int argc, char **argv)
         for (const struct cli_verb *v = cli_verbs; v->name; v++) {
                 if (strcmp(v->name, argv[1]) != 0)
                         continue;
-                printf("microvm %s %s\n  %s\n\n%s%s", v->name, v->arguments, v->summary, details(v->name), codes);
+                printf("microvm %s %s\n  %s\n\n%s%s", v->name, v->arguments, v->summary,
+                       details(v->name), codes);
                 return CLI_DONE;
         }
         return cli_usage("no verb '%s'; `microvm help` lists them", argv[1]);

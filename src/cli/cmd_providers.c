@@ -40,8 +40,10 @@ static void put_row(struct cli_table *t, const struct mv_provider_info *p)
         size_t n = 0;
         for (size_t i = 0; i < FEATURES_COUNT; i++)
                 if (p->features & features[i].bit)
-                        n += (size_t)snprintf(enforces + n, sizeof enforces - n, "%s%s", n ? " " : "", features[i].name);
-        cli_table_row(t, p->name, mv_tier_name(p->tier), p->available ? "yes" : "no", p->reason, enforces);
+                        n += (size_t)snprintf(enforces + n, sizeof enforces - n, "%s%s",
+                                              n ? " " : "", features[i].name);
+        cli_table_row(t, p->name, mv_tier_name(p->tier), p->available ? "yes" : "no", p->reason,
+                      enforces);
 }
 
 static int print_json(struct mv_host *h)

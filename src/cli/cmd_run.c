@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PROGRAM_BYTES_MAX ((size_t)64 << 20) /* the library refuses far less; this only bounds the reading */
+#define PROGRAM_BYTES_MAX                                                                          \
+        ((size_t)64 << 20) /* the library refuses far less; this only bounds the reading */
 
 static int read_all(FILE *f, const char *name, uint8_t **ret, size_t *ret_len, struct mv_err *err)
 {
@@ -17,7 +18,8 @@ static int read_all(FILE *f, const char *name, uint8_t **ret, size_t *ret_len, s
                         break;
                 if (cap >= PROGRAM_BYTES_MAX) {
                         free(p);
-                        return mv_fail(err, MV_E_LIMIT, 0, "%s: a program of more than %zu bytes", name, PROGRAM_BYTES_MAX);
+                        return mv_fail(err, MV_E_LIMIT, 0, "%s: a program of more than %zu bytes",
+                                       name, PROGRAM_BYTES_MAX);
                 }
                 uint8_t *more = realloc(p, cap *= 2);
                 if (!more)
@@ -48,14 +50,17 @@ static int read_file(const char *name, uint8_t **ret, size_t *ret_len, struct mv
         return r;
 }
 
-/* --- what kind of program it is: extension first, then the shebang (REQ-PROG-03, -05) -------------------------------- */
+/* --- what kind of program it is: extension first, then the shebang (REQ-PROG-03, -05) --------- */
 static const struct language {
         const char *extension, *name, *interpreter;
         enum mv_program_kind kind;
 } languages[] = {
-        { ".rtfs", NULL, "rtfs", MV_PROGRAM_SOURCE },   { ".wasm", "Wasm", "wasmtime", MV_PROGRAM_BINARY },
-        { ".py", "Python", "python", MV_PROGRAM_SCRIPT }, { ".js", "JavaScript", "node", MV_PROGRAM_SCRIPT },
-        { ".sh", "Shell", "sh", MV_PROGRAM_SCRIPT },    { ".rb", "Ruby", "ruby", MV_PROGRAM_SCRIPT },
+        { ".rtfs", NULL, "rtfs", MV_PROGRAM_SOURCE },
+        { ".wasm", "Wasm", "wasmtime", MV_PROGRAM_BINARY },
+        { ".py", "Python", "python", MV_PROGRAM_SCRIPT },
+        { ".js", "JavaScript", "node", MV_PROGRAM_SCRIPT },
+        { ".sh", "Shell", "sh", MV_PROGRAM_SCRIPT },
+        { ".rb", "Ruby", "ruby", MV_PROGRAM_SCRIPT },
         { ".lua", "Lua", "lua", MV_PROGRAM_SCRIPT },
 };
 #define LANGUAGES_COUNT (sizeof languages / sizeof languages[0])
@@ -107,8 +112,11 @@ int cmd_run(int argc, char **argv)
         r = cli_request(&o, &q);
         if (r == 0) {
                 const struct language *l = language_of(name, text, len);
-                q.x.program = (struct mv_program){ .kind = l->kind, .bytes = { text, len }, .language = l->name,
-                                                   .name = strcmp(name, "-") == 0 ? "standard input" : name };
+                q.x.program = (struct mv_program){ .kind = l->kind,
+                                                   .bytes = { text, len },
+                                                   .language = l->name,
+                                                   .name = strcmp(name, "-") == 0 ? "standard input"
+                                                                                  : name };
                 r = cli_execute(&q, &o, NULL);
         }
         free(text);

@@ -16,7 +16,8 @@ int cmd_schema(int argc, char **argv)
         if (schema)
                 puts(schema);
         else
-                r = cli_usage("Provider '%s' not found; `microvm providers` lists them", o.operands.items[0]);
+                r = cli_usage("Provider '%s' not found; `microvm providers` lists them",
+                              o.operands.items[0]);
         mv_host_free(h);
         return r;
 }

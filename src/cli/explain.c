@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* --explain: the decision about the program, and about every capability it could call with these grants. Nothing runs;
- * what a call's own arguments decide (its path, host, variable) is decided when it is made. */
+/* --explain: the decision about the program, and about every capability it could call with these
+ * grants. Nothing runs; what a call's own arguments decide (its path, host, variable) is decided
+ * when it is made. */
 #include <cli/cli.h>
 #include <host/host.h>
 #include <host/jsonw.h>
 
-static void put_json(struct mv__jsonw *w, const char *key, const char *subject, const struct mv_explanation *e)
+static void put_json(struct mv__jsonw *w, const char *key, const char *subject,
+                     const struct mv_explanation *e)
 {
         mv__json_open(w, key, '{');
         if (subject)
@@ -23,7 +25,8 @@ static void put_json(struct mv__jsonw *w, const char *key, const char *subject, 
 
 static void put_text(const char *subject, const struct mv_explanation *e)
 {
-        cli_paint(stdout, e->allowed ? CLI_GREEN : CLI_RED, "%-7s", e->allowed ? "allowed" : "denied");
+        cli_paint(stdout, e->allowed ? CLI_GREEN : CLI_RED, "%-7s",
+                  e->allowed ? "allowed" : "denied");
         printf(" %s: %s\n", subject, e->text);
         if (!e->allowed && e->hint[0])
                 printf("        hint: %s\n", e->hint);
@@ -35,7 +38,8 @@ struct explained {
         bool has_call;
 };
 
-static int decide(struct cli_request *q, const char *call_id, struct explained *ret, struct mv_err *err)
+static int decide(struct cli_request *q, const char *call_id, struct explained *ret,
+                  struct mv_err *err)
 {
         int r = mv_explain(q->host, &q->x, &ret->program, err);
         ret->has_call = call_id != NULL;
@@ -53,7 +57,8 @@ static void each_granted(struct cli_request *q, struct mv__jsonw *w)
                 if (w)
                         mv__json_str(w, NULL, c->id);
                 else
-                        printf("        may call %s %s: %s\n", c->id, c->arguments ? c->arguments : "()", c->summary);
+                        printf("        may call %s %s: %s\n", c->id,
+                               c->arguments ? c->arguments : "()", c->summary);
         }
 }
 

@@ -17,7 +17,7 @@ int cli_usage(const char *format, ...)
         return CLI_USAGE;
 }
 
-/* --- units --------------------------------------------------------------------------------------------------------- */
+/* --- units ------------------------------------------------------------------------------------ */
 struct unit {
         const char *suffix;
         double factor;
@@ -26,7 +26,8 @@ struct unit {
 static bool number_with_unit(const char *text, const struct unit *units, uint64_t *ret)
 {
         char *end;
-        if (!(text[0] >= '0' && text[0] <= '9')) /* strtod would take signs, spaces, "inf" and hexadecimal */
+        if (!(text[0] >= '0' &&
+              text[0] <= '9')) /* strtod would take signs, spaces, "inf" and hexadecimal */
                 return false;
         if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X'))
                 return false;
@@ -45,15 +46,17 @@ static bool number_with_unit(const char *text, const struct unit *units, uint64_
 
 bool cli_duration(const char *text, uint64_t *ret_ns)
 {
-        static const struct unit units[] = { { "ns", 1 }, { "us", 1e3 }, { "ms", 1e6 }, { "s", 1e9 }, { "", 1e9 },
-                                             { "m", 60e9 }, { "h", 3600e9 }, { NULL, 0 } };
+        static const struct unit units[] = { { "ns", 1 },     { "us", 1e3 }, { "ms", 1e6 },
+                                             { "s", 1e9 },    { "", 1e9 },   { "m", 60e9 },
+                                             { "h", 3600e9 }, { NULL, 0 } };
         return number_with_unit(text, units, ret_ns);
 }
 
 bool cli_size(const char *text, uint64_t *ret_bytes)
 {
-        static const struct unit units[] = { { "", 1 }, { "K", 1024.0 }, { "M", 1048576.0 }, { "G", 1073741824.0 },
-                                             { NULL, 0 } };
+        static const struct unit units[] = {
+                { "", 1 }, { "K", 1024.0 }, { "M", 1048576.0 }, { "G", 1073741824.0 }, { NULL, 0 }
+        };
         return number_with_unit(text, units, ret_bytes);
 }
 
@@ -63,7 +66,7 @@ static bool count_of(const char *text, uint64_t *ret)
         return strchr(text, '.') == NULL && number_with_unit(text, units, ret);
 }
 
-/* --- values ---------------------------------------------------------------------------------------------------------- */
+/* --- values ----------------------------------------------------------------------------------- */
 static bool name_index(const char *text, const char *(*name)(int), int count, int *ret)
 {
         for (int i = 0; i < count; i++)
@@ -85,8 +88,26 @@ static const char *level_at(int i)
 }
 
 enum option_id {
-        O_JSON, O_EXPLAIN, O_DENIED, O_PROVIDER, O_MIN_TIER, O_LEVEL, O_ALLOW, O_ALLOW_NET, O_DENY_NET, O_ALLOW_READ,
-        O_ALLOW_WRITE, O_ENV, O_TIMEOUT, O_MEMORY, O_CPU, O_FUEL, O_MAX_OUTPUT, O_ARG, O_AUDIT, O_EXECUTION,
+        O_JSON,
+        O_EXPLAIN,
+        O_DENIED,
+        O_PROVIDER,
+        O_MIN_TIER,
+        O_LEVEL,
+        O_ALLOW,
+        O_ALLOW_NET,
+        O_DENY_NET,
+        O_ALLOW_READ,
+        O_ALLOW_WRITE,
+        O_ENV,
+        O_TIMEOUT,
+        O_MEMORY,
+        O_CPU,
+        O_FUEL,
+        O_MAX_OUTPUT,
+        O_ARG,
+        O_AUDIT,
+        O_EXECUTION,
 };
 
 static const struct option {
@@ -145,26 +166,48 @@ static bool set_enum(struct cli_options *o, enum option_id id, const char *value
 static bool set(struct cli_options *o, enum option_id id, const char *value)
 {
         switch (id) {
-        case O_JSON: return o->json = true;
-        case O_EXPLAIN: return o->explain = true;
-        case O_DENIED: return o->denied = true;
-        case O_PROVIDER: o->provider = value; return value[0] != 0;
+        case O_JSON:
+                return o->json = true;
+        case O_EXPLAIN:
+                return o->explain = true;
+        case O_DENIED:
+                return o->denied = true;
+        case O_PROVIDER:
+                o->provider = value;
+                return value[0] != 0;
         case O_MIN_TIER:
-        case O_LEVEL: return set_enum(o, id, value);
-        case O_ALLOW: return add(&o->allow, value);
-        case O_ALLOW_NET: return add(&o->allow_net, value);
-        case O_DENY_NET: return add(&o->deny_net, value);
-        case O_ALLOW_READ: return add(&o->allow_read, value);
-        case O_ALLOW_WRITE: return add(&o->allow_write, value);
-        case O_ENV: return add(&o->env, value);
-        case O_TIMEOUT: return cli_duration(value, &o->limits.wall_ns_max);
-        case O_MEMORY: return cli_size(value, &o->limits.memory_bytes_max);
-        case O_CPU: return cli_duration(value, &o->limits.cpu_ns_max);
-        case O_FUEL: return count_of(value, &o->limits.fuel_max);
-        case O_MAX_OUTPUT: return cli_size(value, &o->limits.output_bytes_max);
-        case O_ARG: return add(&o->arg, value);
-        case O_AUDIT: o->audit = value; return value[0] != 0;
-        case O_EXECUTION: o->execution = value; return value[0] != 0;
+        case O_LEVEL:
+                return set_enum(o, id, value);
+        case O_ALLOW:
+                return add(&o->allow, value);
+        case O_ALLOW_NET:
+                return add(&o->allow_net, value);
+        case O_DENY_NET:
+                return add(&o->deny_net, value);
+        case O_ALLOW_READ:
+                return add(&o->allow_read, value);
+        case O_ALLOW_WRITE:
+                return add(&o->allow_write, value);
+        case O_ENV:
+                return add(&o->env, value);
+        case O_TIMEOUT:
+                return cli_duration(value, &o->limits.wall_ns_max);
+        case O_MEMORY:
+                return cli_size(value, &o->limits.memory_bytes_max);
+        case O_CPU:
+                return cli_duration(value, &o->limits.cpu_ns_max);
+        case O_FUEL:
+                return count_of(value, &o->limits.fuel_max);
+        case O_MAX_OUTPUT:
+                return cli_size(value, &o->limits.output_bytes_max);
+        case O_ARG:
+                return add(&o->arg, value);
+        case O_AUDIT:
+                o->audit = value;
+                return value[0] != 0;
+        case O_EXECUTION:
+                o->execution = value;
+                return value[0] != 0;
         }
         return false;
 }
@@ -172,7 +215,8 @@ static bool set(struct cli_options *o, enum option_id id, const char *value)
 static const struct option *find(const char *word, size_t len, unsigned accepts)
 {
         for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
-                if (strlen(options[i].name) == len && memcmp(options[i].name, word, len) == 0 && options[i].accepts & accepts)
+                if (strlen(options[i].name) == len && memcmp(options[i].name, word, len) == 0 &&
+                    options[i].accepts & accepts)
                         return &options[i];
         return NULL;
 }
@@ -183,7 +227,8 @@ static int take_option(int argc, char **argv, int *at, unsigned accepts, struct 
         const char *word = argv[*at], *eq = strchr(word, '=');
         const struct option *o = find(word, eq ? (size_t)(eq - word) : strlen(word), accepts);
         if (!o)
-                return cli_usage("%s: unknown option '%s'; `microvm help %s` lists them", argv[0], word, argv[0]);
+                return cli_usage("%s: unknown option '%s'; `microvm help %s` lists them", argv[0],
+                                 word, argv[0]);
         const char *value = eq ? eq + 1 : NULL;
         if (!o->value && value)
                 return cli_usage("%s takes no value", o->name);
@@ -193,7 +238,8 @@ static int take_option(int argc, char **argv, int *at, unsigned accepts, struct 
                 value = argv[++*at];
         }
         if (!set(ret, o->id, value))
-                return cli_usage("%s '%s': needs %s", o->name, value ? value : "", o->value ? o->value : "no value");
+                return cli_usage("%s '%s': needs %s", o->name, value ? value : "",
+                                 o->value ? o->value : "no value");
         return 0;
 }
 
@@ -222,6 +268,7 @@ int cli_operands(const struct cli_options *o, unsigned min, unsigned max, const 
         if (o->operands.count < min)
                 return cli_usage("needs %s", what);
         if (o->operands.count > max)
-                return cli_usage("'%s' is one operand too many; needs %s", o->operands.items[max], what);
+                return cli_usage("'%s' is one operand too many; needs %s", o->operands.items[max],
+                                 what);
         return 0;
 }

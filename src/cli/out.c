@@ -9,7 +9,8 @@
 
 void cli_paint(FILE *f, enum cli_colour c, const char *format, ...)
 {
-        static const char *const codes[] = { "", "\033[31m", "\033[32m", "\033[33m", "\033[1m", "\033[2m" };
+        static const char *const codes[] = { "",         "\033[31m", "\033[32m",
+                                             "\033[33m", "\033[1m",  "\033[2m" };
         bool colour = c != CLI_PLAIN && isatty(fileno(f)) && !getenv("NO_COLOR");
         va_list ap;
         va_start(ap, format);
@@ -25,7 +26,8 @@ static bool is_control(const uint8_t *p, size_t left)
 {
         if (p[0] < 0x20)
                 return p[0] != '\n' && p[0] != '\t';
-        return p[0] == 0x7f || (p[0] == 0xc2 && left > 1 && p[1] >= 0x80 && p[1] < 0xa0); /* DEL and U+0080..U+009F */
+        return p[0] == 0x7f || (p[0] == 0xc2 && left > 1 && p[1] >= 0x80 &&
+                                p[1] < 0xa0); /* DEL and U+0080..U+009F */
 }
 
 void cli_write(FILE *f, struct mv_slice s)
@@ -39,7 +41,7 @@ void cli_write(FILE *f, struct mv_slice s)
         }
 }
 
-/* --- tables --------------------------------------------------------------------------------------------------------- */
+/* --- tables ----------------------------------------------------------------------------------- */
 void cli_table_row(struct cli_table *t, ...)
 {
         char **cells = realloc(t->cells, (t->rows + 1) * t->columns * sizeof *cells);
@@ -71,7 +73,8 @@ void cli_table_print(struct cli_table *t, FILE *f)
         for (unsigned r = 0; r < t->rows; r++) {
                 for (unsigned c = 0; c < t->columns; c++) {
                         bool last = c + 1 == t->columns;
-                        cli_paint(f, r == 0 ? CLI_BOLD : CLI_PLAIN, "%-*s", last ? 0 : (int)column_width(t, c) + 2,
+                        cli_paint(f, r == 0 ? CLI_BOLD : CLI_PLAIN, "%-*s",
+                                  last ? 0 : (int)column_width(t, c) + 2,
                                   t->cells[r * t->columns + c]);
                 }
                 fputc('\n', f);
@@ -93,7 +96,7 @@ int cli_json_line(char *malloced)
         return CLI_DONE;
 }
 
-/* --- errors that ran nothing ---------------------------------------------------------------------------------------- */
+/* --- errors that ran nothing ------------------------------------------------------------------ */
 static const struct failure {
         enum mv_code code;
         enum cli_exit exit;
@@ -143,7 +146,7 @@ int cli_error(const struct mv_err *err, bool json)
         return f->exit;
 }
 
-/* --- results --------------------------------------------------------------------------------------------------------- */
+/* --- results ---------------------------------------------------------------------------------- */
 static struct mv_slice source_line(struct mv_slice text, uint32_t line)
 {
         size_t at = 0;
@@ -218,7 +221,8 @@ static enum cli_exit exit_of(enum mv_termination t)
 int cli_result(const struct mv_result *r, const struct cli_options *o, const struct mv_program *p)
 {
         if (o->json)
-                return cli_json_line(mv_result_json(r)) ? CLI_BUG : exit_of(mv_result_termination(r));
+                return cli_json_line(mv_result_json(r)) ? CLI_BUG
+                                                        : exit_of(mv_result_termination(r));
         struct mv_slice out = mv_result_stdout(r), err = mv_result_stderr(r);
         cli_write(stdout, out);
         fflush(stdout);

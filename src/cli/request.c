@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From options to an execution: the host with its audit store, the context with its grants, the arguments. */
+/* From options to an execution: the host with its audit store, the context with its grants, the
+ * arguments. */
 #include <base/err.h>
 #include <base/slice.h>
 #include <cli/cli.h>
@@ -9,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* --- the audit store ------------------------------------------------------------------------------------------------- */
+/* --- the audit store -------------------------------------------------------------------------- */
 static int make_directories(char *path, struct mv_err *err)
 {
         for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
@@ -17,8 +18,11 @@ static int make_directories(char *path, struct mv_err *err)
                 int r = mkdir(path, 0700);
                 int sys = errno;
                 if (r < 0 && sys != EEXIST)
-                        return mv_fail(err, MV_E_SYS, sys, "make the directory %s for the audit store (--audit FILE names "
-                                       "another place, --audit none does without)", path);
+                        return mv_fail(
+                                err, MV_E_SYS, sys,
+                                "make the directory %s for the audit store (--audit FILE names "
+                                "another place, --audit none does without)",
+                                path);
                 *slash = '/';
         }
         return 0;
@@ -30,11 +34,14 @@ char *cli_audit_default(struct mv_err *err)
         char *path = NULL;
         bool from_state = state && state[0] == '/';
         if (!from_state && (!home || home[0] != '/')) {
-                (void)mv_fail(err, MV_E_INVALID, 0, "neither XDG_STATE_HOME nor HOME says where the audit store is; use --audit FILE, "
-                        "or --audit none");
+                (void)mv_fail(err, MV_E_INVALID, 0,
+                              "neither XDG_STATE_HOME nor HOME says where the audit store is; use "
+                              "--audit FILE, "
+                              "or --audit none");
                 return NULL;
         }
-        if (asprintf(&path, "%s%s/ccos-microvm/audit.mva", from_state ? state : home, from_state ? "" : "/.local/state") < 0) {
+        if (asprintf(&path, "%s%s/ccos-microvm/audit.mva", from_state ? state : home,
+                     from_state ? "" : "/.local/state") < 0) {
                 (void)mv_fail(err, MV_E_NOMEM, 0, "audit path");
                 return NULL;
         }
@@ -68,8 +75,9 @@ int cli_host(const char *audit_path, struct mv_host **ret)
         return host_for(audit_path, ret, &err) < 0 ? cli_error(&err, false) : 0;
 }
 
-/* --- grants ------------------------------------------------------------------------------------------------------------ */
-/* Absolute, without "." and "..": a grant names a place, not a way to it. Symbolic links stay as written. */
+/* --- grants ----------------------------------------------------------------------------------- */
+/* Absolute, without "." and "..": a grant names a place, not a way to it. Symbolic links stay as
+ * written. */
 static int absolute(const char *path, char ret[PATH_MAX], struct mv_err *err)
 {
         char whole[2 * PATH_MAX] = "";
@@ -80,7 +88,8 @@ static int absolute(const char *path, char ret[PATH_MAX], struct mv_err *err)
                 return mv_fail(err, MV_E_INVALID, 0, "path too long");
         strncat(whole, "/", 2);
         strncat(whole, path, PATH_MAX);
-        for (char *save, *part = strtok_r(whole, "/", &save); part; part = strtok_r(NULL, "/", &save)) {
+        for (char *save, *part = strtok_r(whole, "/", &save); part;
+             part = strtok_r(NULL, "/", &save)) {
                 if (strcmp(part, ".") == 0)
                         continue;
                 if (strcmp(part, "..") == 0) {
@@ -100,7 +109,8 @@ static int absolute(const char *path, char ret[PATH_MAX], struct mv_err *err)
 
 typedef int (*grant_fn)(struct mv_context *c, const char *text, struct mv_err *err);
 
-static int grant(struct mv_context *c, const struct cli_list *l, grant_fn allow, const char *option, struct mv_err *err)
+static int grant(struct mv_context *c, const struct cli_list *l, grant_fn allow, const char *option,
+                 struct mv_err *err)
 {
         for (unsigned i = 0; i < l->count; i++)
                 if (allow(c, l->items[i], err) < 0)
@@ -108,8 +118,8 @@ static int grant(struct mv_context *c, const struct cli_list *l, grant_fn allow,
         return 0;
 }
 
-static int grant_paths(struct mv_context *c, const struct cli_list *l, grant_fn allow, const char *option,
-                       struct mv_err *err)
+static int grant_paths(struct mv_context *c, const struct cli_list *l, grant_fn allow,
+                       const char *option, struct mv_err *err)
 {
         char path[PATH_MAX];
         for (unsigned i = 0; i < l->count; i++)
@@ -136,7 +146,7 @@ static int grant_all(struct mv_context *c, const struct cli_options *o, struct m
         return r;
 }
 
-/* --- arguments: RTFS literals, read by the evaluator itself, with nothing granted ------------------------------------- */
+/* --- arguments: RTFS literals, read by the evaluator itself, with nothing granted ------------- */
 static char *vector_text(const struct cli_list *l)
 {
         size_t n = 3;
@@ -158,7 +168,8 @@ static char *vector_text(const struct cli_list *l)
         return text;
 }
 
-static int read_args(struct mv_host *h, const struct cli_list *l, struct mv_result **ret, struct mv_err *err)
+static int read_args(struct mv_host *h, const struct cli_list *l, struct mv_result **ret,
+                     struct mv_err *err)
 {
         char *text = vector_text(l);
         if (!text)
@@ -172,7 +183,8 @@ static int read_args(struct mv_host *h, const struct cli_list *l, struct mv_resu
         const struct mv_value *v = mv_result_value(r);
         if (!v || v->kind != MV_VECTOR || v->count != l->count) {
                 rc = mv_fail(err, MV_E_INVALID, 0, "--arg takes one RTFS literal each: %s",
-                             v ? "one of them is not exactly one value" : mv_result_error(r)->message);
+                             v ? "one of them is not exactly one value"
+                               : mv_result_error(r)->message);
                 mv_result_free(r);
                 return rc;
         }
@@ -194,7 +206,7 @@ static int evaluate_args(const struct cli_options *o, struct cli_request *q, str
         return r;
 }
 
-/* --- the request --------------------------------------------------------------------------------------------------------- */
+/* --- the request ------------------------------------------------------------------------------ */
 static void warn_about_limits(const struct cli_options *o, const struct mv_context *c)
 {
         struct mv_limits level = { 0 };
@@ -203,11 +215,17 @@ static void warn_about_limits(const struct cli_options *o, const struct mv_conte
         level.wall_ns_max = mv_context_level(c) == MV_LEVEL_PURE ? 1000000000ull : 5000000000ull;
         level.memory_bytes_max = mv_context_level(c) == MV_LEVEL_PURE ? 16ull << 20 : 64ull << 20;
         if (o->limits.wall_ns_max > level.wall_ns_max)
-                fprintf(stderr, "note: level %s ends a program after %llu s; --level full has no limit of its own\n",
-                        mv_level_name(mv_context_level(c)), (unsigned long long)(level.wall_ns_max / 1000000000u));
+                fprintf(stderr,
+                        "note: level %s ends a program after %llu s; --level full has no limit of "
+                        "its own\n",
+                        mv_level_name(mv_context_level(c)),
+                        (unsigned long long)(level.wall_ns_max / 1000000000u));
         if (o->limits.memory_bytes_max > level.memory_bytes_max)
-                fprintf(stderr, "note: level %s gives a program %llu MiB; --level full has no limit of its own\n",
-                        mv_level_name(mv_context_level(c)), (unsigned long long)(level.memory_bytes_max >> 20));
+                fprintf(stderr,
+                        "note: level %s gives a program %llu MiB; --level full has no limit of its "
+                        "own\n",
+                        mv_level_name(mv_context_level(c)),
+                        (unsigned long long)(level.memory_bytes_max >> 20));
 }
 
 static int request(const struct cli_options *o, struct cli_request *q, struct mv_err *err)

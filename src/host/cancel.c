@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A caller cancels by setting a flag, which wakes nobody; while a cell runs a watcher looks at it and tells the provider.
- * Started only for executions that have a flag. */
+/* A caller cancels by setting a flag, which wakes nobody; while a cell runs a watcher looks at
+ * it and tells the provider. Started only for executions that have a flag. */
 #include <host/exec.h>
 #include <time.h>
 
-#define WATCH_PERIOD_NS 2000000 /* a person does not notice 2 ms; 500 wake-ups a second cost nothing measurable */
+#define WATCH_PERIOD_NS                                                                            \
+        2000000 /* a person does not notice 2 ms; 500 wake-ups a second cost nothing measurable */
 
 static void wait_a_period(struct mv__watch *w)
 {
@@ -23,16 +24,16 @@ static void *watch(void *arg)
         struct mv__watch *w = arg;
         pthread_mutex_lock(&w->lock);
         while (!w->done) {
-                if (*w->flag) {
-                        w->ops->cancel(w->cell); /* idempotent: until the run is over, so that no start-up race loses it */
-                }
+                if (*w->flag) /* again and again: a cancel that came too early must not be lost */
+                        w->ops->cancel(w->cell);
                 wait_a_period(w);
         }
         pthread_mutex_unlock(&w->lock);
         return NULL;
 }
 
-int mv__watch_start(struct mv__watch *w, const struct mv__exec *e, struct mv_cell *cell, struct mv_err *err)
+int mv__watch_start(struct mv__watch *w, const struct mv__exec *e, struct mv_cell *cell,
+                    struct mv_err *err)
 {
         *w = (struct mv__watch){ .ops = e->entry->ops, .cell = cell, .flag = e->x->cancel };
         if (!w->flag || !w->ops->cancel)
@@ -41,7 +42,8 @@ int mv__watch_start(struct mv__watch *w, const struct mv__exec *e, struct mv_cel
         pthread_cond_init(&w->wake, NULL);
         int sys = pthread_create(&w->thread, NULL, watch, w);
         if (sys)
-                return mv_fail(err, MV_E_SYS, sys, "start the thread that watches for cancellation");
+                return mv_fail(err, MV_E_SYS, sys,
+                               "start the thread that watches for cancellation");
         w->running = true;
         return 0;
 }

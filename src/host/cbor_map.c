@@ -10,7 +10,9 @@ static int skip(struct mv_cur *c, unsigned depth, struct mv_err *err)
         int r = mv_cbor_next(c, &it, err);
         if (r == 0 && depth > MV_VALUE_DEPTH_MAX)
                 return MV_HOSTILE(err, "record: depth");
-        uint64_t inside = it.kind == MV_CBOR_ARRAY ? it.count : it.kind == MV_CBOR_MAP ? 2ull * it.count : it.kind == MV_CBOR_TAG;
+        uint64_t inside = it.kind == MV_CBOR_ARRAY ? it.count
+                          : it.kind == MV_CBOR_MAP ? 2ull * it.count
+                                                   : it.kind == MV_CBOR_TAG;
         for (uint64_t i = 0; r == 0 && i < inside; i++)
                 r = skip(c, depth + 1, err);
         return r;
@@ -40,7 +42,8 @@ int mv__map_find(struct mv_slice map, const char *key, struct mv_slice *ret_raw,
         return mv_fail(err, MV_E_CORRUPT, 0, "record: it has no \"%s\"", key);
 }
 
-int mv__map_item(struct mv_slice map, const char *key, enum mv_cbor_kind kind, struct mv_cbor_item *ret, struct mv_err *err)
+int mv__map_item(struct mv_slice map, const char *key, enum mv_cbor_kind kind,
+                 struct mv_cbor_item *ret, struct mv_err *err)
 {
         struct mv_slice raw;
         int r = mv__map_find(map, key, &raw, err);

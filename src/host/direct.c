@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Executions without a runner. A native function is the embedder's own code and runs in the embedder's process; a
- * capability without a program is one call through the broker; programs that only the mock provider accepts get its
- * texts. All three deliver their outcome as the frames a runner would send, so that one broker judges every outcome.
+/* Executions without a runner. A native function is the embedder's own code and runs in the
+ * embedder's process; a capability without a program is one call through the broker; programs
+ * that only the mock provider accepts get its texts. All three deliver their outcome as the
+ * frames a runner would send, so that one broker judges every outcome.
  *
- * (1) A capability called directly is decided, recorded and limited by the broker exactly like one called by a program. */
+ * (1) A capability called directly is decided, recorded and limited by the broker exactly like
+ *     one called by a program. */
 #include <base/slice.h>
 #include <host/exec.h>
 #include <provider/mock/mock_texts.h>
@@ -18,11 +20,13 @@ static bool is_mock(const struct mv__exec *e)
 bool mv__is_direct(const struct mv__exec *e)
 {
         enum mv_program_kind k = e->x->program.kind;
-        return k == MV_PROGRAM_NATIVE || k == MV_PROGRAM_NONE || (is_mock(e) && !mv__program_is_rtfs(k));
+        return k == MV_PROGRAM_NATIVE || k == MV_PROGRAM_NONE ||
+               (is_mock(e) && !mv__program_is_rtfs(k));
 }
 
 /* Hand one frame to the broker; *ret_reply stays valid until the next one. */
-static int exchange(struct mv__exec *e, mv__put_fn put, const void *what, struct mv_slice *ret_reply, struct mv_err *err)
+static int exchange(struct mv__exec *e, mv__put_fn put, const void *what,
+                    struct mv_slice *ret_reply, struct mv_err *err)
 {
         struct mv_slice frame;
         int r = mv__encode(&e->scratch, put, what, &frame, err);
@@ -36,12 +40,13 @@ static int exchange(struct mv__exec *e, mv__put_fn put, const void *what, struct
         return r;
 }
 
-/* --- outcomes as frames --------------------------------------------------------------------------------------------- */
+/* --- outcomes as frames ----------------------------------------------------------------------- */
 static bool put_result(struct mv_out *o, const void *what)
 {
         size_t at = mv_frame_open(o, MV_FRAME_RESULT, 0);
-        return mv_cbor_put_map(o, 3) && mv_cbor_put_str(o, "fuel") && mv_cbor_put_int(o, 0) && mv_cbor_put_str(o, "value") &&
-               mv_value_encode(o, what) && mv_cbor_put_str(o, "memory") && mv_cbor_put_int(o, 0) && mv_frame_close(o, at);
+        return mv_cbor_put_map(o, 3) && mv_cbor_put_str(o, "fuel") && mv_cbor_put_int(o, 0) &&
+               mv_cbor_put_str(o, "value") && mv_value_encode(o, what) &&
+               mv_cbor_put_str(o, "memory") && mv_cbor_put_int(o, 0) && mv_frame_close(o, at);
 }
 
 static int deliver_value(struct mv__exec *e, const struct mv_value *v, struct mv_err *err)
@@ -70,13 +75,15 @@ static bool put_error(struct mv_out *o, const void *what)
         const struct fault *f = what;
         bool violation = mv_slice_eq_str(f->kind, "SecurityViolation");
         size_t at = mv_frame_open(o, MV_FRAME_ERROR, 0);
-        bool ok = mv_cbor_put_map(o, violation ? 9 : 6) && put_zero(o, "fuel") && put_text(o, "kind", f->kind) &&
-                  put_zero(o, "line") && put_zero(o, "column") && put_zero(o, "memory");
+        bool ok = mv_cbor_put_map(o, violation ? 9 : 6) && put_zero(o, "fuel") &&
+                  put_text(o, "kind", f->kind) && put_zero(o, "line") && put_zero(o, "column") &&
+                  put_zero(o, "memory");
         if (ok && violation)
                 ok = put_text(o, "context", f->context);
         ok = ok && put_text(o, "message", f->message);
         if (ok && violation)
-                ok = put_text(o, "operation", f->operation) && put_text(o, "capability", f->capability);
+                ok = put_text(o, "operation", f->operation) &&
+                     put_text(o, "capability", f->capability);
         return ok && mv_frame_close(o, at);
 }
 
@@ -87,15 +94,21 @@ static int deliver_fault(struct mv__exec *e, const struct fault *f, struct mv_er
         return r < 0 ? r : 0;
 }
 
-/* --- a native function ------------------------------------------------------------------------------------------------ */
+/* --- a native function ------------------------------------------------------------------------ */
 static int run_native(struct mv__exec *e, struct mv_err *err)
 {
         const struct mv_program *p = &e->x->program;
         const struct mv_value *args = e->x->args;
-        struct mv_capability self = { .id = "native_function", .call = p->native, .ctx = p->native_ctx };
+        struct mv_capability self = { .id = "native_function",
+                                      .call = p->native,
+                                      .ctx = p->native_ctx };
         struct mv_arena memory = mv_arena_grow(e->limits.memory_bytes_max);
-        struct mv_call call = { .capability = &self, .context = e->context, .arena = &memory, .limits = e->limits,
-                                .deadline_ns = e->deadline_ns, .cancel = e->x->cancel };
+        struct mv_call call = { .capability = &self,
+                                .context = e->context,
+                                .arena = &memory,
+                                .limits = e->limits,
+                                .deadline_ns = e->deadline_ns,
+                                .cancel = e->x->cancel };
         struct mv_value value = { .kind = MV_NIL };
         int r = p->native(&call, args ? args->items : NULL, args ? args->count : 0, &value);
         if (r >= 0) {
@@ -105,20 +118,22 @@ static int run_native(struct mv__exec *e, struct mv_err *err)
                 if (!call.fault.kind[0])
                         mv_call_fail(&call, "Generic", "the native function failed");
                 mv_fault_text(&call.fault, text, sizeof text);
-                struct fault f = { .kind = mv_slice_str(call.fault.kind), .message = mv_slice_str(text) };
+                struct fault f = { .kind = mv_slice_str(call.fault.kind),
+                                   .message = mv_slice_str(text) };
                 r = deliver_fault(e, &f, err);
         }
         mv_arena_done(&memory);
         return r;
 }
 
-/* --- a capability without a program --------------------------------------------------------------------------------- */
+/* --- a capability without a program ----------------------------------------------------------- */
 static bool put_call(struct mv_out *o, const void *what)
 {
         const struct mv_execution *x = what;
         size_t at = mv_frame_open(o, MV_FRAME_CALL, 1);
         return mv_cbor_put_array(o, 2) && mv_cbor_put_str(o, x->capability_id) &&
-               (x->args ? mv_value_encode(o, x->args) : mv_cbor_put_array(o, 0)) && mv_frame_close(o, at);
+               (x->args ? mv_value_encode(o, x->args) : mv_cbor_put_array(o, 0)) &&
+               mv_frame_close(o, at);
 }
 
 static struct mv_slice text_of(const struct mv_value *map, const char *key)
@@ -145,13 +160,14 @@ static int run_capability(struct mv__exec *e, struct mv_err *err)
                 return r;
         if (frame.type == MV_FRAME_REPLY)
                 return deliver_value(e, v, err);
-        struct fault f = { text_of(v, "kind"), text_of(v, "message"), text_of(v, "operation"), text_of(v, "capability"),
-                           text_of(v, "context") };
+        struct fault f = { text_of(v, "kind"), text_of(v, "message"), text_of(v, "operation"),
+                           text_of(v, "capability"), text_of(v, "context") };
         return deliver_fault(e, &f, err);
 }
 
-/* --- what only the mock provider answers ------------------------------------------------------------------------------ */
-/* The mock has no effects but decides like every provider (REQ-MOCK-09): path, host and variable rules included. */
+/* --- what only the mock provider answers ------------------------------------------------------ */
+/* The mock has no effects but decides like every provider (REQ-MOCK-09): path, host and variable
+ * rules included. */
 static bool mock_may(struct mv__exec *e, struct mv_decision *ret)
 {
         const struct mv_execution *x = e->x;
@@ -161,8 +177,9 @@ static bool mock_may(struct mv__exec *e, struct mv_decision *ret)
                 cap = mv_capability_find(e->host->table, mv_slice_str(x->capability_id));
         if (!cap)
                 return true;
-        int r = mv_capability_decide(e->host->table, e->context, cap, x->args ? x->args->items : NULL,
-                                     x->args ? x->args->count : 0, ret, &malformed);
+        int r = mv_capability_decide(e->host->table, e->context, cap,
+                                     x->args ? x->args->items : NULL, x->args ? x->args->count : 0,
+                                     ret, &malformed);
         return r < 0 || ret->allowed;
 }
 
@@ -170,8 +187,9 @@ static int deny_mock(struct mv__exec *e, const struct mv_decision *d, struct mv_
 {
         char text[sizeof d->operation + sizeof d->capability + sizeof d->context + 96];
         mv_decision_text(d, text, sizeof text);
-        struct fault f = { MV_SLICE("SecurityViolation"), mv_slice_str(text), mv_slice_str(d->operation),
-                           mv_slice_str(d->capability), mv_slice_str(d->context) };
+        struct fault f = { MV_SLICE("SecurityViolation"), mv_slice_str(text),
+                           mv_slice_str(d->operation), mv_slice_str(d->capability),
+                           mv_slice_str(d->context) };
         int r = mv__record_program_decision(e, d, err);
         return r < 0 ? r : deliver_fault(e, &f, err);
 }

@@ -5,11 +5,12 @@
 #include <broker/broker.h>
 #include <host/host.h>
 
-/* Frames and records of one execution that exist at the same time: the program, its arguments and their encodings. */
+/* Frames and records of one execution that exist at the same time: the program, its arguments
+ * and their encodings. */
 #define EXEC_SCRATCH_MAX ((size_t)256 << 20)
 
-/* Sits between provider and broker: the provider reports that a door failed, this remembers why, whatever the provider
- * makes of it. */
+/* Sits between provider and broker: the provider reports that a door failed, this remembers why,
+ * whatever the provider makes of it. */
 struct mv__door_tap {
         struct mv_door_host inner;
         struct mv_err err;
@@ -23,9 +24,9 @@ struct mv__exec {
         struct mv_context *context; /* the frozen copy */
         uint8_t context_digest[MV_DIGEST_BYTES];
         struct mv_decision decision; /* about the program */
-        struct mv__entry *entry;    /* the chosen provider */
-        bool using;                 /* counted as a user of entry */
-        struct mv_limits limits;    /* effective */
+        struct mv__entry *entry;     /* the chosen provider */
+        bool using;                  /* counted as a user of entry */
+        struct mv_limits limits;     /* effective */
         uint64_t started_ns, deadline_ns;
         struct mv_arena scratch;
         struct mv_trail *trail;
@@ -33,26 +34,31 @@ struct mv__exec {
         struct mv__door_tap tap;
         const struct mv_broker_replay *replay; /* NULL: effects happen */
         const char *permissions[MV_PERMISSIONS_MAX + 1];
-        const char *const *token;   /* what the boundary gate checks against */
+        const char *const *token; /* what the boundary gate checks against */
         uint32_t token_count;
 };
 
 /* The frame of mv_execute, shared with replay (execute.c). init: NULL result only on failure. */
-int mv__exec_init(struct mv__exec *e, struct mv_host *h, const struct mv_execution *x, struct mv_err *err);
+int mv__exec_init(struct mv__exec *e, struct mv_host *h, const struct mv_execution *x,
+                  struct mv_err *err);
 void mv__exec_done(struct mv__exec *e); /* everything but the result */
-void mv__exec_limits(struct mv__exec *e, struct mv_limits asked); /* with the defaults; sets the deadline */
+void mv__exec_limits(struct mv__exec *e,
+                     struct mv_limits asked); /* with the defaults; sets the deadline */
 /* From the started trail to EXECUTION_ENDED; fills the result but for its root. */
 int mv__exec_run(struct mv__exec *e, struct mv_err *err);
 
-/* Build encodings of unknown size: put writes everything and returns false only on overflow or an impossible value. */
+/* Build encodings of unknown size: put writes everything and returns false only on overflow or
+ * an impossible value. */
 typedef bool (*mv__put_fn)(struct mv_out *o, const void *what);
-int mv__encode(struct mv_arena *a, mv__put_fn put, const void *what, struct mv_slice *ret, struct mv_err *err);
+int mv__encode(struct mv_arena *a, mv__put_fn put, const void *what, struct mv_slice *ret,
+               struct mv_err *err);
 
 /* The START frame (start.c). */
 int mv__start_frame(struct mv__exec *e, struct mv_slice *ret, struct mv_err *err);
 
 /* The execution's own records (record.c). */
-int mv__record_program_decision(struct mv__exec *e, const struct mv_decision *d, struct mv_err *err);
+int mv__record_program_decision(struct mv__exec *e, const struct mv_decision *d,
+                                struct mv_err *err);
 int mv__record_started(struct mv__exec *e, struct mv_err *err);
 int mv__record_ended(struct mv__exec *e, const char *detail, struct mv_err *err);
 
@@ -69,11 +75,12 @@ struct mv__watch {
         struct mv_cell *cell;
         volatile int *flag;
 };
-int mv__watch_start(struct mv__watch *w, const struct mv__exec *e, struct mv_cell *cell, struct mv_err *err);
+int mv__watch_start(struct mv__watch *w, const struct mv__exec *e, struct mv_cell *cell,
+                    struct mv_err *err);
 void mv__watch_stop(struct mv__watch *w);
 
-/* Programs without a runner: a native function, a capability called directly, the mock's texts (direct.c). They speak the
- * door's frames to the broker like every runner. */
+/* Programs without a runner: a native function, a capability called directly, the mock's texts
+ * (direct.c). They speak the door's frames to the broker like every runner. */
 bool mv__is_direct(const struct mv__exec *e);
 int mv__run_direct(struct mv__exec *e, struct mv_exit *ret, struct mv_err *err);
 

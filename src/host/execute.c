@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mv_execute, in the order of REQ-AUTH-08:
  *
- *   check -> freeze the context -> authorise -> choose a provider -> token -> boundary gate -> EXECUTION_STARTED and
- *   DECISION records -> broker -> cell -> run -> EXECUTION_ENDED -> root -> result
+ *   check -> freeze the context -> authorise -> choose a provider -> token -> boundary gate ->
+ *   EXECUTION_STARTED and DECISION records -> broker -> cell -> run -> EXECUTION_ENDED -> root ->
+ *   result
  *
  * (1) Nothing runs before it is authorised and that decision is recorded.
- * (2) No context means pure; the tier is never lowered; a provider that cannot enforce a limit is refused.
- * (3) Whatever happens after the trail began, the trail is ended or the call fails: no result without a root.
- * (4) A denial is a result. A negative return means that nothing ran to an end that could be vouched for. */
+ * (2) No context means pure; the tier is never lowered; a provider that cannot enforce a limit
+ *     is refused.
+ * (3) Whatever happens after the trail began, the trail is ended or the call fails: no result
+ *     without a root.
+ * (4) A denial is a result. A negative return means that nothing ran to an end that could be
+ *     vouched for. */
 #include <base/slice.h>
 #include <host/exec.h>
 #include <host/settings.h>
@@ -28,9 +32,9 @@ static uint64_t wall_ms(void)
         return clock_ns(CLOCK_REALTIME) / 1000000;
 }
 
-/* --- before anything runs ------------------------------------------------------------------------------------------- */
-/* A version 4 UUID. Its bits are SHA-256 of the host's random seed and a counter: as unpredictable as the seed, without a
- * system call per execution. */
+/* --- before anything runs --------------------------------------------------------------------- */
+/* A version 4 UUID. Its bits are SHA-256 of the host's random seed and a counter: as
+ * unpredictable as the seed, without a system call per execution. */
 static void make_id(struct mv_host *h, char ret[64])
 {
         struct {
@@ -96,13 +100,15 @@ static void use_token(struct mv__exec *e)
         for (uint32_t i = 0; i < e->decision.permissions_count; i++)
                 e->permissions[i] = e->decision.permissions[i];
         e->token = e->x->permissions ? e->x->permissions : e->permissions;
-        e->token_count = e->x->permissions ? e->x->permissions_count : e->decision.permissions_count;
+        e->token_count =
+                e->x->permissions ? e->x->permissions_count : e->decision.permissions_count;
 }
 
 /* The boundary gate, once more with the token alone (REQ-PRV-09). */
 static void gate(struct mv__exec *e)
 {
-        const char *operation = e->x->program.kind == MV_PROGRAM_NONE ? "execute_capability" : "execute_program";
+        const char *operation =
+                e->x->program.kind == MV_PROGRAM_NONE ? "execute_capability" : "execute_program";
         struct mv_decision d;
         if (!e->x->capability_id)
                 return;
@@ -121,7 +127,8 @@ static int prepare(struct mv__exec *e, struct mv_err *err)
         r = freeze(e, err);
         if (r < 0)
                 return r;
-        mv_authorize_program(e->context, mv__program_class(x->program.kind), x->capability_id, &e->decision);
+        mv_authorize_program(e->context, mv__program_class(x->program.kind), x->capability_id,
+                             &e->decision);
         struct mv_limits asked = mv_limits_min(e->context->limits, x->limits);
         if (x->program.kind == MV_PROGRAM_NONE)
                 asked = mv_limits_min(asked, mv__settings_of(x->capability_id)->limits);
@@ -138,8 +145,9 @@ static int prepare(struct mv__exec *e, struct mv_err *err)
         return 0;
 }
 
-/* --- the run -------------------------------------------------------------------------------------------------------- */
-static int tap_frame(void *ctx, struct mv_slice frame, struct mv_slice *ret_reply, struct mv_err *err)
+/* --- the run ---------------------------------------------------------------------------------- */
+static int tap_frame(void *ctx, struct mv_slice frame, struct mv_slice *ret_reply,
+                     struct mv_err *err)
 {
         struct mv__door_tap *tap = ctx;
         int r = tap->inner.frame(tap->inner.ctx, frame, ret_reply, err);
@@ -152,20 +160,30 @@ static int tap_frame(void *ctx, struct mv_slice frame, struct mv_slice *ret_repl
 
 static int open_broker(struct mv__exec *e, struct mv_err *err)
 {
-        struct mv_broker_options o = { .execution_id = e->result->execution_id, .context = e->context,
-                                       .table = e->host->table, .trail = e->trail, .limits = e->limits,
-                                       .deadline_ns = e->deadline_ns, .cancel = e->x->cancel, .replay = e->replay };
+        struct mv_broker_options o = { .execution_id = e->result->execution_id,
+                                       .context = e->context,
+                                       .table = e->host->table,
+                                       .trail = e->trail,
+                                       .limits = e->limits,
+                                       .deadline_ns = e->deadline_ns,
+                                       .cancel = e->x->cancel,
+                                       .replay = e->replay };
         int r = mv_broker_new(&o, &e->broker, err);
         if (r == 0)
                 e->tap.inner = mv_broker_door(e->broker);
         return r;
 }
 
-static int run_cell(struct mv__exec *e, struct mv_cell *cell, struct mv_slice start, struct mv_exit *ret, struct mv_err *err)
+static int run_cell(struct mv__exec *e, struct mv_cell *cell, struct mv_slice start,
+                    struct mv_exit *ret, struct mv_err *err)
 {
-        struct mv_run run = { .execution_id = e->result->execution_id, .start = start,
-                              .door = { &e->tap, tap_frame }, .limits = e->limits, .deadline_ns = e->deadline_ns,
-                              .capability_id = e->x->capability_id, .permissions = e->token,
+        struct mv_run run = { .execution_id = e->result->execution_id,
+                              .start = start,
+                              .door = { &e->tap, tap_frame },
+                              .limits = e->limits,
+                              .deadline_ns = e->deadline_ns,
+                              .capability_id = e->x->capability_id,
+                              .permissions = e->token,
                               .permissions_count = e->token_count };
         struct mv__watch watch;
         int r = mv__watch_start(&watch, e, cell, err);
@@ -207,13 +225,14 @@ static int run_direct(struct mv__exec *e, struct mv_exit *ret, struct mv_err *er
         return r;
 }
 
-/* A door that failed for a reason other than the guest's bytes (a full audit store, say) fails the call: nothing may be
- * returned that is not recorded. */
+/* A door that failed for a reason other than the guest's bytes (a full audit store, say) fails
+ * the call: nothing may be returned that is not recorded. */
 static int door_verdict(struct mv__exec *e, int run, struct mv_err *err)
 {
         if (!e->tap.failed)
                 return run;
-        if (e->tap.err.code == MV_E_HOSTILE || e->tap.err.code == MV_E_LIMIT || (e->x->cancel && *e->x->cancel))
+        if (e->tap.err.code == MV_E_HOSTILE || e->tap.err.code == MV_E_LIMIT ||
+            (e->x->cancel && *e->x->cancel))
                 return 0;
         if (e->replay && e->tap.err.code == MV_E_CORRUPT) /* the replay diverged */
                 return 0;
@@ -242,8 +261,9 @@ int mv__exec_run(struct mv__exec *e, struct mv_err *err)
         return mv__record_ended(e, exit.detail, err);
 }
 
-/* --- the whole -------------------------------------------------------------------------------------------------------- */
-/* EXECUTION_STARTED is the first record of an execution that starts; one that does not has the decision alone. */
+/* --- the whole -------------------------------------------------------------------------------- */
+/* EXECUTION_STARTED is the first record of an execution that starts; one that does not has the
+ * decision alone. */
 static int recorded(struct mv__exec *e, struct mv_err *err)
 {
         struct mv_result *r = e->result;
@@ -271,7 +291,8 @@ static int execute(struct mv__exec *e, struct mv_err *err)
         }
         if (r < 0)
                 return r;
-        /* The clock starts when the provider stands ready: initialising it once is not this program's time. */
+        /* The clock starts when the provider stands ready: initialising it once is not this
+         * program's time. */
         uint64_t waited = mv__now_ns() - e->started_ns;
         e->started_ns += waited;
         e->deadline_ns += waited;
@@ -279,9 +300,13 @@ static int execute(struct mv__exec *e, struct mv_err *err)
         return r < 0 ? mv_wrap(err, "execution %s", e->result->execution_id) : 0;
 }
 
-int mv__exec_init(struct mv__exec *e, struct mv_host *h, const struct mv_execution *x, struct mv_err *err)
+int mv__exec_init(struct mv__exec *e, struct mv_host *h, const struct mv_execution *x,
+                  struct mv_err *err)
 {
-        *e = (struct mv__exec){ .host = h, .x = x, .result = mv__result_new(), .started_ns = mv__now_ns(),
+        *e = (struct mv__exec){ .host = h,
+                                .x = x,
+                                .result = mv__result_new(),
+                                .started_ns = mv__now_ns(),
                                 .scratch = mv_arena_grow(EXEC_SCRATCH_MAX) };
         if (!e->result)
                 return mv_fail(err, MV_E_NOMEM, 0, "result");
@@ -299,7 +324,8 @@ void mv__exec_done(struct mv__exec *e)
         mv_arena_done(&e->scratch);
 }
 
-int mv_execute(struct mv_host *h, const struct mv_execution *x, struct mv_result **ret, struct mv_err *err)
+int mv_execute(struct mv_host *h, const struct mv_execution *x, struct mv_result **ret,
+               struct mv_err *err)
 {
         struct mv__exec e;
         int r = mv__exec_init(&e, h, x, err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Would it be allowed, and which rule decides (REQ-AUTH-16)? The same decisions as an execution makes, without a record,
- * a provider's start or an effect. */
+/* Would it be allowed, and which rule decides (REQ-AUTH-16)? The same decisions as an execution
+ * makes, without a record, a provider's start or an effect. */
 #include <base/slice.h>
 #include <host/host.h>
 #include <policy/policy.h>
@@ -18,8 +18,10 @@ static void fill(struct mv_explanation *ret, const struct mv_decision *d)
                 mv_fmt(ret->permissions[i], sizeof ret->permissions[i], "%s", d->permissions[i]);
 }
 
-/* An unknown capability is denied or granted like any other; only then it matters that there is none. */
-static int explain_unknown(struct mv_host *h, const struct mv_context *c, const char *capability, struct mv_explanation *ret)
+/* An unknown capability is denied or granted like any other; only then it matters that there is
+ * none. */
+static int explain_unknown(struct mv_host *h, const struct mv_context *c, const char *capability,
+                           struct mv_explanation *ret)
 {
         struct mv_decision d;
         const char *near = mv_capability_nearest(h->table, mv_slice_str(capability));
@@ -42,11 +44,12 @@ static int explain_fault(const struct mv_fault *f, struct mv_explanation *ret)
         return 0;
 }
 
-int mv_explain_call(struct mv_host *h, const struct mv_context *c, const char *capability, const struct mv_value *args,
-                    struct mv_explanation *ret, struct mv_err *err)
+int mv_explain_call(struct mv_host *h, const struct mv_context *c, const char *capability,
+                    const struct mv_value *args, struct mv_explanation *ret, struct mv_err *err)
 {
         if (!capability || (args && args->kind != MV_VECTOR))
-                return mv_fail(err, MV_E_INVALID, 0, "explain: a capability id and a vector of arguments");
+                return mv_fail(err, MV_E_INVALID, 0,
+                               "explain: a capability id and a vector of arguments");
         const struct mv_capability *cap = mv_capability_find(h->table, mv_slice_str(capability));
         struct mv_decision d;
         if (!cap)
@@ -68,7 +71,8 @@ int mv_explain_call(struct mv_host *h, const struct mv_context *c, const char *c
         return 0;
 }
 
-int mv_explain(struct mv_host *h, const struct mv_execution *x, struct mv_explanation *ret, struct mv_err *err)
+int mv_explain(struct mv_host *h, const struct mv_execution *x, struct mv_explanation *ret,
+               struct mv_err *err)
 {
         struct mv_decision d;
         struct mv__entry *entry;
@@ -79,7 +83,8 @@ int mv_explain(struct mv_host *h, const struct mv_execution *x, struct mv_explan
         mv_authorize_program(x->context, mv__program_class(x->program.kind), x->capability_id, &d);
         if (d.allowed && x->capability_id && x->permissions) {
                 struct mv_decision token;
-                mv_token_check("execute_program", x->capability_id, x->permissions, x->permissions_count, &token);
+                mv_token_check("execute_program", x->capability_id, x->permissions,
+                               x->permissions_count, &token);
                 if (!token.allowed)
                         d = token;
         }
@@ -92,7 +97,7 @@ int mv_explain(struct mv_host *h, const struct mv_execution *x, struct mv_explan
         if (r < 0)
                 return r;
         mv_program_description(&x->program, what, sizeof what);
-        mv_fmt(ret->text, sizeof ret->text, "allowed by %s, behind the %s wall (tier %s): %s", d.rule, entry->ops->name,
-               mv_tier_name(entry->ops->tier), what);
+        mv_fmt(ret->text, sizeof ret->text, "allowed by %s, behind the %s wall (tier %s): %s",
+               d.rule, entry->ops->name, mv_tier_name(entry->ops->tier), what);
         return 0;
 }

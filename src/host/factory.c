@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The provider entries of a host: listing, life cycle, choice (REQ-FACT, REQ-PRV-01..06).
  *
- * (1) The order of entries is the order of registration and never changes; the same name replaces in place.
- * (2) A choice is never below the tier that was asked for, and says for every provider why it was passed over. */
+ * (1) The order of entries is the order of registration and never changes; the same name
+ *     replaces in place.
+ * (2) A choice is never below the tier that was asked for, and says for every provider why it
+ *     was passed over. */
 #include <base/slice.h>
 #include <host/host.h>
 #include <provider/provider.h>
@@ -12,14 +14,15 @@
 static int ops_check(const struct mv_provider_ops *ops, struct mv_err *err)
 {
         if (!ops || ops->abi != MV_PROVIDER_ABI)
-                return mv_fail(err, MV_E_INVALID, 0, "provider: abi %u, this library speaks %u", ops ? ops->abi : 0,
-                               MV_PROVIDER_ABI);
+                return mv_fail(err, MV_E_INVALID, 0, "provider: abi %u, this library speaks %u",
+                               ops ? ops->abi : 0, MV_PROVIDER_ABI);
         if (!ops->name || !ops->name[0] || !ops->title)
                 return mv_fail(err, MV_E_INVALID, 0, "provider: a name and a title are required");
         if (strlen(ops->name) >= sizeof((struct mv_result *)0)->provider)
                 return mv_fail(err, MV_E_INVALID, 0, "provider '%s': name too long", ops->name);
         if (!ops->open_cell || !ops->run || !ops->close_cell || ops->tier >= MV_TIER_MAX_)
-                return mv_fail(err, MV_E_INVALID, 0, "provider '%s': open_cell, run, close_cell and a tier are required",
+                return mv_fail(err, MV_E_INVALID, 0,
+                               "provider '%s': open_cell, run, close_cell and a tier are required",
                                ops->name);
         return 0;
 }
@@ -47,7 +50,8 @@ int mv_host_add_provider(struct mv_host *h, const struct mv_provider_ops *ops, s
                 mv__entry_done(e);
         } else {
                 if (h->entries_count == MV_HOST_PROVIDERS_MAX)
-                        return mv_fail(err, MV_E_LIMIT, 0, "a host holds at most %d providers", MV_HOST_PROVIDERS_MAX);
+                        return mv_fail(err, MV_E_LIMIT, 0, "a host holds at most %d providers",
+                                       MV_HOST_PROVIDERS_MAX);
                 e = &h->entries[h->entries_count++];
         }
         memset(e, 0, sizeof *e);
@@ -77,13 +81,17 @@ int mv__entry_probe(const struct mv__entry *e, struct mv_err *err)
         return e->ops->probe ? e->ops->probe(err) : 0;
 }
 
-int mv_host_provider_info(struct mv_host *h, uint32_t index, struct mv_provider_info *ret, struct mv_err *err)
+int mv_host_provider_info(struct mv_host *h, uint32_t index, struct mv_provider_info *ret,
+                          struct mv_err *err)
 {
         if (index >= h->entries_count)
-                return mv_fail(err, MV_E_NOT_FOUND, 0, "provider %u of %u", index, h->entries_count);
+                return mv_fail(err, MV_E_NOT_FOUND, 0, "provider %u of %u", index,
+                               h->entries_count);
         struct mv__entry *e = &h->entries[index];
         struct mv_err why;
-        struct mv_provider_info info = { .name = e->ops->name, .title = e->ops->title, .tier = e->ops->tier,
+        struct mv_provider_info info = { .name = e->ops->name,
+                                         .title = e->ops->title,
+                                         .tier = e->ops->tier,
                                          .features = e->ops->features };
         info.available = mv__entry_probe(e, &why) == 0;
         mv_fmt(info.reason, sizeof info.reason, "%s", why.msg);
@@ -102,16 +110,19 @@ const char *mv_host_provider_schema(struct mv_host *h, const char *name)
         return e->ops->schema ? e->ops->schema() : "{\"type\":\"object\",\"properties\":{}}";
 }
 
-/* --- life cycle ------------------------------------------------------------------------------------------------- */
-static int config_check(const struct mv__entry *e, const struct mv_value *config, struct mv_arena *a, struct mv_err *err)
+/* --- life cycle ------------------------------------------------------------------------------- */
+static int config_check(const struct mv__entry *e, const struct mv_value *config,
+                        struct mv_arena *a, struct mv_err *err)
 {
         if (!e->ops->schema)
                 return config->kind == MV_MAP && config->count == 0
                                ? 0
-                               : mv_fail(err, MV_E_INVALID, 0, "provider '%s' takes no configuration", e->ops->name);
+                               : mv_fail(err, MV_E_INVALID, 0,
+                                         "provider '%s' takes no configuration", e->ops->name);
         const struct mv_value *schema;
         if (mv_json_decode(mv_slice_str(e->ops->schema()), a, &schema, err) < 0)
-                return mv_fail(err, MV_E_INTERNAL, 0, "provider '%s': its schema is not JSON", e->ops->name);
+                return mv_fail(err, MV_E_INTERNAL, 0, "provider '%s': its schema is not JSON",
+                               e->ops->name);
         int r = mv__schema_check(schema, config, err);
         return r < 0 ? mv_wrap(err, "configuration of provider '%s'", e->ops->name) : 0;
 }
@@ -121,14 +132,16 @@ static int entry_start(struct mv__entry *e, const struct mv_value *config, struc
 {
         struct mv_err why;
         if (mv__entry_probe(e, &why) < 0)
-                return mv_fail(err, MV_E_UNAVAILABLE, 0, "%s provider not available on this system: %s", e->ops->title,
+                return mv_fail(err, MV_E_UNAVAILABLE, 0,
+                               "%s provider not available on this system: %s", e->ops->title,
                                why.msg);
         struct mv_provider *p = NULL;
         int r = e->ops->init ? e->ops->init(config, &p, err) : 0;
         if (r < 0)
                 return mv_wrap(err, "initialise provider '%s'", e->ops->name);
         struct mv_slice mode;
-        e->detailed = mv_as_text(mv_map_get(config, "mock_mode"), &mode) && mv_slice_eq_str(mode, "detailed");
+        e->detailed = mv_as_text(mv_map_get(config, "mock_mode"), &mode) &&
+                      mv_slice_eq_str(mode, "detailed");
         e->provider = p;
         e->state = MV_ENTRY_READY;
         return 0;
@@ -158,7 +171,8 @@ static int entry_init(struct mv__entry *e, const char *config_json, struct mv_er
                 r = config_check(e, config, &a, err);
         if (r == 0) {
                 pthread_mutex_lock(&e->lock);
-                if (e->state == MV_ENTRY_READY && config) /* a new configuration takes a new provider */
+                if (e->state == MV_ENTRY_READY &&
+                    config) /* a new configuration takes a new provider */
                         entry_stop(e);
                 if (e->state != MV_ENTRY_READY)
                         r = entry_start(e, config, err);
@@ -168,7 +182,8 @@ static int entry_init(struct mv__entry *e, const char *config_json, struct mv_er
         return r;
 }
 
-int mv_host_provider_init(struct mv_host *h, const char *name, const char *config_json, struct mv_err *err)
+int mv_host_provider_init(struct mv_host *h, const char *name, const char *config_json,
+                          struct mv_err *err)
 {
         struct mv__entry *e = entry_find(h, name);
         return e ? entry_init(e, config_json, err) : not_found(name, err);
@@ -191,7 +206,8 @@ static void available_names(struct mv_host *h, char *buf, size_t cap)
         for (uint32_t i = 0; i < h->entries_count; i++) {
                 struct mv_err why;
                 if (mv__entry_probe(&h->entries[i], &why) == 0)
-                        n += mv_fmt(buf + n, cap - n, "%s\"%s\"", n ? ", " : "", h->entries[i].ops->name);
+                        n += mv_fmt(buf + n, cap - n, "%s\"%s\"", n ? ", " : "",
+                                    h->entries[i].ops->name);
         }
 }
 
@@ -202,8 +218,9 @@ int mv_host_select_provider(struct mv_host *h, const char *name, struct mv_err *
         struct mv__entry *e = entry_find(h, name);
         if (!e || mv__entry_probe(e, &why) < 0) {
                 available_names(h, names, sizeof names);
-                return mv_fail(err, MV_E_INVALID, 0, "MicroVM provider '%s' not available. Available providers: [%s]", name,
-                               names);
+                return mv_fail(err, MV_E_INVALID, 0,
+                               "MicroVM provider '%s' not available. Available providers: [%s]",
+                               name, names);
         }
         int r = entry_init(e, NULL, err);
         if (r == 0)
@@ -247,7 +264,7 @@ void mv__entry_done(struct mv__entry *e)
         pthread_mutex_destroy(&e->lock);
 }
 
-/* --- choice --------------------------------------------------------------------------------------------------------- */
+/* --- choice ----------------------------------------------------------------------------------- */
 static uint64_t features_needed(const struct mv_limits *l)
 {
         return (l->wall_ns_max ? MV_FEAT_WALL_TIME : 0u) | (l->cpu_ns_max ? MV_FEAT_CPU_TIME : 0u) |
@@ -264,22 +281,30 @@ static const char *feature_name(uint64_t missing)
         return "feature";
 }
 
-/* Native functions run in the caller's process: no wall is around them, whoever is asked (REQ-PROG-11). */
-static int kind_check(const struct mv_provider_ops *ops, const struct mv_execution *x, struct mv_err *err)
+/* Native functions run in the caller's process: no wall is around them, whoever is asked
+ * (REQ-PROG-11). */
+static int kind_check(const struct mv_provider_ops *ops, const struct mv_execution *x,
+                      struct mv_err *err)
 {
         bool mock = strcmp(ops->name, "mock") == 0, process = strcmp(ops->name, "process") == 0;
         enum mv_program_kind k = x->program.kind;
         if (k == MV_PROGRAM_NATIVE && !mock && !process)
-                return mv_fail(err, MV_E_UNSUPPORTED, 0, "Native functions not supported in %s provider: they run in the "
-                               "caller's process, without isolation; ask for provider mock or process", ops->title);
+                return mv_fail(
+                        err, MV_E_UNSUPPORTED, 0,
+                        "Native functions not supported in %s provider: they run in the "
+                        "caller's process, without isolation; ask for provider mock or process",
+                        ops->title);
         if (k == MV_PROGRAM_NATIVE && x->tier_min > MV_TIER_NONE)
-                return mv_fail(err, MV_E_UNSUPPORTED, 0, "a native function runs without isolation (tier none), tier %s was "
-                               "asked for", mv_tier_name(x->tier_min));
+                return mv_fail(err, MV_E_UNSUPPORTED, 0,
+                               "a native function runs without isolation (tier none), tier %s was "
+                               "asked for",
+                               mv_tier_name(x->tier_min));
         if (k == MV_PROGRAM_NATIVE || k == MV_PROGRAM_NONE || mv__program_is_rtfs(k) || mock)
                 return 0;
         if (ops->features & MV_FEAT_PROGRAMS)
                 return 0;
-        return mv_fail(err, MV_E_UNSUPPORTED, 0, "the %s provider of this version runs RTFS programs only", ops->name);
+        return mv_fail(err, MV_E_UNSUPPORTED, 0,
+                       "the %s provider of this version runs RTFS programs only", ops->name);
 }
 
 /* Probing costs system calls; a running provider was probed when it started. */
@@ -292,29 +317,34 @@ static bool entry_ready(struct mv__entry *e)
 }
 
 /* Could e run x? 0, or why not. */
-static int entry_fits(struct mv__entry *e, const struct mv_execution *x, const struct mv_limits *limits,
-                      struct mv_err *err)
+static int entry_fits(struct mv__entry *e, const struct mv_execution *x,
+                      const struct mv_limits *limits, struct mv_err *err)
 {
         const struct mv_provider_ops *ops = e->ops;
         if (ops->tier < x->tier_min)
-                return mv_fail(err, MV_E_UNAVAILABLE, 0, "provider '%s' is tier %s, below the tier %s that was asked for",
+                return mv_fail(err, MV_E_UNAVAILABLE, 0,
+                               "provider '%s' is tier %s, below the tier %s that was asked for",
                                ops->name, mv_tier_name(ops->tier), mv_tier_name(x->tier_min));
         int r = kind_check(ops, x, err);
         if (r < 0)
                 return r;
         struct mv_err why;
         if (!entry_ready(e) && mv__entry_probe(e, &why) < 0)
-                return mv_fail(err, MV_E_UNAVAILABLE, 0, "%s provider not available on this system: %s", ops->title, why.msg);
+                return mv_fail(err, MV_E_UNAVAILABLE, 0,
+                               "%s provider not available on this system: %s", ops->title, why.msg);
         uint64_t missing = features_needed(limits) & ~ops->features;
         if (missing && x->program.kind != MV_PROGRAM_NATIVE)
-                return mv_fail(err, MV_E_UNSUPPORTED, 0, "provider '%s' cannot enforce a %s limit; drop the limit or ask for "
-                               "another provider", ops->name, feature_name(missing));
+                return mv_fail(err, MV_E_UNSUPPORTED, 0,
+                               "provider '%s' cannot enforce a %s limit; drop the limit or ask for "
+                               "another provider",
+                               ops->name, feature_name(missing));
         return 0;
 }
 
-/* Strongest tier first, and inside a tier in the order of registration: a choice probes nothing weaker than what it takes. */
-static int choose_auto(struct mv_host *h, const struct mv_execution *x, const struct mv_limits *limits,
-                       struct mv__entry **ret, struct mv_err *err)
+/* Strongest tier first, and inside a tier in the order of registration: a choice probes nothing
+ * weaker than what it takes. */
+static int choose_auto(struct mv_host *h, const struct mv_execution *x,
+                       const struct mv_limits *limits, struct mv__entry **ret, struct mv_err *err)
 {
         char reasons[400] = "";
         size_t n = 0;
@@ -328,15 +358,17 @@ static int choose_auto(struct mv_host *h, const struct mv_execution *x, const st
                                 *ret = e;
                                 return 0;
                         }
-                        n += mv_fmt(reasons + n, sizeof reasons - n, "%s%s: %s", n ? "; " : "", e->ops->name, why.msg);
+                        n += mv_fmt(reasons + n, sizeof reasons - n, "%s%s: %s", n ? "; " : "",
+                                    e->ops->name, why.msg);
                 }
         }
-        return mv_fail(err, MV_E_UNAVAILABLE, 0, "no provider of tier %s or stronger can run this here: %s",
+        return mv_fail(err, MV_E_UNAVAILABLE, 0,
+                       "no provider of tier %s or stronger can run this here: %s",
                        mv_tier_name(x->tier_min), reasons);
 }
 
-int mv__choose(struct mv_host *h, const struct mv_execution *x, const struct mv_limits *limits, struct mv__entry **ret,
-               struct mv_err *err)
+int mv__choose(struct mv_host *h, const struct mv_execution *x, const struct mv_limits *limits,
+               struct mv__entry **ret, struct mv_err *err)
 {
         const char *name = x->provider ? x->provider : h->selected;
         if (!name || strcmp(name, "auto") == 0)

@@ -13,14 +13,18 @@ static const struct mv_provider_ops *const built_in[] = {
 static int audit_open(const struct mv_host_options *o, struct mv_audit **ret, struct mv_err *err)
 {
         char beside[4096];
-        struct mv_audit_options a = { .path = o->audit_path, .key_path = o->key_path, .no_sync = o->audit_no_sync };
+        struct mv_audit_options a = { .path = o->audit_path,
+                                      .key_path = o->key_path,
+                                      .no_sync = o->audit_no_sync };
         if (a.path && !a.key_path) {
                 if (mv_fmt(beside, sizeof beside, "%s.key", a.path) == sizeof beside - 1)
                         return mv_fail(err, MV_E_INVALID, 0, "audit path too long");
                 a.key_path = beside;
         }
         int r = mv_audit_open(&a, ret, err);
-        return r < 0 ? mv_wrap(err, "open the audit store%s%s", a.path ? " " : "", a.path ? a.path : "") : 0;
+        return r < 0 ? mv_wrap(err, "open the audit store%s%s", a.path ? " " : "",
+                               a.path ? a.path : "")
+                     : 0;
 }
 
 static int host_fill(struct mv_host *h, const struct mv_host_options *o, struct mv_err *err)

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef MV_HOST_H
 #define MV_HOST_H
-/* Inside the library's front: one host owns a capability table, an audit store and the provider entries.
+/* Inside the library's front: one host owns a capability table, an audit store and the provider
+ * entries.
  *
- * (1) A provider entry is initialised once, on first use or explicitly, and is used by any number of executions at once;
- *     cleaning it up waits for those in progress and refuses new ones.
- * (2) A kept cell was reset completely by its provider after its last use and serves only executions with the memory
- *     limit it was opened with. A cell that did not end by itself, in order, is closed, never kept. */
+ * (1) A provider entry is initialised once, on first use or explicitly, and is used by any
+ *     number of executions at once; cleaning it up waits for those in progress and refuses new
+ *     ones.
+ * (2) A kept cell was reset completely by its provider after its last use and serves only
+ *     executions with the memory limit it was opened with. A cell that did not end by itself, in
+ *     order, is closed, never kept. */
 #include <audit/audit.h>
 #include <base/arena.h>
 #include <base/limits.h>
@@ -16,11 +19,11 @@
 #include <stdatomic.h>
 #include <security/security.h>
 
-/* More third-party providers than anybody registers by hand; keeps the entries in one fixed array so that a pointer to
- * one stays valid while executions run. */
+/* More third-party providers than anybody registers by hand; keeps the entries in one fixed
+ * array so that a pointer to one stays valid while executions run. */
 #define MV_HOST_PROVIDERS_MAX 32
-#define MV_HOST_POOL_DEFAULT 2
-#define MV_HOST_POOL_MAX 64
+#define MV_HOST_POOL_DEFAULT  2
+#define MV_HOST_POOL_MAX      64
 
 struct mv__kept {
         struct mv_cell *cell;
@@ -43,7 +46,8 @@ struct mv__entry {
 struct mv_host {
         struct mv_capability_table *table;
         struct mv_audit *audit;
-        uint8_t id_seed[MV_DIGEST_BYTES]; /* random: execution ids are made of it and of a counter */
+        uint8_t id_seed
+                [MV_DIGEST_BYTES]; /* random: execution ids are made of it and of a counter */
         _Atomic uint64_t ids;
         uint32_t pool_cells; /* 0: nothing is kept */
         struct mv__entry entries[MV_HOST_PROVIDERS_MAX];
@@ -51,33 +55,39 @@ struct mv_host {
         const char *selected; /* for executions that name no provider; NULL: the strongest */
 };
 
-/* --- providers (factory.c) --------------------------------------------------------------------------------------- */
-int mv__entry_probe(const struct mv__entry *e, struct mv_err *err); /* 0: err->msg may say what backs it */
-int mv__entry_use(struct mv__entry *e, struct mv_err *err);         /* counts a user; initialises on first use */
+/* --- providers (factory.c) -------------------------------------------------------------------- */
+int mv__entry_probe(const struct mv__entry *e,
+                    struct mv_err *err); /* 0: err->msg may say what backs it */
+int mv__entry_use(struct mv__entry *e,
+                  struct mv_err *err); /* counts a user; initialises on first use */
 void mv__entry_release(struct mv__entry *e);
 void mv__entry_done(struct mv__entry *e);
-/* REQ-FACT-05..07: the one asked for by name, or the strongest available one that runs this kind of program; never below
- * tier_min. Does not initialise. */
-int mv__choose(struct mv_host *h, const struct mv_execution *x, const struct mv_limits *limits, struct mv__entry **ret,
-               struct mv_err *err);
+/* REQ-FACT-05..07: the one asked for by name, or the strongest available one that runs this kind
+ * of program; never below tier_min. Does not initialise. */
+int mv__choose(struct mv_host *h, const struct mv_execution *x, const struct mv_limits *limits,
+               struct mv__entry **ret, struct mv_err *err);
 
-/* --- kept cells (pool.c); the caller counts as a user of the entry -------------------------------------------------- */
-int mv__cell_take(struct mv__entry *e, const struct mv_cell_spec *spec, struct mv_cell **ret, struct mv_err *err);
-/* Reset and keep, or close. in_order: the guest ended its run itself and nothing was odd about it. */
-void mv__cell_give(struct mv__entry *e, struct mv_cell *cell, uint64_t memory_bytes_max, bool in_order, uint32_t keep_max);
+/* --- kept cells (pool.c); the caller counts as a user of the entry ---------------------------- */
+int mv__cell_take(struct mv__entry *e, const struct mv_cell_spec *spec, struct mv_cell **ret,
+                  struct mv_err *err);
+/* Reset and keep, or close. in_order: the guest ended its run itself, nothing was odd about it. */
+void mv__cell_give(struct mv__entry *e, struct mv_cell *cell, uint64_t memory_bytes_max,
+                   bool in_order, uint32_t keep_max);
 
-/* --- configuration (schema.c) --------------------------------------------------------------------------------------- */
-/* Check a configuration against a JSON Schema (type, properties, required, additionalProperties, enum, minimum, maximum,
- * items). INVALID names the path and the rule. */
-int mv__schema_check(const struct mv_value *schema, const struct mv_value *config, struct mv_err *err);
+/* --- configuration (schema.c) ----------------------------------------------------------------- */
+/* Check a configuration against a JSON Schema (type, properties, required, additionalProperties,
+ * enum, minimum, maximum, items). INVALID names the path and the rule. */
+int mv__schema_check(const struct mv_value *schema, const struct mv_value *config,
+                     struct mv_err *err);
 
-/* --- programs (program.c) --------------------------------------------------------------------------------------------- */
+/* --- programs (program.c) --------------------------------------------------------------------- */
 enum mv_program_class mv__program_class(enum mv_program_kind kind);
 bool mv__program_is_rtfs(enum mv_program_kind kind);
 const char *mv__program_kind_name(enum mv_program_kind kind);
-int mv__execution_check(const struct mv_execution *x, struct mv_err *err); /* the request is well formed */
+int mv__execution_check(const struct mv_execution *x,
+                        struct mv_err *err); /* the request is well formed */
 
-/* --- results (result.c) ------------------------------------------------------------------------------------------------ */
+/* --- results (result.c) ----------------------------------------------------------------------- */
 struct mv_result {
         struct mv_arena arena; /* owns everything below that points */
         bool ok;
@@ -93,21 +103,23 @@ struct mv_result {
         uint32_t records;
 };
 struct mv_result *mv__result_new(void); /* NULL: out of memory */
-const char *mv__result_text(struct mv_result *r, const char *s); /* copy; "" for NULL or when memory is short */
+const char *mv__result_text(struct mv_result *r,
+                            const char *s); /* copy; "" for NULL or when memory is short */
 /* Fill r as a denial. */
 void mv__result_deny(struct mv_result *r, const struct mv_decision *d);
 
-/* --- replay (replay.c) -------------------------------------------------------------------------------------------------- */
+/* --- replay (replay.c) ------------------------------------------------------------------------ */
 struct mv__replay {
-        bool same;                        /* the root was reached again */
+        bool same; /* the root was reached again */
         uint8_t recorded[MV_DIGEST_BYTES], reached[MV_DIGEST_BYTES];
         uint32_t records;
-        char why[240];                    /* first difference; "" when same */
-        char outcome[160];                /* the value's display form or the error */
+        char why[240];     /* first difference; "" when same */
+        char outcome[160]; /* the value's display form or the error */
 };
-/* Run an execution again from its record alone: calls are answered from the record, nothing has an effect. provider NULL:
- * the one that ran it, when available here, else mock. NOT_FOUND, UNSUPPORTED (native), CORRUPT. */
-int mv_host_replay(struct mv_host *h, const char *audit_path, const char *execution_id, const char *provider,
-                   struct mv__replay *ret, struct mv_err *err);
+/* Run an execution again from its record alone: calls are answered from the record, nothing has
+ * an effect. provider NULL: the one that ran it, when available here, else mock. NOT_FOUND,
+ * UNSUPPORTED (native), CORRUPT. */
+int mv_host_replay(struct mv_host *h, const char *audit_path, const char *execution_id,
+                   const char *provider, struct mv__replay *ret, struct mv_err *err);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A whole result as one JSON object: the contract of `--json`. Keys and their order are fixed (REQ-META-08). */
+/* A whole result as one JSON object: the contract of `--json`. Keys and their order are fixed
+ * (REQ-META-08). */
 #include <base/slice.h>
 #include <host/host.h>
 #include <host/jsonw.h>

@@ -55,8 +55,9 @@ static size_t valid_run(const uint8_t *p, size_t len)
 
 static void put_char(struct mv__jsonw *w, const uint8_t *p, size_t n)
 {
-        static const char *const named[0x20] = { ['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n", ['\f'] = "\\f",
-                                                 ['\r'] = "\\r" };
+        static const char *const named[0x20] = {
+                ['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n", ['\f'] = "\\f", ['\r'] = "\\r"
+        };
         char hex[8];
         if (p[0] == '"' || p[0] == '\\')
                 put(w, "\\", 1);
@@ -159,7 +160,8 @@ void mv__json_real(struct mv__jsonw *w, const char *key, double v)
         mv__json_raw(w, key, text);
 }
 
-void mv__json_hex(struct mv__jsonw *w, const char *key, const char *prefix, const uint8_t *p, size_t len)
+void mv__json_hex(struct mv__jsonw *w, const char *key, const char *prefix, const uint8_t *p,
+                  size_t len)
 {
         char byte[3];
         next(w, key);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How an execution ended, from two witnesses: the broker saw what the program delivered, the provider saw how the cell
- * ended. The program's own outcome counts only when the cell ended in order. */
+/* How an execution ended, from two witnesses: the broker saw what the program delivered, the
+ * provider saw how the cell ended. The program's own outcome counts only when the cell ended in
+ * order. */
 #include <base/slice.h>
 #include <host/exec.h>
 #include <string.h>
@@ -17,7 +18,8 @@ static struct mv_slice keep_bytes(struct mv_result *r, struct mv_slice s)
 
 static void keep_network(struct mv_result *r, const struct mv_broker_outcome *o)
 {
-        struct mv_network_request *list = mv_new(&r->arena, struct mv_network_request, o->network_count);
+        struct mv_network_request *list =
+                mv_new(&r->arena, struct mv_network_request, o->network_count);
         for (uint32_t i = 0; list && i < o->network_count; i++) {
                 list[i] = o->network[i];
                 list[i].url = mv__result_text(r, o->network[i].url);
@@ -29,7 +31,8 @@ static void keep_network(struct mv_result *r, const struct mv_broker_outcome *o)
 
 static void keep_files(struct mv_result *r, const struct mv_broker_outcome *o)
 {
-        struct mv_file_operation *list = mv_new(&r->arena, struct mv_file_operation, o->files_count);
+        struct mv_file_operation *list =
+                mv_new(&r->arena, struct mv_file_operation, o->files_count);
         for (uint32_t i = 0; list && i < o->files_count; i++) {
                 list[i] = o->files[i];
                 list[i].path = mv__result_text(r, o->files[i].path);
@@ -44,31 +47,38 @@ static bool is_limit(enum mv_termination t)
         return t == MV_END_TIMEOUT || t == MV_END_MEMORY || t == MV_END_FUEL || t == MV_END_OUTPUT;
 }
 
-/* Fixed texts: they name what was asked for, never what was measured, because they are part of the root. */
+/* Fixed texts: they name what was asked for, never what was measured, because they are part of
+ * the root. */
 static void limit_text(const struct mv__exec *e, enum mv_termination t, char *buf, size_t cap)
 {
         const struct mv_limits *l = &e->limits;
         switch (t) {
         case MV_END_TIMEOUT:
-                mv_fmt(buf, cap, "time limit reached: %llu ms", (unsigned long long)(l->wall_ns_max / 1000000));
+                mv_fmt(buf, cap, "time limit reached: %llu ms",
+                       (unsigned long long)(l->wall_ns_max / 1000000));
                 if (l->cpu_ns_max)
                         mv_fmt(buf + strlen(buf), cap - strlen(buf), " (CPU time %llu ms)",
                                (unsigned long long)(l->cpu_ns_max / 1000000));
                 break;
         case MV_END_MEMORY:
-                mv_fmt(buf, cap, "memory limit reached: %llu KiB", (unsigned long long)(l->memory_bytes_max >> 10));
+                mv_fmt(buf, cap, "memory limit reached: %llu KiB",
+                       (unsigned long long)(l->memory_bytes_max >> 10));
                 break;
         case MV_END_FUEL:
                 mv_fmt(buf, cap, "fuel limit reached: %llu steps", (unsigned long long)l->fuel_max);
                 break;
         default:
-                mv_fmt(buf, cap, "output limit reached: %llu bytes", (unsigned long long)l->output_bytes_max);
+                mv_fmt(buf, cap, "output limit reached: %llu bytes",
+                       (unsigned long long)l->output_bytes_max);
         }
 }
 
 static const char *limit_option(enum mv_termination t)
 {
-        return t == MV_END_TIMEOUT ? "--timeout" : t == MV_END_MEMORY ? "--memory" : t == MV_END_FUEL ? "--fuel" : "--max-output";
+        return t == MV_END_TIMEOUT  ? "--timeout"
+               : t == MV_END_MEMORY ? "--memory"
+               : t == MV_END_FUEL   ? "--fuel"
+                                    : "--max-output";
 }
 
 static void end_by_limit(struct mv__exec *e, enum mv_termination t)
@@ -125,7 +135,8 @@ static void end_by_program(struct mv__exec *e, const struct mv_broker_outcome *o
                 end_by_limit(e, o->termination);
 }
 
-static void end_how(struct mv__exec *e, const struct mv_broker_outcome *o, const struct mv_exit *exit)
+static void end_how(struct mv__exec *e, const struct mv_broker_outcome *o,
+                    const struct mv_exit *exit)
 {
         if (e->x->cancel && *e->x->cancel && exit->termination != MV_END_COMPLETED)
                 end_killed(e, "cancelled by the caller");
@@ -138,7 +149,9 @@ static void end_how(struct mv__exec *e, const struct mv_broker_outcome *o, const
         else if (is_limit(exit->termination))
                 end_by_limit(e, exit->termination);
         else
-                end_killed(e, exit->termination == MV_END_COMPLETED ? "the runner ended without a result" : exit->detail);
+                end_killed(e, exit->termination == MV_END_COMPLETED
+                                      ? "the runner ended without a result"
+                                      : exit->detail);
 }
 
 void mv__outcome(struct mv__exec *e, const struct mv_exit *exit)

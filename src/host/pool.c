@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kept cells: a provider that can prove its reset complete gets its cells back for the next execution, whoever asks.
+/* Kept cells: a provider that can prove its reset complete gets its cells back for the next
+ * execution, whoever asks.
  *
  * (1) A cell belongs to exactly one execution between take and give.
  * (2) In doubt a cell is closed: out of order end, failed reset, other memory limit, full pool. */
@@ -19,7 +20,8 @@ static struct mv_cell *kept_take(struct mv__entry *e, uint64_t memory_bytes_max)
         return cell;
 }
 
-int mv__cell_take(struct mv__entry *e, const struct mv_cell_spec *spec, struct mv_cell **ret, struct mv_err *err)
+int mv__cell_take(struct mv__entry *e, const struct mv_cell_spec *spec, struct mv_cell **ret,
+                  struct mv_err *err)
 {
         struct mv_cell *cell = kept_take(e, spec->limits.memory_bytes_max);
         if (cell) {
@@ -30,8 +32,10 @@ int mv__cell_take(struct mv__entry *e, const struct mv_cell_spec *spec, struct m
         return r < 0 ? mv_wrap(err, "open a cell of provider '%s'", e->ops->name) : 0;
 }
 
-/* The oldest kept cell leaves when the pool is full, so that a change of memory limits does not starve the pool. */
-static struct mv_cell *kept_put(struct mv__entry *e, struct mv_cell *cell, uint64_t memory_bytes_max, uint32_t keep_max)
+/* The oldest kept cell leaves when the pool is full, so that a change of memory limits does not
+ * starve the pool. */
+static struct mv_cell *kept_put(struct mv__entry *e, struct mv_cell *cell,
+                                uint64_t memory_bytes_max, uint32_t keep_max)
 {
         struct mv_cell *leaves = NULL;
         pthread_mutex_lock(&e->lock);
@@ -50,7 +54,8 @@ static struct mv_cell *kept_put(struct mv__entry *e, struct mv_cell *cell, uint6
         return leaves;
 }
 
-void mv__cell_give(struct mv__entry *e, struct mv_cell *cell, uint64_t memory_bytes_max, bool in_order, uint32_t keep_max)
+void mv__cell_give(struct mv__entry *e, struct mv_cell *cell, uint64_t memory_bytes_max,
+                   bool in_order, uint32_t keep_max)
 {
         struct mv_err ignored;
         if (in_order && keep_max && e->ops->reset && e->ops->reset(cell, &ignored) == 0)

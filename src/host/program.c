@@ -13,8 +13,9 @@ struct mv_program mv_program_source(const char *text)
 const char *mv__program_kind_name(enum mv_program_kind kind)
 {
         static const char *const names[MV_PROGRAM_MAX_] = {
-                [MV_PROGRAM_SOURCE] = "source",     [MV_PROGRAM_BYTECODE] = "bytecode", [MV_PROGRAM_AST] = "ast",
-                [MV_PROGRAM_NATIVE] = "native",     [MV_PROGRAM_EXTERNAL] = "external", [MV_PROGRAM_SCRIPT] = "script",
+                [MV_PROGRAM_SOURCE] = "source",     [MV_PROGRAM_BYTECODE] = "bytecode",
+                [MV_PROGRAM_AST] = "ast",           [MV_PROGRAM_NATIVE] = "native",
+                [MV_PROGRAM_EXTERNAL] = "external", [MV_PROGRAM_SCRIPT] = "script",
                 [MV_PROGRAM_BINARY] = "binary",     [MV_PROGRAM_NONE] = "capability",
         };
         return kind < MV_PROGRAM_MAX_ ? names[kind] : "unknown";
@@ -40,7 +41,7 @@ enum mv_program_class mv__program_class(enum mv_program_kind kind)
         }
 }
 
-/* --- descriptions (REQ-PROG-06) ------------------------------------------------------------------------------------ */
+/* --- descriptions (REQ-PROG-06) --------------------------------------------------------------- */
 static void describe_external(const struct mv_program *p, char *buf, size_t cap)
 {
         size_t n = mv_fmt(buf, cap, "External program: %s [", p->path ? p->path : "");
@@ -81,7 +82,7 @@ void mv_program_description(const struct mv_program *p, char *buf, size_t cap)
         }
 }
 
-/* --- hints (REQ-PROG-07, -08): never an enforcement point ---------------------------------------------------------- */
+/* --- hints (REQ-PROG-07, -08): never an enforcement point ------------------------------------- */
 static bool word_char(uint8_t c)
 {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -150,11 +151,12 @@ static unsigned bad_line(struct mv_slice text)
         return 0;
 }
 
-/* --- the request --------------------------------------------------------------------------------------------------- */
+/* --- the request ------------------------------------------------------------------------------ */
 static int source_check(const struct mv_program *p, struct mv_err *err)
 {
         unsigned line = bad_line(p->bytes);
-        return line ? mv_fail(err, MV_E_INVALID, 0, "%s:%u: the program is not UTF-8 text", p->name ? p->name : "program", line)
+        return line ? mv_fail(err, MV_E_INVALID, 0, "%s:%u: the program is not UTF-8 text",
+                              p->name ? p->name : "program", line)
                     : 0;
 }
 
@@ -165,19 +167,25 @@ static int program_check(const struct mv_execution *x, struct mv_err *err)
         case MV_PROGRAM_SOURCE:
                 return source_check(p, err);
         case MV_PROGRAM_NATIVE:
-                return p->native ? 0 : mv_fail(err, MV_E_INVALID, 0, "native program without a function");
+                return p->native
+                               ? 0
+                               : mv_fail(err, MV_E_INVALID, 0, "native program without a function");
         case MV_PROGRAM_EXTERNAL:
-                return p->path && p->path[0] ? 0 : mv_fail(err, MV_E_INVALID, 0, "external program without a path");
+                return p->path && p->path[0]
+                               ? 0
+                               : mv_fail(err, MV_E_INVALID, 0, "external program without a path");
         case MV_PROGRAM_SCRIPT:
         case MV_PROGRAM_BINARY:
-                return p->language ? 0 : mv_fail(err, MV_E_INVALID, 0, "%s without a language",
-                                                 mv__program_kind_name(p->kind));
+                return p->language ? 0
+                                   : mv_fail(err, MV_E_INVALID, 0, "%s without a language",
+                                             mv__program_kind_name(p->kind));
         case MV_PROGRAM_NONE: /* REQ-PROG-12; the mock provider keeps its own words */
                 if (x->capability_id)
                         return 0;
                 return mv_fail(err, MV_E_INVALID, 0,
-                               x->provider && strcmp(x->provider, "mock") == 0 ? "No program provided"
-                                                                               : "No program specified for execution");
+                               x->provider && strcmp(x->provider, "mock") == 0
+                                       ? "No program provided"
+                                       : "No program specified for execution");
         default:
                 return 0;
         }
@@ -190,15 +198,20 @@ int mv__execution_check(const struct mv_execution *x, struct mv_err *err)
         if ((unsigned)x->tier_min >= MV_TIER_MAX_)
                 return mv_fail(err, MV_E_INVALID, 0, "tier %u", (unsigned)x->tier_min);
         if (x->args && x->args->kind != MV_VECTOR)
-                return mv_fail(err, MV_E_INVALID, 0, "args must be a vector, got %s", mv_kind_name(x->args->kind));
+                return mv_fail(err, MV_E_INVALID, 0, "args must be a vector, got %s",
+                               mv_kind_name(x->args->kind));
         if (x->variables && x->variables->kind != MV_MAP)
-                return mv_fail(err, MV_E_INVALID, 0, "variables must be a map, got %s", mv_kind_name(x->variables->kind));
+                return mv_fail(err, MV_E_INVALID, 0, "variables must be a map, got %s",
+                               mv_kind_name(x->variables->kind));
         if (x->program.bytes.len > MV_FRAME_PAYLOAD_MAX / 2)
-                return mv_fail(err, MV_E_LIMIT, 0, "program of %zu bytes, at most %u", x->program.bytes.len,
-                               MV_FRAME_PAYLOAD_MAX / 2);
-        if (!mv_utf8_valid(mv_slice_str(x->capability_id)) || !mv_utf8_valid(mv_slice_str(x->program.name)))
-                return mv_fail(err, MV_E_INVALID, 0, "a capability id and a program's name are UTF-8 text");
+                return mv_fail(err, MV_E_LIMIT, 0, "program of %zu bytes, at most %u",
+                               x->program.bytes.len, MV_FRAME_PAYLOAD_MAX / 2);
+        if (!mv_utf8_valid(mv_slice_str(x->capability_id)) ||
+            !mv_utf8_valid(mv_slice_str(x->program.name)))
+                return mv_fail(err, MV_E_INVALID, 0,
+                               "a capability id and a program's name are UTF-8 text");
         if (x->capability_id && strlen(x->capability_id) >= MV_ID_MAX)
-                return mv_fail(err, MV_E_LIMIT, 0, "capability id longer than %d bytes", MV_ID_MAX - 1);
+                return mv_fail(err, MV_E_LIMIT, 0, "capability id longer than %d bytes",
+                               MV_ID_MAX - 1);
         return program_check(x, err);
 }

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The records an execution leaves besides those of its calls (which the broker writes).
  *
- * (1) Semantic parts name nothing that differs between providers: no provider, no tier, no time, no memory. The same
- *     program with the same replies gives the same root behind every wall.
- * (2) The observed part of EXECUTION_STARTED holds the program text and the limits, so that a stranger can run the
- *     execution again from the record alone (replay.c reads it back). grep STARTED-KEYS for the reader.
+ * (1) Semantic parts name nothing that differs between providers: no provider, no tier, no time,
+ *     no memory. The same program with the same replies gives the same root behind every wall.
+ * (2) The observed part of EXECUTION_STARTED holds the program text and the limits, so that a
+ *     stranger can run the execution again from the record alone (replay.c reads it back). grep
+ *     STARTED-KEYS for the reader.
  * (3) Map keys are written in canonical order: by length, then bytewise. */
 #include <base/slice.h>
 #include <host/exec.h>
 #include <wire/cbor.h>
 #include <wire/text.h>
 
-/* Fixed-size texts may have been cut inside a character: leave the broken tail out, records hold valid UTF-8 only. */
+/* Fixed-size texts may have been cut inside a character: leave the broken tail out, records hold
+ * valid UTF-8 only. */
 static struct mv_slice whole_characters(const char *s)
 {
         struct mv_slice t = mv_slice_str(s);
@@ -27,7 +29,8 @@ static bool key_str(struct mv_out *o, const char *key, const char *s)
 
 static bool key_int(struct mv_out *o, const char *key, uint64_t n)
 {
-        return mv_cbor_put_str(o, key) && mv_cbor_put_int(o, n > INT64_MAX ? INT64_MAX : (int64_t)n);
+        return mv_cbor_put_str(o, key) &&
+               mv_cbor_put_int(o, n > INT64_MAX ? INT64_MAX : (int64_t)n);
 }
 
 static bool key_opt(struct mv_out *o, const char *key, const char *s)
@@ -51,7 +54,7 @@ static void program_digest(const struct mv_program *p, uint8_t ret[MV_DIGEST_BYT
         mv_sha256(bytes, ret);
 }
 
-/* --- DECISION --------------------------------------------------------------------------------------------------------- */
+/* --- DECISION --------------------------------------------------------------------------------- */
 struct decision_record {
         const struct mv__exec *exec;
         const struct mv_decision *decision;
@@ -72,13 +75,11 @@ static bool put_decision(struct mv_out *o, const void *what)
         const struct mv_program *p = &r->exec->x->program;
         uint8_t digest[MV_DIGEST_BYTES];
         program_digest(p, digest);
-        return mv_cbor_put_map(o, 8) &&
-               key_str(o, "rule", d->rule) &&
+        return mv_cbor_put_map(o, 8) && key_str(o, "rule", d->rule) &&
                mv_cbor_put_str(o, "allowed") && mv_cbor_put_bool(o, d->allowed) &&
                key_str(o, "context", d->context) &&
                key_str(o, "operation", d->operation[0] ? d->operation : "program_authorization") &&
-               key_str(o, "capability", d->capability) &&
-               put_permissions(o, d) &&
+               key_str(o, "capability", d->capability) && put_permissions(o, d) &&
                key_str(o, "program_kind", mv__program_kind_name(p->kind)) &&
                key_digest(o, "program_digest", digest);
 }
@@ -91,10 +92,11 @@ int mv__record_program_decision(struct mv__exec *e, const struct mv_decision *d,
         return r < 0 ? r : mv_trail_append(e->trail, MV_REC_DECISION, semantic, MV_SLICE(""), err);
 }
 
-/* --- EXECUTION_STARTED (grep STARTED-KEYS) ------------------------------------------------------------------------------ */
+/* --- EXECUTION_STARTED (grep STARTED-KEYS) ---------------------------------------------------- */
 static bool put_args(struct mv_out *o, const struct mv_value *args)
 {
-        return mv_cbor_put_str(o, "args") && (args ? mv_value_encode(o, args) : mv_cbor_put_array(o, 0));
+        return mv_cbor_put_str(o, "args") &&
+               (args ? mv_value_encode(o, args) : mv_cbor_put_array(o, 0));
 }
 
 static bool put_started(struct mv_out *o, const void *what)
@@ -103,15 +105,13 @@ static bool put_started(struct mv_out *o, const void *what)
         const struct mv_execution *x = e->x;
         uint8_t program[MV_DIGEST_BYTES];
         program_digest(&x->program, program);
-        return mv_cbor_put_map(o, 10) &&
-               put_args(o, x->args) &&
+        return mv_cbor_put_map(o, 10) && put_args(o, x->args) &&
                key_int(o, "fuel", e->limits.fuel_max) &&
                key_str(o, "kind", mv__program_kind_name(x->program.kind)) &&
                key_str(o, "level", mv_level_name(mv_context_level(e->context))) &&
                key_int(o, "output", e->limits.output_bytes_max) &&
-               key_digest(o, "context", e->context_digest) &&
-               mv_cbor_put_str(o, "prelude") && mv_cbor_put_bool(o, x->prelude) &&
-               key_digest(o, "program", program) &&
+               key_digest(o, "context", e->context_digest) && mv_cbor_put_str(o, "prelude") &&
+               mv_cbor_put_bool(o, x->prelude) && key_digest(o, "program", program) &&
                mv_cbor_put_str(o, "variables") &&
                (x->variables ? mv_value_encode(o, x->variables) : mv_cbor_put_null(o)) &&
                key_opt(o, "capability", x->capability_id);
@@ -121,12 +121,10 @@ static bool put_started_observed(struct mv_out *o, const void *what)
 {
         const struct mv__exec *e = what;
         const struct mv_program *p = &e->x->program;
-        return mv_cbor_put_map(o, 6) &&
-               key_opt(o, "name", p->name) &&
+        return mv_cbor_put_map(o, 6) && key_opt(o, "name", p->name) &&
                key_str(o, "tier", mv_tier_name(e->result->tier)) &&
-               key_int(o, "memory", e->limits.memory_bytes_max) &&
-               mv_cbor_put_str(o, "program") && mv_cbor_put_bytes(o, p->bytes) &&
-               key_str(o, "provider", e->result->provider) &&
+               key_int(o, "memory", e->limits.memory_bytes_max) && mv_cbor_put_str(o, "program") &&
+               mv_cbor_put_bytes(o, p->bytes) && key_str(o, "provider", e->result->provider) &&
                key_int(o, "started_ms", e->result->metadata.started_ms);
 }
 
@@ -136,19 +134,22 @@ int mv__record_started(struct mv__exec *e, struct mv_err *err)
         int r = mv__encode(&e->scratch, put_started, e, &semantic, err);
         if (r == 0)
                 r = mv__encode(&e->scratch, put_started_observed, e, &observed, err);
-        return r < 0 ? r : mv_trail_append(e->trail, MV_REC_EXECUTION_STARTED, semantic, observed, err);
+        return r < 0 ? r
+                     : mv_trail_append(e->trail, MV_REC_EXECUTION_STARTED, semantic, observed, err);
 }
 
-/* --- EXECUTION_ENDED ------------------------------------------------------------------------------------------------------ */
+/* --- EXECUTION_ENDED -------------------------------------------------------------------------- */
 static bool put_ended(struct mv_out *o, const void *what)
 {
         const struct mv_result *r = what;
         if (r->ok)
-                return mv_cbor_put_map(o, 2) && mv_cbor_put_str(o, "value") && mv_value_encode(o, r->value) &&
+                return mv_cbor_put_map(o, 2) && mv_cbor_put_str(o, "value") &&
+                       mv_value_encode(o, r->value) &&
                        key_str(o, "termination", mv_termination_name(r->termination));
         /* Why a cell was killed differs between walls: that is in the observed part. */
         const char *message = r->termination == MV_END_KILLED ? "killed" : r->error.message;
-        return mv_cbor_put_map(o, 3) && key_str(o, "kind", r->error.kind) && key_str(o, "message", message) &&
+        return mv_cbor_put_map(o, 3) && key_str(o, "kind", r->error.kind) &&
+               key_str(o, "message", message) &&
                key_str(o, "termination", mv_termination_name(r->termination));
 }
 
@@ -162,14 +163,10 @@ static bool put_ended_observed(struct mv_out *o, const void *what)
         const struct ended_observed *x = what;
         const struct mv_result *r = x->result;
         const struct mv_metadata *m = &r->metadata;
-        return mv_cbor_put_map(o, 11) &&
-               key_str(o, "tier", mv_tier_name(r->tier)) &&
-               key_int(o, "calls", m->calls) &&
-               key_int(o, "cpu_ns", m->cpu_ns) &&
-               key_str(o, "detail", x->detail) &&
-               key_int(o, "denials", m->denials) &&
-               key_int(o, "ended_ms", m->ended_ms) &&
-               key_str(o, "provider", r->provider) &&
+        return mv_cbor_put_map(o, 11) && key_str(o, "tier", mv_tier_name(r->tier)) &&
+               key_int(o, "calls", m->calls) && key_int(o, "cpu_ns", m->cpu_ns) &&
+               key_str(o, "detail", x->detail) && key_int(o, "denials", m->denials) &&
+               key_int(o, "ended_ms", m->ended_ms) && key_str(o, "provider", r->provider) &&
                mv_cbor_put_str(o, "simulated") && mv_cbor_put_bool(o, m->simulated) &&
                key_int(o, "duration_ns", m->duration_ns) &&
                key_int(o, "output_bytes", r->stdout_bytes.len + r->stderr_bytes.len) &&
@@ -183,5 +180,6 @@ int mv__record_ended(struct mv__exec *e, const char *detail, struct mv_err *err)
         int r = mv__encode(&e->scratch, put_ended, e->result, &semantic, err);
         if (r == 0)
                 r = mv__encode(&e->scratch, put_ended_observed, &what, &observed, err);
-        return r < 0 ? r : mv_trail_append(e->trail, MV_REC_EXECUTION_ENDED, semantic, observed, err);
+        return r < 0 ? r
+                     : mv_trail_append(e->trail, MV_REC_EXECUTION_ENDED, semantic, observed, err);
 }

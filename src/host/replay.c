@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Running an execution again from its record alone.
  *
- * (1) Nothing has an effect: the broker answers every call from the record, and a call that is not the recorded one ends
- *     the run.
- * (2) What cannot be computed again (the decision about the program, its context's digest) is taken over as recorded; what
- *     can (every call, every step, the outcome) is computed, so the roots agree only when the program did the same.
- * (3) A record is somebody else's bytes: decoded with the strict decoder, and the program must have the recorded digest.
- *     grep STARTED-KEYS for the writer. */
+ * (1) Nothing has an effect: the broker answers every call from the record, and a call that is
+ *     not the recorded one ends the run.
+ * (2) What cannot be computed again (the decision about the program, its context's digest) is
+ *     taken over as recorded; what can (every call, every step, the outcome) is computed, so the
+ *     roots agree only when the program did the same.
+ * (3) A record is somebody else's bytes: decoded with the strict decoder, and the program must
+ *     have the recorded digest. grep STARTED-KEYS for the writer. */
 #include <base/slice.h>
 #include <host/cbor_map.h>
 #include <host/exec.h>
@@ -28,7 +29,7 @@ struct story { /* one execution's records, in order */
         uint8_t root[MV_DIGEST_BYTES];
 };
 
-/* --- maps with text keys ------------------------------------------------------------------------------------------------ */
+/* --- maps with text keys ---------------------------------------------------------------------- */
 static int find_count(struct mv_slice map, const char *key, uint64_t *ret, struct mv_err *err)
 {
         struct mv_cbor_item it;
@@ -41,7 +42,8 @@ static int find_count(struct mv_slice map, const char *key, uint64_t *ret, struc
 }
 
 /* NUL-terminated copy; NULL for null. */
-static int find_text(struct mv_slice map, const char *key, struct mv_arena *a, const char **ret, struct mv_err *err)
+static int find_text(struct mv_slice map, const char *key, struct mv_arena *a, const char **ret,
+                     struct mv_err *err)
 {
         struct mv_cbor_item it;
         int r = mv__map_item(map, key, MV_CBOR_TEXT, &it, err);
@@ -59,15 +61,15 @@ static int find_text(struct mv_slice map, const char *key, struct mv_arena *a, c
         return 0;
 }
 
-static int find_value(struct mv_slice map, const char *key, struct mv_arena *a, const struct mv_value **ret,
-                      struct mv_err *err)
+static int find_value(struct mv_slice map, const char *key, struct mv_arena *a,
+                      const struct mv_value **ret, struct mv_err *err)
 {
         struct mv_slice raw;
         int r = mv__map_find(map, key, &raw, err);
         return r < 0 ? r : mv_value_decode(raw, a, ret, err);
 }
 
-/* --- reading the records -------------------------------------------------------------------------------------------------- */
+/* --- reading the records ---------------------------------------------------------------------- */
 static struct mv_slice keep(struct mv_arena *a, struct mv_slice s)
 {
         uint8_t *p = mv_new(a, uint8_t, s.len + 1);
@@ -97,8 +99,11 @@ static int keep_record(struct story *s, const struct mv_audit_record *rec, struc
                 return keep_root(s, rec, err);
         struct entry *e = mv_new(&s->memory, struct entry, 1);
         if (!e)
-                return mv_fail(err, MV_E_LIMIT, 0, "the execution's records take more than %zu bytes", REPLAY_BYTES_MAX);
-        *e = (struct entry){ rec->type, keep(&s->memory, rec->semantic), keep(&s->memory, rec->observed), NULL };
+                return mv_fail(err, MV_E_LIMIT, 0,
+                               "the execution's records take more than %zu bytes",
+                               REPLAY_BYTES_MAX);
+        *e = (struct entry){ rec->type, keep(&s->memory, rec->semantic),
+                             keep(&s->memory, rec->observed), NULL };
         if (s->last)
                 s->last->next = e;
         else
@@ -107,7 +112,8 @@ static int keep_record(struct story *s, const struct mv_audit_record *rec, struc
         return 0;
 }
 
-static int read_story(const char *path, const char *execution_id, struct story *s, struct mv_err *err)
+static int read_story(const char *path, const char *execution_id, struct story *s,
+                      struct mv_err *err)
 {
         struct mv_audit_reader *reader;
         struct mv_audit_record rec;
@@ -125,25 +131,31 @@ static int read_story(const char *path, const char *execution_id, struct story *
         if (r < 0)
                 return r;
         if (!s->first)
-                return mv_fail(err, MV_E_NOT_FOUND, 0, "%s has no execution '%s'", path, execution_id);
+                return mv_fail(err, MV_E_NOT_FOUND, 0, "%s has no execution '%s'", path,
+                               execution_id);
         if (s->first->type != MV_REC_EXECUTION_STARTED)
-                return mv_fail(err, MV_E_UNSUPPORTED, 0, "execution %s was denied before it started: nothing to run again",
+                return mv_fail(err, MV_E_UNSUPPORTED, 0,
+                               "execution %s was denied before it started: nothing to run again",
                                execution_id);
         if (!s->has_root)
-                return mv_fail(err, MV_E_UNSUPPORTED, 0, "execution %s has no root: it never ended", execution_id);
+                return mv_fail(err, MV_E_UNSUPPORTED, 0, "execution %s has no root: it never ended",
+                               execution_id);
         return 0;
 }
 
-/* --- the execution as it was asked for -------------------------------------------------------------------------------------- */
+/* --- the execution as it was asked for -------------------------------------------------------- */
 static int program_kind(const char *name, enum mv_program_kind *ret, struct mv_err *err)
 {
-        static const enum mv_program_kind kinds[] = { MV_PROGRAM_SOURCE, MV_PROGRAM_BYTECODE, MV_PROGRAM_AST, MV_PROGRAM_NONE };
+        static const enum mv_program_kind kinds[] = { MV_PROGRAM_SOURCE, MV_PROGRAM_BYTECODE,
+                                                      MV_PROGRAM_AST, MV_PROGRAM_NONE };
         for (size_t i = 0; name && i < sizeof kinds / sizeof kinds[0]; i++)
                 if (strcmp(mv__program_kind_name(kinds[i]), name) == 0) {
                         *ret = kinds[i];
                         return 0;
                 }
-        return mv_fail(err, MV_E_UNSUPPORTED, 0, "a program of kind %s cannot be run again from a record", name ? name : "null");
+        return mv_fail(err, MV_E_UNSUPPORTED, 0,
+                       "a program of kind %s cannot be run again from a record",
+                       name ? name : "null");
 }
 
 static int read_program(const struct entry *started, struct mv_program *ret, struct mv_err *err)
@@ -157,12 +169,14 @@ static int read_program(const struct entry *started, struct mv_program *ret, str
                 return r;
         mv_sha256(text.text, computed);
         if (!mv_slice_eq(digest.text, mv_slice(computed, sizeof computed)))
-                return mv_fail(err, MV_E_CORRUPT, 0, "record: the program text does not have the recorded digest");
+                return mv_fail(err, MV_E_CORRUPT, 0,
+                               "record: the program text does not have the recorded digest");
         ret->bytes = text.text;
         return 0;
 }
 
-static int read_request(const struct entry *started, struct mv__exec *e, struct mv_execution *x, struct mv_err *err)
+static int read_request(const struct entry *started, struct mv__exec *e, struct mv_execution *x,
+                        struct mv_err *err)
 {
         struct mv_slice sem = started->semantic, obs = started->observed;
         const char *kind;
@@ -196,13 +210,15 @@ static int read_request(const struct entry *started, struct mv__exec *e, struct 
         return mv__execution_check(x, err);
 }
 
-/* --- answers ------------------------------------------------------------------------------------------------------------------- */
-/* The broker reads calls from here; the program's own DECISION, behind STARTED, is not one of them. */
+/* --- answers ---------------------------------------------------------------------------------- */
+/* The broker reads calls from here; the program's own DECISION, behind STARTED, is not one of
+ * them. */
 struct source {
         const struct entry *at;
 };
 
-static int source_next(void *ctx, enum mv_record_type *ret_type, struct mv_slice *ret_semantic, struct mv_err *err)
+static int source_next(void *ctx, enum mv_record_type *ret_type, struct mv_slice *ret_semantic,
+                       struct mv_err *err)
 {
         struct source *s = ctx;
         if (!s->at)
@@ -214,7 +230,8 @@ static int source_next(void *ctx, enum mv_record_type *ret_type, struct mv_slice
 }
 
 /* Take over as recorded what comes before the program runs. */
-static int take_over(struct mv__exec *e, const struct story *s, struct source *ret, struct mv_err *err)
+static int take_over(struct mv__exec *e, const struct story *s, struct source *ret,
+                     struct mv_err *err)
 {
         static const struct mv_slice none;
         const struct entry *at = s->first;
@@ -228,8 +245,8 @@ static int take_over(struct mv__exec *e, const struct story *s, struct source *r
         return r;
 }
 
-static int choose(struct mv__exec *e, const struct story *s, struct mv_execution *x, const char *provider,
-                  struct mv_err *err)
+static int choose(struct mv__exec *e, const struct story *s, struct mv_execution *x,
+                  const char *provider, struct mv_err *err)
 {
         static const struct mv_limits none;
         int r = 0;
@@ -255,7 +272,8 @@ static void describe(const struct mv_result *r, struct mv__replay *ret)
         if (text)
                 mv_fmt(ret->outcome, sizeof ret->outcome, "%s", text);
         else
-                mv_fmt(ret->outcome, sizeof ret->outcome, "%s: %s", r->error.kind, r->error.message);
+                mv_fmt(ret->outcome, sizeof ret->outcome, "%s: %s", r->error.kind,
+                       r->error.message);
         free(text);
 }
 
@@ -271,12 +289,13 @@ static void compare(const struct mv__exec *e, const struct story *s, struct mv__
         if (e->tap.failed)
                 mv_fmt(ret->why, sizeof ret->why, "%s", e->tap.err.msg);
         else
-                mv_fmt(ret->why, sizeof ret->why, "the same calls, another outcome or other steps (%s now)",
+                mv_fmt(ret->why, sizeof ret->why,
+                       "the same calls, another outcome or other steps (%s now)",
                        mv_termination_name(e->result->termination));
 }
 
-static int run_again(struct mv__exec *e, const struct story *s, struct mv_execution *x, const char *provider,
-                     struct mv_err *err)
+static int run_again(struct mv__exec *e, const struct story *s, struct mv_execution *x,
+                     const char *provider, struct mv_err *err)
 {
         struct source source;
         struct mv_broker_replay replay = { &source, source_next };
@@ -298,8 +317,8 @@ static int run_again(struct mv__exec *e, const struct story *s, struct mv_execut
         return r < 0 ? r : mv_trail_end(e->trail, e->result->root, &e->result->records, err);
 }
 
-int mv_host_replay(struct mv_host *h, const char *audit_path, const char *execution_id, const char *provider,
-                   struct mv__replay *ret, struct mv_err *err)
+int mv_host_replay(struct mv_host *h, const char *audit_path, const char *execution_id,
+                   const char *provider, struct mv__replay *ret, struct mv_err *err)
 {
         struct story s = { .memory = mv_arena_grow(REPLAY_BYTES_MAX) };
         struct mv_execution x = { 0 };

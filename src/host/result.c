@@ -56,9 +56,11 @@ void mv__result_deny(struct mv_result *r, const struct mv_decision *d)
 const char *mv_termination_name(enum mv_termination t)
 {
         static const char *const names[MV_END_MAX_] = {
-                [MV_END_COMPLETED] = "completed", [MV_END_ERROR] = "error",   [MV_END_DENIED] = "denied",
-                [MV_END_TIMEOUT] = "timeout",     [MV_END_MEMORY] = "memory", [MV_END_FUEL] = "fuel",
-                [MV_END_OUTPUT] = "output",       [MV_END_KILLED] = "killed", [MV_END_UNAVAILABLE] = "unavailable",
+                [MV_END_COMPLETED] = "completed",     [MV_END_ERROR] = "error",
+                [MV_END_DENIED] = "denied",           [MV_END_TIMEOUT] = "timeout",
+                [MV_END_MEMORY] = "memory",           [MV_END_FUEL] = "fuel",
+                [MV_END_OUTPUT] = "output",           [MV_END_KILLED] = "killed",
+                [MV_END_UNAVAILABLE] = "unavailable",
         };
         return t < MV_END_MAX_ ? names[t] : "unknown";
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The part of JSON Schema that provider configurations use (REQ-PRV-17). A schema is our own or a registered provider's
- * text; a configuration is whatever a user wrote: every rule that fails is named with the path of the value. */
+/* The part of JSON Schema that provider configurations use (REQ-PRV-17). A schema is our own or
+ * a registered provider's text; a configuration is whatever a user wrote: every rule that fails
+ * is named with the path of the value. */
 #include <base/slice.h>
 #include <host/host.h>
 #include <stdlib.h>
@@ -25,20 +26,28 @@ static void place_text(const struct place *at, char *buf, size_t cap)
         mv_fmt(buf, cap, "%s%s%.*s", outer, outer[0] ? "." : "", MV_SARG(at->name));
 }
 
-static int broken(const struct place *at, struct mv_err *err, const char *rule, struct mv_slice what)
+static int broken(const struct place *at, struct mv_err *err, const char *rule,
+                  struct mv_slice what)
 {
         char where[160];
         place_text(at, where, sizeof where);
-        return mv_fail(err, MV_E_INVALID, 0, "%s: %s%s%.*s", where, rule, what.len ? " " : "", MV_SARG(what));
+        return mv_fail(err, MV_E_INVALID, 0, "%s: %s%s%.*s", where, rule, what.len ? " " : "",
+                       MV_SARG(what));
 }
 
 static bool is_type(const struct mv_value *v, struct mv_slice type)
 {
-        static const struct { const char *name; unsigned kinds; } types[] = {
-                { "object", 1u << MV_MAP },    { "array", 1u << MV_VECTOR },
-                { "string", 1u << MV_STRING }, { "integer", 1u << MV_INT },
+        static const struct {
+                const char *name;
+                unsigned kinds;
+        } types[] = {
+                { "object", 1u << MV_MAP },
+                { "array", 1u << MV_VECTOR },
+                { "string", 1u << MV_STRING },
+                { "integer", 1u << MV_INT },
                 { "number", 1u << MV_INT | 1u << MV_FLOAT },
-                { "boolean", 1u << MV_BOOL },  { "null", 1u << MV_NIL },
+                { "boolean", 1u << MV_BOOL },
+                { "null", 1u << MV_NIL },
         };
         for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
                 if (mv_slice_eq_str(type, types[i].name))
@@ -46,7 +55,8 @@ static bool is_type(const struct mv_value *v, struct mv_slice type)
         return false;
 }
 
-static int check_type(const struct mv_value *schema, const struct mv_value *v, const struct place *at, struct mv_err *err)
+static int check_type(const struct mv_value *schema, const struct mv_value *v,
+                      const struct place *at, struct mv_err *err)
 {
         struct mv_slice type;
         if (!mv_as_text(mv_map_get(schema, "type"), &type) || is_type(v, type))
@@ -54,7 +64,8 @@ static int check_type(const struct mv_value *schema, const struct mv_value *v, c
         return broken(at, err, "must be of type", type);
 }
 
-static int check_enum(const struct mv_value *schema, const struct mv_value *v, const struct place *at, struct mv_err *err)
+static int check_enum(const struct mv_value *schema, const struct mv_value *v,
+                      const struct place *at, struct mv_err *err)
 {
         const struct mv_value *choices = mv_map_get(schema, "enum");
         if (!choices || choices->kind != MV_VECTOR)
@@ -63,12 +74,14 @@ static int check_enum(const struct mv_value *schema, const struct mv_value *v, c
                 if (mv_value_equal(&choices->items[i], v))
                         return 0;
         char *list = mv_value_json(choices, NULL);
-        int r = broken(at, err, "must be one of", list ? mv_slice_str(list) : MV_SLICE("the listed values"));
+        int r = broken(at, err, "must be one of",
+                       list ? mv_slice_str(list) : MV_SLICE("the listed values"));
         free(list);
         return r;
 }
 
-static int check_range(const struct mv_value *schema, const struct mv_value *v, const struct place *at, struct mv_err *err)
+static int check_range(const struct mv_value *schema, const struct mv_value *v,
+                       const struct place *at, struct mv_err *err)
 {
         double number, bound;
         if (!mv_as_float(v, &number))
@@ -80,9 +93,11 @@ static int check_range(const struct mv_value *schema, const struct mv_value *v, 
         return 0;
 }
 
-static int check(const struct mv_value *schema, const struct mv_value *v, const struct place *at, struct mv_err *err);
+static int check(const struct mv_value *schema, const struct mv_value *v, const struct place *at,
+                 struct mv_err *err);
 
-static int check_required(const struct mv_value *schema, const struct mv_value *v, const struct place *at, struct mv_err *err)
+static int check_required(const struct mv_value *schema, const struct mv_value *v,
+                          const struct place *at, struct mv_err *err)
 {
         const struct mv_value *required = mv_map_get(schema, "required");
         for (uint32_t i = 0; required && required->kind == MV_VECTOR && i < required->count; i++) {
@@ -97,11 +112,12 @@ static int check_required(const struct mv_value *schema, const struct mv_value *
         return 0;
 }
 
-static int check_properties(const struct mv_value *schema, const struct mv_value *v, const struct place *at,
-                            struct mv_err *err)
+static int check_properties(const struct mv_value *schema, const struct mv_value *v,
+                            const struct place *at, struct mv_err *err)
 {
         const struct mv_value *properties = mv_map_get(schema, "properties");
-        const struct mv_value *others = mv_map_get(schema, "additionalProperties"); /* a schema, or a boolean */
+        const struct mv_value *others =
+                mv_map_get(schema, "additionalProperties"); /* a schema, or a boolean */
         bool more = true, closed = mv_as_bool(others, &more) && !more;
         if (others && others->kind != MV_MAP)
                 others = NULL;
@@ -109,7 +125,8 @@ static int check_properties(const struct mv_value *schema, const struct mv_value
                 char name[MV_ID_MAX];
                 struct mv_slice key = { NULL, 0 };
                 if (!mv_as_text(&v->entries[i].key, &key) || key.len >= sizeof name)
-                        return broken(at, err, "has a property without a usable name", MV_SLICE(""));
+                        return broken(at, err, "has a property without a usable name",
+                                      MV_SLICE(""));
                 mv_fmt(name, sizeof name, "%.*s", MV_SARG(key));
                 const struct mv_value *inner = mv_map_get(properties, name);
                 if (!inner && closed)
@@ -124,7 +141,8 @@ static int check_properties(const struct mv_value *schema, const struct mv_value
         return check_required(schema, v, at, err);
 }
 
-static int check_items(const struct mv_value *schema, const struct mv_value *v, const struct place *at, struct mv_err *err)
+static int check_items(const struct mv_value *schema, const struct mv_value *v,
+                       const struct place *at, struct mv_err *err)
 {
         const struct mv_value *item = mv_map_get(schema, "items");
         struct place below = { at, MV_SLICE("item"), at->depth + 1 };
@@ -136,7 +154,8 @@ static int check_items(const struct mv_value *schema, const struct mv_value *v, 
         return 0;
 }
 
-static int check(const struct mv_value *schema, const struct mv_value *v, const struct place *at, struct mv_err *err)
+static int check(const struct mv_value *schema, const struct mv_value *v, const struct place *at,
+                 struct mv_err *err)
 {
         if (at->depth > SCHEMA_DEPTH_MAX)
                 return broken(at, err, "is nested too deeply", MV_SLICE(""));
@@ -152,7 +171,8 @@ static int check(const struct mv_value *schema, const struct mv_value *v, const 
         return r;
 }
 
-int mv__schema_check(const struct mv_value *schema, const struct mv_value *config, struct mv_err *err)
+int mv__schema_check(const struct mv_value *schema, const struct mv_value *config,
+                     struct mv_err *err)
 {
         struct place top = { NULL, { NULL, 0 }, 0 };
         return check(schema, config, &top, err);

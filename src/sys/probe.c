@@ -58,7 +58,8 @@ int mv_sys_probe_landlock(void)
 
 int mv_sys_probe_openat2(void)
 {
-        struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_BENEATH };
+        struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+                                .resolve = RESOLVE_BENEATH };
         long fd = syscall(SYS_openat2, AT_FDCWD, ".", &how, sizeof how);
         if (fd < 0)
                 return errno;

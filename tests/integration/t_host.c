@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The library's front as its callers see it: the behaviour of the old life cycle, performance, security and central
- * authorisation suites, on the providers of this machine. */
+/* The library's front as its callers see it: the behaviour of the old life cycle, performance,
+ * security and central authorisation suites, on the providers of this machine. */
 #include "test.h"
 #include <audit/audit.h>
 #include <dirent.h>
@@ -43,14 +43,19 @@ static struct mv_result *run(struct mv_host *h, const struct mv_execution *x)
         return r;
 }
 
-static struct mv_result *run_source(struct mv_host *h, const char *provider, const struct mv_context *c, const char *text)
+static struct mv_result *run_source(struct mv_host *h, const char *provider,
+                                    const struct mv_context *c, const char *text)
 {
-        struct mv_execution x = { .program = mv_program_source(text), .context = c, .provider = provider };
+        struct mv_execution x = { .program = mv_program_source(text),
+                                  .context = c,
+                                  .provider = provider };
         return run(h, &x);
 }
 
-/* The display form of the value, or "error KIND", or "nothing ran". Static: valid until the next call. */
-static const char *shown(struct mv_host *h, const char *provider, const struct mv_context *c, const char *text)
+/* The display form of the value, or "error KIND", or "nothing ran". Static: valid until the next
+ * call. */
+static const char *shown(struct mv_host *h, const char *provider, const struct mv_context *c,
+                         const char *text)
 {
         static char buf[512];
         struct mv_result *r = run_source(h, provider, c, text);
@@ -71,7 +76,8 @@ static bool available(struct mv_host *h, const char *name)
 {
         struct mv_provider_info info;
         uint32_t i;
-        return mv_host_provider_find(h, name, &i) == 0 && mv_host_provider_info(h, i, &info, &err) == 0 && info.available;
+        return mv_host_provider_find(h, name, &i) == 0 &&
+               mv_host_provider_info(h, i, &info, &err) == 0 && info.available;
 }
 
 /* Providers that run RTFS here, mock first. */
@@ -92,11 +98,12 @@ static uint64_t now_ms(void)
         return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* --- factory ------------------------------------------------------------------------------------------------------- */
+/* --- factory ---------------------------------------------------------------------------------- */
 /* REQ-FACT-01, -04, -09 */
 TEST(providers_are_listed_in_order_and_unavailable_ones_say_why)
 {
-        static const char *const names[] = { "mock", "process", "wasm", "gvisor", "kvm", "firecracker" };
+        static const char *const names[] = { "mock",   "process", "wasm",
+                                             "gvisor", "kvm",     "firecracker" };
         struct mv_host *h = new_host();
         struct mv_provider_info info;
         CHECK(mv_host_provider_count(h) == 6);
@@ -144,10 +151,12 @@ TEST(every_provider_has_a_schema_with_type_and_properties)
 TEST(a_configuration_is_checked_against_the_schema)
 {
         struct mv_host *h = new_host();
-        CHECK(mv_host_provider_init(h, "mock", "{\"mock_mode\": \"loud\"}", &err) == -(int)MV_E_INVALID);
+        CHECK(mv_host_provider_init(h, "mock", "{\"mock_mode\": \"loud\"}", &err) ==
+              -(int)MV_E_INVALID);
         CHECK(strstr(err.msg, "mock_mode") && strstr(err.msg, "simple"));
         CHECK(mv_host_provider_init(h, "mock", "{\"mock_mode\": 3}", &err) == -(int)MV_E_INVALID);
-        CHECK(mv_host_provider_init(h, "mock", "{\"mode\": \"simple\"}", &err) == -(int)MV_E_INVALID);
+        CHECK(mv_host_provider_init(h, "mock", "{\"mode\": \"simple\"}", &err) ==
+              -(int)MV_E_INVALID);
         CHECK(mv_host_provider_init(h, "mock", "[]", &err) == -(int)MV_E_INVALID);
         CHECK(mv_host_provider_init(h, "mock", "{", &err) == -(int)MV_E_INVALID);
         CHECK(mv_host_provider_init(h, "mock", "{\"mock_mode\": \"detailed\"}", &err) == 0);
@@ -160,7 +169,8 @@ TEST(a_provider_is_selected_by_name_and_remembered)
         struct mv_host *h = new_host();
         CHECK(!mv_host_selected_provider(h));
         CHECK(mv_host_select_provider(h, "unknown", &err) == -(int)MV_E_INVALID);
-        CHECK(strstr(err.msg, "MicroVM provider 'unknown' not available. Available providers: [\"mock\""));
+        CHECK(strstr(err.msg,
+                     "MicroVM provider 'unknown' not available. Available providers: [\"mock\""));
         CHECK(!mv_host_selected_provider(h));
         CHECK(mv_host_select_provider(h, "mock", &err) == 0);
         CHECK_STR(mv_host_selected_provider(h), "mock");
@@ -171,7 +181,7 @@ TEST(a_provider_is_selected_by_name_and_remembered)
         mv_host_free(h);
 }
 
-/* --- life cycle ------------------------------------------------------------------------------------------------------ */
+/* --- life cycle ------------------------------------------------------------------------------- */
 /* REQ-PRV-04, -05 */
 TEST(a_provider_refuses_after_cleanup_and_works_again_after_initialize)
 {
@@ -254,7 +264,8 @@ TEST(nothing_survives_from_one_execution_to_the_next)
 TEST(execution_ids_are_unique_and_look_like_exec_uuid)
 {
         struct mv_host *h = new_host();
-        struct mv_result *a = run_source(h, "mock", NULL, "1"), *b = run_source(h, "mock", NULL, "1");
+        struct mv_result *a = run_source(h, "mock", NULL, "1"),
+                         *b = run_source(h, "mock", NULL, "1");
         REQUIRE(a && b);
         CHECK(strncmp(mv_result_execution_id(a), "exec_", 5) == 0);
         CHECK(strlen(mv_result_execution_id(a)) == 5 + 36);
@@ -273,8 +284,11 @@ TEST(a_deadline_ends_an_endless_loop_on_every_provider)
         const char *names[3];
         unsigned n = rtfs_providers(h, names);
         for (unsigned i = 0; i < n; i++) {
-                struct mv_execution x = { .program = mv_program_source("(loop [i 0] (recur (+ i 1)))"), .context = c,
-                                          .provider = names[i], .limits = { .wall_ns_max = 100000000 } };
+                struct mv_execution x = { .program =
+                                                  mv_program_source("(loop [i 0] (recur (+ i 1)))"),
+                                          .context = c,
+                                          .provider = names[i],
+                                          .limits = { .wall_ns_max = 100000000 } };
                 uint64_t start = now_ms();
                 struct mv_result *r = run(h, &x);
                 uint64_t took = now_ms() - start;
@@ -299,7 +313,9 @@ TEST(fuel_memory_and_output_each_have_their_own_ending)
                 enum mv_termination expected;
         } cases[] = {
                 { "(loop [i 0] (recur (+ i 1)))", { .fuel_max = 10000 }, MV_END_FUEL },
-                { "(loop [v []] (recur (conj v v v v)))", { .memory_bytes_max = 8u << 20 }, MV_END_MEMORY },
+                { "(loop [v []] (recur (conj v v v v)))",
+                  { .memory_bytes_max = 8u << 20 },
+                  MV_END_MEMORY },
                 { "(str (range 0 20000))", { .output_bytes_max = 4096 }, MV_END_OUTPUT },
         };
         struct mv_host *h = new_host();
@@ -308,14 +324,16 @@ TEST(fuel_memory_and_output_each_have_their_own_ending)
         unsigned n = rtfs_providers(h, names);
         for (unsigned i = 0; i < n; i++)
                 for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
-                        struct mv_execution x = { .program = mv_program_source(cases[k].text), .context = c,
-                                                  .provider = names[i], .limits = cases[k].limits };
+                        struct mv_execution x = { .program = mv_program_source(cases[k].text),
+                                                  .context = c,
+                                                  .provider = names[i],
+                                                  .limits = cases[k].limits };
                         struct mv_result *r = run(h, &x);
                         REQUIRE(r);
                         if (mv_result_termination(r) != cases[k].expected) {
                                 char what[200];
-                                snprintf(what, sizeof what, "%s on %s ended %s", cases[k].text, names[i],
-                                         mv_termination_name(mv_result_termination(r)));
+                                snprintf(what, sizeof what, "%s on %s ended %s", cases[k].text,
+                                         names[i], mv_termination_name(mv_result_termination(r)));
                                 mv_test_failed(__FILE__, __LINE__, what);
                         }
                         mv_result_free(r);
@@ -345,8 +363,11 @@ TEST(a_caller_can_cancel_from_another_thread)
         for (unsigned i = 0; i < n; i++) {
                 struct canceller flag = { 0 };
                 pthread_t thread;
-                struct mv_execution x = { .program = mv_program_source("(loop [i 0] (recur (+ i 1)))"), .context = c,
-                                          .provider = names[i], .cancel = &flag.flag };
+                struct mv_execution x = { .program =
+                                                  mv_program_source("(loop [i 0] (recur (+ i 1)))"),
+                                          .context = c,
+                                          .provider = names[i],
+                                          .cancel = &flag.flag };
                 pthread_create(&thread, NULL, cancel_soon, &flag);
                 uint64_t start = now_ms();
                 struct mv_result *r = run(h, &x);
@@ -361,12 +382,14 @@ TEST(a_caller_can_cancel_from_another_thread)
         mv_host_free(h);
 }
 
-/* --- tiers ------------------------------------------------------------------------------------------------------------- */
+/* --- tiers ------------------------------------------------------------------------------------ */
 /* REQ-FACT-07, REQ-PRV-19 */
 TEST(a_tier_is_never_lowered)
 {
         struct mv_host *h = new_host();
-        struct mv_execution x = { .program = mv_program_source("1"), .provider = "mock", .tier_min = MV_TIER_PROCESS };
+        struct mv_execution x = { .program = mv_program_source("1"),
+                                  .provider = "mock",
+                                  .tier_min = MV_TIER_PROCESS };
         CHECK(!run(h, &x));
         CHECK(err.code == MV_E_UNAVAILABLE);
         CHECK(strstr(err.msg, "below the tier process"));
@@ -398,8 +421,9 @@ TEST(auto_takes_the_strongest_provider_there_is)
         mv_host_free(h);
 }
 
-/* --- programs that are not RTFS ---------------------------------------------------------------------------------------- */
-static int count_args(struct mv_call *call, const struct mv_value *args, uint32_t count, struct mv_value *ret)
+/* --- programs that are not RTFS --------------------------------------------------------------- */
+static int count_args(struct mv_call *call, const struct mv_value *args, uint32_t count,
+                      struct mv_value *ret)
 {
         char *text = mv_call_alloc(call, 64);
         if (!text)
@@ -410,7 +434,8 @@ static int count_args(struct mv_call *call, const struct mv_value *args, uint32_
         return 0;
 }
 
-static int always_fails(struct mv_call *call, const struct mv_value *args, uint32_t count, struct mv_value *ret)
+static int always_fails(struct mv_call *call, const struct mv_value *args, uint32_t count,
+                        struct mv_value *ret)
 {
         return mv_call_fail(call, "IoError", "no such thing");
 }
@@ -418,18 +443,22 @@ static int always_fails(struct mv_call *call, const struct mv_value *args, uint3
 /* REQ-PROG-11, REQ-PROC-04, REQ-MOCK-04 */
 TEST(a_native_function_needs_its_grant_and_is_refused_behind_walls)
 {
-        static const struct mv_value two[] = { { .kind = MV_INT, .integer = 1 }, { .kind = MV_INT, .integer = 2 } };
+        static const struct mv_value two[] = { { .kind = MV_INT, .integer = 1 },
+                                               { .kind = MV_INT, .integer = 2 } };
         static const struct mv_value args = { .kind = MV_VECTOR, .count = 2, .items = two };
         struct mv_host *h = new_host();
         struct mv_context *c = ALLOWING("native_function"), *without = ALLOWING("ccos.math.add");
-        struct mv_execution x = { .program = { .kind = MV_PROGRAM_NATIVE, .native = count_args }, .context = c, .args = &args,
+        struct mv_execution x = { .program = { .kind = MV_PROGRAM_NATIVE, .native = count_args },
+                                  .context = c,
+                                  .args = &args,
                                   .provider = "process" };
         struct mv_result *r = run(h, &x);
         if (available(h, "process")) {
                 REQUIRE(r && mv_result_ok(r));
                 struct mv_slice text;
                 CHECK(mv_as_text(mv_result_value(r), &text) && text.len == 34);
-                CHECK(mv_result_tier(r) == MV_TIER_NONE); /* no wall was around it, whoever was asked */
+                CHECK(mv_result_tier(r) ==
+                      MV_TIER_NONE); /* no wall was around it, whoever was asked */
         }
         mv_result_free(r);
         x.provider = "mock";
@@ -467,7 +496,9 @@ TEST(an_external_program_is_denied_refused_or_named_but_never_approximated)
         static const char *const argv[] = { "-la", NULL };
         struct mv_host *h = new_host();
         struct mv_context *c = ALLOWING("external_program");
-        struct mv_execution x = { .program = { .kind = MV_PROGRAM_EXTERNAL, .path = "/bin/ls", .argv = argv } };
+        struct mv_execution x = {
+                .program = { .kind = MV_PROGRAM_EXTERNAL, .path = "/bin/ls", .argv = argv }
+        };
         struct mv_result *r = run(h, &x);
         REQUIRE(r);
         CHECK(mv_result_termination(r) == MV_END_DENIED);
@@ -519,7 +550,9 @@ TEST(programs_describe_themselves)
         p = (struct mv_program){ .kind = MV_PROGRAM_EXTERNAL, .path = "/bin/ls", .argv = argv };
         mv_program_description(&p, buf, sizeof buf);
         CHECK_STR(buf, "External program: /bin/ls [\"-la\"]");
-        p = (struct mv_program){ .kind = MV_PROGRAM_SCRIPT, .language = "Python", .bytes = MV_SLICE("print(1)") };
+        p = (struct mv_program){ .kind = MV_PROGRAM_SCRIPT,
+                                 .language = "Python",
+                                 .bytes = MV_SLICE("print(1)") };
         mv_program_description(&p, buf, sizeof buf);
         CHECK_STR(buf, "Python script: 8 bytes");
         mv_program_description(&p, buf, 8);
@@ -532,9 +565,12 @@ TEST(network_and_file_hints_are_whole_words)
         static const char *const url[] = { "https://api.example.com", NULL };
         static const char *const path[] = { "/tmp/test.txt", NULL };
         struct mv_program fetch = mv_program_source("(http-fetch \"https://api.example.com\")");
-        struct mv_program add = mv_program_source("(+ 1 2)"), fn = mv_program_source("(defn function [] 1)");
+        struct mv_program add = mv_program_source("(+ 1 2)"),
+                          fn = mv_program_source("(defn function [] 1)");
         struct mv_program read = mv_program_source("(read-file \"/tmp/test.txt\")");
-        struct mv_program curl = { .kind = MV_PROGRAM_EXTERNAL, .path = "/usr/bin/curl", .argv = url };
+        struct mv_program curl = { .kind = MV_PROGRAM_EXTERNAL,
+                                   .path = "/usr/bin/curl",
+                                   .argv = url };
         struct mv_program cat = { .kind = MV_PROGRAM_EXTERNAL, .path = "/bin/cat", .argv = path };
         CHECK(mv_program_is_network_operation(&fetch));
         CHECK(!mv_program_is_network_operation(&add));
@@ -545,16 +581,21 @@ TEST(network_and_file_hints_are_whole_words)
         CHECK(!mv_program_is_file_operation(&fn)); /* "function" holds "io" */
 }
 
-/* --- capabilities without a program -------------------------------------------------------------------------------------- */
-static struct mv_result *run_capability(struct mv_host *h, const char *provider, const struct mv_context *c, const char *id,
+/* --- capabilities without a program ----------------------------------------------------------- */
+static struct mv_result *run_capability(struct mv_host *h, const char *provider,
+                                        const struct mv_context *c, const char *id,
                                         const struct mv_value *args)
 {
-        struct mv_execution x = { .program = { .kind = MV_PROGRAM_NONE }, .provider = provider, .context = c,
-                                  .capability_id = id, .args = args };
+        struct mv_execution x = { .program = { .kind = MV_PROGRAM_NONE },
+                                  .provider = provider,
+                                  .context = c,
+                                  .capability_id = id,
+                                  .args = args };
         return run(h, &x);
 }
 
-static const struct mv_value five_six[] = { { .kind = MV_INT, .integer = 5 }, { .kind = MV_INT, .integer = 6 } };
+static const struct mv_value five_six[] = { { .kind = MV_INT, .integer = 5 },
+                                            { .kind = MV_INT, .integer = 6 } };
 static const struct mv_value add_args = { .kind = MV_VECTOR, .count = 2, .items = five_six };
 
 /* REQ-MOCK-05 */
@@ -586,7 +627,8 @@ TEST(a_capability_without_a_program_runs_through_the_broker)
         REQUIRE(r && mv_result_ok(r));
         CHECK(mv_as_int(mv_result_value(r), &sum) && sum == 11);
         CHECK(mv_result_metadata(r)->calls == 1);
-        CHECK(mv_result_records(r) == 6); /* started, program decision, decision, call, result, ended */
+        CHECK(mv_result_records(r) ==
+              6); /* started, program decision, decision, call, result, ended */
         CHECK(!mv_result_metadata(r)->simulated);
         mv_result_free(r);
         mv_context_free(c);
@@ -599,14 +641,18 @@ TEST(the_boundary_gate_refuses_a_capability_outside_the_token)
         static const char *const token[] = { "ccos.math.add" };
         struct mv_host *h = new_host();
         struct mv_context *full = mv_context_new(MV_LEVEL_FULL);
-        static const char *const refused[] = { "ccos.system.shutdown", "ccos.io.open-file", "ccos.network.http-fetch" };
+        static const char *const refused[] = { "ccos.system.shutdown", "ccos.io.open-file",
+                                               "ccos.network.http-fetch" };
         static const char *const providers[] = { "mock", "process" };
         for (unsigned p = 0; p < 2; p++) {
                 if (!available(h, providers[p]))
                         continue;
                 for (unsigned i = 0; i < 3; i++) {
-                        struct mv_execution x = { .program = { .kind = MV_PROGRAM_NONE }, .provider = providers[p],
-                                                  .context = full, .capability_id = refused[i], .permissions = token,
+                        struct mv_execution x = { .program = { .kind = MV_PROGRAM_NONE },
+                                                  .provider = providers[p],
+                                                  .context = full,
+                                                  .capability_id = refused[i],
+                                                  .permissions = token,
                                                   .permissions_count = 1 };
                         struct mv_result *r = run(h, &x);
                         REQUIRE(r);
@@ -616,8 +662,12 @@ TEST(the_boundary_gate_refuses_a_capability_outside_the_token)
                         CHECK(strstr(mv_result_error(r)->message, "Boundary validation failed"));
                         mv_result_free(r);
                 }
-                struct mv_execution x = { .program = { .kind = MV_PROGRAM_NONE }, .provider = providers[p], .context = full,
-                                          .capability_id = "ccos.math.add", .permissions = token, .permissions_count = 1,
+                struct mv_execution x = { .program = { .kind = MV_PROGRAM_NONE },
+                                          .provider = providers[p],
+                                          .context = full,
+                                          .capability_id = "ccos.math.add",
+                                          .permissions = token,
+                                          .permissions_count = 1,
                                           .args = &add_args };
                 struct mv_result *r = run(h, &x);
                 CHECK(r && mv_result_ok(r));
@@ -649,7 +699,9 @@ TEST(a_program_may_call_what_its_context_grants_and_nothing_else)
         unsigned n = rtfs_providers(h, names);
         for (unsigned i = 0; i < n; i++) {
                 CHECK_STR(shown(h, names[i], c, "(call :ccos.math.add {:a 1 :b 2})"), "3");
-                struct mv_result *r = run_source(h, names[i], c, "(call :ccos.network.http-fetch {:url \"http://example.com\"})");
+                struct mv_result *r =
+                        run_source(h, names[i], c,
+                                   "(call :ccos.network.http-fetch {:url \"http://example.com\"})");
                 REQUIRE(r);
                 CHECK(mv_result_termination(r) == MV_END_DENIED);
                 CHECK(strstr(mv_result_error(r)->message, "Security violation"));
@@ -666,7 +718,8 @@ TEST(an_unauthorised_get_env_is_a_security_violation)
 {
         struct mv_host *h = new_host();
         struct mv_context *c = ALLOWING("ccos.math.add");
-        CHECK_STR(shown(h, "mock", c, "(call :ccos.system.get-env \"PATH\")"), "error SecurityViolation");
+        CHECK_STR(shown(h, "mock", c, "(call :ccos.system.get-env \"PATH\")"),
+                  "error SecurityViolation");
         mv_context_free(c);
         mv_host_free(h);
 }
@@ -695,7 +748,8 @@ TEST(explaining_decides_and_runs_nothing)
         close(fd);
         unlink(path);
         CHECK(mv_context_allow_write(c, path, &err) == 0);
-        struct mv_value two[] = { { .kind = MV_STRING, .text = { (const uint8_t *)path, strlen(path) } },
+        struct mv_value two[] = { { .kind = MV_STRING,
+                                    .text = { (const uint8_t *)path, strlen(path) } },
                                   { .kind = MV_STRING, .text = MV_SLICE("x") } };
         struct mv_value args = { .kind = MV_VECTOR, .count = 2, .items = two };
         REQUIRE(mv_explain_call(h, c, "ccos.io.write-file", &args, &e, &err) == 0);
@@ -709,7 +763,8 @@ TEST(explaining_decides_and_runs_nothing)
         REQUIRE(mv_explain_call(h, c, "ccos.io.read-file", NULL, &e, &err) == 0);
         CHECK(!e.allowed);
         CHECK(strstr(e.hint, "ccos.io.read-file"));
-        struct mv_execution x = { .program = { .kind = MV_PROGRAM_NATIVE, .native = count_args }, .context = c };
+        struct mv_execution x = { .program = { .kind = MV_PROGRAM_NATIVE, .native = count_args },
+                                  .context = c };
         REQUIRE(mv_explain(h, &x, &e, &err) == 0);
         CHECK(!e.allowed);
         x.program = mv_program_source("(+ 1 2)");
@@ -719,8 +774,9 @@ TEST(explaining_decides_and_runs_nothing)
         mv_host_free(h);
 }
 
-/* --- records --------------------------------------------------------------------------------------------------------------- */
-static unsigned records_of_type(struct mv_host *h, const char *execution_id, enum mv_record_type type)
+/* --- records ---------------------------------------------------------------------------------- */
+static unsigned records_of_type(struct mv_host *h, const char *execution_id,
+                                enum mv_record_type type)
 {
         struct mv_audit_reader *reader;
         struct mv_audit_record rec;
@@ -738,11 +794,14 @@ TEST(every_decision_is_recorded)
 {
         struct mv_host *h = new_host();
         struct mv_context *c = ALLOWING("ccos.echo");
-        struct mv_result *r = run_source(h, "mock", c, "(do (call :ccos.echo 1) (try (call :ccos.io.list-dir \"/\") (catch e 2)))");
+        struct mv_result *r = run_source(
+                h, "mock", c,
+                "(do (call :ccos.echo 1) (try (call :ccos.io.list-dir \"/\") (catch e 2)))");
         REQUIRE(r && mv_result_ok(r));
         const char *id = mv_result_execution_id(r);
         CHECK(records_of_type(h, id, MV_REC_EXECUTION_STARTED) == 1);
-        CHECK(records_of_type(h, id, MV_REC_DECISION) == 3); /* the program, the allowed call, the denied call */
+        CHECK(records_of_type(h, id, MV_REC_DECISION) ==
+              3); /* the program, the allowed call, the denied call */
         CHECK(records_of_type(h, id, MV_REC_CALL) == 1);
         CHECK(records_of_type(h, id, MV_REC_RESULT) == 1);
         CHECK(records_of_type(h, id, MV_REC_EXECUTION_ENDED) == 1);
@@ -775,12 +834,16 @@ static void remove_store(void)
         rmdir(store);
 }
 
-/* A record alone gives the same root again: values, errors, denials, captured output, on any provider. */
+/* A record alone gives the same root again: values, errors, denials, captured output, on any
+ * provider. */
 TEST(an_execution_replays_from_its_record_alone)
 {
         static const char *const programs[] = {
-                "(+ 1 2)", "(call :ccos.system.current-timestamp-ms)", "(do (call :ccos.io.println \"hello\") (/ 1 0))",
-                "(try (call :ccos.io.read-file \"/etc/passwd\") (catch e (getMessage e)))", "(call :ccos.io.list-dir \"/\")",
+                "(+ 1 2)",
+                "(call :ccos.system.current-timestamp-ms)",
+                "(do (call :ccos.io.println \"hello\") (/ 1 0))",
+                "(try (call :ccos.io.read-file \"/etc/passwd\") (catch e (getMessage e)))",
+                "(call :ccos.io.list-dir \"/\")",
         };
         struct mv_host *h;
         REQUIRE(open_store(&h));
@@ -794,7 +857,8 @@ TEST(an_execution_replays_from_its_record_alone)
                 for (unsigned p = 0; p < n; p++) {
                         struct mv__replay again = { 0 };
                         struct mv_host *fresh = new_host();
-                        if (mv_host_replay(fresh, store, mv_result_execution_id(r), names[p], &again, &err) < 0)
+                        if (mv_host_replay(fresh, store, mv_result_execution_id(r), names[p],
+                                           &again, &err) < 0)
                                 mv_test_failed(__FILE__, __LINE__, err.msg);
                         else if (!again.same)
                                 mv_test_failed(__FILE__, __LINE__, again.why);
@@ -821,8 +885,8 @@ TEST(a_store_that_cannot_be_opened_gives_no_host)
         CHECK(strstr(err.msg, "audit"));
 }
 
-/* --- metadata ---------------------------------------------------------------------------------------------------------------- */
-/* REQ-META-03: (+ 1 2) with 100 ms and 1 MB must succeed, and must really have taken that little. */
+/* --- metadata --------------------------------------------------------------------------------- */
+/* REQ-META-03: (+ 1 2) with 100 ms and 1 MB must succeed, and really take that little. */
 TEST(a_tiny_program_fits_tiny_limits_and_says_what_it_took)
 {
         struct mv_host *h = new_host();
@@ -831,8 +895,11 @@ TEST(a_tiny_program_fits_tiny_limits_and_says_what_it_took)
         for (unsigned p = 0; p < 2; p++) {
                 if (!available(h, providers[p]))
                         continue;
-                struct mv_execution x = { .program = mv_program_source("(+ 1 2)"), .context = full, .provider = providers[p],
-                                          .limits = { .wall_ns_max = 100000000, .memory_bytes_max = 1u << 20 } };
+                struct mv_execution x = { .program = mv_program_source("(+ 1 2)"),
+                                          .context = full,
+                                          .provider = providers[p],
+                                          .limits = { .wall_ns_max = 100000000,
+                                                      .memory_bytes_max = 1u << 20 } };
                 struct mv_result *r = run(h, &x);
                 if (!r)
                         mv_test_failed(__FILE__, __LINE__, err.msg);
@@ -854,12 +921,22 @@ TEST(a_tiny_program_fits_tiny_limits_and_says_what_it_took)
 /* REQ-META-08 */
 TEST(a_result_is_json_with_fixed_keys)
 {
-        static const char *const in_order[] = { "\"ok\": true", "\"value\": 7", "\"printed\": \"7\"", "\"type\": \"integer\"",
-                                                "\"execution_id\": \"exec_", "\"provider\": \"mock\"", "\"tier\": \"none\"",
-                                                "\"termination\": \"completed\"", "\"stdout\": \"\"", "\"stderr\": \"\"",
-                                                "\"metadata\": {\"duration_ns\": ", "\"phases_ns\": {\"open\": ",
-                                                "\"network_requests\": []", "\"file_operations\": []",
-                                                "\"audit\": {\"root\": \"sha256:", "\"records\": 3" };
+        static const char *const in_order[] = { "\"ok\": true",
+                                                "\"value\": 7",
+                                                "\"printed\": \"7\"",
+                                                "\"type\": \"integer\"",
+                                                "\"execution_id\": \"exec_",
+                                                "\"provider\": \"mock\"",
+                                                "\"tier\": \"none\"",
+                                                "\"termination\": \"completed\"",
+                                                "\"stdout\": \"\"",
+                                                "\"stderr\": \"\"",
+                                                "\"metadata\": {\"duration_ns\": ",
+                                                "\"phases_ns\": {\"open\": ",
+                                                "\"network_requests\": []",
+                                                "\"file_operations\": []",
+                                                "\"audit\": {\"root\": \"sha256:",
+                                                "\"records\": 3" };
         struct mv_host *h = new_host();
         struct mv_result *r = run_source(h, "mock", NULL, "(+ 3 4)");
         REQUIRE(r);
@@ -888,7 +965,7 @@ TEST(hostile_text_stays_valid_json)
         mv_host_free(h);
 }
 
-/* --- settings ------------------------------------------------------------------------------------------------------------------ */
+/* --- settings --------------------------------------------------------------------------------- */
 /* REQ-CFG-05, REQ-CAP-06, REQ-DEMO-04 */
 TEST(capabilities_have_settings_of_their_own)
 {
@@ -898,11 +975,12 @@ TEST(capabilities_have_settings_of_their_own)
         CHECK(mv__settings_of(NULL)->limits.wall_ns_max == 30000000000ull);
 }
 
-/* --- performance ------------------------------------------------------------------------------------------------------------------ */
+/* --- performance ------------------------------------------------------------------------------ */
 /* REQ-PERF-02, -03, -05: the old thresholds. */
 TEST(a_hundred_programs_take_less_than_a_second_on_the_mock)
 {
-        static const char *const programs[] = { "(+ 1 2)", "(+ (* 2 3) (- 10 (/ 8 2)))", "(call :ccos.math.add 1 2)", "(/ 1 0)" };
+        static const char *const programs[] = { "(+ 1 2)", "(+ (* 2 3) (- 10 (/ 8 2)))",
+                                                "(call :ccos.math.add 1 2)", "(/ 1 0)" };
         struct mv_host *h = new_host();
         struct mv_context *c = ALLOWING("ccos.math.add");
         for (size_t p = 0; p < 4; p++) {
@@ -968,12 +1046,17 @@ static void *work(void *arg)
 {
         struct worker *w = arg;
         for (int i = 0; i < 20; i++) {
-                struct mv_execution x = { .program = mv_program_source("(reduce + 0 (map (fn [x] (call :ccos.echo x)) [1 2 3]))"),
-                                          .context = w->context, .provider = w->provider };
+                struct mv_execution x = {
+                        .program = mv_program_source(
+                                "(reduce + 0 (map (fn [x] (call :ccos.echo x)) [1 2 3]))"),
+                        .context = w->context,
+                        .provider = w->provider
+                };
                 struct mv_result *r = NULL;
                 struct mv_err mine;
                 int64_t v = 0;
-                if (mv_execute(w->host, &x, &r, &mine) == 0 && mv_as_int(mv_result_value(r), &v) && v == 6)
+                if (mv_execute(w->host, &x, &r, &mine) == 0 && mv_as_int(mv_result_value(r), &v) &&
+                    v == 6)
                         w->good++;
                 mv_result_free(r);
         }
@@ -1000,8 +1083,9 @@ TEST(two_threads_run_programs_at_once_on_every_provider)
         mv_host_free(h);
 }
 
-/* --- third parties -------------------------------------------------------------------------------------------------------------------- */
-static int odd_open(struct mv_provider *p, const struct mv_cell_spec *spec, struct mv_cell **ret, struct mv_err *e)
+/* --- third parties ---------------------------------------------------------------------------- */
+static int odd_open(struct mv_provider *p, const struct mv_cell_spec *spec, struct mv_cell **ret,
+                    struct mv_err *e)
 {
         *ret = (struct mv_cell *)&odd_open;
         return 0;
@@ -1019,8 +1103,14 @@ static struct mv_cell *odd_close(struct mv_cell *c)
         return NULL;
 }
 
-static const struct mv_provider_ops odd = { .abi = MV_PROVIDER_ABI, .name = "odd", .title = "Odd", .tier = MV_TIER_NONE,
-                                            .features = ~0ull, .open_cell = odd_open, .run = odd_run, .close_cell = odd_close };
+static const struct mv_provider_ops odd = { .abi = MV_PROVIDER_ABI,
+                                            .name = "odd",
+                                            .title = "Odd",
+                                            .tier = MV_TIER_NONE,
+                                            .features = ~0ull,
+                                            .open_cell = odd_open,
+                                            .run = odd_run,
+                                            .close_cell = odd_close };
 
 /* REQ-FACT-04, -08 */
 TEST(a_third_party_provider_is_registered_and_not_believed)
@@ -1044,7 +1134,9 @@ TEST(malformed_requests_are_refused)
 {
         struct mv_host *h = new_host();
         static const struct mv_value not_a_vector = { .kind = MV_INT, .integer = 1 };
-        struct mv_execution x = { .program = mv_program_source("1"), .provider = "mock", .args = &not_a_vector };
+        struct mv_execution x = { .program = mv_program_source("1"),
+                                  .provider = "mock",
+                                  .args = &not_a_vector };
         CHECK(!run(h, &x) && err.code == MV_E_INVALID);
         x.args = NULL;
         x.variables = &not_a_vector;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Invariant 6 of the design: the same program with the same replies gives the same value and the same semantic root behind
- * every wall. Every conformance case is run through the library on each provider, whatever its outcome is. */
+/* Invariant 6 of the design: the same program with the same replies gives the same value and the
+ * same semantic root behind every wall. Every conformance case is run through the library on
+ * each provider, whatever its outcome is. */
 #include "test.h"
 #include <base/arena.h>
 #include <base/slice.h>
@@ -14,20 +15,23 @@ static struct mv_err err;
 static const char *const names[] = { "mock", "process", "kvm" };
 static bool usable[3];
 
-static int first_argument(struct mv_call *call, const struct mv_value *args, uint32_t count, struct mv_value *ret)
+static int first_argument(struct mv_call *call, const struct mv_value *args, uint32_t count,
+                          struct mv_value *ret)
 {
         if (count)
                 *ret = args[0];
         return 0;
 }
 
-static int all_arguments(struct mv_call *call, const struct mv_value *args, uint32_t count, struct mv_value *ret)
+static int all_arguments(struct mv_call *call, const struct mv_value *args, uint32_t count,
+                         struct mv_value *ret)
 {
         *ret = (struct mv_value){ .kind = MV_VECTOR, .count = count, .items = args };
         return 0;
 }
 
-static int add(struct mv_call *call, const struct mv_value *args, uint32_t count, struct mv_value *ret)
+static int add(struct mv_call *call, const struct mv_value *args, uint32_t count,
+               struct mv_value *ret)
 {
         int64_t sum = 0, v;
         for (uint32_t i = 0; i < count; i++)
@@ -38,7 +42,8 @@ static int add(struct mv_call *call, const struct mv_value *args, uint32_t count
         return 0;
 }
 
-static int fail(struct mv_call *call, const struct mv_value *args, uint32_t count, struct mv_value *ret)
+static int fail(struct mv_call *call, const struct mv_value *args, uint32_t count,
+                struct mv_value *ret)
 {
         return mv_call_fail(call, "Generic", "boom");
 }
@@ -46,10 +51,26 @@ static int fail(struct mv_call *call, const struct mv_value *args, uint32_t coun
 static struct mv_host *test_host(void)
 {
         static const struct mv_capability offered[] = {
-                { .id = "test.echo", .summary = "its first argument", .args_max = 255, .call = first_argument, .pure = true },
-                { .id = "test.args", .summary = "its arguments", .args_max = 255, .call = all_arguments, .pure = true },
-                { .id = "test.add", .summary = "the sum", .args_max = 255, .call = add, .pure = true },
-                { .id = "test.fail", .summary = "fails", .args_max = 255, .call = fail, .pure = true },
+                { .id = "test.echo",
+                  .summary = "its first argument",
+                  .args_max = 255,
+                  .call = first_argument,
+                  .pure = true },
+                { .id = "test.args",
+                  .summary = "its arguments",
+                  .args_max = 255,
+                  .call = all_arguments,
+                  .pure = true },
+                { .id = "test.add",
+                  .summary = "the sum",
+                  .args_max = 255,
+                  .call = add,
+                  .pure = true },
+                { .id = "test.fail",
+                  .summary = "fails",
+                  .args_max = 255,
+                  .call = fail,
+                  .pure = true },
         };
         struct mv_host *h = NULL;
         struct mv_provider_info info;
@@ -67,7 +88,8 @@ static struct mv_host *test_host(void)
 
 static struct mv_context *test_context(void)
 {
-        static const char *const granted[] = { "test.*", "ccos.echo", "ccos.io.println", "ccos.io.log" };
+        static const char *const granted[] = { "test.*", "ccos.echo", "ccos.io.println",
+                                               "ccos.io.log" };
         struct mv_context *c = mv_context_new(MV_LEVEL_CONTROLLED);
         for (size_t i = 0; c && i < sizeof granted / sizeof granted[0]; i++)
                 if (mv_context_allow(c, granted[i], &err) < 0)
@@ -85,7 +107,8 @@ static void disagree(struct mv_slice id, const char *provider, const struct mv_r
 }
 
 /* One case on every provider: the first root is the one all must have. */
-static void check_case(struct mv_host *h, const struct mv_context *context, const struct mv_value *c)
+static void check_case(struct mv_host *h, const struct mv_context *context,
+                       const struct mv_value *c)
 {
         struct mv_slice id = { NULL, 0 }, source = { NULL, 0 }, host = { NULL, 0 };
         uint8_t root[32];
@@ -94,8 +117,10 @@ static void check_case(struct mv_host *h, const struct mv_context *context, cons
         mv_as_text(mv_map_get(c, "source"), &source);
         mv_as_text(mv_map_get(c, "host"), &host);
         for (size_t i = 0; i < 3; i++) {
-                struct mv_execution x = { .program = { .kind = MV_PROGRAM_SOURCE, .bytes = source }, .context = context,
-                                          .provider = names[i], .prelude = mv_slice_eq_str(host, "test+prelude") };
+                struct mv_execution x = { .program = { .kind = MV_PROGRAM_SOURCE, .bytes = source },
+                                          .context = context,
+                                          .provider = names[i],
+                                          .prelude = mv_slice_eq_str(host, "test+prelude") };
                 struct mv_result *r = NULL;
                 if (!usable[i])
                         continue;
