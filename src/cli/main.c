@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <cli/cli.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 const struct cli_verb cli_verbs[] = {
         { "run", "FILE [options]", "run a program: .rtfs, or - for standard input", cmd_run },
@@ -22,8 +25,36 @@ const struct cli_verb cli_verbs[] = {
         { NULL, NULL, NULL, NULL },
 };
 
+/* A closed standard stream would be the number of the next file that is opened: results would be written into the audit
+ * store. What stands in for it cannot be read, or written, either. */
+static void occupy_standard_streams(void)
+{
+        for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+                if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+                        (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+static int run_verb(const char *verb, int argc, char **argv)
+{
+        for (const struct cli_verb *v = cli_verbs; v->name; v++)
+                if (strcmp(v->name, verb) == 0)
+                        return v->run(argc - 1, argv + 1);
+        return cli_usage("unknown verb '%s'; `microvm help` lists them", verb);
+}
+
+/* A result nobody could read is no success. */
+static int all_written(int code)
+{
+        bool failed = fflush(stdout) != 0;
+        if (!failed && !ferror(stdout))
+                return code;
+        fprintf(stderr, "error: IoError: write to standard output: %s\n", strerror(errno));
+        return code == CLI_DONE ? CLI_FAILED : code;
+}
+
 int main(int argc, char **argv)
 {
+        occupy_standard_streams();
         if (argc < 2) {
                 cmd_help(0, NULL);
                 return CLI_USAGE;
@@ -33,8 +64,5 @@ int main(int argc, char **argv)
                 verb = "help";
         if (strcmp(verb, "--version") == 0)
                 verb = "version";
-        for (const struct cli_verb *v = cli_verbs; v->name; v++)
-                if (strcmp(v->name, verb) == 0)
-                        return v->run(argc - 1, argv + 1);
-        return cli_usage("unknown verb '%s'; `microvm help` lists them", verb);
+        return all_written(run_verb(verb, argc, argv));
 }

@@ -41,6 +41,12 @@ void cli_write(FILE *f, struct mv_slice s)
         }
 }
 
+static void print_part(const char *before, const char *text)
+{
+        fputs(before, stderr);
+        cli_write(stderr, mv_slice_str(text));
+}
+
 /* --- tables ----------------------------------------------------------------------------------- */
 void cli_table_row(struct cli_table *t, ...)
 {
@@ -142,7 +148,9 @@ int cli_error(const struct mv_err *err, bool json)
                 return f->exit;
         }
         cli_paint(stderr, CLI_RED, "error");
-        fprintf(stderr, ": %s: %s\n", f->kind, err->msg);
+        print_part(": ", f->kind);
+        print_part(": ", err->msg);
+        fputc('\n', stderr);
         return f->exit;
 }
 
@@ -162,7 +170,8 @@ static void print_place(const struct mv_program_error *e, const struct mv_progra
 {
         if (!e->line)
                 return;
-        fprintf(stderr, "  --> %s:%u:%u\n", p->name ? p->name : "program", e->line, e->column);
+        print_part("  --> ", p->name ? p->name : "program"); /* a file's name may hold anything */
+        fprintf(stderr, ":%u:%u\n", e->line, e->column);
         if (p->kind != MV_PROGRAM_SOURCE)
                 return;
         struct mv_slice text = source_line(p->bytes, e->line);
@@ -173,12 +182,6 @@ static void print_place(const struct mv_program_error *e, const struct mv_progra
         for (uint32_t i = 1; i < e->column && i <= (uint32_t)shown; i++)
                 fputc(text.p[i - 1] == '\t' ? '\t' : ' ', stderr);
         cli_paint(stderr, CLI_RED, "^\n");
-}
-
-static void print_part(const char *before, const char *text)
-{
-        fputs(before, stderr);
-        cli_write(stderr, mv_slice_str(text));
 }
 
 static void print_error(const struct mv_result *r, const struct mv_program *p)

@@ -34,13 +34,14 @@ static bool flush(struct mv_runner *r, bool want_reply, struct mv_slice *ret_rep
 static bool put_frame(struct mv_runner *r, enum mv_frame_type type, uint64_t seq,
                       bool (*fill)(struct mv_runner *r, struct mv_out *o, const void *arg), const void *arg)
 {
+        r->shapeless = false;
         for (int attempt = 0; attempt < 2; attempt++) {
                 size_t before = r->out.len, at = mv_frame_open(&r->out, type, seq);
                 if (fill(r, &r->out, arg) && mv_frame_close(&r->out, at))
                         return true;
                 r->out.len = before;
                 r->out.overflow = false;
-                if (before == 0 || !flush(r, false, NULL))
+                if (before == 0 || r->shapeless || !flush(r, false, NULL))
                         return false;
         }
         return false;
@@ -58,11 +59,18 @@ static bool on_event(void *ctx, struct mv_slice cbor_array)
         return put_frame(r, MV_FRAME_STEP, 0, fill_event, &cbor_array);
 }
 
+/* What a value that did not encode lacked. */
+static bool encoded(struct mv_runner *r, const struct mv_out *o, bool ok)
+{
+        r->shapeless = !ok && !o->overflow;
+        return ok;
+}
+
 static bool fill_call(struct mv_runner *r, struct mv_out *o, const void *arg)
 {
         (void)arg;
         return mv_cbor_put_array(o, 2) && mv_cbor_put_text(o, mv_rtfs_call_id(r->rtfs)) &&
-               mv_rtfs_encode_call_args(r->rtfs, o);
+               encoded(r, o, mv_rtfs_encode_call_args(r->rtfs, o));
 }
 
 /* Keys in ascending order of their encodings: shorter first, then bytewise. */
@@ -71,7 +79,7 @@ static bool fill_result(struct mv_runner *r, struct mv_out *o, const void *arg)
         (void)arg;
         return mv_cbor_put_map(o, 3) && mv_cbor_put_str(o, "fuel") &&
                mv_cbor_put_int(o, (int64_t)mv_rtfs_fuel_used(r->rtfs)) && mv_cbor_put_str(o, "value") &&
-               mv_rtfs_encode_result(r->rtfs, o) && mv_cbor_put_str(o, "memory") &&
+               encoded(r, o, mv_rtfs_encode_result(r->rtfs, o)) && mv_cbor_put_str(o, "memory") &&
                mv_cbor_put_int(o, (int64_t)mv_rtfs_memory_peak(r->rtfs));
 }
 
@@ -110,6 +118,15 @@ static void send_error(struct mv_runner *r, const char *kind, const char *messag
         struct mv_rtfs_error e = { .kind = mv_slice_str(kind), .message = mv_slice_str(message) };
         put_frame(r, MV_FRAME_ERROR, 0, fill_error, &e);
         flush(r, false, NULL);
+}
+
+/* A frame was not sent: its value did not fit, or nests too deeply to be anybody's data. */
+static void send_unfit(struct mv_runner *r, const char *too_large, const char *too_deep)
+{
+        if (r->shapeless)
+                send_error(r, "StackOverflow", too_deep);
+        else
+                send_error(r, "OutputExhausted", too_large);
 }
 
 /* --- frames in ---------------------------------------------------------------------------------------------------------- */
@@ -251,7 +268,8 @@ static bool do_call(struct mv_runner *r)
         struct mv_slice reply;
         if (!put_frame(r, MV_FRAME_CALL, mv_rtfs_call_seq(r->rtfs), fill_call, NULL)) {
                 if (!r->ended)
-                        send_error(r, "OutputExhausted", "Output limit exceeded: the arguments of a call are too large");
+                        send_unfit(r, "Output limit exceeded: the arguments of a call are too large",
+                                   "Stack overflow: the arguments of a call are nested too deeply");
                 return false;
         }
         return flush(r, true, &reply) && take_reply(r, reply);
@@ -268,7 +286,8 @@ static void finish(struct mv_runner *r, bool ok)
                 sent = put_frame(r, MV_FRAME_ERROR, 0, fill_error, &e);
         }
         if (!sent)
-                send_error(r, "OutputExhausted", "Output limit exceeded: the result is too large");
+                send_unfit(r, "Output limit exceeded: the result is too large",
+                           "Stack overflow: the result is nested too deeply");
         else
                 flush(r, false, NULL);
 }

@@ -21,6 +21,7 @@ struct mv_runner {
         struct mv_out out;           /* frames waiting to leave */
         struct mv_runner_door door;
         bool ended;                  /* CANCEL came or the door broke */
+        bool shapeless;              /* a value has no form that may cross the door, whatever the room */
 };
 /* Build the evaluator in arena; out: buffer for outgoing frames (64 KiB and up; bounds one call's arguments + events). */
 int mv_runner_init(struct mv_runner *r, void *arena, size_t arena_bytes, void *out, size_t out_bytes,

@@ -56,6 +56,8 @@ static enum native_status open(struct writer *w, const char *bracket)
 {
         if (w->depth >= MV_VALUE_DEPTH_MAX)
                 return raise_deep(w->r);
+        if (w->r->interrupt)
+                return charge(w->r, 0);
         w->depth++;
         return fit(mv_put_str(w->o, bracket));
 }

@@ -4,6 +4,18 @@
 #include <rtfs/library.h>
 #include <rtfs/vm.h>
 
+enum native_status call_host(struct mv_rtfs *r, val id, const val *args, uint32_t count)
+{
+        if (as_string(id)->len > MV_ID_MAX)
+                return raise_fmt(r, E_UNKNOWN_CAPABILITY, "an id of %u bytes, at most %u", as_string(id)->len, MV_ID_MAX);
+        val v = vec_new(r, args, count);
+        if (nomem(v))
+                return N_NOMEM;
+        r->call_id = id;
+        r->call_args = v;
+        return N_CALL;
+}
+
 /* (call id arg*): the one door to effects (spec 5.1). Suspends; the reply becomes the value. */
 static enum native_status n_call(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
@@ -14,13 +26,10 @@ static enum native_status n_call(struct mv_rtfs *r, val *args, uint32_t count, v
                 return raise_type(r, "call", "string or keyword", id);
         if (id.tag == T_KEYWORD)
                 id = string_new(r, name_slice(id));
-        val v = nomem(id) ? id : vec_new(r, args + 1, count - 1);
-        if (nomem(v))
+        if (nomem(id))
                 return N_NOMEM;
-        r->call_id = id;
-        r->call_args = v;
         *ret = NIL;
-        return N_CALL;
+        return call_host(r, id, args + 1, count - 1);
 }
 
 static val by_text(struct mv_rtfs *r, val map, val text, val absent)

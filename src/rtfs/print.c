@@ -3,7 +3,9 @@
  * back equal.
  *
  * (1) Containers nest at most MV_VALUE_DEPTH_MAX deep; what is deeper is refused, not cut.
- * (2) A map literal that is still a form prints like a map, in source order. */
+ * (2) A text is as long as fuel and memory allow: a small value may share its parts so often that
+ *     there is no end to printing it, and a deadline is seen on the way.
+ * (3) A map literal that is still a form prints like a map, in source order. */
 #include <base/limits.h>
 #include <rtfs/node.h>
 #include <rtfs/vm.h>
@@ -14,6 +16,7 @@ struct printer {
         uint32_t depth;
         bool readable;
         bool deep; /* stopped by (1) */
+        const volatile int *interrupt; /* NULL: none */
 };
 
 static bool print(struct printer *p, val v);
@@ -70,6 +73,8 @@ static bool print_container(struct printer *p, val v)
 {
         const char *brackets = v.tag == T_VECTOR ? "[]" : v.tag == T_LIST ? "()" : "{}";
         bool ok;
+        if (p->interrupt && *p->interrupt)
+                return false;
         if (p->depth >= MV_VALUE_DEPTH_MAX) {
                 p->deep = true;
                 return false;
@@ -146,7 +151,7 @@ static bool print(struct printer *p, val v)
 
 static bool print_whole(struct mv_out *o, val v, bool readable, bool *ret_deep)
 {
-        struct printer p = { o, 0, readable, false };
+        struct printer p = { .o = o, .readable = readable };
         bool ok = print(&p, v);
         if (!ok && ret_deep)
                 *ret_deep = p.deep;
@@ -176,6 +181,7 @@ struct mv_out scratch(struct mv_rtfs *r)
 }
 
 struct joining {
+        struct mv_rtfs *r;
         const val *items;
         uint32_t count;
         const char *separator; /* NULL: none */
@@ -185,13 +191,16 @@ struct joining {
 
 static bool join(struct joining *j, struct mv_out *o)
 {
+        struct printer p = { .o = o, .interrupt = &j->r->interrupt };
         for (uint32_t i = 0; i < j->count; i++) {
                 val v = j->items[i];
                 if (i && j->separator && !mv_put_str(o, j->separator))
                         return false;
                 if (!(j->plain && v.tag == T_STRING ? mv_put_slice(o, string_slice(v))
-                                                    : print_display(o, v, &j->deep)))
+                                                    : print(&p, v))) {
+                        j->deep = p.deep;
                         return false;
+                }
         }
         return true;
 }
@@ -211,18 +220,34 @@ static val string_of_scratch(struct mv_rtfs *r, size_t len)
         return string_seal(v);
 }
 
+/* Bytes of text for one unit of fuel (`str` and the like pay when they have the text). */
+#define BYTES_PER_UNIT 16u
+
+/* scratch(), no larger than the program can pay for; *ret_poor: fuel is what limits it. */
+static struct mv_out affordable(struct mv_rtfs *r, bool *ret_poor)
+{
+        struct mv_out o = scratch(r);
+        *ret_poor = (uint64_t)r->fuel_left < o.cap / BYTES_PER_UNIT;
+        if (*ret_poor)
+                o.cap = (size_t)r->fuel_left * BYTES_PER_UNIT;
+        return o;
+}
+
 enum native_status display_string(struct mv_rtfs *r, const val *items, uint32_t count,
                                   const char *separator, bool plain, val *ret)
 {
-        struct joining j = { items, count, separator, plain, false };
+        struct joining j = { r, items, count, separator, plain, false };
         uint8_t small[256]; /* most texts */
         struct mv_out o = mv_out(small, sizeof small);
         val v;
         if (join(&j, &o)) {
                 v = string_new(r, mv_out_slice(&o));
         } else {
-                o = scratch(r);
+                bool poor;
+                o = affordable(r, &poor);
                 v = !j.deep && join(&j, &o) ? string_of_scratch(r, o.len) : NOMEM_VAL;
+                if (r->interrupt || (poor && o.overflow))
+                        return charge(r, (uint64_t)r->fuel_left + 1);
         }
         if (j.deep)
                 return raise_fmt(r, E_STACK, "value is nested deeper than %d levels",

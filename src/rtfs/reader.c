@@ -19,12 +19,19 @@ struct reader {
         uint32_t sp;        /* next free slot of the value stack */
         int anon_arity;     /* inside #(): highest %n so far; -1: not inside */
         bool anon_rest;
+        const uint8_t *counted; /* `characters` of the line stand before it: a line may be the whole source */
+        uint32_t characters;
 };
 
-static uint32_t pos_of(const struct reader *rd, const uint8_t *at)
+static uint32_t pos_of(struct reader *rd, const uint8_t *at)
 {
-        uint32_t column = (uint32_t)mv_utf8_count(mv_slice(rd->line_start, (size_t)(at - rd->line_start))) + 1;
-        return pos_make(rd->line, column);
+        if (!rd->counted || rd->counted < rd->line_start || rd->counted > at) {
+                rd->counted = rd->line_start;
+                rd->characters = 0;
+        }
+        rd->characters += (uint32_t)mv_utf8_count(mv_slice(rd->counted, (size_t)(at - rd->counted)));
+        rd->counted = at;
+        return pos_make(rd->line, rd->characters + 1);
 }
 
 static enum native_status fail_at(struct reader *rd, uint32_t pos, const char *what)
@@ -664,6 +671,8 @@ static enum native_status read_form(struct reader *rd, val *ret)
 {
         if (rd->depth >= MV_SOURCE_DEPTH_MAX)
                 return fail(rd, "nested too deeply");
+        if (rd->r->interrupt)
+                return charge(rd->r, 0); /* reading takes no fuel, but it may take long */
         rd->depth++;
         enum native_status s = read_mark(rd, ret);
         rd->depth--;

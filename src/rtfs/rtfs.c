@@ -287,15 +287,20 @@ int mv_rtfs_load_source(struct mv_rtfs *r, struct mv_slice source, struct mv_err
 /* --- running -------------------------------------------------------------------------------------------------------------------- */
 static enum native_status splice_do(struct mv_rtfs *r, val form, val rest)
 { /* (do a b) at top level is a, then b: a macro defined in it acts on what follows */
-        uint32_t n = len(form) - 1;
-        if (n == 0) {
+        struct cons *items = as_cons(rest_of(form, 1)), *first = as_cons(rest), **link = &first;
+        if (!items->count) {
                 r->forms = list_cons(r, NIL, rest);
                 return nomem(r->forms) ? N_NOMEM : N_OK;
         }
-        for (uint32_t i = n; i >= 1; i--)
-                if (nomem(rest = list_cons(r, at(form, i), rest)))
+        for (; items->count; items = items->tail) {
+                val cell = list_cons(r, items->head, rest);
+                if (nomem(cell))
                         return N_NOMEM;
-        r->forms = rest;
+                as_cons(cell)->count += items->count - 1;
+                *link = as_cons(cell);
+                link = &as_cons(cell)->tail;
+        }
+        r->forms = OBJ(T_LIST, first);
         return N_OK;
 }
 
@@ -337,7 +342,9 @@ enum mv_rtfs_status mv_rtfs_run(struct mv_rtfs *r)
 {
         while (r->fatal == E_MAX_) {
                 enum native_status s;
-                if (r->frame_count)
+                if (r->interrupt)
+                        s = charge(r, 0); /* a form that runs nothing would not see it */
+                else if (r->frame_count)
                         s = vm_resume(r);
                 else if (r->pending.tag == T_ERROR)
                         return MV_RTFS_ERROR;

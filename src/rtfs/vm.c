@@ -112,12 +112,7 @@ static enum native_status raise_native_arity(struct mv_rtfs *r, const struct nat
 
 static enum native_status delegate(struct mv_rtfs *r, const struct proto *p, uint32_t args, uint32_t count)
 {
-        val v = vec_new(r, r->stack + args, count);
-        if (nomem(v))
-                return N_NOMEM;
-        r->call_id = p->delegate;
-        r->call_args = v;
-        return N_CALL;
+        return call_host(r, p->delegate, r->stack + args, count);
 }
 
 /* Push a frame for closure c on `count` arguments that lie at stack[args...]. */

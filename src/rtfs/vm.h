@@ -120,6 +120,9 @@ enum native_status display_string(struct mv_rtfs *r, const val *items, uint32_t 
 /* Free heap memory as a scratch buffer until the next allocation. */
 struct mv_out scratch(struct mv_rtfs *r);
 
+/* Suspend for the host call `id` (STRING), which longer than MV_ID_MAX is nobody's: N_CALL, or an error. */
+enum native_status call_host(struct mv_rtfs *r, val id, const val *args, uint32_t count);
+
 /* A sequence as a vector: vector itself, list, map (of [k v]), string (of one-character strings). N_ERROR is the
  * caller's: *ret is NIL when the value is no sequence. */
 enum native_status seq_vector(struct mv_rtfs *r, val v, val *ret);

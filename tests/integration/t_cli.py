@@ -284,6 +284,23 @@ def a_damaged_store_fails_verification_and_names_the_record():
 
 
 @test
+def a_result_that_cannot_be_written_is_no_success():
+    with open('/dev/full', 'w') as full:
+        for args in (['eval', '1'], ['eval', '1', '--json'], ['providers']):
+            r = subprocess.run([MICROVM, *args], stdout=full, stderr=subprocess.PIPE, timeout=60, env=ENV, cwd=WORK)
+            equal(r.returncode, 1)
+            has(r.stderr.decode(), 'standard output')
+
+
+@test
+def a_closed_stdout_does_not_become_the_audit_store():
+    store = path('closed.aud')
+    r = subprocess.run(['sh', '-c', f'"{MICROVM}" eval 1 --provider mock --audit "{store}" >&- 2>&-'], timeout=60, env=ENV, cwd=WORK)
+    equal(r.returncode, 1)
+    equal(run('audit', 'verify', store)[0], 0)
+
+
+@test
 def no_audit_store_is_touched_with_audit_none():
     env = dict(ENV, HOME='/proc/nonexistent')
     equal(run('eval', '1', '--provider', 'mock', '--audit', 'none', env=env)[:2], (0, '1\n'))
