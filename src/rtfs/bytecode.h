@@ -1,37 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef MV_RTFS_BYTECODE_H
 #define MV_RTFS_BYTECODE_H
-/* Compiled programs as bytes. All integers little-endian; a text is u32 length and that many bytes of UTF-8.
+/* Compiled programs as bytes. All integers little-endian; a text is a u32 length and as many bytes
+ * of UTF-8.
  *
- *   SIZE  FIELD              module
+ *   SIZE  FIELD            module
  *     4   magic "RTFB"
- *     2   version            MV_BYTECODE_VERSION: a module runs on exactly the version it was compiled for
- *     2   flags              0
- *     4   globals            <= GLOBALS_MAX; then one text each, all different: names that GETGLOBAL, SETGLOBAL speak of
- *     4   builtins           <= NATIVES_MAX; then one text each, all different: what NCALL and constants speak of
- *     4   protos             then one record each; a record mentions only records before it
- *     4   forms              then the u32 index of each top-level form's proto, in the order they run
+ *     2   version          MV_BYTECODE_VERSION; a module runs on this very version only
+ *     2   flags            0
+ *     4   globals          <= GLOBALS_MAX; then a text each, all different: for GETGLOBAL ...
+ *     4   builtins         <= NATIVES_MAX; then a text each, all different: for NCALL, constants
+ *     4   protos           then a record each, which mentions only records before it
+ *     4   forms            then the u32 index of each top-level form's proto, in running order
  *
- *                            proto
- *     2   params             fixed parameters
- *     2   regs               1 .. REGS_MAX; params + rest <= regs
- *     2   ups                <= UPS_MAX
- *     1   rest               1: one more parameter takes the other arguments
- *     1   texts              1: a name follows, 2: a delegate follows; 3: both, the name first
- *     .   name, delegate     texts
- *     4   constants          <= 65,535; then each: u8 kind (enum constant_kind), u32 length or index, and for DATA
- *                            that many bytes, one value as CBOR (wire/cbor.h)
- *     4   words              then the instructions (ops.h), with globals and builtins as indexes into the tables
- *     .   positions          as many u32: line << 12 | column of each word
- *     4   handlers           then from, to, target, reg of each, u32
+ *                          proto
+ *     2   params           fixed parameters
+ *     2   regs             1 .. REGS_MAX; params + rest <= regs
+ *     2   ups              <= UPS_MAX
+ *     1   rest             1: one more parameter takes the other arguments
+ *     1   texts            bit 0: a name follows, bit 1: a delegate follows (a model's id)
+ *     .   name, delegate   texts
+ *     4   constants        <= 65,535; then each: u8 kind (enum constant_kind), u32 length or index;
+ *                          behind the length of DATA one value as CBOR (wire/cbor.h)
+ *     4   words            then the instructions (ops.h); globals and builtins are table indexes
+ *     .   positions        as many u32: line << 12 | column of each word
+ *     4   handlers         then from, to, target, reg of each, u32
  *
- * (1) The same source gives the same bytes: tables are in the order of first use, records in the order of completion.
+ * (1) The same source gives the same bytes: tables are in the order of first use, records in the
+ *     order of completion.
  * (2) Nothing of a module runs before all of it was verified (verify.c). */
 #include <rtfs/ops.h>
 #include <rtfs/vm.h>
 
-#define BYTECODE_MAGIC "RTFB"
-#define BYTECODE_HEADER_BYTES 8u
+#define BYTECODE_MAGIC       "RTFB"
 #define BYTECODE_PROTO_BYTES 20u /* the least a record takes */
 enum constant_kind { CONSTANT_DATA, CONSTANT_BUILTIN, CONSTANT_PROTO };
 enum { PROTO_HAS_NAME = 1, PROTO_HAS_DELEGATE = 2 };
@@ -42,7 +43,8 @@ struct op_shape {
         char second;  /* of the second word; 0: none */
 };
 struct op_shape op_shape(uint32_t op); /* op < OP_MAX_ */
-/* Words that the instruction takes, its captures included. 0: no such instruction, or CLOSURE of no function. */
+/* Words that the instruction takes, its captures included. 0: no such instruction, or CLOSURE of no
+ * function. */
 uint32_t op_words(const struct proto *p, uint32_t word);
 
 /* May compiled programs use this builtin at all? As a value: may they hand it around? */
@@ -54,7 +56,9 @@ struct module_tables {
         uint32_t global_count, builtin_count;
         const uint32_t *builtins; /* index into r->natives */
 };
-/* Is p safe to run? Its code is in module form; `starts` has a zeroed byte for each word. false: *ret_why. */
-bool verify_proto(const struct module_tables *m, const struct proto *p, uint8_t *starts, const char **ret_why);
+/* Is p safe to run? Its code is in module form; `starts` has a zeroed byte for each word. false:
+ * *ret_why. */
+bool verify_proto(const struct module_tables *m, const struct proto *p, uint8_t *starts,
+                  const char **ret_why);
 
 #endif

@@ -2,7 +2,8 @@
 /* Bytecode to a program that can run: decode, verify, link (bytecode.h).
  *
  * (1) Every count is held against the bytes that are left before memory is taken for it.
- * (2) A record is verified as soon as it was read, and linked after that: operands become indexes of this evaluator.
+ * (2) A record is verified as soon as it was read, and linked after that: operands become indexes
+ *     of this evaluator.
  * (3) Nothing collects meanwhile, so what is read needs no roots. */
 #include <rtfs/bytecode.h>
 #include <rtfs/compile.h>
@@ -45,7 +46,7 @@ static enum native_status get_text(struct module *m, struct mv_slice *ret)
         return m->c.bad || !mv_utf8_valid(*ret) ? hostile(m, "bytecode: text") : N_OK;
 }
 
-/* --- tables ----------------------------------------------------------------------------------------------------------------- */
+/* --- tables ----------------------------------------------------------------------------------- */
 /* Was index n not in the set? Then it is now. */
 static bool add_to_set(uint8_t *set, uint32_t n)
 {
@@ -69,7 +70,8 @@ static enum native_status get_globals(struct module *m)
                         return N_NOMEM;
                 int32_t slot = global_slot(m->r, n);
                 if (slot < 0)
-                        return hostile(m, "bytecode: more global names than fit beside the library's");
+                        return hostile(m,
+                                       "bytecode: more global names than fit beside the library's");
                 if (!add_to_set(seen, (uint32_t)slot))
                         return hostile(m, "bytecode: global twice");
                 m->slots[i] = (uint32_t)slot;
@@ -97,7 +99,7 @@ static enum native_status get_builtins(struct module *m)
         return N_OK;
 }
 
-/* --- a proto ------------------------------------------------------------------------------------------------------------------ */
+/* --- a proto ---------------------------------------------------------------------------------- */
 static enum native_status get_constant(struct module *m, val *ret)
 {
         uint8_t kind = mv_get_u8(&m->c);
@@ -105,7 +107,8 @@ static enum native_status get_constant(struct module *m, val *ret)
         switch (kind) {
         case CONSTANT_DATA: {
                 struct mv_slice cbor = mv_get_bytes(&m->c, n);
-                return m->c.bad ? hostile(m, "bytecode: constant") : decode_value(m->r, cbor, ret, m->err);
+                return m->c.bad ? hostile(m, "bytecode: constant")
+                                : decode_value(m->r, cbor, ret, m->err);
         }
         case CONSTANT_BUILTIN:
                 if (n >= m->builtin_count || !builtin_allowed(m->r->natives[m->builtins[n]], true))
@@ -246,7 +249,7 @@ static enum native_status get_protos(struct module *m)
         return N_OK;
 }
 
-/* --- the module --------------------------------------------------------------------------------------------------------------- */
+/* --- the module ------------------------------------------------------------------------------- */
 static bool can_start(const struct proto *p)
 {
         return p->params == 0 && !p->rest && p->ups == 0 && p->delegate.tag == T_NIL;
@@ -277,7 +280,8 @@ static enum native_status get_header(struct module *m)
         if (m->c.bad || !mv_slice_eq_str(magic, BYTECODE_MAGIC))
                 return hostile(m, "bytecode: magic");
         if (version != MV_BYTECODE_VERSION) {
-                mv__fail(m->err, MV_E_UNSUPPORTED, 0, "bytecode of version %u; this build runs version %u: compile again",
+                mv__fail(m->err, MV_E_UNSUPPORTED, 0,
+                         "bytecode of version %u; this build runs version %u: compile again",
                          version, MV_BYTECODE_VERSION);
                 return N_ERROR;
         }
@@ -304,7 +308,9 @@ int mv_rtfs_load_bytecode(struct mv_rtfs *r, struct mv_slice bytecode, struct mv
         if (s == N_ERROR)
                 return -(int)err->code;
         if (s == N_NOMEM)
-                raise_memory(r, "the bytecode does not fit"); /* an error of the program: run reports it */
+                raise_memory(
+                        r,
+                        "the bytecode does not fit"); /* an error of the program: run reports it */
         else
                 r->forms = forms;
         return 0;

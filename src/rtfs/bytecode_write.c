@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Source to bytecode without running it (bytecode.h).
  *
- * (1) Nothing of the program runs but its macros, and those have the library only. A macro that needs a definition of the
- *     program is an error here; in a program that is run from source it works.
- * (2) The numbering of a proto lies in its `types` while a module is written: the protos never run.
- * (3) What cannot be read back as the same value is refused: functions and the like that a macro put into the program. */
+ * (1) Nothing of the program runs but its macros, and those have the library only. A macro that
+ *     needs a definition of the program is an error here; run from source it works.
+ * (2) The numbering of a proto lies in its `types` while a module is written: the protos never
+ *     run.
+ * (3) What cannot be read back as the same value is refused: functions and the like that a macro
+ *     put into the program. */
 #include <rtfs/bytecode.h>
 #include <rtfs/compile.h>
 #include <wire/text.h>
@@ -12,16 +14,16 @@
 struct writer {
         struct mv_rtfs *r;
         struct mv_out *o;
-        val forms;                 /* LIST of T_PROTO, the last one first */
+        val forms; /* LIST of T_PROTO, the last one first */
         uint32_t form_count, proto_count, global_count, builtin_count;
-        uint16_t global[GLOBALS_MAX];   /* slot -> 1 + index in the module; 0: none */
+        uint16_t global[GLOBALS_MAX]; /* slot -> 1 + index in the module; 0: none */
         uint16_t builtin[NATIVES_MAX];
-        uint16_t slots[GLOBALS_MAX];    /* index in the module -> slot */
+        uint16_t slots[GLOBALS_MAX]; /* index in the module -> slot */
         uint16_t natives[NATIVES_MAX];
         uint8_t hidden[GLOBALS_MAX / 8]; /* globals that hold a macro */
 };
 
-/* --- compiling ------------------------------------------------------------------------------------------------------------- */
+/* --- compiling -------------------------------------------------------------------------------- */
 static enum native_status add_form(struct writer *w, struct proto *p)
 {
         w->forms = list_cons(w->r, OBJ(T_PROTO, p), w->forms);
@@ -29,8 +31,8 @@ static enum native_status add_form(struct writer *w, struct proto *p)
         return nomem(w->forms) ? N_NOMEM : N_OK;
 }
 
-/* A macro takes its name away from what had it, when its form is compiled. In a module that is a form of its own, which
- * leaves the global without a value. */
+/* A macro takes its name away from what had it, when its form is compiled. In a module that is a
+ * form of its own, which leaves the global without a value. */
 static enum native_status add_hiding(struct writer *w, uint32_t slot)
 {
         const uint32_t words[] = { OP_WORD(OP_NEWBOX, 0, 0, 0), OP_WORD(OP_GETBOX, 0, 0, 0),
@@ -69,9 +71,12 @@ static enum native_status compile_forms(struct writer *w)
                 struct proto *p;
                 enum native_status s = compile_next_form(r, &p);
                 if (r->undefined) /* (1); even when the macro caught the error */
-                        return raise_fmt(r, E_PARSE, "a macro needs %.*s, which exists only when the program runs: "
-                                         "compiled programs expand macros with the library alone",
-                                         (int)(r->undefined->len < 300 ? r->undefined->len : 300), r->undefined->text);
+                        return raise_fmt(
+                                r, E_PARSE,
+                                "a macro needs %.*s, which exists only when the program runs: "
+                                "compiled programs expand macros with the library alone",
+                                (int)(r->undefined->len < 300 ? r->undefined->len : 300),
+                                r->undefined->text);
                 if (s != N_OK)
                         return s;
                 if (!p)
@@ -82,7 +87,7 @@ static enum native_status compile_forms(struct writer *w)
         return N_OK;
 }
 
-/* --- numbering ------------------------------------------------------------------------------------------------------------- */
+/* --- numbering -------------------------------------------------------------------------------- */
 static const val *constants(const struct proto *p, uint32_t *ret_count)
 {
         *ret_count = p->consts ? p->consts->h.used : 0;
@@ -127,7 +132,7 @@ static void number_proto(struct writer *w, struct proto *p)
         p->types = INT(w->proto_count++);
 }
 
-/* --- writing ---------------------------------------------------------------------------------------------------------------- */
+/* --- writing ---------------------------------------------------------------------------------- */
 static void put_text(struct writer *w, struct mv_slice text)
 {
         mv_put_u32(w->o, (uint32_t)text.len);
@@ -140,8 +145,9 @@ static void put_u32_at(struct mv_out *o, size_t at, uint32_t n)
         mv_put_u32(&field, n);
 }
 
-/* (3): CBOR and back. The same value again: nothing else holds it and no new name came up, so its memory is given back.
- * Comparing takes fuel and may raise; compiling does not. NaN is itself in this order. */
+/* (3): CBOR and back. The same value again: nothing else holds it and no new name came up, so its
+ * memory is given back. Comparing takes fuel and may raise; compiling does not. NaN is itself in
+ * this order. */
 static enum native_status reads_back(struct mv_rtfs *r, val v, struct mv_slice cbor, bool *ret)
 {
         uint8_t *top = r->heap.top;
@@ -172,7 +178,8 @@ static enum native_status put_data(struct writer *w, val v)
         if (same)
                 TRY(reads_back(w->r, v, mv_slice(w->o->p + at + 4, bytes), &same));
         if (!same)
-                return raise_fmt(w->r, E_PARSE, "a constant has no compiled form: %s", type_name(v));
+                return raise_fmt(w->r, E_PARSE, "a constant has no compiled form: %s",
+                                 type_name(v));
         put_u32_at(w->o, at, (uint32_t)bytes);
         return N_OK;
 }
@@ -218,7 +225,8 @@ static enum native_status put_record(struct writer *w, const struct proto *p)
         mv_put_u16(w->o, p->regs);
         mv_put_u16(w->o, p->ups);
         mv_put_u8(w->o, p->rest);
-        mv_put_u8(w->o, (uint8_t)((p->name ? PROTO_HAS_NAME : 0) | (delegates ? PROTO_HAS_DELEGATE : 0)));
+        mv_put_u8(w->o,
+                  (uint8_t)((p->name ? PROTO_HAS_NAME : 0) | (delegates ? PROTO_HAS_DELEGATE : 0)));
         if (p->name)
                 put_text(w, mv_slice(p->name->text, p->name->len));
         if (delegates)
@@ -286,10 +294,13 @@ static enum native_status compile_module(struct mv_rtfs *r, struct mv_out *o)
         for (struct cons *c = as_cons(w->forms); c->count; c = c->tail)
                 number_proto(w, (struct proto *)c->head.o);
         TRY(put_module(w));
-        return o->overflow ? raise_memory(r, "the bytecode does not fit into the buffer it was given") : N_OK;
+        return o->overflow
+                       ? raise_memory(r, "the bytecode does not fit into the buffer it was given")
+                       : N_OK;
 }
 
-bool mv_rtfs_compile(struct mv_rtfs *r, struct mv_slice source, struct mv_out *bytecode, struct mv_rtfs_error *ret_error)
+bool mv_rtfs_compile(struct mv_rtfs *r, struct mv_slice source, struct mv_out *bytecode,
+                     struct mv_rtfs_error *ret_error)
 {
         struct mv_err err;
         enum native_status s = N_OK;

@@ -5,8 +5,8 @@
  *
  * (1) heap_alloc never collects. It returns NULL when the soft limit is reached; the caller returns NOMEM up to the
  *     virtual machine, which collects at a safepoint and repeats the instruction.
- * (2) Roots are exactly: the value stack up to its top, frames, globals, the intern table's pinned names, and the fields
- *     listed in gc_roots() (gc.c). Nothing else may hold an object across a safepoint.
+ * (2) Roots are exactly: the value stack up to its top and every frame's registers, frames, globals, the intern table's
+ *     pinned names, and the fields listed in walk_roots() (heap.c). Nothing else may hold an object across a safepoint.
  * (3) The collector uses no C recursion: marking keeps its stack in free heap memory or falls back to rescanning. */
 #include <rtfs/value.h>
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What makes foreign code safe to run. One pass finds where instructions start, a second one looks at every operand: linear
- * in the size of the code.
+/* What makes foreign code safe to run. One pass finds where instructions start, a second one looks
+ * at every operand: linear in the size of the code.
  *
- * (1) Every operand names something that exists: registers below regs (runs of them as well), constants of the right tag,
- *     captures, globals, builtins with an arity that fits.
+ * (1) Every operand names something that exists: registers below regs (runs of them as well),
+ *     constants of the right tag, captures, globals, builtins with an arity that fits.
  * (2) Control stays inside: jumps land on instructions, and the last instruction does not go on.
- * (3) Nothing repeats without taking fuel: only LOOP goes backwards, and a handler lies behind what it protects.
+ * (3) Nothing repeats without taking fuel: only LOOP goes backwards, and a handler lies behind what
+ *     it protects.
  * (4) Unused operands are zero, so a program has one form. */
 #include <rtfs/bytecode.h>
 #include <rtfs/compile.h>
@@ -46,10 +47,10 @@ uint32_t op_words(const struct proto *p, uint32_t word)
 
 /* The compiler's own helpers: everything else whose name starts with % belongs to the library. */
 static const char *const compiler_builtins[] = {
-        "%builder",        "%push!",       "%splice",         "%to-list",     "%dotimes-count", "%expose",
-        "%clear-expose",   "%step-falsy",  "%step-turn",      "%param-error", "%error-text",    "%step-started",
-        "%step-completed", "%step-failed", "%hint",           "%clear-hints", "%context-ref",   "%get-name",
-        "%deftype",        "%struct-check",
+        "%builder",     "%push!",        "%splice",         "%to-list",     "%dotimes-count",
+        "%expose",      "%clear-expose", "%step-falsy",     "%step-turn",   "%param-error",
+        "%error-text",  "%step-started", "%step-completed", "%step-failed", "%hint",
+        "%clear-hints", "%context-ref",  "%get-name",       "%deftype",     "%struct-check",
 };
 
 bool builtin_allowed(const struct native *n, bool as_value)
@@ -79,7 +80,7 @@ static bool no(struct checker *c, const char *why)
         return false;
 }
 
-/* --- one operand -------------------------------------------------------------------------------------------------------- */
+/* --- one operand ------------------------------------------------------------------------------ */
 static bool byte_fits(struct checker *c, char letter, uint32_t value)
 {
         if ((letter == 'r' || letter == 'w') && value >= c->p->regs)
@@ -120,16 +121,18 @@ static bool builtin_fits(struct checker *c, uint32_t index, uint32_t args)
         const struct native *n = c->m->r->natives[c->m->builtins[index]];
         if (!n->fn || !builtin_allowed(n, false))
                 return no(c, "bytecode: builtin that is not called directly");
-        if ((n->args_min >= 0 && args < (uint32_t)n->args_min) || (n->args_max >= 0 && args > (uint32_t)n->args_max))
+        if ((n->args_min >= 0 && args < (uint32_t)n->args_min) ||
+            (n->args_max >= 0 && args > (uint32_t)n->args_max))
                 return no(c, "bytecode: arguments of a builtin");
         return true;
 }
 
-/* --- one instruction ----------------------------------------------------------------------------------------------------- */
+/* --- one instruction -------------------------------------------------------------------------- */
 /* Does register b start a run instead of being one? Its length is checked by run_fits. */
 static bool b_starts_run(uint32_t op)
 {
-        return op == OP_NCALL || op == OP_VEC || op == OP_VECPUSH || op == OP_MAP || op == OP_MAPPUT;
+        return op == OP_NCALL || op == OP_VEC || op == OP_VECPUSH || op == OP_MAP ||
+               op == OP_MAPPUT;
 }
 
 static bool run_fits(struct checker *c, uint32_t w)
@@ -196,8 +199,8 @@ static bool first_word_fits(struct checker *c, uint32_t w, struct op_shape s)
                 return K_OF(w) < c->m->global_count || no(c, "bytecode: global");
         if (s.b == 'S')
                 return true;
-        return byte_fits(c, b_starts_run(OP_OF(w)) ? 'u' : s.b, B_OF(w)) && byte_fits(c, s.c, C_OF(w)) && run_fits(c, w) &&
-               number_fits(c, w);
+        return byte_fits(c, b_starts_run(OP_OF(w)) ? 'u' : s.b, B_OF(w)) &&
+               byte_fits(c, s.c, C_OF(w)) && run_fits(c, w) && number_fits(c, w);
 }
 
 static bool second_word_fits(struct checker *c, uint32_t w, struct op_shape s)
@@ -220,7 +223,9 @@ static bool captures_fit(struct checker *c)
 {
         for (uint32_t i = 1; i < c->size; i++) {
                 uint32_t kind = c->word[c->at + i] >> 8, index = c->word[c->at + i] & 0xff;
-                bool ok = kind == 0 ? index < c->p->regs : kind == 1 ? index < c->p->ups : kind == 2 && index == 0;
+                bool ok = kind == 0   ? index < c->p->regs
+                          : kind == 1 ? index < c->p->ups
+                                      : kind == 2 && index == 0;
                 if (!ok)
                         return no(c, "bytecode: capture");
         }
@@ -247,7 +252,7 @@ static bool instruction_fits(struct checker *c)
         return true;
 }
 
-/* --- a proto ---------------------------------------------------------------------------------------------------------------- */
+/* --- a proto ---------------------------------------------------------------------------------- */
 static bool mark_starts(struct checker *c, uint8_t *starts)
 {
         for (c->at = 0; c->at < c->count; c->at += c->size) {
@@ -265,7 +270,8 @@ static bool handlers_fit(struct checker *c)
 {
         if (!c->p->handlers)
                 return true;
-        const struct handler *h = (const struct handler *)((const struct code *)c->p->handlers)->word;
+        const struct handler *h =
+                (const struct handler *)((const struct code *)c->p->handlers)->word;
         for (uint32_t i = 0; i < c->p->handler_count; i++) {
                 if (h[i].from > h[i].to || h[i].to > h[i].target) /* (3) */
                         return no(c, "bytecode: handler's range");
@@ -280,7 +286,8 @@ static bool handlers_fit(struct checker *c)
 static bool limits_fit(struct checker *c)
 {
         const struct proto *p = c->p;
-        if (p->regs < 1 || p->regs > REGS_MAX || p->ups > UPS_MAX || p->params + (uint32_t)p->rest > p->regs)
+        if (p->regs < 1 || p->regs > REGS_MAX || p->ups > UPS_MAX ||
+            p->params + (uint32_t)p->rest > p->regs)
                 return no(c, "bytecode: registers of a function");
         return c->count > 0 || no(c, "bytecode: function without code");
 }
@@ -297,9 +304,12 @@ static bool check_proto(struct checker *c, uint8_t *starts)
         return handlers_fit(c);
 }
 
-bool verify_proto(const struct module_tables *m, const struct proto *p, uint8_t *starts, const char **ret_why)
+bool verify_proto(const struct module_tables *m, const struct proto *p, uint8_t *starts,
+                  const char **ret_why)
 {
-        struct checker c = { .m = m, .p = p, .word = p->code->word, .starts = starts, .count = p->code->count };
+        struct checker c = {
+                .m = m, .p = p, .word = p->code->word, .starts = starts, .count = p->code->count
+        };
         bool ok = check_proto(&c, starts);
         if (!ok)
                 *ret_why = c.why;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hostile bytecode: refused, or it runs to an end within its fuel and leaves the evaluator sound. */
+/* Hostile bytecode: refused, or it runs to an end within its fuel and leaves the evaluator sound.
+ */
 #include "rtfs_heap.h"
 
 #define ARENA_BYTES (1u << 20)
-#define FUEL 20000u
+#define FUEL        20000u
 
 /* As in fuzz_rtfs.c: the whole heap is walked for one input in sixteen, and for all of them in a replay. */
 static bool look_closely(const uint8_t *data, size_t len)

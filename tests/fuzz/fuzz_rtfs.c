@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Arbitrary source text through reader, compiler and machine. What also compiles to bytecode must load again and do the same. */
+/* Arbitrary source text through reader, compiler and machine. What also compiles to bytecode must
+ * load again and do the same. */
 #include "rtfs_heap.h"
 
 #define ARENA_BYTES (1u << 20)
-#define FUEL 20000u
+#define FUEL        20000u
 
-/* Texts of errors and events that both runs must share. A macro takes fuel only while it expands, and memory differs: what
- * ended for want of either cannot be compared. */
+/* Texts of errors and events that both runs must share. A macro takes fuel only while it expands,
+ * and memory differs: what ended for want of either cannot be compared. */
 static bool comparable(const struct program_run *p)
 {
-        return p->len < sizeof p->text - 1 && !strstr(p->text, "Exhausted") && !strstr(p->text, "StackOverflow");
+        return p->len < sizeof p->text - 1 && !strstr(p->text, "Exhausted") &&
+               !strstr(p->text, "StackOverflow");
 }
 
 /* Walking the whole heap costs more than most inputs take. Replays of the corpus look every time; a fuzz run looks at one

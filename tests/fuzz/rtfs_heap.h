@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef MV_FUZZ_RTFS_HEAP_H
 #define MV_FUZZ_RTFS_HEAP_H
-/* A sanitizer sees one arena; this looks inside: every object in line, every reachable pointer at an object of the kind that
- * its place promises, and the library's image as it was. */
+/* A sanitizer sees one arena; this looks inside: every object in line, every reachable pointer at
+ * an object of the kind that its place promises, and the library's image as it was. */
 #include "../unit/rtfs_program.h"
 #include <assert.h>
 #include <rtfs/vm.h>
@@ -17,16 +17,18 @@ struct heap_check {
 static inline void check_pointer(const struct heap_check *h, const void *p, int kind)
 {
         size_t at = (size_t)((const uint8_t *)p - h->r->heap.start);
-        assert(p >= (const void *)h->r->heap.start && p < (const void *)h->r->heap.top && at % 16 == 0);
+        assert(p >= (const void *)h->r->heap.start && p < (const void *)h->r->heap.top &&
+               at % 16 == 0);
         assert(h->kinds[at / 16] == kind + 1);
 }
 
 static inline void check_val(const struct heap_check *h, val v)
 {
         static const int8_t kind_of_tag[T_MAX_] = {
-                [T_STRING] = O_STRING, [T_KEYWORD] = O_NAME, [T_SYMBOL] = O_NAME,     [T_VECTOR] = O_VEC,
-                [T_LIST] = O_CONS,     [T_MAP] = O_MAP,      [T_CLOSURE] = O_CLOSURE, [T_ERROR] = O_ERROR,
-                [T_MAPFORM] = O_VEC,   [T_BOX] = O_BOX,      [T_NODE] = O_NODE,       [T_PROTO] = O_PROTO,
+                [T_STRING] = O_STRING,   [T_KEYWORD] = O_NAME, [T_SYMBOL] = O_NAME,
+                [T_VECTOR] = O_VEC,      [T_LIST] = O_CONS,    [T_MAP] = O_MAP,
+                [T_CLOSURE] = O_CLOSURE, [T_ERROR] = O_ERROR,  [T_MAPFORM] = O_VEC,
+                [T_BOX] = O_BOX,         [T_NODE] = O_NODE,    [T_PROTO] = O_PROTO,
                 [T_MACRO] = O_CLOSURE,
         };
         assert(v.tag < T_MAX_);
@@ -92,7 +94,8 @@ static inline void check_object(const struct heap_check *h, const struct obj *o)
         }
 }
 
-/* After a collection everything that is left is reachable: all of it must be sound. Call where the machine stands still. */
+/* After a collection everything that is left is reachable: all of it must be sound. Call where the
+ * machine stands still. */
 static inline void heap_check(struct heap_check *h)
 {
         struct mv_rtfs *r = (struct mv_rtfs *)h->r;
@@ -102,7 +105,8 @@ static inline void heap_check(struct heap_check *h)
                 return;
         memset(h->kinds, 0, r->arena_bytes / 16);
         for (uint8_t *p = r->heap.start; p < r->heap.top; p += ((struct obj *)p)->size) {
-                assert(((struct obj *)p)->size >= 16 && ((struct obj *)p)->size <= (size_t)(r->heap.top - p));
+                assert(((struct obj *)p)->size >= 16 &&
+                       ((struct obj *)p)->size <= (size_t)(r->heap.top - p));
                 h->kinds[(p - r->heap.start) / 16] = (uint8_t)(((struct obj *)p)->kind + 1);
         }
         for (uint8_t *p = r->heap.image_top; p < r->heap.top; p += ((struct obj *)p)->size)
@@ -132,7 +136,8 @@ static inline void image_check(const struct heap_check *h)
 {
         assert(memcmp(h->image, h->r->heap.start, h->image_bytes) == 0);
         for (uint32_t i = 0; i < h->r->global_count; i++)
-                assert(h->r->globals[i].tag != T_MACRO || (uint8_t *)h->r->globals[i].o < h->r->heap.image_top);
+                assert(h->r->globals[i].tag != T_MACRO ||
+                       (uint8_t *)h->r->globals[i].o < h->r->heap.image_top);
 }
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef MV_TEST_RTFS_PROGRAM_H
 #define MV_TEST_RTFS_PROGRAM_H
-/* Whole programs: run to their end from source or bytecode, with a host that answers every call with nil; what can be
- * observed becomes one text. */
+/* Whole programs: run to their end from source or bytecode, with a host that answers every call
+ * with nil; what can be observed becomes one text. */
 #include <base/slice.h>
 #include <rtfs/rtfs.h>
 #include <stdio.h>
@@ -35,7 +35,9 @@ static inline bool note_event(void *ctx, struct mv_slice cbor)
 
 static inline struct mv_rtfs_options program_options(struct program_run *p, uint64_t fuel)
 {
-        return (struct mv_rtfs_options){ .fuel = fuel, .prelude = true, .event = note_event, .event_ctx = p };
+        return (struct mv_rtfs_options){
+                .fuel = fuel, .prelude = true, .event = note_event, .event_ctx = p
+        };
 }
 
 static inline void note_call(struct program_run *p, struct mv_rtfs *r)
@@ -74,7 +76,8 @@ static inline void note_end(struct program_run *p, struct mv_rtfs *r, enum mv_rt
 #define CALLS_MAX 64u
 
 /* Load and run; the evaluator is reset first. */
-static inline void program_run(struct mv_rtfs *r, struct mv_slice program, bool bytecode, uint64_t fuel, struct program_run *p)
+static inline void program_run(struct mv_rtfs *r, struct mv_slice program, bool bytecode,
+                               uint64_t fuel, struct program_run *p)
 {
         static const uint8_t nil[] = { 0xf6 };
         struct mv_err err = { 0 };
@@ -82,7 +85,8 @@ static inline void program_run(struct mv_rtfs *r, struct mv_slice program, bool 
         p->text[0] = '\0';
         struct mv_rtfs_options o = program_options(p, fuel);
         mv_rtfs_reset(r, &o);
-        p->loaded = (bytecode ? mv_rtfs_load_bytecode(r, program, &err) : mv_rtfs_load_source(r, program, &err)) == 0;
+        p->loaded = (bytecode ? mv_rtfs_load_bytecode(r, program, &err)
+                              : mv_rtfs_load_source(r, program, &err)) == 0;
         if (!p->loaded) {
                 note(p, mv_slice_str(err.msg));
                 return;
@@ -109,8 +113,8 @@ static inline struct mv_rtfs *program_evaluator(size_t bytes)
 }
 
 /* The bytecode of a source; 0: refused, *ret_error says why. */
-static inline size_t program_compile(struct mv_rtfs *r, const char *source, uint8_t *buf, size_t cap,
-                                     struct mv_rtfs_error *ret_error)
+static inline size_t program_compile(struct mv_rtfs *r, const char *source, uint8_t *buf,
+                                     size_t cap, struct mv_rtfs_error *ret_error)
 {
         struct mv_out o = mv_out(buf, cap);
         mv_rtfs_reset(r, NULL);

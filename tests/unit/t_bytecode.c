@@ -38,6 +38,8 @@ static const char *const programs[] = {
         "(cond (= 1 2) :a (= 1 1) :b)",
         "(and 1 (or nil 2) (when true 3))",
         "(-> 5 (+ 1) (* 2))",
+        "(module m (:exports [f]) (def k 3) (defn f [x] (+ x k))) (import m :as a) (a/f 4)",
+        "(import nowhere)",
         "(loop [i 0] (recur (inc i)))",
         "(defn deep [n] (+ 1 (deep n))) (deep 1)",
         "[1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40"
