@@ -3,9 +3,8 @@
 ;; at a time and keeps what it made: the program is compiled before the clock starts, as Guile itself does.
 (use-modules (ice-9 textual-ports) (system base compile))
 (define arguments (cdr (command-line)))
-(define compiled (let ((port (mkstemp "/tmp/bench-language-XXXXXX")))
-                   (close-port port)
-                   (compile-file (car arguments) #:output-file (port-filename port))))
+(define output (mkstemp "/tmp/bench-language-XXXXXX"))
+(define compiled (compile-file (car arguments) #:output-file (port-filename output)))
 (define texts (map (lambda (path) (call-with-input-file path get-string-all #:encoding "UTF-8")) (cdr arguments)))
 (load-compiled compiled)
 (delete-file compiled)
