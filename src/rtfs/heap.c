@@ -14,23 +14,15 @@
  * room means fewer of them, and more memory touched. */
 #define ROOM_PER_LIVE 3
 
-void *heap_alloc(struct mv_rtfs *r, enum obj_kind kind, size_t size)
+bool heap_extend(struct mv_rtfs *r, size_t bytes)
 {
         struct heap *h = &r->heap;
-        size_t bytes = (size + 15) & ~(size_t)15;
-        if (bytes > (size_t)(h->limit - h->top) || bytes > UINT32_MAX) {
-                /* Nothing collects while the compiler holds forms: take the whole heap instead of the soft part. */
-                h->want = bytes;
-                if (!r->no_collect || bytes > (size_t)(h->end - h->top) || bytes > UINT32_MAX)
-                        return NULL;
-                h->limit = h->end;
-        }
-        struct obj *o = (struct obj *)h->top;
-        h->top += bytes;
-        memset(o, 0, bytes);
-        o->size = (uint32_t)bytes;
-        o->kind = (uint8_t)kind;
-        return o;
+        h->want = bytes;
+        /* Nothing collects while the compiler holds forms: take the whole heap instead of the soft part. */
+        if (!r->no_collect || bytes > (size_t)(h->end - h->top) || bytes > UINT32_MAX)
+                return false;
+        h->limit = h->end;
+        return true;
 }
 
 struct walk {
