@@ -9,23 +9,20 @@
  * every pointer, move. Sliding keeps allocation order, so a heap stays dense at its low end: few pages are ever dirty. */
 #include <rtfs/vm.h>
 
-void *heap_alloc(struct mv_rtfs *r, enum obj_kind kind, size_t size)
+#define DEAD_RUN_MAX (UINT32_MAX & ~15u)
+/* Free room after a collection, as a multiple of what is alive. A collection reads what is alive and what is dead; more
+ * room means fewer of them, and more memory touched. */
+#define ROOM_PER_LIVE 3
+
+bool heap_extend(struct mv_rtfs *r, size_t bytes)
 {
         struct heap *h = &r->heap;
-        size_t bytes = (size + 15) & ~(size_t)15;
-        if (bytes > (size_t)(h->limit - h->top) || bytes > UINT32_MAX) {
-                /* Nothing collects while the compiler holds forms: take the whole heap instead of the soft part. */
-                h->want = bytes;
-                if (!r->no_collect || bytes > (size_t)(h->end - h->top) || bytes > UINT32_MAX)
-                        return NULL;
-                h->limit = h->end;
-        }
-        struct obj *o = (struct obj *)h->top;
-        h->top += bytes;
-        memset(o, 0, bytes);
-        o->size = (uint32_t)bytes;
-        o->kind = (uint8_t)kind;
-        return o;
+        h->want = bytes;
+        /* Nothing collects while the compiler holds forms: take the whole heap instead of the soft part. */
+        if (!r->no_collect || bytes > (size_t)(h->end - h->top) || bytes > UINT32_MAX)
+                return false;
+        h->limit = h->end;
+        return true;
 }
 
 struct walk {
@@ -171,14 +168,23 @@ static void mark_all(struct mv_rtfs *r, uint32_t end)
         }
 }
 
+/* The dead objects that follow a dead one join it, so that the passes to come step over all of them at once: most of
+ * the heap is dead, and each header on the way is a cache line to wait for. */
 static uint8_t *assign_addresses(struct mv_rtfs *r)
 {
         uint8_t *to = r->heap.image_top;
-        for (uint8_t *p = r->heap.image_top; p < r->heap.top; p += ((struct obj *)p)->size) {
+        struct obj *dead = NULL;
+        for (uint8_t *p = r->heap.image_top, *next; p < r->heap.top; p = next) {
                 struct obj *o = (struct obj *)p;
+                next = p + o->size;
                 if (o->fwd) {
                         o->fwd = (struct obj *)to;
                         to += o->size;
+                        dead = NULL;
+                } else if (dead && o->size <= DEAD_RUN_MAX - dead->size) {
+                        dead->size += o->size;
+                } else {
+                        dead = o;
                 }
         }
         return to;
@@ -226,9 +232,9 @@ bool heap_collect(struct mv_rtfs *r, size_t want)
         redirect_all(r, end);
         move_all(r);
         h->top = new_top;
-        /* Room for as much again as is alive, so that collecting costs a constant per allocated byte. */
+        /* In proportion to what is alive, so that collecting costs a constant per allocated byte. */
         size_t live = (size_t)(h->top - h->image_top);
-        size_t room = live > HEAP_SOFT_STEP ? live : HEAP_SOFT_STEP;
+        size_t room = live * ROOM_PER_LIVE > HEAP_SOFT_STEP ? live * ROOM_PER_LIVE : HEAP_SOFT_STEP;
         if (room < want)
                 room = want;
         size_t all = (size_t)(h->end - h->top);

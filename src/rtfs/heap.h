@@ -8,6 +8,7 @@
  * (2) Roots are exactly: the value stack up to its top and every frame's registers, frames, globals, the intern table's
  *     pinned names, and the fields listed in walk_roots() (heap.c). Nothing else may hold an object across a safepoint.
  * (3) The collector uses no C recursion: marking keeps its stack in free heap memory or falls back to rescanning. */
+#include <string.h>
 #include <rtfs/value.h>
 
 struct mv_rtfs;
@@ -24,8 +25,35 @@ struct heap {
         size_t want;         /* bytes of the allocation that failed last */
 };
 
-/* size: bytes, rounded up to 16. Zeroed except for the header fields size and kind. NULL: NOMEM. */
-void *heap_alloc(struct mv_rtfs *r, enum obj_kind kind, size_t size);
+/* Make room beyond the soft limit, or note what was wanted. False: NOMEM. */
+bool heap_extend(struct mv_rtfs *r, size_t bytes);
+/* The evaluator's state begins with its heap (vm.h). */
+static inline struct heap *heap_of(struct mv_rtfs *r)
+{
+        return (struct heap *)(void *)r;
+}
+/* An object with its header, size: bytes, rounded up to 16. What follows the header is for the caller to fill, all of it,
+ * before the next safepoint. NULL: NOMEM. */
+static inline void *heap_alloc_raw(struct mv_rtfs *r, enum obj_kind kind, size_t size)
+{
+        struct heap *h = heap_of(r);
+        size_t bytes = (size + 15) & ~(size_t)15;
+        if (__builtin_expect(bytes > (size_t)(h->limit - h->top) || bytes > UINT32_MAX, 0) && !heap_extend(r, bytes))
+                return NULL;
+        struct obj *o = (struct obj *)h->top;
+        h->top += bytes;
+        *o = (struct obj){ .size = (uint32_t)bytes, .kind = (uint8_t)kind };
+        return o;
+}
+/* The same, zeroed behind the header. */
+static inline void *heap_alloc(struct mv_rtfs *r, enum obj_kind kind, size_t size)
+{
+        struct obj *o = heap_alloc_raw(r, kind, size);
+        if (o)
+                memset(o + 1, 0, ((size + 15) & ~(size_t)15) - sizeof *o);
+        return o;
+}
+_Static_assert(sizeof(struct obj) == 16, "heap_alloc zeroes from the end of the header on");
 /* Collect everything unreachable. want: room the caller would like next; what there is at most. false: less than that. */
 bool heap_collect(struct mv_rtfs *r, size_t want);
 

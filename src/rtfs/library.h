@@ -44,8 +44,10 @@ bool sequence_next(struct sequence *s, val *ret);
 uint32_t sequence_count(val v);
 /* Append every item to a builder. */
 enum native_status push_all(struct mv_rtfs *r, val builder, val v);
-/* Heap memory for a builtin's own use: garbage when the builtin returns. NULL: NOMEM. */
+/* Heap memory for a builtin's own use: garbage when the builtin returns. Zeroed, or raw for who
+ * fills it. NULL: NOMEM. */
 void *work_memory(struct mv_rtfs *r, size_t bytes);
+void *work_memory_raw(struct mv_rtfs *r, size_t bytes);
 
 /* --- strings --------------------------------------------------------------------------------- */
 /* Code points [from, to) of a string; from <= to <= chars. */

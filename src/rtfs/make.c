@@ -26,9 +26,11 @@ static uint32_t count_points(const uint8_t *p, uint32_t len)
 val string_alloc(struct mv_rtfs *r, size_t len, uint8_t **ret_text)
 {
         struct string *s =
-                len <= STRING_BYTES_MAX ? heap_alloc(r, O_STRING, sizeof *s + len) : NULL;
+                len <= STRING_BYTES_MAX ? heap_alloc_raw(r, O_STRING, sizeof *s + len) : NULL;
         if (!s)
                 return NOMEM_VAL;
+        memset((uint8_t *)s + s->h.size - 16, 0, 16); /* what lies behind the text */
+        s->chars = 0;
         s->len = (uint32_t)len;
         *ret_text = s->text;
         return OBJ(T_STRING, s);

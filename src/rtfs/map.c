@@ -17,7 +17,9 @@
 #include <rtfs/node.h>
 #include <rtfs/vm.h>
 
-#define PAIRS_MAX 32u
+/* A put copies one node of each level. Wider nodes make fewer levels but larger copies: measured on a map of 100,000
+ * entries, 16 beats 32. */
+#define PAIRS_MAX 16u
 /* A removal that leaves less joins the node with a neighbour when both fit. */
 #define PAIRS_UNDERFULL 8u
 

@@ -104,7 +104,7 @@ static enum native_status items_of(struct mv_rtfs *r, val v, val **ret)
 {
         uint32_t i = 0;
         struct sequence s = sequence(v);
-        val *items = work_memory(r, s.count * sizeof *items);
+        val *items = work_memory_raw(r, s.count * sizeof *items);
         if (!items)
                 return N_NOMEM;
         while (sequence_next(&s, &items[i]))

@@ -23,11 +23,12 @@ static inline struct node *node_new(struct mv_rtfs *r, uint32_t capacity)
 static inline struct node *node_copy(struct mv_rtfs *r, const struct node *n, uint32_t count,
                                      uint32_t capacity)
 {
-        struct node *copy = node_new(r, capacity);
+        struct node *copy = heap_alloc_raw(r, O_NODE, sizeof(struct node) + capacity * sizeof(val));
         if (!copy)
                 return NULL;
         if (count)
                 memcpy(copy->item, n->item, count * sizeof(val));
+        memset(copy->item + count, 0, (capacity - count) * sizeof(val));
         copy->h.used = (uint16_t)count;
         return copy;
 }

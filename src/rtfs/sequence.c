@@ -76,13 +76,20 @@ enum native_status seq_vector(struct mv_rtfs *r, val v, val *ret)
         return give(ret, out);
 }
 
+#define WORK_HEADER ((sizeof(struct code) + 15) & ~(size_t)15)
+
 void *work_memory(struct mv_rtfs *r, size_t bytes)
 {
-        size_t header = (sizeof(struct code) + 15) & ~(size_t)15;
-        if (bytes > UINT32_MAX - header)
+        void *p = work_memory_raw(r, bytes);
+        return p ? memset(p, 0, bytes) : NULL;
+}
+
+void *work_memory_raw(struct mv_rtfs *r, size_t bytes)
+{
+        if (bytes > UINT32_MAX - WORK_HEADER)
                 return NULL;
-        uint8_t *p = heap_alloc(r, O_CODE, header + bytes);
-        return p ? p + header : NULL;
+        uint8_t *p = heap_alloc_raw(r, O_CODE, WORK_HEADER + bytes);
+        return p ? p + WORK_HEADER : NULL;
 }
 
 static size_t byte_offset(val s, uint32_t index)

@@ -160,7 +160,11 @@ static bool append_new_tail(struct mv_rtfs *r, struct vec *to, const struct vec 
 {
         if (from->count >= VEC_COUNT_MAX)
                 return false;
-        struct node *tail = node_append(r, NULL, 0, item);
+        /* A first tail grows as it must; behind a full one another full one is likely. */
+        struct node *tail = from->count ? node_copy(r, NULL, 0, VEC_WIDTH) : NULL;
+        if (from->count && !tail)
+                return false;
+        tail = node_append(r, tail, 0, item);
         return tail && take_tail(r, to, from, tail);
 }
 

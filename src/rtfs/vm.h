@@ -91,6 +91,8 @@ struct mv_rtfs {
         struct name **buckets;  /* NAME_BUCKETS */
 };
 
+_Static_assert(offsetof(struct mv_rtfs, heap) == 0, "heap_of");
+
 /* --- for builtins -------------------------------------------------------------------------------------------------- */
 /* Take `units` of fuel for work proportional to size. Returns N_OK or N_FATAL: `if (charge(r, n)) return N_FATAL;` */
 enum native_status charge(struct mv_rtfs *r, uint64_t units);
