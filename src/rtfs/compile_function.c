@@ -131,7 +131,7 @@ static enum native_status read_signature(struct func *f, val *rest, val *ret_del
         *ret_type = NIL;
         while (len(*rest) && at(*rest, 0).tag == T_LIST && is_symbol(at(at(*rest, 0), 0), "delegate to")) {
                 *ret_delegate = at(at(*rest, 0), 1);
-                if (ret_delegate->tag != T_STRING) /* made by a macro */
+                if (ret_delegate->tag != T_STRING && ret_delegate->tag != T_NIL) /* made by a macro; nil: :local */
                         return fail_form(f, "delegation target needs a model id in quotes");
                 *rest = rest_of(*rest, 1);
         }
