@@ -322,13 +322,32 @@ int mv_capability_check(const struct mv_capability_table *t, const struct mv_cap
         return 0;
 }
 
+/* The grant that allows the capability may not be enough: name the one for its path, host or variable as well. */
+static void add_second_hint(const struct mv_builtin *b, const struct mv_context *c, const struct mv_value *args,
+                            uint32_t args_count, struct mv_decision *d)
+{
+        struct mv_decision also = { 0 };
+        struct mv_fault fault;
+        size_t n = strlen(d->hint);
+        static const char level[] = "--level controlled "; /* said already */
+        if (b->check(c, args, args_count, &also, &fault) < 0 || also.allowed || !also.hint[0] || !n)
+                return;
+        const char *more = strncmp(also.hint, level, sizeof level - 1) == 0 ? also.hint + sizeof level - 1 : also.hint;
+        if (n + 1 + strlen(more) < sizeof d->hint)
+                mv_fmt(d->hint + n, sizeof d->hint - n, " %s", more);
+}
+
 int mv_capability_decide(const struct mv_capability_table *t, const struct mv_context *c, const struct mv_capability *cap,
                          const struct mv_value *args, uint32_t args_count, struct mv_decision *ret,
                          struct mv_fault *ret_fault)
 {
         mv_authorize_capability(c, cap->id, cap, args, args_count, ret);
         const struct entry *e = entry_of(t, cap->id);
-        if (!ret->allowed || !e || !e->builtin || !e->builtin->check) /* (2) */
+        if (!e || !e->builtin || !e->builtin->check)
                 return 0;
+        if (!ret->allowed) { /* (2) */
+                add_second_hint(e->builtin, c, args, args_count, ret);
+                return 0;
+        }
         return e->builtin->check(c, args, args_count, ret, ret_fault);
 }

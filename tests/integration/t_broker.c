@@ -108,11 +108,12 @@ TEST(a_denial_has_the_three_texts_the_record_and_the_hint) /* REQ-ERR-02, REQ-AU
         CHECK(o->outcome_known && !o->ok && o->termination == MV_END_DENIED && o->denials == 1);
         CHECK_STR(o->error.kind, "SecurityViolation");
         CHECK_STR(o->error.capability, "ccos.network.http-fetch");
-        CHECK_STR(o->error.hint, "--allow ccos.network.http-fetch");
+        CHECK_STR(o->error.hint, "--allow ccos.network.http-fetch --allow-net example.com:80");
         keep_records(d, &k);
         REQUIRE(k.count == 1); /* no CALL: nothing happened */
         CHECK(k.types[0] == MV_REC_DECISION && !field(&k, 0, "allowed")->boolean);
-        CHECK(field_is(&k, 0, "hint", "--allow ccos.network.http-fetch") && field_is(&k, 0, "rule", "no grant"));
+        CHECK(field_is(&k, 0, "hint", "--allow ccos.network.http-fetch --allow-net example.com:80") &&
+              field_is(&k, 0, "rule", "no grant"));
         CHECK(mv_value_equal(field(&k, 0, "fault"), fault));
         door_close(d);
 }

@@ -77,7 +77,7 @@ def json_of_a_denial_says_what_would_allow_it():
     equal((code, r['ok'], r['termination']), (3, False, 'denied'))
     equal(list(r['error']), ['kind', 'message', 'operation', 'capability', 'context', 'line', 'column', 'hint'])
     equal((r['error']['kind'], r['error']['capability']), ('SecurityViolation', 'ccos.io.open-file'))
-    equal(r['error']['hint'], '--allow ccos.io.open-file')
+    equal(r['error']['hint'], '--allow ccos.io.open-file --allow-read /etc/passwd')
 
 
 @test
