@@ -2,7 +2,11 @@
 #include <base/arena_block.h>
 #include <stdlib.h>
 
+#ifdef MV_TORTURE
+#define BLOCK_BYTES_MIN ((size_t)64) /* every second allocation needs a block */
+#else
 #define BLOCK_BYTES_MIN ((size_t)4096) /* first block: most requests fit in one page */
+#endif
 #define HEADER_BYTES ((size_t)16)
 
 struct mv_arena mv_arena_grow(size_t bytes_max)

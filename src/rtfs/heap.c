@@ -10,10 +10,6 @@
 #include <rtfs/vm.h>
 
 #define DEAD_RUN_MAX (UINT32_MAX & ~15u)
-/* Free room after a collection, as a multiple of what is alive. A collection reads what is alive and what is dead; more
- * room means fewer of them, and more memory touched. */
-#define ROOM_PER_LIVE 3
-
 bool heap_extend(struct mv_rtfs *r, size_t bytes)
 {
         struct heap *h = &r->heap;
@@ -234,7 +230,7 @@ bool heap_collect(struct mv_rtfs *r, size_t want)
         h->top = new_top;
         /* In proportion to what is alive, so that collecting costs a constant per allocated byte. */
         size_t live = (size_t)(h->top - h->image_top);
-        size_t room = live * ROOM_PER_LIVE > HEAP_SOFT_STEP ? live * ROOM_PER_LIVE : HEAP_SOFT_STEP;
+        size_t room = live * HEAP_ROOM_PER_LIVE > HEAP_SOFT_STEP ? live * HEAP_ROOM_PER_LIVE : HEAP_SOFT_STEP;
         if (room < want)
                 room = want;
         size_t all = (size_t)(h->end - h->top);

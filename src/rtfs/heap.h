@@ -13,7 +13,19 @@
 
 struct mv_rtfs;
 
+#ifdef MV_TORTURE /* collect all the time, and with a mark stack that always overflows */
+#define HEAP_SOFT_STEP ((size_t)2 << 10)
+#define HEAP_ROOM_PER_LIVE 0
+#define HEAP_ROOM_BITS 9
+#define HEAP_MARKS_MAX 8u
+#else
 #define HEAP_SOFT_STEP ((size_t)256 << 10) /* first soft limit: small programs dirty few pages and never collect */
+/* Free room after a collection, as a multiple of what is alive. A collection reads what is alive and what is dead; more
+ * room means fewer of them, and more memory touched. */
+#define HEAP_ROOM_PER_LIVE 3
+#define HEAP_ROOM_BITS 16 /* room for an instruction that failed once: 2^17 bytes, then twice as much each time */
+#define HEAP_MARKS_MAX (1u << 17)
+#endif
 
 struct heap {
         uint8_t *start;      /* first object */

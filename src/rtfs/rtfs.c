@@ -115,8 +115,8 @@ static void layout(struct mv_rtfs *r, void *arena, size_t bytes)
                 r->frames_size = MV_CALL_DEPTH_MAX;
         r->frames = carve(&p, r->frames_size * sizeof(struct frame));
         r->marks_size = (uint32_t)(quarter / 8 / sizeof(struct obj *));
-        if (r->marks_size > 1u << 17)
-                r->marks_size = 1u << 17;
+        if (r->marks_size > HEAP_MARKS_MAX)
+                r->marks_size = HEAP_MARKS_MAX;
         r->marks = carve(&p, r->marks_size * sizeof(struct obj *));
         size_t values = quarter / 4 * 3 / sizeof(val);
         r->stack_size = values > 1u << 22 ? 1u << 22 : (uint32_t)values;

@@ -77,7 +77,7 @@ static enum native_status make_room(struct mv_rtfs *r)
         r->room_streak = again ? r->room_streak + 1 : 1;
         if (again && r->heap.limit == r->heap.end)
                 return raise_memory(r, "the program's values do not fit");
-        size_t want = (size_t)1 << (r->room_streak < 40 ? r->room_streak + 16 : 56);
+        size_t want = (size_t)1 << (r->room_streak < 40 ? r->room_streak + HEAP_ROOM_BITS : 56);
         if (want < r->heap.want)
                 want = r->heap.want;
         heap_collect(r, want);
