@@ -130,6 +130,12 @@ static int grant_paths(struct mv_context *c, const struct cli_list *l, grant_fn 
 
 static int grant_all(struct mv_context *c, const struct cli_options *o, struct mv_err *err)
 {
+        /* A path beside level full reads like a restriction and would be none. */
+        if (o->level == MV_LEVEL_FULL &&
+            o->allow.count + o->allow_net.count + o->allow_read.count + o->allow_write.count > 0)
+                return mv_fail(err, MV_E_INVALID, 0,
+                               "level full grants every capability, path and host already: leave the "
+                               "grants out, or use --level controlled");
         int r = grant(c, &o->allow, mv_context_allow, "--allow", err);
         if (r == 0)
                 r = grant(c, &o->allow_net, mv_context_allow_host, "--allow-net", err);

@@ -147,7 +147,8 @@ def usage_errors_are_2_and_say_what_is_wrong():
                        (['eval', '1', '--json=yes'], '--json'), (['eval', '1', '--fuel', '1.5'], '1.5'),
                        (['eval', '1', '--allow', 'not an id'], 'not an id'), (['eval', '1', '--arg', '(+ 1'], '--arg'),
                        (['eval', '1', '--arg', '1 2'], '--arg'), (['version', 'x'], 'x'), (['audit', 'burn', 'x'], 'burn'),
-                       (['audit', 'replay', 'x'], '--execution'), (['schema', 'x'], "'x' not found")):
+                       (['audit', 'replay', 'x'], '--execution'), (['schema', 'x'], "'x' not found"),
+                       (['eval', '1', '--level', 'full', '--allow-read', '/tmp'], 'level full grants')):
         code, out, err = run(*args)
         assert code == 2, f'{args} gave {code}: {err}'
         has(err + out, part)
