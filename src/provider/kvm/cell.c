@@ -117,17 +117,28 @@ static int frame_next(struct mv_slice *left, struct mv_slice *ret, struct mv_err
         return 0;
 }
 
-/* Hands frames to the door until it says done, replies, or none is left. Returns the door's last word. */
-static int frames_deliver(const struct mv_run *run, struct mv_slice left, struct mv_slice *ret_reply,
-                          struct mv_err *err)
+struct exchange { /* one run's parties, while frames pass */
+        struct mv_cell *c;
+        const struct mv_run *run;
+        const struct kvm_watch *w;
+        struct kvm_ending *e;
+};
+
+/* Hands frames to the door until it says done, replies, or none is left. Returns the door's last word. An outbox full of
+ * small frames takes the door half a second: the limits are looked at between them (2). */
+static int frames_deliver(struct exchange *x, struct mv_slice left, struct mv_slice *ret_reply, struct mv_err *err)
 {
         int r = left.len ? 0 : MV_HOSTILE(err, "doorbell: rung without a frame");
-        while (r == 0 && left.len) {
+        while (r == 0 && left.len && !x->e->over) {
                 struct mv_slice frame;
                 r = frame_next(&left, &frame, err);
                 if (r == 0)
-                        r = run->door.frame(run->door.ctx, frame, ret_reply, err);
+                        r = x->run->door.frame(x->run->door.ctx, frame, ret_reply, err);
+                if (r == 0)
+                        limits_check(x->c, x->w, x->e);
         }
+        if (x->e->over)
+                return 0;
         if (r > 0 && r != MV_DOOR_DONE && left.len)
                 return MV_HOSTILE(err, "outbox: frames behind one that is answered");
         return r;
@@ -139,15 +150,19 @@ static void ended_by_error(struct kvm_ending *e, const struct mv_err *err)
             err->code == MV_E_HOSTILE ? "protocol violation: " : "", err->msg);
 }
 
-static void doorbell(struct mv_cell *c, const struct mv_run *run, const struct kvm_stop *s, struct kvm_ending *e)
+static void doorbell(struct exchange *x, const struct kvm_stop *s)
 {
         struct mv_err err = { 0 };
         struct mv_slice frames, reply = { 0 };
+        struct mv_cell *c = x->c;
+        struct kvm_ending *e = x->e;
         int r = outbox_copy(c, s->bytes, &frames, &err);
         if (r == 0 && s->op != MV_KVM_OP_CALL && s->op != MV_KVM_OP_SEND)
                 r = MV_HOSTILE(&err, "doorbell: unknown operation");
         if (r == 0)
-                r = frames_deliver(run, frames, &reply, &err);
+                r = frames_deliver(x, frames, &reply, &err);
+        if (e->over)
+                return;
         if (r == MV_DOOR_DONE)
                 end(e, MV_END_COMPLETED, "%s", "");
         else if (r >= 0 && (r == MV_DOOR_REPLY) != (s->op == MV_KVM_OP_CALL))
@@ -163,6 +178,7 @@ static void doorbell(struct mv_cell *c, const struct mv_run *run, const struct k
 
 static void converse(struct mv_cell *c, const struct mv_run *run, const struct kvm_watch *w, struct kvm_ending *e)
 {
+        struct exchange x = { c, run, w, e };
         inbox_put(c, run->start);
         for (enum kvm_command command = KVM_DO_RUN; !e->over; command = KVM_DO_RESUME) {
                 struct kvm_stop s;
@@ -173,7 +189,7 @@ static void converse(struct mv_cell *c, const struct mv_run *run, const struct k
                 if (s.died)
                         end(e, MV_END_KILLED, "%s", s.detail);
                 else if (!s.interrupted)
-                        doorbell(c, run, &s, e);
+                        doorbell(&x, &s);
         }
 }
 
