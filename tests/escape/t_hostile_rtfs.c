@@ -12,7 +12,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define END_SLACK_MS 250 /* the promise is 50 ms on a machine of one's own; this one may be shared */
+/* How late an end may come: the machine is shared with others, and instrumented code is several times slower. What the
+ * walls really need is in docs/design/kvm-reset.md. */
+#if defined(__SANITIZE_ADDRESS__)
+#define END_SLACK_MS 3000
+#else
+#define END_SLACK_MS 500
+#endif
 #define DEADLINE_MS  300
 
 enum wall { MOCK, PROCESS, KVM, WALLS };
