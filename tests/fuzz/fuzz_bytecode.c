@@ -6,19 +6,6 @@
 #define ARENA_BYTES (1u << 20)
 #define FUEL        20000u
 
-/* As in fuzz_rtfs.c: the whole heap is walked for one input in sixteen, and for all of them in a replay. */
-static bool look_closely(const uint8_t *data, size_t len)
-{
-#ifdef MV_FUZZ_REPLAY
-        return true;
-#else
-        unsigned sum = (unsigned)len;
-        for (size_t i = 0; i < len; i++)
-                sum = sum * 31 + data[i];
-        return sum % 16 == 0;
-#endif
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {

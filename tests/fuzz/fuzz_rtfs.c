@@ -14,20 +14,6 @@ static bool comparable(const struct program_run *p)
                !strstr(p->text, "StackOverflow");
 }
 
-/* Walking the whole heap costs more than most inputs take. Replays of the corpus look every time; a fuzz run looks at one
- * input in sixteen, chosen by its bytes so that a finding comes back. */
-static bool look_closely(const uint8_t *data, size_t len)
-{
-#ifdef MV_FUZZ_REPLAY
-        return true;
-#else
-        unsigned sum = (unsigned)len;
-        for (size_t i = 0; i < len; i++)
-                sum = sum * 31 + data[i];
-        return sum % 16 == 0;
-#endif
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
