@@ -40,9 +40,10 @@ int mv_broker_new(const struct mv_broker_options *o, struct mv_broker **ret, str
 {
         if (!o->table || !o->trail)
                 return mv_fail(err, MV_E_INVALID, 0, "broker: a capability table and an audit trail are needed");
-        struct mv_broker *b = calloc(1, sizeof *b);
+        struct mv_broker *b = malloc(sizeof *b);
         if (!b)
                 return mv_fail(err, MV_E_NOMEM, 0, "broker");
+        memset(b, 0, offsetof(struct mv_broker, denied));
         b->o = *o;
         b->limits = with_defaults(o->limits);
         b->kept = mv_arena_grow(kept_bytes(b->limits.output_bytes_max));

@@ -35,7 +35,6 @@ struct mv_broker {
         struct mv_err fatal;     /* set inside a service: the call's answer must not leave (2) */
         bool denied_inside;      /* the running call was denied after it began */
         struct mv_decision inside;
-        struct denial denied[DENIALS_KEPT]; /* ring, newest at (denials - 1) % DENIALS_KEPT */
 
         struct bytes out, err;
         bool truncated;
@@ -44,6 +43,7 @@ struct mv_broker {
         uint32_t network_count, network_cap, operations_count, operations_cap;
 
         struct mv_broker_outcome outcome;
+        struct denial denied[DENIALS_KEPT]; /* ring, newest at (denials - 1) % DENIALS_KEPT; last, and not zeroed */
 };
 
 /* One CALL on its way through the broker. */

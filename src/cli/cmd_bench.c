@@ -21,6 +21,7 @@
 #define BENCH_NS_MAX                                                                               \
         (20ull * 1000000000ull) /* a slow machine gets fewer rounds, not a longer wait */
 #define CALLS_PER_PROGRAM 100
+#define SETTLE_NS 2000000 /* the kernel takes apart what the row before left, on the other core */
 
 static const char add_text[] = "(+ 1 2)";
 static const char calls_text[] =
@@ -174,6 +175,7 @@ static void one_round(const struct mv_context *c)
         for (size_t i = 0; i < ROWS_COUNT; i++) {
                 struct row *r = &rows[i];
                 struct mv_err err = { 0 };
+                nanosleep(&(struct timespec){ 0, SETTLE_NS }, NULL);
                 for (unsigned k = 0; k < (r->command ? 1 : BURST) && !r->why_not[0]; k++) {
                         if (measure(r, c, &r->ns[r->n], &err) < 0)
                                 mv_fmt(r->why_not, sizeof r->why_not, "%s", err.msg);

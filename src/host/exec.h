@@ -22,7 +22,7 @@ struct mv__exec {
         const struct mv_execution *x;
         struct mv_result *result;
         struct mv_context *context; /* the frozen copy */
-        uint8_t context_digest[MV_DIGEST_BYTES];
+        uint8_t context_digest[MV_DIGEST_BYTES], program_digest[MV_DIGEST_BYTES];
         struct mv_decision decision; /* about the program */
         struct mv__entry *entry;     /* the chosen provider */
         bool using;                  /* counted as a user of entry */

@@ -58,6 +58,17 @@ static void make_id(struct mv_host *h, char ret[64])
         *p = '\0';
 }
 
+/* What identifies the program: its bytes, or for those without bytes the name of what is run. */
+static void program_digest(const struct mv_program *p, uint8_t ret[MV_DIGEST_BYTES])
+{
+        struct mv_slice bytes = p->bytes;
+        if (p->kind == MV_PROGRAM_NATIVE)
+                bytes = mv_slice_str(p->name ? p->name : "");
+        else if (p->kind == MV_PROGRAM_EXTERNAL)
+                bytes = mv_slice_str(p->path);
+        mv_sha256(bytes, ret);
+}
+
 static bool put_context(struct mv_out *o, const void *what)
 {
         return mv_context_encode(what, o);
@@ -124,6 +135,7 @@ static int prepare(struct mv__exec *e, struct mv_err *err)
         if (r < 0)
                 return r;
         make_id(e->host, e->result->execution_id);
+        program_digest(&x->program, e->program_digest);
         r = freeze(e, err);
         if (r < 0)
                 return r;

@@ -43,17 +43,6 @@ static bool key_digest(struct mv_out *o, const char *key, const uint8_t digest[M
         return mv_cbor_put_str(o, key) && mv_cbor_put_bytes(o, mv_slice(digest, MV_DIGEST_BYTES));
 }
 
-/* What identifies the program: its bytes, or for those without bytes the name of what is run. */
-static void program_digest(const struct mv_program *p, uint8_t ret[MV_DIGEST_BYTES])
-{
-        struct mv_slice bytes = p->bytes;
-        if (p->kind == MV_PROGRAM_NATIVE)
-                bytes = mv_slice_str(p->name ? p->name : "");
-        else if (p->kind == MV_PROGRAM_EXTERNAL)
-                bytes = mv_slice_str(p->path);
-        mv_sha256(bytes, ret);
-}
-
 /* --- DECISION --------------------------------------------------------------------------------- */
 struct decision_record {
         const struct mv__exec *exec;
@@ -72,16 +61,13 @@ static bool put_decision(struct mv_out *o, const void *what)
 {
         const struct decision_record *r = what;
         const struct mv_decision *d = r->decision;
-        const struct mv_program *p = &r->exec->x->program;
-        uint8_t digest[MV_DIGEST_BYTES];
-        program_digest(p, digest);
         return mv_cbor_put_map(o, 8) && key_str(o, "rule", d->rule) &&
                mv_cbor_put_str(o, "allowed") && mv_cbor_put_bool(o, d->allowed) &&
                key_str(o, "context", d->context) &&
                key_str(o, "operation", d->operation[0] ? d->operation : "program_authorization") &&
                key_str(o, "capability", d->capability) && put_permissions(o, d) &&
-               key_str(o, "program_kind", mv__program_kind_name(p->kind)) &&
-               key_digest(o, "program_digest", digest);
+               key_str(o, "program_kind", mv__program_kind_name(r->exec->x->program.kind)) &&
+               key_digest(o, "program_digest", r->exec->program_digest);
 }
 
 int mv__record_program_decision(struct mv__exec *e, const struct mv_decision *d, struct mv_err *err)
@@ -103,15 +89,13 @@ static bool put_started(struct mv_out *o, const void *what)
 {
         const struct mv__exec *e = what;
         const struct mv_execution *x = e->x;
-        uint8_t program[MV_DIGEST_BYTES];
-        program_digest(&x->program, program);
         return mv_cbor_put_map(o, 10) && put_args(o, x->args) &&
                key_int(o, "fuel", e->limits.fuel_max) &&
                key_str(o, "kind", mv__program_kind_name(x->program.kind)) &&
                key_str(o, "level", mv_level_name(mv_context_level(e->context))) &&
                key_int(o, "output", e->limits.output_bytes_max) &&
                key_digest(o, "context", e->context_digest) && mv_cbor_put_str(o, "prelude") &&
-               mv_cbor_put_bool(o, x->prelude) && key_digest(o, "program", program) &&
+               mv_cbor_put_bool(o, x->prelude) && key_digest(o, "program", e->program_digest) &&
                mv_cbor_put_str(o, "variables") &&
                (x->variables ? mv_value_encode(o, x->variables) : mv_cbor_put_null(o)) &&
                key_opt(o, "capability", x->capability_id);

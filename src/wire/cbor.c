@@ -248,16 +248,13 @@ static int take_item(struct mv_cur *c, const struct head *h, struct mv_cbor_item
 int mv_cbor_next(struct mv_cur *c, struct mv_cbor_item *ret, struct mv_err *err)
 {
         struct head h;
-        struct mv_cbor_item item = { 0 };
         int r = get_head(c, &h, err);
+        *ret = (struct mv_cbor_item){ 0 };
         if (r == 0)
-                r = take_item(c, &h, &item, err);
-        if (r < 0) {
+                r = take_item(c, &h, ret, err);
+        if (r < 0)
                 c->bad = true; /* (2) */
-                return r;
-        }
-        *ret = item;
-        return 0;
+        return r;
 }
 
 /* --- encoder ------------------------------------------------------------------------------------------------------- */
@@ -273,7 +270,7 @@ static bool put_head(struct mv_out *o, enum major major, uint64_t argument)
 {
         uint8_t top = (uint8_t)(major << 5);
         if (argument < 24)
-                return put_big_endian(o, (uint8_t)(top | argument), 0, 0);
+                return mv_put_u8(o, (uint8_t)(top | argument));
         if (argument <= UINT8_MAX)
                 return put_big_endian(o, top | 24, argument, 1);
         if (argument <= UINT16_MAX)

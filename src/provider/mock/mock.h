@@ -36,7 +36,7 @@ struct mv_cell {
         const struct mv_run *run;
         uint64_t started_ns;
         uint64_t deadline_ns;        /* 0: none */
-        uint64_t door_cpu_ns;        /* spent in the host's door, not in the program */
+        uint64_t door_cpu_ns;        /* spent in the host's calls, not in the program */
         struct mv_exit *exit;
         bool ended;                  /* exit says how */
         atomic_bool cancelled;
