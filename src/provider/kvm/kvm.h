@@ -31,6 +31,11 @@
 #include <wire/kvm_door.h>
 
 #define KVM_PAGE 4096u
+#define KVM_LARGE_PAGE (2ull << 20)
+static inline uint64_t mv__kvm_large_up(uint64_t n)
+{
+        return (n + KVM_LARGE_PAGE - 1) & ~(KVM_LARGE_PAGE - 1);
+}
 /* Smaller than this no evaluator fits; larger than this the page tables do not. */
 #define KVM_ARENA_BYTES_MIN (1ull << 20)
 #define KVM_ARENA_BYTES_MAX (4ull << 30)

@@ -18,7 +18,6 @@
 #define LARGE 0x80ull
 #define NO_EXECUTE (1ull << 63)
 #define TABLE (PRESENT | WRITE | USER | TOUCHED) /* the leaves decide */
-#define LARGE_BYTES (2ull << 20)
 
 /* Offsets into the system area. */
 #define AT_GDT 0x0000u
@@ -75,7 +74,7 @@ static int map_step(struct space *s, uint64_t at, uint64_t left, uint64_t flags,
         uint64_t *t = table_at(s, MV_KVM_SYSTEM + AT_TABLES);
         for (int shift = 39; shift > 21 && t; shift -= 9)
                 t = table_below(s, t, (at >> shift) & 511);
-        bool large = at % LARGE_BYTES == 0 && left >= LARGE_BYTES;
+        bool large = at % KVM_LARGE_PAGE == 0 && left >= KVM_LARGE_PAGE;
         if (t && large)
                 t[(at >> 21) & 511] = at | flags | LARGE | PRESENT | TOUCHED;
         uint64_t *leaf = t && !large ? table_below(s, t, (at >> 21) & 511) : t;
@@ -83,7 +82,7 @@ static int map_step(struct space *s, uint64_t at, uint64_t left, uint64_t flags,
                 return mv_fail(s->err, MV_E_INTERNAL, 0, "no room for page tables at %#llx", (unsigned long long)at);
         if (!large)
                 leaf[(at >> 12) & 511] = at | flags | PRESENT | TOUCHED;
-        *ret_step = large ? LARGE_BYTES : KVM_PAGE;
+        *ret_step = large ? KVM_LARGE_PAGE : KVM_PAGE;
         return 0;
 }
 
@@ -99,12 +98,25 @@ static int map(struct space *s, uint64_t from, uint64_t to, uint64_t flags)
         return 0;
 }
 
+/* A read-only segment that begins a large page has it to its end, unless another segment begins in it: what lies behind it
+ * in slot 0 is zeros. */
+static uint64_t segment_end(const struct kvm_layout *l, const struct kvm_load *g)
+{
+        uint64_t end = g->at + g->bytes, large = mv__kvm_large_up(end);
+        if (g->write || g->at % KVM_LARGE_PAGE)
+                return end;
+        for (unsigned i = 0; i < l->count; i++)
+                if (l->segments[i].at > g->at && l->segments[i].at < large)
+                        return end;
+        return large;
+}
+
 static int map_image(struct space *s, const struct kvm_layout *l)
 {
         int r = 0;
         for (unsigned i = 0; r == 0 && i < l->count; i++) {
                 const struct kvm_load *g = &l->segments[i];
-                r = map(s, g->at, g->at + g->bytes,
+                r = map(s, g->at, segment_end(l, g),
                         USER | (g->write ? WRITE : 0) | (g->execute ? 0 : NO_EXECUTE));
         }
         return r;

@@ -13,11 +13,6 @@
 #include <unistd.h>
 #include "kvm.h"
 
-static uint64_t page_up(uint64_t n)
-{
-        return (n + KVM_PAGE - 1) & ~(uint64_t)(KVM_PAGE - 1);
-}
-
 const uint8_t *mv__kvm_template_page(const struct kvm_template *t, uint64_t at)
 {
         for (unsigned i = 0; i < t->extents_count; i++) {
@@ -42,6 +37,21 @@ static struct kvm_template *template_free(struct kvm_template *t)
         return NULL;
 }
 
+/* Aligned, and willing to be one huge page: then KVM maps the whole text for a new guest at its first fault, where page by
+ * page it takes some forty. bytes: a multiple of KVM_LARGE_PAGE. NULL: errno says why. */
+static uint8_t *large_map(uint64_t bytes)
+{
+        uint8_t *p = mmap(NULL, bytes + KVM_LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED)
+                return NULL;
+        uint64_t before = -(uintptr_t)p & (KVM_LARGE_PAGE - 1);
+        if (before)
+                munmap(p, before);
+        munmap(p + before + bytes, KVM_LARGE_PAGE - before);
+        madvise(p + before, bytes, MADV_HUGEPAGE); /* refused: it is only slower */
+        return p + before;
+}
+
 static int ro_build(struct kvm_template *t, const struct mv_kvm_image *image, const struct kvm_layout *l,
                     struct mv_err *err)
 {
@@ -49,12 +59,11 @@ static int ro_build(struct kvm_template *t, const struct mv_kvm_image *image, co
         for (unsigned i = 0; i < l->count; i++)
                 if (!l->segments[i].write && l->segments[i].at + l->segments[i].bytes > end)
                         end = l->segments[i].at + l->segments[i].bytes;
-        t->ro_bytes = page_up(end) - MV_KVM_TEXT;
-        void *p = mmap(NULL, t->ro_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (p == MAP_FAILED)
+        t->ro_bytes = mv__kvm_large_up(end) - MV_KVM_TEXT;
+        t->ro = large_map(t->ro_bytes);
+        if (!t->ro)
                 return mv_fail(err, MV_E_SYS, errno, "map %llu bytes for a guest image",
                                (unsigned long long)t->ro_bytes);
-        t->ro = p;
         for (unsigned i = 0; i < l->count; i++) {
                 const struct kvm_load *g = &l->segments[i];
                 if (!g->write)
