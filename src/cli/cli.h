@@ -26,6 +26,10 @@ struct cli_list {
 };
 struct cli_options {
         bool json, explain, denied;
+        bool strict;               /* config check */
+        const char *vmm, *format;  /* config spec, show */
+        const char *policy;        /* settings file: what flags may only narrow */
+        const char *environment;   /* of that file */
         const char *provider, *audit, *execution;
         bool tier_given;
         enum mv_tier tier_min;
@@ -39,6 +43,7 @@ enum cli_accepts { /* which options a verb takes */
                    CLI_RUNNING =
                            1u << 1, /* provider, level, grants, limits, --arg, --audit, --explain */
                    CLI_AUDIT = 1u << 2, /* --execution, --denied, --provider */
+                   CLI_CONFIG = 1u << 6, /* --strict, --vmm, --format */
 };
 /* 0, or CLI_USAGE after saying on stderr what is wrong. Words after `--` are operands whatever
  * they look like. */
@@ -109,6 +114,7 @@ int cmd_capabilities(int argc, char **argv);
 int cmd_schema(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_audit(int argc, char **argv);
+int cmd_config(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_help(int argc, char **argv);

@@ -108,6 +108,11 @@ enum option_id {
         O_ARG,
         O_AUDIT,
         O_EXECUTION,
+        O_STRICT,
+        O_VMM,
+        O_FORMAT,
+        O_POLICY,
+        O_ENVIRONMENT,
 };
 
 static const struct option {
@@ -136,6 +141,11 @@ static const struct option {
         { "--arg", O_ARG, CLI_RUNNING, "an RTFS literal" },
         { "--audit", O_AUDIT, CLI_RUNNING, "a file, or none" },
         { "--execution", O_EXECUTION, CLI_AUDIT, "an execution id" },
+        { "--strict", O_STRICT, CLI_CONFIG, NULL },
+        { "--vmm", O_VMM, CLI_CONFIG, "firecracker or cloud-hypervisor" },
+        { "--format", O_FORMAT, CLI_CONFIG, "rtfs, toml or json" },
+        { "--policy", O_POLICY, CLI_RUNNING | CLI_CONFIG, "a settings file" },
+        { "--environment", O_ENVIRONMENT, CLI_RUNNING | CLI_CONFIG, "an environment of the settings file" },
 };
 
 static bool add(struct cli_list *l, const char *value)
@@ -207,6 +217,20 @@ static bool set(struct cli_options *o, enum option_id id, const char *value)
                 return value[0] != 0;
         case O_EXECUTION:
                 o->execution = value;
+                return value[0] != 0;
+        case O_STRICT:
+                return o->strict = true;
+        case O_VMM:
+                o->vmm = value;
+                return true;
+        case O_FORMAT:
+                o->format = value;
+                return true;
+        case O_POLICY:
+                o->policy = value;
+                return value[0] != 0;
+        case O_ENVIRONMENT:
+                o->environment = value;
                 return value[0] != 0;
         }
         return false;

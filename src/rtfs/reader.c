@@ -274,16 +274,19 @@ static enum native_status read_number(struct reader *rd, struct mv_slice t, uint
 }
 
 /* Length of the symbol at p, 0 when none starts there. A colon belongs to it only as the version mark of
- * `ns:v1.0/name`. */
-static size_t symbol_length(const uint8_t *p, const uint8_t *end)
+ * `ns:v1.0/name`; in configuration text in front of any name. */
+static size_t symbol_length(const struct reader *rd, const uint8_t *p)
 {
-        const uint8_t *q = p;
+        const uint8_t *q = p, *end = rd->end;
+        bool colons = rd->r->options.config_text;
         if (q < end && *q == '.' && q + 1 < end && is_name_start(q[1]) && q[1] != '%')
                 q++;
         else if (q >= end || !is_name_start(*q))
                 return 0;
         for (bool version = false; q < end; q++) {
                 if (is_name_char(*q))
+                        continue;
+                if (colons && *q == ':' && end - q > 1 && is_name_start(q[1]))
                         continue;
                 if (*q != ':' || version || end - q < 3 || q[1] != 'v' || !is_digit(q[2]))
                         break;
@@ -301,7 +304,7 @@ static enum native_status check_token_end(struct reader *rd)
 
 static enum native_status read_keyword(struct reader *rd, val *ret)
 {
-        size_t n = symbol_length(rd->p + 1, rd->end);
+        size_t n = symbol_length(rd, rd->p + 1);
         if (n == 0) { /* a bare colon: type annotations are written `x : int` */
                 uint8_t next = rd->p + 1 < rd->end ? rd->p[1] : ' ';
                 if (!is_delimiter(next))
@@ -335,7 +338,7 @@ static struct mv_slice anon_name(struct reader *rd, struct mv_slice t)
 static enum native_status read_symbol(struct reader *rd, val *ret)
 {
         uint32_t pos = pos_of(rd, rd->p);
-        size_t n = symbol_length(rd->p, rd->end);
+        size_t n = symbol_length(rd, rd->p);
         struct mv_slice t = mv_slice(rd->p, n);
         size_t left = (size_t)(rd->end - rd->p);
         if (left >= 36 && is_uuid(mv_slice(rd->p, 36)) && (left == 36 || is_delimiter(rd->p[36]))) {
@@ -556,7 +559,7 @@ static enum native_status read_context(struct reader *rd, val *ret)
         bool keyword = rd->p + 1 < rd->end && rd->p[1] == ':';
         uint32_t pos = pos_of(rd, rd->p);
         rd->p += keyword ? 2 : 1;
-        size_t n = symbol_length(rd->p, rd->end);
+        size_t n = symbol_length(rd, rd->p);
         if (n == 0)
                 return fail(rd, "name expected after @");
         val v = keyword ? symbol_new(rd->r, mv_slice(rd->p, n)) : string_new(rd->r, mv_slice(rd->p, n));
@@ -673,9 +676,12 @@ static enum native_status read_form(struct reader *rd, val *ret)
                 return fail(rd, "nested too deeply");
         if (rd->r->interrupt)
                 return charge(rd->r, 0); /* reading takes no fuel, but it may take long */
+        uint32_t pos = rd->r->options.config_text ? pos_of(rd, rd->p) : 0;
         rd->depth++;
         enum native_status s = read_mark(rd, ret);
         rd->depth--;
+        if (s == N_OK && pos)
+                ret->pos = pos;
         return s;
 }
 

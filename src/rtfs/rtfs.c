@@ -181,7 +181,7 @@ static int build_library(struct mv_rtfs *r, struct mv_err *err)
         return s;
 }
 
-int mv_rtfs_init(void *arena, size_t bytes, const struct mv_rtfs_options *o, struct mv_rtfs **ret, struct mv_err *err)
+static int lay_out(void *arena, size_t bytes, struct mv_err *err)
 {
         struct mv_rtfs *r = arena;
         if (bytes < MV_RTFS_ARENA_MIN || (uintptr_t)arena % 16)
@@ -193,7 +193,30 @@ int mv_rtfs_init(void *arena, size_t bytes, const struct mv_rtfs_options *o, str
         layout(r, arena, bytes);
         memset(r->buckets, 0, NAME_BUCKETS * sizeof *r->buckets);
         r->fuel_left = (int64_t)MV_DEFAULT_FUEL;
-        int s = build_library(r, err);
+        return 0;
+}
+
+int mv__rtfs_init_reader(void *arena, size_t bytes, const struct mv_rtfs_options *o, struct mv_rtfs **ret,
+                         struct mv_err *err)
+{
+        struct mv_rtfs *r = arena;
+        int s = lay_out(arena, bytes, err);
+        if (s)
+                return s;
+        if (!make_empties(r))
+                return mv_fail(err, MV_E_LIMIT, 0, "arena too small to read forms");
+        r->forms = r->empty_list;
+        r->options = *o;
+        *ret = r;
+        return 0;
+}
+
+int mv_rtfs_init(void *arena, size_t bytes, const struct mv_rtfs_options *o, struct mv_rtfs **ret, struct mv_err *err)
+{
+        struct mv_rtfs *r = arena;
+        int s = lay_out(arena, bytes, err);
+        if (s == 0)
+                s = build_library(r, err);
         if (s)
                 return s;
         struct heap *h = &r->heap;

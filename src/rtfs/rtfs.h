@@ -22,6 +22,9 @@ struct mv_rtfs_options {
          * false ends the program with OutputExhausted. */
         bool (*event)(void *ctx, struct mv_slice cbor_array);
         void *event_ctx;
+        /* Configuration text: a name may hold colons behind its first character (profile:minimal), and every form that
+         * is read knows its place (rtfs/data.h). */
+        bool config_text;
 };
 
 /* Build an evaluator with its library inside arena (16-byte aligned, at least MV_RTFS_ARENA_MIN). LIMIT when too small. */

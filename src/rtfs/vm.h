@@ -154,6 +154,9 @@ enum native_status compile_form(struct mv_rtfs *r, val form, struct proto **ret)
 enum native_status compile_next_form(struct mv_rtfs *r, struct proto **ret);
 /* Run a closure to its end at once (macro expansion): host calls are an error there. */
 enum native_status run_now(struct mv_rtfs *r, val f, const val *args, uint32_t count, val *ret);
+/* An evaluator without a library: it reads forms (data.c), it does not run. */
+int mv__rtfs_init_reader(void *arena, size_t bytes, const struct mv_rtfs_options *o, struct mv_rtfs **ret,
+                         struct mv_err *err);
 /* Read the whole source into a LIST of forms. N_ERROR: ParseError pending. */
 enum native_status read_source(struct mv_rtfs *r, struct mv_slice source, val *ret_forms);
 /* The machine (vm.c). vm_start: a frame for a proto without parameters. vm_resume: run until the frames are gone. */

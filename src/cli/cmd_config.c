@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `microvm config check|show|spec FILE`. Without FILE the variable AGENT_CONFIG_PATH names it (REQ-AC-13). */
+#include <base/err.h>
+#include <cli/cli.h>
+#include <config/config.h>
+#include <stdlib.h>
+
+static int print_text(struct mv_text *t, FILE *f)
+{
+        char *text = mv_text_take(t);
+        if (!text) {
+                fputs("error: out of memory\n", stderr);
+                return CLI_BUG;
+        }
+        cli_write(f, mv_slice_str(text));
+        free(text);
+        return CLI_DONE;
+}
+
+/* The files that are named, or the one of the environment. */
+static int name_files(struct cli_options *o, unsigned max)
+{
+        const char *path = getenv("AGENT_CONFIG_PATH");
+        if (o->operands.count == 1 && path && path[0])
+                o->operands.items[o->operands.count++] = path;
+        return cli_operands(o, 2, max, "a verb and a FILE: microvm config check agent.config.rtfs (or AGENT_CONFIG_PATH)");
+}
+
+static int load(const char *path, const struct cli_options *o, struct mv_agent_file *ret)
+{
+        struct mv_agent_options options = { .strict = o->strict };
+        struct mv_err err;
+        if (mv_agent_load(path, &options, ret, &err) == 0)
+                return CLI_DONE;
+        (void)cli_error(&err, o->json);
+        return CLI_FAILED;
+}
+
+/* --- check ------------------------------------------------------------------------------------ */
+static int report(const struct mv_agent_file *f, const char *name, const struct cli_options *o)
+{
+        struct mv_text t = { .compact = true };
+        if (o->json) {
+                mv_agent_report_json(f, name, &t);
+                mv_text_str(&t, "\n");
+        } else {
+                mv_agent_report(f, name, &t);
+        }
+        return print_text(&t, stdout);
+}
+
+static int check(struct cli_options *o)
+{
+        struct mv_agent_file file;
+        int r = name_files(o, 2);
+        if (r == 0)
+                r = load(o->operands.items[1], o, &file);
+        if (r)
+                return r;
+        r = report(&file, o->operands.items[1], o);
+        if (r == 0 && !file.valid)
+                r = CLI_FAILED;
+        mv_agent_done(&file);
+        return r;
+}
+
+/* --- show and spec ---------------------------------------------------------------------------- */
+/* A configuration that is not valid is not shown: what would be printed is not what was written. */
+static int load_valid(struct cli_options *o, struct mv_agent_file *ret)
+{
+        struct mv_text t = { 0 };
+        int r = name_files(o, 2);
+        if (r == 0)
+                r = load(o->operands.items[1], o, ret);
+        if (r || ret->valid)
+                return r;
+        mv_agent_report(ret, o->operands.items[1], &t);
+        print_text(&t, stderr);
+        mv_agent_done(ret);
+        return CLI_FAILED;
+}
+
+static int show(struct cli_options *o)
+{
+        static const char *const formats[] = { "rtfs", "json", "toml" };
+        struct mv_agent_file file;
+        struct mv_text t = { 0 };
+        int syntax = o->json ? MV_SYNTAX_JSON : MV_SYNTAX_RTFS;
+        if (o->format)
+                for (syntax = 0; syntax < MV_SYNTAX_MAX_ && strcmp(formats[syntax], o->format) != 0;)
+                        syntax++;
+        if (syntax == MV_SYNTAX_MAX_)
+                return cli_usage("--format '%s': needs rtfs, toml or json", o->format);
+        int r = load_valid(o, &file);
+        if (r)
+                return r;
+        t.compact = o->json;
+        mv_agent_print(&file.config, (enum mv_syntax)syntax, &t);
+        mv_agent_done(&file);
+        return print_text(&t, stdout);
+}
+
+int cmd_config(int argc, char **argv)
+{
+        static const struct {
+                const char *name;
+                int (*run)(struct cli_options *o);
+        } verbs[] = { { "check", check }, { "show", show } };
+        struct cli_options o;
+        int r = cli_options(argc, argv, CLI_CONFIG | CLI_JSON, &o);
+        if (r)
+                return r;
+        for (size_t i = 0; o.operands.count && i < sizeof verbs / sizeof verbs[0]; i++)
+                if (strcmp(o.operands.items[0], verbs[i].name) == 0)
+                        return verbs[i].run(&o);
+        return cli_usage("config: check, show or spec, and a FILE");
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* RTFS text of an agent.config.
+ *
+ * (1) Data is taken as it stands and never runs: a map, or (agent.config ...) with nothing but data in it.
+ * (2) Anything else (definitions, profile:... calls, merges) is evaluated without capabilities, within a fixed arena and
+ *     a fixed number of steps; the value of the last form is the configuration (REQ-AC-16, -17).
+ * (3) What a value was computed from has no place; it gets the place of the innermost form that was written for it. */
+#include <base/slice.h>
+#include <config/forms.h>
+#include <security/lexical.h>
+#include <stdlib.h>
+#include <wire/cbor.h>
+
+#define EVALUATOR_BYTES ((size_t)8 << 20)
+#define EVALUATOR_FUEL 2000000u /* the profiles take under 2,000 */
+#define WRITTEN_KEYS_MAX 8192 /* larger maps only know where they begin */
+#define RESULT_BYTES_MAX ((size_t)1 << 20)
+
+static int syntax_error(struct mv_syntax_error *ret, const struct mv_form *at, struct mv_err *err, const char *message)
+{
+        *ret = (struct mv_syntax_error){ .line = at ? at->line : 0, .column = at ? at->column : 0 };
+        mv_fmt(ret->message, sizeof ret->message, "%s", message);
+        return mv_fail(err, MV_E_INVALID, 0, "%s", message);
+}
+
+static bool is_symbol(const struct mv_form *f, const char *name)
+{
+        return f->kind == MV_SYMBOL && mv_slice_eq_str(f->text, name);
+}
+
+static bool is_data(const struct mv_form *f)
+{
+        if (f->kind == MV_SYMBOL || f->kind == MV_LIST)
+                return false;
+        if (f->kind == MV_VECTOR || f->kind == MV_MAP)
+                for (uint32_t i = 0; i < f->count; i++)
+                        if (!is_data(&f->items[i]))
+                                return false;
+        return true;
+}
+
+static bool is_written_out(const struct mv_form *f)
+{
+        if (f->kind != MV_LIST || f->count == 0 || !is_symbol(&f->items[0], "agent.config"))
+                return f->kind == MV_MAP && is_data(f);
+        for (uint32_t i = 1; i < f->count; i++)
+                if (!is_data(&f->items[i]))
+                        return false;
+        return true;
+}
+
+/* --- values back to forms --------------------------------------------------------------------- */
+struct giving {
+        struct mv_arena *arena;
+        bool full;
+};
+
+static struct mv_form give(struct giving *g, const struct mv_value *v, const struct mv_form *shadow,
+                           const struct mv_form *outer);
+
+static bool same_key(const struct mv_form *f, const struct mv_value *key)
+{
+        return ((f->kind == MV_KEYWORD && key->kind == MV_KEYWORD) || (f->kind == MV_STRING && key->kind == MV_STRING)) &&
+               mv_slice_eq(f->text, key->text);
+}
+
+/* The key as it was written in the form of the map, or NULL. */
+static const struct mv_form *written_key(const struct mv_form *shadow, const struct mv_value *key)
+{
+        if (!shadow || shadow->kind != MV_MAP || shadow->count > WRITTEN_KEYS_MAX)
+                return NULL;
+        for (uint32_t i = 0; i + 1 < shadow->count; i += 2)
+                if (same_key(&shadow->items[i], key))
+                        return &shadow->items[i];
+        return NULL;
+}
+
+static void give_map(struct giving *g, const struct mv_value *v, const struct mv_form *shadow, struct mv_form *ret)
+{
+        struct mv_form *items = mv_new(g->arena, struct mv_form, 2 * (size_t)v->count + 1);
+        if (!items) {
+                g->full = true;
+                return;
+        }
+        for (uint32_t i = 0; i < v->count; i++) {
+                const struct mv_form *key = written_key(shadow, &v->entries[i].key);
+                items[2 * i] = give(g, &v->entries[i].key, key, ret);
+                items[2 * i + 1] = give(g, &v->entries[i].value, key ? key + 1 : NULL, ret);
+        }
+        ret->items = items;
+        ret->count = 2 * v->count;
+}
+
+static void give_sequence(struct giving *g, const struct mv_value *v, const struct mv_form *shadow, struct mv_form *ret)
+{
+        struct mv_form *items = mv_new(g->arena, struct mv_form, (size_t)v->count + 1);
+        if (!items) {
+                g->full = true;
+                return;
+        }
+        /* (agent.config ...) gives a list with one value for each of its forms. */
+        bool alike = shadow && shadow->count == v->count &&
+                     (shadow->kind == MV_VECTOR || (shadow->kind == MV_LIST && is_symbol(&shadow->items[0], "agent.config")));
+        for (uint32_t i = 0; i < v->count; i++)
+                items[i] = give(g, &v->items[i], alike ? &shadow->items[i] : NULL, ret);
+        ret->items = items;
+        ret->count = v->count;
+}
+
+static struct mv_form give(struct giving *g, const struct mv_value *v, const struct mv_form *shadow,
+                           const struct mv_form *outer)
+{
+        const struct mv_form *place = shadow ? shadow : outer;
+        struct mv_form f = { .kind = v->kind, .line = place->line, .column = place->column };
+        if (v->kind == MV_BOOL)
+                f.boolean = v->boolean;
+        else if (v->kind == MV_INT)
+                f.integer = v->integer;
+        else if (v->kind == MV_FLOAT)
+                f.real = v->real;
+        else if (v->kind == MV_STRING || v->kind == MV_KEYWORD || v->kind == MV_SYMBOL)
+                f.text = v->text;
+        else if (v->kind == MV_MAP)
+                give_map(g, v, shadow, &f);
+        else if (v->kind == MV_VECTOR || v->kind == MV_LIST)
+                give_sequence(g, v, shadow, &f);
+        else
+                f.kind = MV_NIL; /* functions and errors configure nothing */
+        return f;
+}
+
+/* --- evaluation ------------------------------------------------------------------------------- */
+struct evaluation {
+        struct mv_arena *arena;
+        const struct mv_form *last; /* the form whose value it is */
+        bool alone;                 /* there is no other */
+        struct mv_syntax_error *ret_error;
+        struct mv_err *err;
+};
+
+static uint32_t lines_of(const char *s)
+{
+        uint32_t n = 0;
+        for (; *s; s++)
+                n += *s == '\n';
+        return n;
+}
+
+/* A call of something nobody defined is no configuration at all. */
+static bool is_unknown_head(const struct evaluation *e, const struct mv_rtfs_error *error)
+{
+        const struct mv_form *f = e->last;
+        char message[300], name[100];
+        if (!e->alone || f->kind != MV_LIST || f->count == 0 || f->items[0].kind != MV_SYMBOL)
+                return false;
+        mv_fmt(message, sizeof message, "%.*s", MV_SARG(error->message));
+        mv_fmt(name, sizeof name, "%.*s", MV_SARG(f->items[0].text));
+        return strstr(message, "ndefined") && strstr(message, name);
+}
+
+static int failed(const struct evaluation *e, const struct mv_rtfs_error *error)
+{
+        uint32_t above = lines_of(mv__profiles_source);
+        char shown[260];
+        if (is_unknown_head(e, error))
+                return syntax_error(e->ret_error, e->last, e->err, "Expected agent.config function call");
+        struct mv_form place = { .line = e->last->line, .column = e->last->column };
+        if (error->line > above) {
+                place.line = error->line - above;
+                place.column = error->column;
+        }
+        mv__show(shown, sizeof shown, error->message);
+        return syntax_error(e->ret_error, &place, e->err, shown);
+}
+
+static int take_result(const struct evaluation *e, struct mv_rtfs *r, struct mv_form *ret)
+{
+        uint8_t *buf = malloc(RESULT_BYTES_MAX);
+        struct mv_out o = mv_out(buf, RESULT_BYTES_MAX);
+        const struct mv_value *decoded, *v = NULL;
+        struct giving g = { .arena = e->arena };
+        if (!buf)
+                return mv_fail(e->err, MV_E_NOMEM, 0, "evaluate the configuration");
+        if (!mv_rtfs_encode_result(r, &o)) {
+                free(buf);
+                return syntax_error(e->ret_error, e->last, e->err, "The value is too large for a configuration");
+        }
+        int s = mv_value_decode(mv_out_slice(&o), e->arena, &decoded, e->err);
+        if (s == 0)
+                v = mv_value_copy(decoded, e->arena); /* texts leave buf */
+        free(buf);
+        if (s < 0)
+                return s;
+        if (v)
+                *ret = give(&g, v, e->last, e->last);
+        return v && !g.full ? 0 : mv_fail(e->err, MV_E_LIMIT, 0, "the configuration is too large");
+}
+
+static int run(const struct evaluation *e, struct mv_rtfs *r, struct mv_slice source, struct mv_form *ret)
+{
+        struct mv_rtfs_error error;
+        int s = mv_rtfs_load_source(r, source, e->err);
+        if (s < 0)
+                return s;
+        switch (mv_rtfs_run(r)) {
+        case MV_RTFS_DONE:
+                return take_result(e, r, ret);
+        case MV_RTFS_CALL:
+                return syntax_error(e->ret_error, e->last, e->err, "A configuration cannot call capabilities");
+        case MV_RTFS_ERROR:
+                break;
+        }
+        mv_rtfs_error(r, &error);
+        return failed(e, &error);
+}
+
+static int evaluate(const struct evaluation *e, struct mv_slice text, struct mv_form *ret)
+{
+        size_t above = strlen(mv__profiles_source);
+        uint8_t *source = malloc(above + text.len), *arena = aligned_alloc(16, EVALUATOR_BYTES);
+        struct mv_rtfs_options o = { .fuel = EVALUATOR_FUEL, .call_depth = 1000, .config_text = true };
+        struct mv_rtfs *r;
+        int s = source && arena ? mv_rtfs_init(arena, EVALUATOR_BYTES, &o, &r, e->err)
+                                : mv_fail(e->err, MV_E_NOMEM, 0, "evaluate the configuration");
+        if (s == 0) {
+                memcpy(source, mv__profiles_source, above);
+                memcpy(source + above, text.p, text.len);
+                s = run(e, r, mv_slice(source, above + text.len), ret);
+        }
+        free(source);
+        free(arena);
+        return s;
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+static int read_forms(struct mv_slice text, struct mv_arena *a, struct mv_form *ret, struct mv_syntax_error *ret_error,
+                      struct mv_err *err)
+{
+        size_t bytes = (MV_RTFS_READ_ARENA_BYTES(text.len) + 15) & ~(size_t)15;
+        void *scratch = aligned_alloc(16, bytes);
+        struct mv_rtfs_error error = { 0 };
+        if (!scratch)
+                return mv_fail(err, MV_E_NOMEM, 0, "read the configuration");
+        int s = mv_rtfs_read_forms(scratch, bytes, text, a, ret, &error, err);
+        if (s == -(int)MV_E_INVALID) {
+                struct mv_form at = { .line = error.line, .column = error.column };
+                char shown[260];
+                mv__show(shown, sizeof shown, error.message);
+                syntax_error(ret_error, &at, err, shown);
+        }
+        free(scratch);
+        return s;
+}
+
+static int check_top(const struct mv_form *f, struct mv_syntax_error *ret_error, struct mv_err *err)
+{
+        if (f->kind == MV_MAP)
+                return 0;
+        if (f->kind != MV_LIST)
+                return syntax_error(ret_error, f, err, "Expected agent.config list, function call, or map");
+        if (f->count == 0 || !is_symbol(&f->items[0], "agent.config"))
+                return syntax_error(ret_error, f, err, "Expected (agent.config ...) form");
+        if (f->count % 2 == 0)
+                return syntax_error(ret_error, f, err, "Odd number of elements in agent.config");
+        return 0;
+}
+
+int mv__read_agent(struct mv_slice text, struct mv_arena *a, struct mv_form *ret, struct mv_syntax_error *ret_error,
+                   struct mv_err *err)
+{
+        struct mv_form forms, f;
+        int s = read_forms(text, a, &forms, ret_error, err);
+        if (s < 0)
+                return s;
+        if (forms.count == 0)
+                return syntax_error(ret_error, NULL, err, "Expected agent.config list, function call, or map");
+        f = forms.items[forms.count - 1];
+        bool call = f.kind == MV_LIST && f.count && f.items[0].kind == MV_SYMBOL;
+        if (forms.count > 1 || (!is_written_out(&f) && (call || f.kind == MV_MAP))) {
+                struct evaluation e = { a, &forms.items[forms.count - 1], forms.count == 1, ret_error, err };
+                s = evaluate(&e, text, &f);
+        }
+        if (s == 0)
+                s = check_top(&f, ret_error, err);
+        if (s == 0)
+                *ret = f;
+        return s;
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <base/fmt.h>
+#include <base/slice.h>
+#include <config/bind.h>
+#include <config/lexical.h>
+#include <math.h>
+#include <security/lexical.h>
+#include <wire/text.h>
+
+static char same_letter(char c)
+{
+        return c == '_' ? '-' : c;
+}
+
+bool mv__name_is(struct mv_slice key, const char *name)
+{
+        size_t n = strlen(name);
+        if (key.len != n)
+                return false;
+        for (size_t i = 0; i < n; i++)
+                if (same_letter((char)key.p[i]) != same_letter(name[i]))
+                        return false;
+        return true;
+}
+
+/* The next word of "a|b|c"; false: none is left. */
+static bool next_choice(const char **at, struct mv_slice *ret)
+{
+        if (!*at || !**at)
+                return false;
+        size_t n = strcspn(*at, "|");
+        *ret = mv_slice(*at, n);
+        *at += n + ((*at)[n] == '|');
+        return true;
+}
+
+bool mv__choice_has(const char *choices, struct mv_slice word)
+{
+        struct mv_slice choice;
+        while (next_choice(&choices, &choice))
+                if (mv_slice_eq(choice, word))
+                        return true;
+        return false;
+}
+
+void mv__choice_list(const char *choices, char *ret, size_t cap)
+{
+        struct mv_slice choice;
+        size_t n = 0;
+        ret[0] = '\0';
+        while (next_choice(&choices, &choice))
+                n += mv_fmt(ret + n, cap - n, "%s%.*s", !n ? "" : *choices ? ", " : " or ", MV_SARG(choice));
+}
+
+/* --- nearest names ---------------------------------------------------------------------------- */
+#define NEAR_BYTES_MAX 40 /* longer words have no near ones */
+
+static uint32_t smaller(uint32_t a, uint32_t b)
+{
+        return a < b ? a : b;
+}
+
+/* How many letters differ, are missing or too many. */
+static uint32_t distance(struct mv_slice a, struct mv_slice b)
+{
+        uint32_t row[NEAR_BYTES_MAX + 1];
+        for (uint32_t k = 0; k <= b.len; k++)
+                row[k] = k;
+        for (uint32_t i = 1; i <= a.len; i++) {
+                uint32_t corner = row[0];
+                row[0] = i;
+                for (uint32_t k = 1; k <= b.len; k++) {
+                        bool same = same_letter((char)(a.p[i - 1] | 0x20)) == same_letter((char)(b.p[k - 1] | 0x20));
+                        uint32_t changed = corner + !same;
+                        corner = row[k];
+                        row[k] = smaller(changed, smaller(row[k], row[k - 1]) + 1);
+                }
+        }
+        return row[b.len];
+}
+
+struct nearest {
+        struct mv_slice written, best;
+        uint32_t distance;
+};
+
+static struct nearest nearest_begin(struct mv_slice written)
+{
+        uint32_t most = written.len < 3 ? 1 : written.len < 8 ? 2 : 3;
+        return (struct nearest){ .written = written, .distance = most + 1 };
+}
+
+static void nearest_try(struct nearest *n, struct mv_slice word)
+{
+        if (n->written.len > NEAR_BYTES_MAX || word.len > NEAR_BYTES_MAX)
+                return;
+        uint32_t d = distance(n->written, word);
+        if (d < n->distance && d < word.len) {
+                n->distance = d;
+                n->best = word;
+        }
+}
+
+void mv__nearest(struct mv_slice written, const char *choices, char *ret, size_t cap)
+{
+        struct nearest n = nearest_begin(written);
+        struct mv_slice choice;
+        while (next_choice(&choices, &choice))
+                nearest_try(&n, choice);
+        mv_fmt(ret, cap, "%.*s", MV_SARG(n.best));
+}
+
+void mv__nearest_field(struct mv_slice written, const struct mv_section *s, char *ret, size_t cap)
+{
+        struct nearest n = nearest_begin(written);
+        for (uint32_t i = 0; i < s->count; i++)
+                nearest_try(&n, mv_slice_str(s->fields[i].name));
+        mv_fmt(ret, cap, "%.*s", MV_SARG(n.best));
+}
+
+/* --- durations, digests, pins ------------------------------------------------------------------ */
+bool mv__duration_ms(struct mv_slice text, int64_t *ret)
+{
+        static const struct {
+                const char *unit;
+                double ms;
+        } units[] = { { "ms", 1 }, { "s", 1e3 }, { "m", 60e3 }, { "h", 3600e3 }, { "", 1e3 } };
+        size_t n = 0;
+        double v;
+        while (n < text.len && ((text.p[n] >= '0' && text.p[n] <= '9') || text.p[n] == '.'))
+                n++;
+        if (n == 0 || text.p[0] == '.' || text.p[n - 1] == '.' || !mv_parse_float(mv_slice(text.p, n), &v))
+                return false;
+        for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+                if (!mv_slice_eq_str(mv_slice(text.p + n, text.len - n), units[i].unit))
+                        continue;
+                double ms = v * units[i].ms;
+                if (!isfinite(ms) || ms < 1 || ms > MV_DURATION_SECONDS_MAX * 1e3)
+                        return false;
+                *ret = (int64_t)(ms + 0.5);
+                return true;
+        }
+        return false;
+}
+
+static bool is_hex(uint8_t c)
+{
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+bool mv__is_digest(struct mv_slice text)
+{
+        if (!mv_slice_starts(text, "sha256:") || text.len != 7 + 64)
+                return false;
+        for (size_t i = 7; i < text.len; i++)
+                if (!is_hex(text.p[i]))
+                        return false;
+        return true;
+}
+
+static bool is_alnum(uint8_t c)
+{
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* sha256/ and 32 bytes in base64: 43 letters and one =, the last letter without stray bits. */
+static const char *pin_check(struct mv_slice t)
+{
+        if (!mv_slice_starts(t, "sha256/"))
+                return "it does not begin with sha256/";
+        if (t.len != 7 + 44 || t.p[t.len - 1] != '=')
+                return "it is not the base64 text of 32 bytes";
+        for (size_t i = 7; i < t.len - 1; i++)
+                if (!is_alnum(t.p[i]) && t.p[i] != '+' && t.p[i] != '/')
+                        return "it is not the base64 text of 32 bytes";
+        return strchr("AEIMQUYcgkosw048", t.p[t.len - 2]) ? NULL : "it is not the base64 text of 32 bytes";
+}
+
+static const char *name_check(struct mv_slice t)
+{
+        if (t.len == 0 || t.len > 128)
+                return "it has no or more than 128 characters";
+        for (size_t i = 0; i < t.len; i++)
+                if (!is_alnum(t.p[i]) && !strchr(".-_", t.p[i]))
+                        return "only letters, digits, '.', '-' and '_' are allowed";
+        return is_alnum(t.p[0]) ? NULL : "it does not begin with a letter or digit";
+}
+
+static const char *env_check(struct mv_slice t)
+{
+        size_t n = 0;
+        while (n < t.len && t.p[n] != '=')
+                n++;
+        return mv__env_name_check(mv_slice(t.p, n));
+}
+
+const char *mv__check_text(enum mv_field_check check, struct mv_slice text)
+{
+        char canonical[MV_HOST_TEXT_BYTES + 16];
+        switch (check) {
+        case MV_CHECK_NONE:
+                return NULL;
+        case MV_CHECK_HOST:
+                return mv__host_grant_check(text, canonical);
+        case MV_CHECK_PIN:
+                return pin_check(text);
+        case MV_CHECK_PATH:
+                return text.len == 0 ? "it is empty" : text.len >= 4096 ? "it is too long" : NULL;
+        case MV_CHECK_ABSOLUTE:
+                return mv__path_check(text);
+        case MV_CHECK_GRANT:
+                return mv__id_check(text, true);
+        case MV_CHECK_ID:
+                return name_check(text);
+        case MV_CHECK_ENV:
+                return env_check(text);
+        }
+        return NULL;
+}
+
+const char *mv__check_hint(enum mv_field_check check)
+{
+        static const char *const hints[] = {
+                [MV_CHECK_HOST] = "Write a host name such as api.example.com, or *.example.com",
+                [MV_CHECK_PIN] = "Write sha256/ and the base64 digest of the public key",
+                [MV_CHECK_PATH] = "Write a path",
+                [MV_CHECK_ABSOLUTE] = "Write an absolute path without . and ..",
+                [MV_CHECK_GRANT] = "Write a capability id such as ccos.io.read-file, or ccos.io.*",
+                [MV_CHECK_ID] = "Write a name such as agent.reports",
+                [MV_CHECK_ENV] = "Write NAME or NAME=VALUE",
+        };
+        return check < sizeof hints / sizeof hints[0] ? hints[check] : NULL;
+}
