@@ -28,6 +28,7 @@ struct cli_options {
         bool json, explain, denied;
         bool strict;               /* config check */
         const char *vmm, *format;  /* config spec, show */
+        const char *kernel, *rootfs;
         const char *policy;        /* settings file: what flags may only narrow */
         const char *environment;   /* of that file */
         const char *provider, *audit, *execution;
@@ -94,6 +95,8 @@ void cli_request_done(struct cli_request *q);
 int cli_execute(struct cli_request *q, const struct cli_options *o, const char *call_id);
 int cli_explain(struct cli_request *q, const struct cli_options *o,
                 const char *call_id); /* explain.c */
+/* Absolute, without "." and ".."; symbolic links stay as written. ret: PATH_MAX bytes. */
+int cli_absolute(const char *path, char *ret, struct mv_err *err);
 int cli_host(const char *audit_path,
              struct mv_host **ret); /* "none": records stay in memory; NULL: the user's store */
 char *cli_audit_default(struct mv_err *err); /* malloc'ed path, its directory made */

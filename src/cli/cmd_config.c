@@ -3,6 +3,9 @@
 #include <base/err.h>
 #include <cli/cli.h>
 #include <config/config.h>
+#include <config/spec.h>
+#include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 static int print_text(struct mv_text *t, FILE *f)
@@ -100,12 +103,68 @@ static int show(struct cli_options *o)
         return print_text(&t, stdout);
 }
 
+/* The directory the file stands in, absolute. */
+static int directory_of(const char *path, char ret[PATH_MAX], struct mv_err *err)
+{
+        char whole[PATH_MAX];
+        if (!realpath(path, whole))
+                return mv_fail(err, MV_E_SYS, errno, "%s", path);
+        char *slash = strrchr(whole, '/');
+        slash[slash == whole] = '\0';
+        mv_fmt(ret, PATH_MAX, "%s", whole);
+        return 0;
+}
+
+static int print_spec(const struct mv_agent_file *f, const struct cli_options *o, struct mv_err *err)
+{
+        static void (*const writers[])(const struct mv_vm_spec *, struct mv_text *) = {
+                mv_vm_spec_json, mv_vm_spec_firecracker, mv_vm_spec_cloud_hypervisor };
+        char directory[PATH_MAX], run[PATH_MAX], kernel[PATH_MAX], rootfs[PATH_MAX];
+        const char *runtime = getenv("XDG_RUNTIME_DIR");
+        struct mv_spec_options so = { .base_directory = directory };
+        struct mv_arena a = mv_arena_grow(1 << 20);
+        struct mv_vm_spec s;
+        struct mv_text t = { .compact = o->json };
+        if (runtime && runtime[0] == '/') {
+                mv_fmt(run, sizeof run, "%s/ccos-microvm", runtime);
+                so.run_base = run;
+        }
+        if ((o->kernel && cli_absolute(o->kernel, kernel, err) < 0) || (o->rootfs && cli_absolute(o->rootfs, rootfs, err) < 0))
+                return -(int)err->code;
+        so.kernel = o->kernel ? kernel : NULL;
+        so.rootfs = o->rootfs ? rootfs : NULL;
+        int r = directory_of(o->operands.items[1], directory, err);
+        if (r == 0)
+                r = mv_vm_spec(&f->config, &so, &a, &s, err);
+        if (r == 0)
+                writers[!o->vmm ? 0 : strcmp(o->vmm, "firecracker") == 0 ? 1 : 2](&s, &t);
+        mv_arena_done(&a);
+        return r < 0 ? r : print_text(&t, stdout);
+}
+
+static int spec(struct cli_options *o)
+{
+        struct mv_agent_file file;
+        struct mv_err err;
+        if (o->vmm && strcmp(o->vmm, "firecracker") != 0 && strcmp(o->vmm, "cloud-hypervisor") != 0)
+                return cli_usage("--vmm '%s': needs firecracker or cloud-hypervisor", o->vmm);
+        int r = load_valid(o, &file);
+        if (r)
+                return r;
+        r = print_spec(&file, o, &err);
+        mv_agent_done(&file);
+        if (r >= 0)
+                return r;
+        (void)cli_error(&err, o->json);
+        return CLI_FAILED;
+}
+
 int cmd_config(int argc, char **argv)
 {
         static const struct {
                 const char *name;
                 int (*run)(struct cli_options *o);
-        } verbs[] = { { "check", check }, { "show", show } };
+        } verbs[] = { { "check", check }, { "show", show }, { "spec", spec } };
         struct cli_options o;
         int r = cli_options(argc, argv, CLI_CONFIG | CLI_JSON, &o);
         if (r)

@@ -111,6 +111,8 @@ enum option_id {
         O_STRICT,
         O_VMM,
         O_FORMAT,
+        O_KERNEL,
+        O_ROOTFS,
         O_POLICY,
         O_ENVIRONMENT,
 };
@@ -143,6 +145,8 @@ static const struct option {
         { "--execution", O_EXECUTION, CLI_AUDIT, "an execution id" },
         { "--strict", O_STRICT, CLI_CONFIG, NULL },
         { "--vmm", O_VMM, CLI_CONFIG, "firecracker or cloud-hypervisor" },
+        { "--kernel", O_KERNEL, CLI_CONFIG, "a file" },
+        { "--rootfs", O_ROOTFS, CLI_CONFIG, "a file" },
         { "--format", O_FORMAT, CLI_CONFIG, "rtfs, toml or json" },
         { "--policy", O_POLICY, CLI_RUNNING | CLI_CONFIG, "a settings file" },
         { "--environment", O_ENVIRONMENT, CLI_RUNNING | CLI_CONFIG, "an environment of the settings file" },
@@ -223,6 +227,12 @@ static bool set(struct cli_options *o, enum option_id id, const char *value)
         case O_VMM:
                 o->vmm = value;
                 return true;
+        case O_KERNEL:
+                o->kernel = value;
+                return value[0] != 0;
+        case O_ROOTFS:
+                o->rootfs = value;
+                return value[0] != 0;
         case O_FORMAT:
                 o->format = value;
                 return true;

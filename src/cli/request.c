@@ -78,7 +78,7 @@ int cli_host(const char *audit_path, struct mv_host **ret)
 /* --- grants ----------------------------------------------------------------------------------- */
 /* Absolute, without "." and "..": a grant names a place, not a way to it. Symbolic links stay as
  * written. */
-static int absolute(const char *path, char ret[PATH_MAX], struct mv_err *err)
+int cli_absolute(const char *path, char *ret, struct mv_err *err)
 {
         char whole[2 * PATH_MAX] = "";
         size_t n = 0;
@@ -123,7 +123,7 @@ static int grant_paths(struct mv_context *c, const struct cli_list *l, grant_fn 
 {
         char path[PATH_MAX];
         for (unsigned i = 0; i < l->count; i++)
-                if (absolute(l->items[i], path, err) < 0 || allow(c, path, err) < 0)
+                if (cli_absolute(l->items[i], path, err) < 0 || allow(c, path, err) < 0)
                         return mv_wrap(err, "%s %s", option, l->items[i]);
         return 0;
 }

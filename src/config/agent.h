@@ -40,9 +40,18 @@ struct mv_kernel {
         struct mv_head at;
         struct mv_item image, cmdline;
 };
+struct mv_bucket {
+        struct mv_head at;
+        struct mv_item size, one_time_burst, refill_ms;
+};
+struct mv_rate_limit { /* either part may be absent */
+        struct mv_head at;
+        struct mv_bucket bandwidth, ops;
+};
 struct mv_rootfs {
         struct mv_head at;
         struct mv_item image, ro;
+        struct mv_rate_limit rate_limit;
 };
 struct mv_resources {
         struct mv_head at;
@@ -51,6 +60,7 @@ struct mv_resources {
 struct mv_nic {
         struct mv_head at;
         struct mv_item enabled, proxy_ns;
+        struct mv_rate_limit rx_rate_limit, tx_rate_limit;
 };
 struct mv_vsock {
         struct mv_head at;

@@ -101,9 +101,28 @@ static const struct mv_field kernel_fields[] = {
 };
 SECTION(kernel, mv_kernel, "kernel", "The guest kernel.");
 
+static const struct mv_field bucket_fields[] = {
+        ROW("size", INTEGER, mv_bucket, size, NULL, "tokens it holds", .min = 1, .max = 1125899906842624,
+            .code = "INVALID_RATE_LIMIT"),
+        ROW("one-time-burst", INTEGER, mv_bucket, one_time_burst, NULL, "extra tokens at the start", .min = 0,
+            .max = 1125899906842624, .code = "INVALID_RATE_LIMIT"),
+        ROW("refill-ms", INTEGER, mv_bucket, refill_ms, NULL, "time to fill it", .min = 1, .max = 86400000,
+            .code = "INVALID_RATE_LIMIT"),
+};
+SECTION(bucket, mv_bucket, "token bucket", "A bucket of tokens: one is taken for a byte or an operation.");
+
+static const struct mv_field rate_limit_fields[] = {
+        ROW("bandwidth", SECTION, mv_rate_limit, bandwidth, NULL, "bytes", .optional = true, .section = &bucket),
+        ROW("ops", SECTION, mv_rate_limit, ops, NULL, "operations", .optional = true, .section = &bucket),
+};
+SECTION(rate_limit, mv_rate_limit, "rate_limit",
+            "How fast a device may be used; both buckets need a size and a time.");
+
 static const struct mv_field rootfs_fields[] = {
         ROW("image", TEXT, mv_rootfs, image, "", "file; relative to this file"),
         ROW("ro", BOOL, mv_rootfs, ro, "true", "read-only"),
+        ROW("rate-limit", SECTION, mv_rootfs, rate_limit, NULL, "limit of the drive", .optional = true,
+            .section = &rate_limit),
 };
 SECTION(rootfs, mv_rootfs, "rootfs", "The root file system of the guest.");
 
@@ -116,6 +135,10 @@ SECTION(resources, mv_resources, "resource", "What the guest gets.");
 static const struct mv_field nic_fields[] = {
         ROW("enabled", BOOL, mv_nic, enabled, "false", "there is one"),
         ROW("proxy-ns", TEXT, mv_nic, proxy_ns, "", "network namespace of the egress proxy"),
+        ROW("rx-rate-limit", SECTION, mv_nic, rx_rate_limit, NULL, "limit of what comes in", .optional = true,
+            .section = &rate_limit),
+        ROW("tx-rate-limit", SECTION, mv_nic, tx_rate_limit, NULL, "limit of what goes out", .optional = true,
+            .section = &rate_limit),
 };
 SECTION(nic, mv_nic, "nic", "The network card of the guest.");
 
@@ -438,14 +461,14 @@ static const struct mv_field mv__agent_schema_fields[] = {
         ROW("orchestrator", SECTION, mv_agent_config, orchestrator, NULL, "isolation and data loss prevention",
             .section = &orchestrator),
         ROW("network", SECTION, mv_agent_config, network, NULL, "network", .section = &network),
-        ROW("microvm", SECTION, mv_agent_config, microvm, NULL, "guest of its own; absent: none",
+        ROW("microvm", SECTION, mv_agent_config, microvm, NULL, "guest of its own; absent: none", .optional = true,
             .section = &microvm),
         ROW("capabilities", SECTION, mv_agent_config, capabilities, NULL, "capabilities", .section = &capabilities),
         ROW("governance", SECTION, mv_agent_config, governance, NULL, "policies and keys", .section = &governance),
         ROW("causal-chain", SECTION, mv_agent_config, causal_chain, NULL, "record", .section = &causal_chain),
         ROW("marketplace", SECTION, mv_agent_config, marketplace, NULL, "registries", .section = &marketplace),
         ROW("delegation", SECTION, mv_agent_config, delegation, NULL, "other agents", .section = &delegation),
-        ROW("llm-profiles", SECTION, mv_agent_config, llm_profiles, NULL, "language models",
+        ROW("llm-profiles", SECTION, mv_agent_config, llm_profiles, NULL, "language models", .optional = true,
             .section = &llm_profiles),
         ROW("discovery", SECTION, mv_agent_config, discovery, NULL, "finding capabilities", .section = &discovery),
         ROW("catalog", SECTION, mv_agent_config, catalog, NULL, "using plans again", .section = &catalog),

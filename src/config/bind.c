@@ -192,9 +192,35 @@ static bool bind_texts(const struct place *p, const struct mv_field *f, struct m
         return ok;
 }
 
+#define ANY_DEPTH_MAX 32 /* every syntax can write it */
+
+/* Kept as it is, but only what every syntax can say. */
+static bool check_any(const struct place *p, const struct mv_form *v, uint32_t depth)
+{
+        struct place at = { p->b, p->path, v };
+        if (depth > ANY_DEPTH_MAX)
+                return wrong_shape(&at, "TOO_DEEP", "Nested too deeply", NULL);
+        if (v->kind == MV_NIL || (v->kind == MV_FLOAT && !isfinite(v->real)))
+                return wrong_shape(&at, "EXPECTED_VALUE", "Expected a value", "Leave the key out instead");
+        if (v->kind != MV_VECTOR && v->kind != MV_LIST && v->kind != MV_MAP)
+                return true;
+        for (uint32_t i = 0; i < v->count; i++) {
+                const struct mv_form *item = &v->items[i];
+                bool is_key = v->kind == MV_MAP && i % 2 == 0;
+                at.at = item;
+                if (is_key && item->kind != MV_KEYWORD && item->kind != MV_STRING)
+                        return wrong_shape(&at, "EXPECTED_KEYWORD_KEY", "Expected keyword or string as key", NULL);
+                if (!is_key && !check_any(p, item, depth + 1))
+                        return false;
+        }
+        return true;
+}
+
 static bool bind_any(const struct place *p, const struct mv_field *f, struct mv_item *item)
 {
         (void)f;
+        if (!check_any(p, p->at, 0))
+                return false;
         item->any = p->at;
         return true;
 }
@@ -207,7 +233,7 @@ static void bind_item(const struct place *p, const struct mv_field *f, struct mv
                 [MV_F_ANY] = bind_any,
         };
         binders[f->type](p, f, item);
-        item->given = true; /* refused ones too: they have a place, and no rule may call them absent */
+        item->given = f->type != MV_F_ANY || item->any; /* refused ones too: no rule may call them absent */
         item->line = p->at->line;
         item->column = p->at->column;
 }
@@ -297,6 +323,12 @@ static void bind_named(const struct place *p, const struct mv_section *s, struct
                 struct place at_key = { p->b, p->path, key }, at = { p->b, &inner, value };
                 if (key->kind != MV_KEYWORD && key->kind != MV_STRING) {
                         wrong_shape(&at_key, "EXPECTED_KEYWORD_KEY", "Expected keyword or string as key", NULL);
+                        continue;
+                }
+                const char *why = mv__check_text(MV_CHECK_ID, key->text);
+                if (why) {
+                        mv_fmt(message, sizeof message, "Not a name: %s", why);
+                        wrong_shape(&at_key, "INVALID_NAME", message, NULL);
                         continue;
                 }
                 uint32_t same = 0;

@@ -8,10 +8,8 @@
 static bool is_absent(const struct mv_field *f, const void *section)
 {
         const void *member = (const char *)section + f->offset;
-        if (f->type == MV_F_SECTION) /* only a section whose presence means something may be absent */
-                return strcmp(f->name, "microvm") == 0 || strcmp(f->name, "llm-profiles") == 0
-                               ? !((const struct mv_head *)member)->given
-                               : false;
+        if (f->type == MV_F_SECTION)
+                return f->optional && !((const struct mv_head *)member)->given;
         if (f->type == MV_F_NAMED || f->type == MV_F_LISTED)
                 return ((const struct mv_sections *)member)->count == 0;
         return !f->fallback && !((const struct mv_item *)member)->given;

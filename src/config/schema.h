@@ -69,6 +69,7 @@ struct mv_field {
         enum mv_field_check check;
         int64_t min, max;     /* INTEGER: 0, 0 is the whole of u32 */
         bool not_negative;    /* NUMBER */
+        bool optional;        /* SECTION: its presence means something */
         const struct mv_section *section;
 };
 struct mv_section {
