@@ -135,11 +135,11 @@ static bool put_escape(struct toml *t, struct mv_out *o)
         uint8_t c = peek(t, 0);
         const char *at = c ? strchr(from, c) : NULL;
         uint32_t digits = c == 'u' ? 4 : c == 'U' ? 8 : 0, code = 0;
+        if (!at && !digits)
+                return fail(t, "unknown escape: use \\b \\t \\n \\f \\r \\\" \\\\ \\uXXXX or \\UXXXXXXXX");
         t->p++;
         if (at)
                 return mv_put_u8(o, (uint8_t)to[at - from]);
-        if (!digits)
-                return fail(t, "unknown escape: use \\b \\t \\n \\f \\r \\\" \\\\ \\uXXXX or \\UXXXXXXXX");
         for (; digits; digits--, t->p++) {
                 uint8_t h = peek(t, 0) | 0x20;
                 bool digit = h >= '0' && h <= '9' && peek(t, 0) >= '0';
