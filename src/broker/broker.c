@@ -128,7 +128,7 @@ static void decide(struct mv_broker *b, struct asked *q)
                 unknown_capability(b, q);
         else if (mv_capability_check(b->o.table, q->capability, args, q->args->count, &q->fault) < 0)
                 refuse(b, q, "arguments");
-        else if (mv_capability_decide(b->o.table, b->o.context, q->capability, args, q->args->count, &q->decision,
+        else if (mv_capability_decide(b->o.table, mv_context_for(b->o.context, q->capability->id), q->capability, args, q->args->count, &q->decision,
                                       &q->fault) < 0)
                 refuse(b, q, "arguments");
         mv__clean_decision(&q->decision);
@@ -155,7 +155,7 @@ static bool needs_sync(const struct mv_capability *c)
 /* The call itself. Returns what call() returned; the value or the fault is in the parameters. */
 static int carry_out(struct mv_broker *b, struct asked *q, struct mv_value *v)
 {
-        struct mv_call call = { .capability = q->capability, .context = b->o.context, .host = mv__services(b),
+        struct mv_call call = { .capability = q->capability, .context = mv_context_for(b->o.context, q->capability->id), .host = mv__services(b),
                                 .files = &b->files, .arena = &q->arena, .limits = b->limits,
                                 .deadline_ns = b->o.deadline_ns, .cancel = b->o.cancel };
         *v = (struct mv_value){ .kind = MV_NIL };

@@ -32,7 +32,7 @@ struct cli_options {
         const char *policy;        /* settings file: what flags may only narrow */
         const char *environment;   /* of that file */
         const char *provider, *audit, *execution;
-        bool tier_given;
+        bool tier_given, level_given;
         enum mv_tier tier_min;
         enum mv_level level;
         struct mv_limits limits;
@@ -81,7 +81,9 @@ int cli_result(const struct mv_result *r, const struct cli_options *o, const str
 int cli_json_line(char *malloced); /* prints and frees; CLI_BUG when NULL */
 
 /* --- executions (request.c) ------------------------------------------------------------------- */
+struct cli_policy;
 struct cli_request {
+        struct cli_policy *policy; /* NULL: no --policy */
         struct mv_host *host;
         struct mv_context *context;
         struct mv_result *args; /* holds the values of --arg */

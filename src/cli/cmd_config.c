@@ -3,6 +3,8 @@
 #include <base/err.h>
 #include <cli/cli.h>
 #include <config/config.h>
+#include <config/describe.h>
+#include <config/settings.h>
 #include <config/spec.h>
 #include <errno.h>
 #include <limits.h>
@@ -52,8 +54,41 @@ static int report(const struct mv_agent_file *f, const char *name, const struct 
         return print_text(&t, stdout);
 }
 
+/* A settings file: `microvm config check --policy FILE`, also as an environment sees it. */
+static int check_settings(const struct cli_options *o)
+{
+        struct mv_settings_file f;
+        struct mv_policy_settings p;
+        struct mv_text t = { .compact = true };
+        struct mv_err err;
+        if (mv_settings_load(o->policy, &f, &err) < 0) {
+                (void)cli_error(&err, o->json);
+                return CLI_FAILED;
+        }
+        if (o->json) {
+                mv__report_json(&f.diagnostics, o->policy, &t);
+                mv_text_str(&t, "\n");
+        } else {
+                mv__report(&f.diagnostics, o->policy, "✅ Settings are valid\n", &t);
+        }
+        int r = f.valid ? mv_settings_resolve(&f, o->environment, &p, &err) : 0;
+        if (r < 0) {
+                mv_text_done(&t);
+                (void)cli_error(&err, o->json);
+        } else {
+                if (f.valid)
+                        mv_policy_settings_done(&p);
+                r = print_text(&t, stdout);
+        }
+        bool valid = f.valid && r == 0;
+        mv_settings_done(&f);
+        return r > 0 ? r : valid ? CLI_DONE : CLI_FAILED;
+}
+
 static int check(struct cli_options *o)
 {
+        if (o->policy && o->operands.count == 1)
+                return check_settings(o);
         struct mv_agent_file file;
         int r = name_files(o, 2);
         if (r == 0)
@@ -159,12 +194,30 @@ static int spec(struct cli_options *o)
         return CLI_FAILED;
 }
 
+/* `microvm config schema [agent|settings] [--format json|markdown|man]` */
+static int schema(struct cli_options *o)
+{
+        static const char *const formats[] = { "json", "markdown", "man" };
+        const char *which = o->operands.count > 1 ? o->operands.items[1] : "agent";
+        struct mv_text t = { .compact = o->json };
+        unsigned format = 0;
+        while (o->format && format < 3 && strcmp(formats[format], o->format) != 0)
+                format++;
+        if (format == 3)
+                return cli_usage("--format '%s': needs json, markdown or man", o->format);
+        if (strcmp(which, "agent") != 0 && strcmp(which, "settings") != 0)
+                return cli_usage("config schema: agent or settings");
+        mv_describe(strcmp(which, "agent") == 0 ? MV_DOCUMENT_AGENT : MV_DOCUMENT_SETTINGS, (enum mv_document_format)format,
+                    &t);
+        return print_text(&t, stdout);
+}
+
 int cmd_config(int argc, char **argv)
 {
         static const struct {
                 const char *name;
                 int (*run)(struct cli_options *o);
-        } verbs[] = { { "check", check }, { "show", show }, { "spec", spec } };
+        } verbs[] = { { "check", check }, { "show", show }, { "spec", spec }, { "schema", schema } };
         struct cli_options o;
         int r = cli_options(argc, argv, CLI_CONFIG | CLI_JSON, &o);
         if (r)
@@ -172,5 +225,5 @@ int cmd_config(int argc, char **argv)
         for (size_t i = 0; o.operands.count && i < sizeof verbs / sizeof verbs[0]; i++)
                 if (strcmp(o.operands.items[0], verbs[i].name) == 0)
                         return verbs[i].run(&o);
-        return cli_usage("config: check, show or spec, and a FILE");
+        return cli_usage("config: check, show or spec and a FILE, or schema");
 }

@@ -22,6 +22,9 @@ static const char running[] =
         "  --max-output S         captured output and the encoded result\n"
         "  --arg VALUE            an RTFS literal for the vector `args`                "
         "(repeatable)\n"
+        "  --policy FILE          settings file (TOML): the other options may only narrow what it "
+        "gives\n"
+        "  --environment NAME     of the settings file (default: MICROVM_ENVIRONMENT)\n"
         "  --audit FILE           append the records here; none: keep none (default: the user's "
         "state directory)\n"
         "  --explain              decide and print, run nothing\n"
@@ -33,6 +36,13 @@ static const char audit[] =
         "audit replay FILE --execution ID [--provider NAME] [--json]\n"
         "                                  run it again from the record alone: same root, or exit "
         "1\n";
+
+static const char config[] =
+        "config check FILE [--strict] [--json]     0 valid, 1 errors; FILE defaults to AGENT_CONFIG_PATH\n"
+        "config check --policy FILE [--environment NAME]   a settings file\n"
+        "config show FILE [--format rtfs|toml|json]  with defaults filled in\n"
+        "config spec FILE [--vmm firecracker|cloud-hypervisor] [--kernel FILE] [--rootfs FILE]\n"
+        "config schema [agent|settings] [--format json|markdown|man]\n";
 
 static const char codes[] = "exit codes: 0 done, 1 failed, 2 usage, 3 denied, 4 a limit ended it, "
                             "5 provider or isolation not available, 70 our bug\n";
@@ -52,6 +62,8 @@ static const char *details(const char *verb)
         for (size_t i = 0; i < sizeof with_options / sizeof with_options[0]; i++)
                 if (strcmp(verb, with_options[i]) == 0)
                         return running;
+        if (strcmp(verb, "config") == 0)
+                return config;
         return strcmp(verb, "audit") == 0 ? audit : "";
 }
 

@@ -2,12 +2,25 @@
 /* --explain: the decision about the program, and about every capability it could call with these
  * grants. Nothing runs; what a call's own arguments decide (its path, host, variable) is decided
  * when it is made. */
-#include <cli/cli.h>
+#include <cli/policy.h>
 #include <host/host.h>
 #include <host/jsonw.h>
 
-static void put_json(struct mv__jsonw *w, const char *key, const char *subject,
-                     const struct mv_explanation *e)
+static void put_origin(struct mv__jsonw *w, const struct cli_policy *p, const char *rule)
+{
+        const struct mv_origin *o = p ? cli_policy_origin(p, rule) : NULL;
+        if (!o)
+                return;
+        mv__json_open(w, "source", '{');
+        mv__json_str(w, "file", p->file.name);
+        mv__json_str(w, "field_path", o->path);
+        mv__json_uint(w, "line", o->line);
+        mv__json_uint(w, "column", o->column);
+        mv__json_close(w, '}');
+}
+
+static void put_json(struct mv__jsonw *w, const struct cli_policy *p, const char *key,
+                     const char *subject, const struct mv_explanation *e)
 {
         mv__json_open(w, key, '{');
         if (subject)
@@ -20,16 +33,20 @@ static void put_json(struct mv__jsonw *w, const char *key, const char *subject,
         for (uint32_t i = 0; i < e->permissions_count; i++)
                 mv__json_str(w, NULL, e->permissions[i]);
         mv__json_close(w, ']');
+        put_origin(w, p, e->rule);
         mv__json_close(w, '}');
 }
 
-static void put_text(const char *subject, const struct mv_explanation *e)
+static void put_text(const struct cli_policy *p, const char *subject, const struct mv_explanation *e)
 {
+        const struct mv_origin *o = p ? cli_policy_origin(p, e->rule) : NULL;
         cli_paint(stdout, e->allowed ? CLI_GREEN : CLI_RED, "%-7s",
                   e->allowed ? "allowed" : "denied");
         printf(" %s: %s\n", subject, e->text);
         if (!e->allowed && e->hint[0])
                 printf("        hint: %s\n", e->hint);
+        if (o)
+                printf("        by %s:%u:%u %s\n", p->file.name, o->line, o->column, o->path);
 }
 
 struct explained {
@@ -54,8 +71,18 @@ static void each_granted(struct cli_request *q, struct mv__jsonw *w)
                 const struct mv_capability *c = mv_capability_at(q->host->table, i);
                 if (!mv_context_allows(q->context, c->id))
                         continue;
-                if (w)
+                if (w) {
                         mv__json_str(w, NULL, c->id);
+                        continue;
+                }
+                struct mv_explanation e;
+                struct mv_err err;
+                const struct mv_origin *o = NULL;
+                if (q->policy && mv_explain_call(q->host, q->context, c->id, NULL, &e, &err) == 0)
+                        o = cli_policy_origin(q->policy, e.rule);
+                if (o)
+                        printf("        may call %s %s: %s (%s:%u:%u)\n", c->id, c->arguments ? c->arguments : "()",
+                               c->summary, q->policy->file.name, o->line, o->column);
                 else
                         printf("        may call %s %s: %s\n", c->id,
                                c->arguments ? c->arguments : "()", c->summary);
@@ -68,9 +95,9 @@ static int print_json(struct cli_request *q, const struct explained *e, const ch
         mv__json_begin(&w);
         mv__json_open(&w, NULL, '{');
         mv__json_bool(&w, "allowed", e->program.allowed && (!e->has_call || e->call.allowed));
-        put_json(&w, "program", NULL, &e->program);
+        put_json(&w, q->policy, "program", NULL, &e->program);
         if (e->has_call)
-                put_json(&w, "call", call_id, &e->call);
+                put_json(&w, q->policy, "call", call_id, &e->call);
         mv__json_open(&w, "granted", '[');
         each_granted(q, &w);
         mv__json_close(&w, ']');
@@ -87,9 +114,9 @@ int cli_explain(struct cli_request *q, const struct cli_options *o, const char *
         bool allowed = e.program.allowed && (!e.has_call || e.call.allowed);
         if (o->json)
                 return print_json(q, &e, call_id) ? CLI_BUG : allowed ? CLI_DONE : CLI_DENIED;
-        put_text("program", &e.program);
+        put_text(q->policy, "program", &e.program);
         if (e.has_call)
-                put_text("call", &e.call);
+                put_text(q->policy, "call", &e.call);
         else
                 each_granted(q, NULL);
         return allowed ? CLI_DONE : CLI_DENIED;

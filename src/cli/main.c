@@ -19,7 +19,7 @@ const struct cli_verb cli_verbs[] = {
         { "bench", "[--json]", "measure the walls on this machine", cmd_bench },
         { "audit", "show|verify|replay FILE [options]", "read, check and re-run a record",
           cmd_audit },
-        { "config", "check|show|spec [FILE] [options]", "check, print and translate an agent.config",
+        { "config", "check|show|spec|schema [FILE] [options]", "check, print and translate an agent.config",
           cmd_config },
         { "demo", "", "a tour on the mock provider", cmd_demo },
         { "version", "", "print the version", cmd_version },

@@ -147,7 +147,7 @@ static const struct option {
         { "--vmm", O_VMM, CLI_CONFIG, "firecracker or cloud-hypervisor" },
         { "--kernel", O_KERNEL, CLI_CONFIG, "a file" },
         { "--rootfs", O_ROOTFS, CLI_CONFIG, "a file" },
-        { "--format", O_FORMAT, CLI_CONFIG, "rtfs, toml or json" },
+        { "--format", O_FORMAT, CLI_CONFIG, "rtfs, toml or json; of a schema json, markdown or man" },
         { "--policy", O_POLICY, CLI_RUNNING | CLI_CONFIG, "a settings file" },
         { "--environment", O_ENVIRONMENT, CLI_RUNNING | CLI_CONFIG, "an environment of the settings file" },
 };
@@ -167,6 +167,7 @@ static bool set_enum(struct cli_options *o, enum option_id id, const char *value
                 if (!name_index(value, level_at, MV_LEVEL_MAX_, &i))
                         return false;
                 o->level = (enum mv_level)i;
+                o->level_given = true;
                 return true;
         }
         if (!name_index(value, tier_at, MV_TIER_MAX_, &i))

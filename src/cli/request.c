@@ -3,7 +3,7 @@
  * arguments. */
 #include <base/err.h>
 #include <base/slice.h>
-#include <cli/cli.h>
+#include <cli/policy.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -234,12 +234,40 @@ static void warn_about_limits(const struct cli_options *o, const struct mv_conte
                         (unsigned long long)(level.memory_bytes_max >> 20));
 }
 
+static int context_of_options(const struct cli_options *o, struct cli_request *q, struct mv_err *err)
+{
+        if (o->environment)
+                return mv_fail(err, MV_E_INVALID, 0, "--environment names one of a settings file: use --policy FILE");
+        q->context = mv_context_new(o->level);
+        return q->context ? grant_all(q->context, o, err) : mv_fail(err, MV_E_NOMEM, 0, "context");
+}
+
+static int context_of_policy(const struct cli_options *o, struct cli_request *q, struct mv_err *err)
+{
+        q->policy = calloc(1, sizeof *q->policy);
+        return q->policy ? cli_policy_context(o, q->policy, &q->context, err) : mv_fail(err, MV_E_NOMEM, 0, "settings");
+}
+
+/* The file's wall and tier, unless an option names a stronger tier or another wall; the tier is never lowered. */
+static int take_settings(const struct cli_options *o, struct cli_request *q, struct mv_err *err)
+{
+        const struct mv_policy_settings *s = q->policy ? &q->policy->settings : NULL;
+        if (!s)
+                return 0;
+        if (!q->x.provider && s->provider)
+                q->x.provider = s->provider;
+        if (s->has_tier_min && o->tier_given && o->tier_min < s->tier_min)
+                return mv_fail(err, MV_E_DENIED, 0, "--min-tier %s: %s says %s, and options only narrow",
+                               mv_tier_name(o->tier_min), q->policy->file.name, mv_tier_name(s->tier_min));
+        bool automatic = !q->x.provider || strcmp(q->x.provider, "auto") == 0;
+        if (!o->tier_given)
+                q->x.tier_min = s->has_tier_min ? s->tier_min : automatic ? MV_TIER_PROCESS : MV_TIER_NONE;
+        return 0;
+}
+
 static int request(const struct cli_options *o, struct cli_request *q, struct mv_err *err)
 {
-        q->context = mv_context_new(o->level);
-        if (!q->context)
-                return mv_fail(err, MV_E_NOMEM, 0, "context");
-        int r = grant_all(q->context, o, err);
+        int r = o->policy ? context_of_policy(o, q, err) : context_of_options(o, q, err);
         if (r == 0)
                 r = evaluate_args(o, q, err);
         if (r == 0)
@@ -255,7 +283,7 @@ static int request(const struct cli_options *o, struct cli_request *q, struct mv
         q->x.args = q->args ? mv_result_value(q->args) : NULL;
         q->x.limits = o->limits;
         q->x.prelude = true;
-        return 0;
+        return take_settings(o, q, err);
 }
 
 int cli_request(const struct cli_options *o, struct cli_request *ret)
@@ -274,6 +302,9 @@ void cli_request_done(struct cli_request *q)
         mv_result_free(q->args);
         mv_context_free(q->context);
         mv_host_free(q->host);
+        if (q->policy)
+                cli_policy_done(q->policy);
+        free(q->policy);
         *q = (struct cli_request){ 0 };
 }
 
@@ -288,6 +319,8 @@ int cli_execute(struct cli_request *q, const struct cli_options *o, const char *
                 code = cli_error(&err, o->json);
         else {
                 code = cli_result(result, o, &q->x.program);
+                if (code == CLI_DENIED && q->policy && !o->json)
+                        fprintf(stderr, "  note: %s does not grant it, and options only narrow: grant it there\n", o->policy);
                 mv_result_free(result);
         }
         cli_request_done(q);

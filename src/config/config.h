@@ -38,6 +38,10 @@ bool mv_agent_field_ok(const struct mv_agent_file *f, const char *path);
 void mv_agent_report(const struct mv_agent_file *f, const char *name, struct mv_text *ret);
 void mv_agent_report_json(const struct mv_agent_file *f, const char *name, struct mv_text *ret);
 
+/* The same for any file. fine: what to say when there is nothing to complain about. */
+void mv__report(const struct mv_diagnostics *d, const char *name, const char *fine, struct mv_text *ret);
+void mv__report_json(const struct mv_diagnostics *d, const char *name, struct mv_text *ret);
+
 /* The whole configuration as text of a syntax; reads back equal. */
 void mv_agent_print(const struct mv_agent_config *c, enum mv_syntax syntax, struct mv_text *ret);
 void mv__print(const struct mv_section *schema, const void *section, enum mv_syntax syntax, struct mv_text *ret);

@@ -26,6 +26,9 @@ int mv__read_agent(struct mv_slice text, struct mv_arena *a, struct mv_form *ret
                    struct mv_err *err);
 extern const char mv__profiles_source[]; /* the functions every agent.config may call */
 
+/* At most one byte more than MV_CONFIG_BYTES_MAX; malloc'ed. SYS: "<what>: <path>". */
+int mv__read_file(const char *path, const char *what, char **ret, size_t *ret_len, struct mv_err *err);
+
 /* A growing array of forms in an arena. */
 struct mv_forms {
         struct mv_form *items;

@@ -79,7 +79,7 @@ int mv_agent_parse(struct mv_slice text, enum mv_syntax syntax, const struct mv_
         return 0;
 }
 
-static int read_whole(const char *path, char **ret, size_t *ret_len, struct mv_err *err)
+int mv__read_file(const char *path, const char *what, char **ret, size_t *ret_len, struct mv_err *err)
 {
         FILE *f = fopen(path, "re");
         char *p = f ? malloc(MV_CONFIG_BYTES_MAX + 1) : NULL;
@@ -87,7 +87,7 @@ static int read_whole(const char *path, char **ret, size_t *ret_len, struct mv_e
         if (!f || !p) {
                 if (f)
                         fclose(f);
-                return mv_fail(err, f ? MV_E_NOMEM : MV_E_SYS, f ? 0 : sys, "Failed to read agent config file: %s", path);
+                return mv_fail(err, f ? MV_E_NOMEM : MV_E_SYS, f ? 0 : sys, "%s: %s", what, path);
         }
         errno = 0;
         *ret_len = fread(p, 1, MV_CONFIG_BYTES_MAX + 1, f);
@@ -96,7 +96,7 @@ static int read_whole(const char *path, char **ret, size_t *ret_len, struct mv_e
         fclose(f);
         if (failed) {
                 free(p);
-                return mv_fail(err, MV_E_SYS, sys, "Failed to read agent config file: %s", path);
+                return mv_fail(err, MV_E_SYS, sys, "%s: %s", what, path);
         }
         *ret = p;
         return 0;
@@ -106,7 +106,7 @@ int mv_agent_load(const char *path, const struct mv_agent_options *o, struct mv_
 {
         char *text;
         size_t len;
-        int r = read_whole(path, &text, &len, err);
+        int r = mv__read_file(path, "Failed to read agent config file", &text, &len, err);
         if (r < 0)
                 return r;
         r = mv_agent_parse(mv_slice(text, len), mv_syntax_of(path), o, ret, err);

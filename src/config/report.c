@@ -21,10 +21,14 @@ static void put_list(struct mv_text *t, const struct mv_diagnostics *d, enum mv_
 
 void mv_agent_report(const struct mv_agent_file *f, const char *name, struct mv_text *ret)
 {
-        const struct mv_diagnostics *d = &f->diagnostics;
+        const char *fine = f->config.microvm.at.given ? "✅ MicroVM configuration is valid\n" : "✅ Configuration is valid\n";
+        mv__report(&f->diagnostics, name, fine, ret);
+}
+
+void mv__report(const struct mv_diagnostics *d, const char *name, const char *fine, struct mv_text *ret)
+{
         if (d->errors == 0 && d->warnings == 0)
-                mv_text_str(ret, f->config.microvm.at.given ? "✅ MicroVM configuration is valid\n"
-                                                            : "✅ Configuration is valid\n");
+                mv_text_str(ret, fine);
         if (d->errors)
                 mv_text_str(ret, "❌ Validation Errors:\n");
         put_list(ret, d, MV_SEVERE_ERROR, name);
@@ -57,16 +61,21 @@ static void put_json(struct mv_text *t, const struct mv_diagnostics *d, enum mv_
         mv_json_close(t, ']');
 }
 
-void mv_agent_report_json(const struct mv_agent_file *f, const char *name, struct mv_text *ret)
+void mv__report_json(const struct mv_diagnostics *d, const char *name, struct mv_text *ret)
 {
         mv_json_open(ret, NULL, '{');
-        mv_json_bool(ret, "ok", f->valid);
+        mv_json_bool(ret, "ok", d->errors == 0);
         mv_json_str(ret, "file", name);
-        mv_json_bool(ret, "is_valid", f->valid);
-        mv_json_int(ret, "errors_count", f->diagnostics.errors);
-        mv_json_int(ret, "warnings_count", f->diagnostics.warnings);
-        put_json(ret, &f->diagnostics, MV_SEVERE_ERROR, "errors");
-        put_json(ret, &f->diagnostics, MV_SEVERE_WARNING, "warnings");
-        put_json(ret, &f->diagnostics, MV_SEVERE_NOTE, "notes");
+        mv_json_bool(ret, "is_valid", d->errors == 0);
+        mv_json_int(ret, "errors_count", d->errors);
+        mv_json_int(ret, "warnings_count", d->warnings);
+        put_json(ret, d, MV_SEVERE_ERROR, "errors");
+        put_json(ret, d, MV_SEVERE_WARNING, "warnings");
+        put_json(ret, d, MV_SEVERE_NOTE, "notes");
         mv_json_close(ret, '}');
+}
+
+void mv_agent_report_json(const struct mv_agent_file *f, const char *name, struct mv_text *ret)
+{
+        mv__report_json(&f->diagnostics, name, ret);
 }

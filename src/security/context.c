@@ -80,6 +80,11 @@ struct mv_context *mv_context_free(struct mv_context *c)
         struct mv_grant_list *lists[] = { &c->capabilities, &c->reads, &c->writes, &c->hosts, &c->hosts_denied, &c->env };
         for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
                 mv__grants_done(lists[i]);
+        for (uint32_t i = 0; i < c->narrowings_count; i++) {
+                free(c->narrowings[i].capability);
+                mv_context_free(c->narrowings[i].context);
+        }
+        free(c->narrowings);
         free(c);
         return NULL;
 }
@@ -99,6 +104,10 @@ struct mv_context *mv_context_copy(const struct mv_context *c)
                   mv__grants_copy(&copy->hosts, &c->hosts, NULL) == 0 &&
                   mv__grants_copy(&copy->hosts_denied, &c->hosts_denied, NULL) == 0 &&
                   mv__grants_copy(&copy->env, &c->env, NULL) == 0;
+        for (uint32_t i = 0; ok && i < c->narrowings_count; i++) {
+                struct mv_context *narrow = mv_context_copy(c->narrowings[i].context);
+                ok = narrow && mv_context_narrow(copy, c->narrowings[i].capability, narrow, NULL) == 0;
+        }
         return ok ? copy : mv_context_free(copy);
 }
 
@@ -223,6 +232,35 @@ int mv_context_allow_env(struct mv_context *c, const char *name, struct mv_err *
         mv_fmt(key, sizeof key, "%.*s=", (int)name_len, name);
         mv__grants_remove_prefix(&c->env, key); /* the last word about a name counts */
         return mv__grants_add(&c->env, name, err);
+}
+
+/* --- one capability ------------------------------------------------------------------------------------------------ */
+
+const struct mv_context *mv_context_for(const struct mv_context *c, const char *capability)
+{
+        for (uint32_t i = 0; c && i < c->narrowings_count; i++)
+                if (strcmp(c->narrowings[i].capability, capability) == 0)
+                        return c->narrowings[i].context;
+        return c;
+}
+
+int mv_context_narrow(struct mv_context *c, const char *capability, struct mv_context *narrow, struct mv_err *err)
+{
+        struct mv_narrowing *more = realloc(c->narrowings, (c->narrowings_count + 1) * sizeof *more);
+        char *id = more ? strdup(capability) : NULL;
+        if (more)
+                c->narrowings = more;
+        if (!id) {
+                mv_context_free(narrow);
+                return mv_fail(err, MV_E_NOMEM, 0, "settings of %s", capability);
+        }
+        for (uint32_t i = 0; i < narrow->narrowings_count; i++) { /* one level: a narrower one has none of its own */
+                free(narrow->narrowings[i].capability);
+                mv_context_free(narrow->narrowings[i].context);
+        }
+        narrow->narrowings_count = 0;
+        c->narrowings[c->narrowings_count++] = (struct mv_narrowing){ id, narrow };
+        return 0;
 }
 
 /* --- limits and questions ------------------------------------------------------------------------------------------ */

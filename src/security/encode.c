@@ -36,14 +36,27 @@ static bool put_env(struct mv_out *o, const struct mv_grant_list *l)
         return ok;
 }
 
+/* Only where there are any: contexts without keep their digests. */
+static bool put_narrowings(struct mv_out *o, const struct mv_context *c)
+{
+        if (c->narrowings_count == 0)
+                return true;
+        bool ok = mv_cbor_put_str(o, "narrowings") && mv_cbor_put_array(o, c->narrowings_count);
+        for (uint32_t i = 0; ok && i < c->narrowings_count; i++)
+                ok = mv_cbor_put_array(o, 2) && mv_cbor_put_str(o, c->narrowings[i].capability) &&
+                     mv_context_encode(c->narrowings[i].context, o);
+        return ok;
+}
+
 bool mv_context_encode(const struct mv_context *c, struct mv_out *o)
 {
         struct mv_context *pure = c ? NULL : mv_context_new(MV_LEVEL_PURE); /* NULL decides as pure, so it encodes as pure */
         if (!c)
                 c = pure;
-        bool ok = c && mv_cbor_put_map(o, 9) && put_env(o, &c->env) && put_list(o, "hosts", &c->hosts) &&
+        bool ok = c && mv_cbor_put_map(o, 9 + (c->narrowings_count > 0)) && put_env(o, &c->env) && put_list(o, "hosts", &c->hosts) &&
                   mv_cbor_put_str(o, "level") && mv_cbor_put_str(o, mv_level_name(c->level)) &&
                   put_list(o, "reads", &c->reads) && put_limits(o, &c->limits) && put_list(o, "writes", &c->writes) &&
+                  put_narrowings(o, c) &&
                   mv_cbor_put_str(o, "use_microvm") && mv_cbor_put_bool(o, c->use_microvm) &&
                   put_list(o, "capabilities", &c->capabilities) && put_list(o, "hosts_denied", &c->hosts_denied);
         mv_context_free(pure);

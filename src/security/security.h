@@ -22,6 +22,11 @@ struct mv_grant_list { /* sorted bytewise, no duplicates */
         char **items;
         uint32_t count, cap;
 };
+struct mv_context;
+struct mv_narrowing { /* what one capability sees instead of the whole context */
+        char *capability;
+        struct mv_context *context;
+};
 struct mv_context {
         enum mv_level level;
         struct mv_grant_list capabilities; /* sorted: exact ids and "prefix.*" */
@@ -30,8 +35,15 @@ struct mv_context {
         bool use_microvm;
         bool log_capability_calls;
         char policy_name[48]; /* "" unless made by mv_context_new_policy */
+        struct mv_narrowing *narrowings; /* by settings; the same capability is there once */
+        uint32_t narrowings_count;
 };
 struct mv_context *mv_context_copy(const struct mv_context *c); /* NULL: out of memory; a NULL c copies as pure */
+
+/* The context that decides about the calls of one capability: its own narrower one, or c itself. */
+const struct mv_context *mv_context_for(const struct mv_context *c, const char *capability);
+/* Takes `narrow`, also on failure. Whoever makes it sees to it that it is narrower. */
+int mv_context_narrow(struct mv_context *c, const char *capability, struct mv_context *narrow, struct mv_err *err);
 
 /* One decision, fixed size so that denying cannot fail. */
 struct mv_decision {

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* --policy FILE: the settings file is the most a program may be granted; the other options choose from it. */
+#include <base/err.h>
+#include <cli/policy.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int not_valid(const struct mv_settings_file *f, struct mv_err *err)
+{
+        for (uint32_t i = 0; i < f->diagnostics.count; i++) {
+                const struct mv_diagnostic *d = &f->diagnostics.items[i];
+                if (d->severity == MV_SEVERE_ERROR)
+                        return mv_fail(err, MV_E_INVALID, 0, "%s:%u:%u: %s%s%s%s%s", f->name, d->line, d->column, d->path,
+                                       d->path[0] ? ": " : "", d->message, d->suggestion ? "; " : "",
+                                       d->suggestion ? d->suggestion : "");
+        }
+        return mv_fail(err, MV_E_INVALID, 0, "%s is not valid", f->name);
+}
+
+/* Options name paths from where the user stands; a grant is absolute. */
+static int absolute_paths(struct cli_list *l, const char *option, char *kept[CLI_LIST_MAX], struct mv_err *err)
+{
+        char path[PATH_MAX];
+        for (unsigned i = 0; i < l->count; i++) {
+                if (cli_absolute(l->items[i], path, err) < 0)
+                        return mv_wrap(err, "%s %s", option, l->items[i]);
+                kept[i] = strdup(path);
+                if (!kept[i])
+                        return mv_fail(err, MV_E_NOMEM, 0, "%s", option);
+                l->items[i] = kept[i];
+        }
+        return 0;
+}
+
+static int choose(const struct cli_options *o, struct cli_policy *p, struct mv_context **ret, struct mv_err *err)
+{
+        struct cli_list reads = o->allow_read, writes = o->allow_write;
+        char *kept[2][CLI_LIST_MAX] = { { NULL } };
+        struct mv_wishes w = {
+                .has_level = o->level_given, .level = o->level, .limits = o->limits,
+                .names = { "--allow", "--allow-read", "--allow-write", "--allow-net", "--deny-net", "--env" },
+                .items = { o->allow.items, reads.items, writes.items, o->allow_net.items, o->deny_net.items, o->env.items },
+                .counts = { o->allow.count, reads.count, writes.count, o->allow_net.count, o->deny_net.count, o->env.count },
+        };
+        int r = absolute_paths(&reads, "--allow-read", kept[0], err);
+        if (r == 0)
+                r = absolute_paths(&writes, "--allow-write", kept[1], err);
+        if (r == 0)
+                r = mv_policy_choose(&p->file, &p->settings, &w, ret, err);
+        for (unsigned i = 0; i < CLI_LIST_MAX; i++) {
+                free(kept[0][i]);
+                free(kept[1][i]);
+        }
+        return r;
+}
+
+int cli_policy_context(const struct cli_options *o, struct cli_policy *p, struct mv_context **ret, struct mv_err *err)
+{
+        const char *environment = o->environment ? o->environment : getenv("MICROVM_ENVIRONMENT");
+        int r = mv_settings_load(o->policy, &p->file, err);
+        if (r < 0)
+                return r;
+        p->loaded = true;
+        if (!p->file.valid)
+                return not_valid(&p->file, err);
+        r = mv_settings_resolve(&p->file, environment && environment[0] ? environment : NULL, &p->settings, err);
+        return r < 0 ? r : choose(o, p, ret, err);
+}
+
+void cli_policy_done(struct cli_policy *p)
+{
+        if (!p->loaded)
+                return;
+        mv_policy_settings_done(&p->settings);
+        mv_settings_done(&p->file);
+        p->loaded = false;
+}
+
+const struct mv_origin *cli_policy_origin(const struct cli_policy *p, const char *rule)
+{
+        static const struct {
+                const char *prefix;
+                enum mv_grant_kind kind;
+        } rows[] = { { "grant read ", MV_GRANT_READ }, { "grant write ", MV_GRANT_WRITE }, { "grant env ", MV_GRANT_ENV },
+                     { "grant host ", MV_GRANT_HOST }, { "deny host ", MV_GRANT_DENY_HOST },
+                     { "grant ", MV_GRANT_CAPABILITY } };
+        for (size_t i = 0; p->loaded && i < sizeof rows / sizeof rows[0]; i++)
+                if (strncmp(rule, rows[i].prefix, strlen(rows[i].prefix)) == 0)
+                        return mv_settings_origin(&p->file, rows[i].kind, rule + strlen(rows[i].prefix));
+        return NULL;
+}
