@@ -144,6 +144,8 @@ static void schema_default(struct mv_text *t, const struct mv_field *f)
                 mv_json_str(t, "default", f->fallback);
         } else if (f->type == MV_F_BOOL) {
                 mv_json_bool(t, "default", f->fallback[0] == 't');
+        } else if (f->type == MV_F_INTEGER) {
+                mv_json_int(t, "default", strtoll(f->fallback, NULL, 10));
         } else {
                 mv_json_real(t, "default", strtod(f->fallback, NULL));
         }
