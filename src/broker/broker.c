@@ -128,7 +128,8 @@ static void decide(struct mv_broker *b, struct asked *q)
                 unknown_capability(b, q);
         else if (mv_capability_check(b->o.table, q->capability, args, q->args->count, &q->fault) < 0)
                 refuse(b, q, "arguments");
-        else if (mv_capability_decide(b->o.table, mv_context_for(b->o.context, q->capability->id), q->capability, args, q->args->count, &q->decision,
+        else if (mv_capability_decide(b->o.table, mv_context_for(b->o.context, q->capability->id), q->capability, args,
+                                      q->args->count, &q->decision,
                                       &q->fault) < 0)
                 refuse(b, q, "arguments");
         mv__clean_decision(&q->decision);
@@ -152,12 +153,26 @@ static bool needs_sync(const struct mv_capability *c)
         return !c->pure && c->effects != MV_EFFECT_OUTPUT;
 }
 
+/* Settings of the capability itself: its own grants, lower limits, an earlier deadline. */
+static void take_own_settings(struct mv_call *call)
+{
+        const struct mv_context *own = mv_context_for(call->context, call->capability->id);
+        if (own == call->context)
+                return;
+        call->context = own;
+        call->limits = mv_limits_min(call->limits, own->limits);
+        uint64_t end = now_ns() + own->limits.wall_ns_max;
+        if (own->limits.wall_ns_max && (!call->deadline_ns || end < call->deadline_ns))
+                call->deadline_ns = end;
+}
+
 /* The call itself. Returns what call() returned; the value or the fault is in the parameters. */
 static int carry_out(struct mv_broker *b, struct asked *q, struct mv_value *v)
 {
-        struct mv_call call = { .capability = q->capability, .context = mv_context_for(b->o.context, q->capability->id), .host = mv__services(b),
+        struct mv_call call = { .capability = q->capability, .context = b->o.context, .host = mv__services(b),
                                 .files = &b->files, .arena = &q->arena, .limits = b->limits,
                                 .deadline_ns = b->o.deadline_ns, .cancel = b->o.cancel };
+        take_own_settings(&call);
         *v = (struct mv_value){ .kind = MV_NIL };
         b->denied_inside = false;
         uint64_t start = now_ns();
