@@ -66,6 +66,12 @@ static int host_for(const char *audit_path, struct mv_host **ret, struct mv_err 
         }
         int r = mv_host_new(&o, ret, err);
         free(made);
+        if (r == -(int)MV_E_CORRUPT) { /* nothing is appended behind damage: it would hide it */
+                size_t n = strlen(err->msg);
+                mv_fmt(err->msg + n, sizeof err->msg - n,
+                       "; `microvm audit verify` says what is left of it; keep the file and record elsewhere "
+                       "with --audit FILE, or move it away");
+        }
         return r;
 }
 
