@@ -83,8 +83,17 @@ void mv_program_description(const struct mv_program *p, char *buf, size_t cap);
 bool mv_program_is_network_operation(const struct mv_program *p); /* hints only, REQ-PROG-07, -08 */
 bool mv_program_is_file_operation(const struct mv_program *p);
 
+/* What is wanted of an RTFS program. All three happen behind the wall: reading and compiling are work on hostile bytes
+ * as well, and macros run meanwhile. */
+enum mv_purpose {
+        MV_PURPOSE_RUN,
+        MV_PURPOSE_COMPILE, /* SOURCE and AST: to bytecode, see mv_result_bytecode. Nothing runs but macros */
+        MV_PURPOSE_MAX_
+};
+
 struct mv_execution {
         struct mv_program program;
+        enum mv_purpose purpose;
         const struct mv_context *context; /* NULL: pure */
         const char *provider;             /* NULL or "auto": the strongest available one of at least tier_min */
         enum mv_tier tier_min;
@@ -124,6 +133,8 @@ struct mv_result *mv_result_free(struct mv_result *r); /* accepts NULL, returns 
 bool mv_result_ok(const struct mv_result *r);
 const struct mv_value *mv_result_value(const struct mv_result *r);         /* NULL unless ok */
 const struct mv_program_error *mv_result_error(const struct mv_result *r); /* NULL when ok */
+/* Of MV_PURPOSE_COMPILE: a program of kind MV_PROGRAM_BYTECODE; empty for every other result. */
+struct mv_slice mv_result_bytecode(const struct mv_result *r);
 enum mv_termination mv_result_termination(const struct mv_result *r);
 const struct mv_metadata *mv_result_metadata(const struct mv_result *r);
 const char *mv_result_execution_id(const struct mv_result *r);

@@ -3,11 +3,12 @@
 #include <base/limits.h>
 #include <base/slice.h>
 #include <guest/runner.h>
+#include <wire/base64.h>
 #include <wire/cbor.h>
 #include <wire/frame.h>
 
 struct start {
-        struct mv_slice kind, program, args, context;
+        struct mv_slice kind, program, args, context, purpose;
         int64_t fuel, depth;
         bool prelude;
 };
@@ -15,7 +16,7 @@ struct start {
 int mv_runner_init(struct mv_runner *r, void *arena, size_t arena_bytes, void *out, size_t out_bytes,
                    struct mv_runner_door door, struct mv_err *err)
 {
-        *r = (struct mv_runner){ .out = mv_out(out, out_bytes), .door = door };
+        *r = (struct mv_runner){ .out = mv_out(out, out_bytes), .out_bytes = out_bytes, .door = door };
         return mv_rtfs_init(arena, arena_bytes, NULL, &r->rtfs, err);
 }
 
@@ -74,13 +75,29 @@ static bool fill_call(struct mv_runner *r, struct mv_out *o, const void *arg)
 }
 
 /* Keys in ascending order of their encodings: shorter first, then bytewise. */
+static bool fill_result_head(struct mv_runner *r, struct mv_out *o)
+{
+        return mv_cbor_put_map(o, 3) && mv_cbor_put_str(o, "fuel") &&
+               mv_cbor_put_int(o, (int64_t)mv_rtfs_fuel_used(r->rtfs)) && mv_cbor_put_str(o, "value");
+}
+
+static bool fill_result_tail(struct mv_runner *r, struct mv_out *o)
+{
+        return mv_cbor_put_str(o, "memory") && mv_cbor_put_int(o, (int64_t)mv_rtfs_memory_peak(r->rtfs));
+}
+
 static bool fill_result(struct mv_runner *r, struct mv_out *o, const void *arg)
 {
         (void)arg;
-        return mv_cbor_put_map(o, 3) && mv_cbor_put_str(o, "fuel") &&
-               mv_cbor_put_int(o, (int64_t)mv_rtfs_fuel_used(r->rtfs)) && mv_cbor_put_str(o, "value") &&
-               encoded(r, o, mv_rtfs_encode_result(r->rtfs, o)) && mv_cbor_put_str(o, "memory") &&
-               mv_cbor_put_int(o, (int64_t)mv_rtfs_memory_peak(r->rtfs));
+        return fill_result_head(r, o) && encoded(r, o, mv_rtfs_encode_result(r->rtfs, o)) && fill_result_tail(r, o);
+}
+
+/* RESULT of a program that was compiled only. */
+static bool fill_module(struct mv_runner *r, struct mv_out *o, const void *arg)
+{
+        struct mv_slice module = *(const struct mv_slice *)arg;
+        return fill_result_head(r, o) && mv_cbor_put_text_head(o, mv_base64_len(module.len)) &&
+               mv_base64_put(o, module) && fill_result_tail(r, o);
 }
 
 static bool fill_error(struct mv_runner *r, struct mv_out *o, const void *arg)
@@ -139,6 +156,14 @@ static int start_field(struct mv_cur *c, struct mv_slice key, struct start *s, s
                 return mv_cbor_skip(c, &s->args, err);
         if (mv_slice_eq_str(key, "context"))
                 return mv_cbor_skip(c, &s->context, err);
+        if (mv_slice_eq_str(key, "purpose")) {
+                int e = mv_cbor_next(c, &item, err);
+                if (e == 0 && item.kind != MV_CBOR_TEXT)
+                        return MV_HOSTILE(err, "start: purpose");
+                if (e == 0)
+                        s->purpose = item.text;
+                return e;
+        }
         if (!mv_slice_eq_str(key, "fuel") && !mv_slice_eq_str(key, "depth") && !mv_slice_eq_str(key, "prelude"))
                 return mv_cbor_skip(c, &raw, err);
         int e = mv_cbor_next(c, &item, err);
@@ -292,17 +317,35 @@ static void finish(struct mv_runner *r, bool ok)
                 flush(r, false, NULL);
 }
 
-void mv_runner_run(struct mv_runner *r, struct mv_slice start_frame)
+/* --- programs that are compiled, not run -------------------------------------------------------------------------------- */
+/* Space for a module behind the frames: its base64 form, a third longer, still fits into what is left of the buffer. */
+#define RESULT_BYTES_AROUND 256u
+static struct mv_out module_room(struct mv_runner *r)
 {
-        struct start s;
-        struct mv_err err;
-        r->out = mv_out(r->out.p, r->out.cap);
-        r->ended = false;
-        if (decode_start(start_frame, &s, &err) || load(r, &s, &err)) {
-                bool room = err.code == MV_E_LIMIT;
-                send_error(r, room ? "MemoryExhausted" : "InternalError", err.msg);
+        size_t room = r->out_bytes > RESULT_BYTES_AROUND ? (r->out_bytes - RESULT_BYTES_AROUND) / 7 * 3 : 0;
+        r->out.cap = r->out_bytes - room;
+        return mv_out(r->out.p + r->out.cap, room);
+}
+
+static void compile(struct mv_runner *r)
+{
+        struct mv_rtfs_error e;
+        struct mv_out module = module_room(r);
+        struct mv_slice bytes;
+        if (!mv_rtfs_compile_loaded(r->rtfs, &module, &e)) {
+                finish(r, false);
                 return;
         }
+        bytes = mv_out_slice(&module);
+        if (put_frame(r, MV_FRAME_RESULT, 0, fill_module, &bytes))
+                flush(r, false, NULL);
+        else
+                send_unfit(r, "Output limit exceeded: the bytecode is too large", "");
+}
+
+/* --- the run ------------------------------------------------------------------------------------------------------------ */
+static void evaluate(struct mv_runner *r)
+{
         for (;;) {
                 enum mv_rtfs_status status = mv_rtfs_run(r->rtfs);
                 if (r->ended)
@@ -314,4 +357,33 @@ void mv_runner_run(struct mv_runner *r, struct mv_slice start_frame)
                 if (!do_call(r))
                         return;
         }
+}
+
+/* START, or the program in it, is not what it should be. */
+static void refuse(struct mv_runner *r, const struct start *s, const struct mv_err *err)
+{
+        char text[sizeof err->msg + 32];
+        bool made_elsewhere = !mv_slice_eq_str(s->kind, "source");
+        if (err->code == MV_E_LIMIT) {
+                send_error(r, "MemoryExhausted", err->msg);
+        } else if (made_elsewhere && (err->code == MV_E_HOSTILE || err->code == MV_E_UNSUPPORTED)) {
+                mv_fmt(text, sizeof text, "Parse error: %s", err->msg);
+                send_error(r, "ParseError", text);
+        } else {
+                send_error(r, "InternalError", err->msg);
+        }
+}
+
+void mv_runner_run(struct mv_runner *r, struct mv_slice start_frame)
+{
+        struct start s;
+        struct mv_err err;
+        r->out = mv_out(r->out.p, r->out_bytes);
+        r->ended = false;
+        if (decode_start(start_frame, &s, &err) || load(r, &s, &err))
+                refuse(r, &s, &err);
+        else if (mv_slice_eq_str(s.purpose, "compile"))
+                compile(r);
+        else
+                evaluate(r);
 }

@@ -77,5 +77,7 @@ size_t mv_rtfs_memory_used(const struct mv_rtfs *r);
 
 /* Compile without running. false: *ret_error says why. */
 bool mv_rtfs_compile(struct mv_rtfs *r, struct mv_slice source, struct mv_out *bytecode, struct mv_rtfs_error *ret_error);
+/* The same for a source or an AST that was loaded. */
+bool mv_rtfs_compile_loaded(struct mv_rtfs *r, struct mv_out *bytecode, struct mv_rtfs_error *ret_error);
 
 #endif

@@ -54,6 +54,7 @@ bool mv_cbor_put_bool(struct mv_out *o, bool v);
 bool mv_cbor_put_int(struct mv_out *o, int64_t v);
 bool mv_cbor_put_float(struct mv_out *o, double v);
 bool mv_cbor_put_text(struct mv_out *o, struct mv_slice s); /* s is valid UTF-8, or nobody can read it */
+bool mv_cbor_put_text_head(struct mv_out *o, size_t len); /* exactly len bytes of valid UTF-8 must follow */
 bool mv_cbor_put_str(struct mv_out *o, const char *s);
 bool mv_cbor_put_bytes(struct mv_out *o, struct mv_slice s);
 bool mv_cbor_put_array(struct mv_out *o, uint32_t count);
