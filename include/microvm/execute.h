@@ -57,7 +57,7 @@ const char *mv_host_provider_schema(struct mv_host *h, const char *name); /* JSO
 enum mv_program_kind {
         MV_PROGRAM_SOURCE,   /* RTFS text */
         MV_PROGRAM_BYTECODE, /* compiled RTFS, verified before it runs */
-        MV_PROGRAM_AST,      /* CBOR of forms */
+        MV_PROGRAM_AST,      /* CBOR of forms: docs/formats/ast.md, microvm/ast.h */
         MV_PROGRAM_NATIVE,   /* a function of the embedder: no isolation, needs "native_function" */
         MV_PROGRAM_EXTERNAL, /* path and arguments: needs "external_program" */
         MV_PROGRAM_SCRIPT,
@@ -87,7 +87,8 @@ bool mv_program_is_file_operation(const struct mv_program *p);
  * as well, and macros run meanwhile. */
 enum mv_purpose {
         MV_PURPOSE_RUN,
-        MV_PURPOSE_COMPILE, /* SOURCE and AST: to bytecode, see mv_result_bytecode. Nothing runs but macros */
+        MV_PURPOSE_COMPILE, /* SOURCE and AST to bytecode: mv_result_compiled. Nothing runs but macros */
+        MV_PURPOSE_PARSE,   /* SOURCE to AST: mv_result_compiled. Nothing runs */
         MV_PURPOSE_MAX_
 };
 
@@ -133,8 +134,9 @@ struct mv_result *mv_result_free(struct mv_result *r); /* accepts NULL, returns 
 bool mv_result_ok(const struct mv_result *r);
 const struct mv_value *mv_result_value(const struct mv_result *r);         /* NULL unless ok */
 const struct mv_program_error *mv_result_error(const struct mv_result *r); /* NULL when ok */
-/* Of MV_PURPOSE_COMPILE: a program of kind MV_PROGRAM_BYTECODE; empty for every other result. */
-struct mv_slice mv_result_bytecode(const struct mv_result *r);
+/* Of MV_PURPOSE_COMPILE and _PARSE: the bytes of a program of kind MV_PROGRAM_BYTECODE, or _AST; else empty. Their value is
+ * the same as base64 text. */
+struct mv_slice mv_result_compiled(const struct mv_result *r);
 enum mv_termination mv_result_termination(const struct mv_result *r);
 const struct mv_metadata *mv_result_metadata(const struct mv_result *r);
 const char *mv_result_execution_id(const struct mv_result *r);

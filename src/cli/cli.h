@@ -25,7 +25,7 @@ struct cli_list {
         unsigned count;
 };
 struct cli_options {
-        bool json, explain, denied;
+        bool json, explain, denied, ast;
         const char *provider, *audit, *execution, *output;
         bool tier_given;
         enum mv_tier tier_min;
@@ -40,7 +40,7 @@ enum cli_accepts { /* which options a verb takes */
                            1u << 1, /* provider, level, grants, limits, --arg, --audit, --explain */
                    CLI_AUDIT = 1u << 2, /* --execution, --denied, --provider */
                    CLI_LIMITS = 1u << 3, /* provider, level, limits, --audit: what nothing is granted to */
-                   CLI_OUTPUT = 1u << 4, /* -o FILE */
+                   CLI_OUTPUT = 1u << 4, /* -o FILE, --ast */
 };
 /* 0, or CLI_USAGE after saying on stderr what is wrong. Words after `--` are operands whatever
  * they look like. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* microvm compile: a program as bytecode. The compiler runs behind the wall like a program does; what comes out is
+/* microvm compile: a program as bytecode, or as a tree of forms. The compiler runs behind the wall like a program does; what comes out is
  * verified there again before it runs, so nothing has to trust the file. */
 #include <base/err.h>
 #include <cli/cli.h>
@@ -10,8 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* F.rtfs becomes F.rtfsb; any other name says nothing about a place to write to. malloc'ed, or NULL. */
-static char *default_output(const char *name)
+/* F.rtfs becomes F.rtfsb, or F.cbor; any other name says nothing about a place to write to. malloc'ed, or NULL. */
+static char *default_output(const char *name, bool ast)
 {
         static const char *const endings[] = { ".rtfs", ".cbor" };
         size_t n = strlen(name);
@@ -19,7 +19,7 @@ static char *default_output(const char *name)
         for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
                 size_t m = strlen(endings[i]);
                 if (n > m && strcmp(name + n - m, endings[i]) == 0 &&
-                    asprintf(&out, "%.*s.rtfsb", (int)(n - m), name) < 0)
+                    asprintf(&out, "%.*s.%s", (int)(n - m), name, ast ? "cbor" : "rtfsb") < 0)
                         return NULL;
         }
         return out;
@@ -55,7 +55,7 @@ static int print_json(const char *path, const struct mv_result *r)
         mv__json_open(&w, NULL, '{');
         mv__json_bool(&w, "ok", true);
         mv__json_str(&w, "output", path);
-        mv__json_uint(&w, "bytes", mv_result_bytecode(r).len);
+        mv__json_uint(&w, "bytes", mv_result_compiled(r).len);
         mv__json_str(&w, "execution_id", mv_result_execution_id(r));
         mv__json_str(&w, "provider", mv_result_provider(r));
         mv__json_close(&w, '}');
@@ -71,7 +71,7 @@ static int compile(struct cli_request *q, const struct cli_options *o, const cha
                 return cli_error(&err, o->json);
         if (!mv_result_ok(result))
                 code = cli_result(result, o, &q->x.program);
-        else if (write_file(path, mv_result_bytecode(result), &err) < 0)
+        else if (write_file(path, mv_result_compiled(result), &err) < 0)
                 code = cli_error(&err, o->json);
         else if (o->json)
                 code = print_json(path, result);
@@ -90,16 +90,16 @@ int cmd_compile(int argc, char **argv)
                 r = cli_operands(&o, 1, 1, "one FILE, or - for standard input");
         if (r)
                 return r;
-        char *made = o.output ? NULL : default_output(o.operands.items[0]);
+        char *made = o.output ? NULL : default_output(o.operands.items[0], o.ast);
         const char *path = o.output ? o.output : made;
         if (!path)
-                return cli_usage("compile: -o FILE says where the bytecode goes");
+                return cli_usage("compile: -o FILE says where the program goes");
         if (cli_program(o.operands.items[0], &program, &err) < 0) {
                 r = cli_error(&err, o.json);
         } else {
                 if ((r = cli_request(&o, &q)) == 0) {
                         q.x.program = program;
-                        q.x.purpose = MV_PURPOSE_COMPILE;
+                        q.x.purpose = o.ast ? MV_PURPOSE_PARSE : MV_PURPOSE_COMPILE;
                         r = compile(&q, &o, path);
                         cli_request_done(&q);
                 }

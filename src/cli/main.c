@@ -10,7 +10,7 @@ const struct cli_verb cli_verbs[] = {
         { "eval", "'EXPR' [options]", "evaluate RTFS text", cmd_eval },
         { "call", "CAPABILITY [ARG...] [options]", "call one capability; ARGs are RTFS literals",
           cmd_call },
-        { "compile", "FILE [-o OUT.rtfsb] [options]", "compile a program to bytecode; run takes it",
+        { "compile", "FILE [-o OUT] [--ast] [options]", "compile a program to bytecode; run takes it",
           cmd_compile },
         { "exec", "[options] -- PATH [ARG...]", "run an external program", cmd_exec },
         { "providers", "[--json]", "the walls: name, tier, available or why not, what they enforce",

@@ -109,6 +109,7 @@ enum option_id {
         O_AUDIT,
         O_EXECUTION,
         O_OUTPUT,
+        O_AST,
 };
 
 static const struct option {
@@ -137,6 +138,7 @@ static const struct option {
         { "--arg", O_ARG, CLI_RUNNING, "an RTFS literal" },
         { "--audit", O_AUDIT, CLI_RUNNING | CLI_LIMITS, "a file, or none" },
         { "--execution", O_EXECUTION, CLI_AUDIT, "an execution id" },
+        { "--ast", O_AST, CLI_OUTPUT, NULL },
         { "--output", O_OUTPUT, CLI_OUTPUT, "a file" },
         { "-o", O_OUTPUT, CLI_OUTPUT, "a file" },
 };
@@ -173,6 +175,8 @@ static bool set(struct cli_options *o, enum option_id id, const char *value)
                 return o->json = true;
         case O_EXPLAIN:
                 return o->explain = true;
+        case O_AST:
+                return o->ast = true;
         case O_DENIED:
                 return o->denied = true;
         case O_PROVIDER:

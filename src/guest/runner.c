@@ -236,6 +236,8 @@ static int load(struct mv_runner *r, const struct start *s, struct mv_err *err)
                 return e;
         if (mv_slice_eq_str(s->kind, "source"))
                 return mv_rtfs_load_source(r->rtfs, s->program, err);
+        if (mv_slice_eq_str(s->kind, "ast"))
+                return mv_rtfs_load_ast(r->rtfs, s->program, err);
         if (mv_slice_eq_str(s->kind, "bytecode"))
                 return mv_rtfs_load_bytecode(r->rtfs, s->program, err);
         return mv_fail(err, MV_E_UNSUPPORTED, 0, "runner cannot load program kind %.*s", MV_SARG(s->kind));
@@ -327,20 +329,35 @@ static struct mv_out module_room(struct mv_runner *r)
         return mv_out(r->out.p + r->out.cap, room);
 }
 
+static void send_module(struct mv_runner *r, const struct mv_out *module)
+{
+        struct mv_slice bytes = mv_out_slice(module);
+        if (!module->overflow && put_frame(r, MV_FRAME_RESULT, 0, fill_module, &bytes))
+                flush(r, false, NULL);
+        else if (!r->ended)
+                send_error(r, "OutputExhausted", "Output limit exceeded: the compiled program is too large");
+}
+
 static void compile(struct mv_runner *r)
 {
         struct mv_rtfs_error e;
         struct mv_out module = module_room(r);
-        struct mv_slice bytes;
-        if (!mv_rtfs_compile_loaded(r->rtfs, &module, &e)) {
+        if (mv_rtfs_compile_loaded(r->rtfs, &module, &e))
+                send_module(r, &module);
+        else
+                finish(r, false);
+}
+
+/* An error that loading met is the program's; without one there are forms to write. */
+static void parse(struct mv_runner *r)
+{
+        struct mv_out module = module_room(r);
+        if (mv_rtfs_failed(r->rtfs)) {
                 finish(r, false);
                 return;
         }
-        bytes = mv_out_slice(&module);
-        if (put_frame(r, MV_FRAME_RESULT, 0, fill_module, &bytes))
-                flush(r, false, NULL);
-        else
-                send_unfit(r, "Output limit exceeded: the bytecode is too large", "");
+        mv_rtfs_encode_ast(r->rtfs, &module);
+        send_module(r, &module);
 }
 
 /* --- the run ------------------------------------------------------------------------------------------------------------ */
@@ -384,6 +401,8 @@ void mv_runner_run(struct mv_runner *r, struct mv_slice start_frame)
                 refuse(r, &s, &err);
         else if (mv_slice_eq_str(s.purpose, "compile"))
                 compile(r);
+        else if (mv_slice_eq_str(s.purpose, "parse"))
+                parse(r);
         else
                 evaluate(r);
 }

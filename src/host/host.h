@@ -95,7 +95,7 @@ struct mv_result {
         bool ok;
         enum mv_termination termination;
         const struct mv_value *value;
-        struct mv_slice bytecode; /* of MV_PURPOSE_COMPILE */
+        struct mv_slice compiled; /* of MV_PURPOSE_COMPILE and _PARSE */
         struct mv_program_error error;
         struct mv_metadata metadata;
         char execution_id[64];

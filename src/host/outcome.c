@@ -109,18 +109,19 @@ static void end_killed(struct mv__exec *e, const char *detail)
         e->result->error.message = mv__result_text(e->result, text);
 }
 
-/* The guest's words are hostile: base64 of something that says it is bytecode, or nothing. */
-static void keep_bytecode(struct mv__exec *e)
+/* The guest's words are hostile: base64, and of something that says it is bytecode where that was
+ * asked for. Whoever runs it verifies it behind a wall again. */
+static void keep_compiled(struct mv__exec *e)
 {
         struct mv_result *r = e->result;
         struct mv_err err;
         struct mv_slice text, bytes;
         if (!mv_as_text(r->value, &text) || mv_base64_decode(text, &r->arena, &bytes, &err) < 0 ||
-            !mv__is_bytecode(bytes)) {
+            (e->x->purpose == MV_PURPOSE_COMPILE && !mv__is_bytecode(bytes))) {
                 r->ok = false;
-                end_killed(e, "the runner delivered no bytecode");
+                end_killed(e, "the runner delivered no compiled program");
         } else {
-                r->bytecode = bytes;
+                r->compiled = bytes;
         }
 }
 
@@ -134,8 +135,8 @@ static void end_by_program(struct mv__exec *e, const struct mv_broker_outcome *o
                 if (!r->value) {
                         r->ok = false;
                         end_by_limit(e, MV_END_OUTPUT);
-                } else if (e->x->purpose == MV_PURPOSE_COMPILE) {
-                        keep_bytecode(e);
+                } else if (e->x->purpose != MV_PURPOSE_RUN) {
+                        keep_compiled(e);
                 }
                 return;
         }

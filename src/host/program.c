@@ -26,6 +26,7 @@ const char *mv__purpose_name(enum mv_purpose purpose)
         static const char *const names[MV_PURPOSE_MAX_] = {
                 [MV_PURPOSE_RUN] = "run",
                 [MV_PURPOSE_COMPILE] = "compile",
+                [MV_PURPOSE_PARSE] = "parse",
         };
         return purpose < MV_PURPOSE_MAX_ ? names[purpose] : "unknown";
 }
@@ -214,6 +215,9 @@ static int purpose_check(const struct mv_execution *x, struct mv_err *err)
                                mv__purpose_name(x->purpose), mv__program_kind_name(x->program.kind));
         if (x->purpose == MV_PURPOSE_COMPILE && x->program.kind == MV_PROGRAM_BYTECODE)
                 return mv_fail(err, MV_E_INVALID, 0, "compile: the program is bytecode already");
+        if (x->purpose == MV_PURPOSE_PARSE && x->program.kind != MV_PROGRAM_SOURCE)
+                return mv_fail(err, MV_E_INVALID, 0, "parse: source text is needed, this is %s",
+                               mv__program_kind_name(x->program.kind));
         return 0;
 }
 

@@ -75,9 +75,9 @@ const struct mv_value *mv_result_value(const struct mv_result *r)
         return r->ok ? r->value : NULL;
 }
 
-struct mv_slice mv_result_bytecode(const struct mv_result *r)
+struct mv_slice mv_result_compiled(const struct mv_result *r)
 {
-        return r->ok ? r->bytecode : (struct mv_slice){ NULL, 0 };
+        return r->ok ? r->compiled : (struct mv_slice){ NULL, 0 };
 }
 
 const struct mv_program_error *mv_result_error(const struct mv_result *r)

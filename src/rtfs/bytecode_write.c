@@ -311,7 +311,7 @@ bool mv_rtfs_compile_loaded(struct mv_rtfs *r, struct mv_out *bytecode,
                             struct mv_rtfs_error *ret_error)
 {
         enum native_status s = N_OK;
-        if (r->fatal != E_MAX_ || r->pending.tag == T_ERROR)
+        if (mv_rtfs_failed(r))
                 s = N_ERROR;
         r->no_collect = r->compile_only = true;
         r->undefined = NULL;

@@ -22,6 +22,9 @@
 #define MV_TAG_LIST 52225
 #define MV_TAG_FUNCTION 52226
 #define MV_TAG_ERROR 52227
+/* Of programs as trees only (docs/formats/ast.md): a map literal's keys and values in an array; [line column form]. */
+#define MV_TAG_MAP_FORM 52228
+#define MV_TAG_PLACE 52229
 
 /* --- pull decoder: one head at a time ------------------------------------------------------------------------- */
 enum mv_cbor_kind {
