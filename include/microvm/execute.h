@@ -89,6 +89,11 @@ enum mv_purpose {
         MV_PURPOSE_RUN,
         MV_PURPOSE_COMPILE, /* SOURCE and AST to bytecode: mv_result_compiled. Nothing runs but macros */
         MV_PURPOSE_PARSE,   /* SOURCE to AST: mv_result_compiled. Nothing runs */
+        /* What it can ask of the host, by walking its compiled form; nothing runs but macros. The value is a map:
+         * "calls": [[id via line column] ...], id nil: computed at run time, via: the prelude's name that calls, or nil;
+         * "declared": [[line column effects] ...] of `^{:effects ..}` in a SOURCE or an AST. No call is missing: one whose
+         * id cannot be told is there as computed. */
+        MV_PURPOSE_INSPECT,
         MV_PURPOSE_MAX_
 };
 

@@ -101,6 +101,9 @@ int cli_program(const char *name, struct mv_program *ret, struct mv_err *err);
 void cli_program_done(struct mv_program *p);
 
 /* --- verbs ------------------------------------------------------------------------------------ */
+/* The names of a capability's effects, comma-separated; "pure", or "compute" when it has none. */
+void cli_effects_text(const struct mv_capability *c, char *buf, size_t cap); /* cmd_capabilities.c */
+
 struct cli_verb {
         const char *name, *arguments, *summary;
         int (*run)(int argc, char **argv); /* argv[0]: the verb */
@@ -110,6 +113,7 @@ int cmd_run(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_call(int argc, char **argv);
 int cmd_compile(int argc, char **argv);
+int cmd_inspect(int argc, char **argv);
 int cmd_exec(int argc, char **argv);
 int cmd_providers(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);

@@ -12,6 +12,8 @@ const struct cli_verb cli_verbs[] = {
           cmd_call },
         { "compile", "FILE [-o OUT] [--ast] [options]", "compile a program to bytecode; run takes it",
           cmd_compile },
+        { "inspect", "FILE [--json] [options]", "what a program can ask of the host, without running it",
+          cmd_inspect },
         { "exec", "[options] -- PATH [ARG...]", "run an external program", cmd_exec },
         { "providers", "[--json]", "the walls: name, tier, available or why not, what they enforce",
           cmd_providers },

@@ -100,6 +100,14 @@ static bool fill_module(struct mv_runner *r, struct mv_out *o, const void *arg)
                mv_base64_put(o, module) && fill_result_tail(r, o);
 }
 
+/* RESULT of a program that was inspected only; arg: what it declares. */
+static bool fill_report(struct mv_runner *r, struct mv_out *o, const void *arg)
+{
+        return fill_result_head(r, o) && mv_cbor_put_map(o, 2) && mv_cbor_put_str(o, "calls") &&
+               encoded(r, o, mv_rtfs_encode_result(r->rtfs, o)) && mv_cbor_put_str(o, "declared") &&
+               mv_put_slice(o, *(const struct mv_slice *)arg) && fill_result_tail(r, o);
+}
+
 static bool fill_error(struct mv_runner *r, struct mv_out *o, const void *arg)
 {
         const struct mv_rtfs_error *e = arg;
@@ -348,6 +356,45 @@ static void compile(struct mv_runner *r)
                 finish(r, false);
 }
 
+/* The program as a module that is loaded into this evaluator: what inspect looks at. false: it does not compile. */
+static bool translate(struct mv_runner *r, struct mv_out *module)
+{
+        struct mv_rtfs_error e;
+        struct mv_err err;
+        if (!mv_rtfs_compile_loaded(r->rtfs, module, &e))
+                return false;
+        if (mv_rtfs_load_bytecode(r->rtfs, mv_out_slice(module), &err) == 0)
+                return true;
+        send_error(r, "InternalError", err.msg);
+        r->ended = true;
+        return false;
+}
+
+/* Behind the frames: what the source declares, then the module. */
+static void inspect(struct mv_runner *r, bool compiled)
+{
+        static const uint8_t none[] = { 0x80 };
+        struct mv_slice declared = { none, sizeof none };
+        struct mv_out room = module_room(r), o = mv_out(room.p, room.cap / 2);
+        struct mv_out module = mv_out(room.p + o.cap, room.cap - o.cap);
+        if (!compiled && !mv_rtfs_failed(r->rtfs)) {
+                if (!mv_rtfs_encode_declared(r->rtfs, &o)) {
+                        send_error(r, "OutputExhausted", "Output limit exceeded: the declared effects are too large");
+                        return;
+                }
+                declared = mv_out_slice(&o);
+        }
+        bool ok = (compiled || translate(r, &module)) && mv_rtfs_inspect(r->rtfs);
+        if (r->ended)
+                return;
+        if (!ok)
+                finish(r, false);
+        else if (put_frame(r, MV_FRAME_RESULT, 0, fill_report, &declared))
+                flush(r, false, NULL);
+        else
+                send_unfit(r, "Output limit exceeded: the report is too large", "");
+}
+
 /* An error that loading met is the program's; without one there are forms to write. */
 static void parse(struct mv_runner *r)
 {
@@ -403,6 +450,8 @@ void mv_runner_run(struct mv_runner *r, struct mv_slice start_frame)
                 compile(r);
         else if (mv_slice_eq_str(s.purpose, "parse"))
                 parse(r);
+        else if (mv_slice_eq_str(s.purpose, "inspect"))
+                inspect(r, mv_slice_eq_str(s.kind, "bytecode"));
         else
                 evaluate(r);
 }

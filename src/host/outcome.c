@@ -135,7 +135,8 @@ static void end_by_program(struct mv__exec *e, const struct mv_broker_outcome *o
                 if (!r->value) {
                         r->ok = false;
                         end_by_limit(e, MV_END_OUTPUT);
-                } else if (e->x->purpose != MV_PURPOSE_RUN) {
+                } else if (e->x->purpose == MV_PURPOSE_COMPILE ||
+                           e->x->purpose == MV_PURPOSE_PARSE) {
                         keep_compiled(e);
                 }
                 return;

@@ -27,6 +27,7 @@ const char *mv__purpose_name(enum mv_purpose purpose)
                 [MV_PURPOSE_RUN] = "run",
                 [MV_PURPOSE_COMPILE] = "compile",
                 [MV_PURPOSE_PARSE] = "parse",
+                [MV_PURPOSE_INSPECT] = "inspect",
         };
         return purpose < MV_PURPOSE_MAX_ ? names[purpose] : "unknown";
 }

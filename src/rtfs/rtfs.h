@@ -78,6 +78,14 @@ uint64_t mv_rtfs_memory_peak(const struct mv_rtfs *r); /* bytes of the arena eve
 /* The part of the arena that may differ from the state after init, for providers that restore memory. */
 size_t mv_rtfs_memory_used(const struct mv_rtfs *r);
 
+/* What a loaded bytecode can ask of the host, without running it: the result becomes a vector with [id via line column] for
+ * each place of a call; id nil: computed at run time; via: the prelude's function that calls, or nil. false: mv_rtfs_error
+ * says why. The program cannot be run after that. */
+bool mv_rtfs_inspect(struct mv_rtfs *r);
+/* The effects that a loaded source or AST declares in metadata (`^{:effects [...]}`): an array of [line, column, value].
+ * false: o is too small. */
+bool mv_rtfs_encode_declared(struct mv_rtfs *r, struct mv_out *o);
+
 /* Compile without running. false: *ret_error says why. */
 bool mv_rtfs_compile(struct mv_rtfs *r, struct mv_slice source, struct mv_out *bytecode, struct mv_rtfs_error *ret_error);
 /* What was loaded, source or AST, as an AST. false: o is too small. */
