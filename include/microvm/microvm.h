@@ -2,6 +2,7 @@
 #ifndef MICROVM_H
 #define MICROVM_H
 /* Everything: include this. Link with `pkg-config --cflags --libs microvm`. */
+#include <microvm/ast.h>
 #include <microvm/audit.h>
 #include <microvm/capability.h>
 #include <microvm/context.h>

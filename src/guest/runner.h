@@ -19,6 +19,7 @@ struct mv_runner_door {
 struct mv_runner {
         struct mv_rtfs *rtfs;
         struct mv_out out;           /* frames waiting to leave */
+        size_t out_bytes;            /* of the whole buffer; out has less while a module is built behind it */
         struct mv_runner_door door;
         bool ended;                  /* CANCEL came or the door broke */
         bool shapeless;              /* a value has no form that may cross the door, whatever the room */

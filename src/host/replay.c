@@ -175,6 +175,20 @@ static int read_program(const struct entry *started, struct mv_program *ret, str
         return 0;
 }
 
+/* Absent: a run. */
+static int read_purpose(struct mv_slice started, enum mv_purpose *ret, struct mv_err *err)
+{
+        struct mv_slice name = mv__map_text(started, "purpose");
+        if (name.len == 0)
+                return 0;
+        for (int i = 0; i < MV_PURPOSE_MAX_; i++)
+                if (mv_slice_eq_str(name, mv__purpose_name((enum mv_purpose)i))) {
+                        *ret = (enum mv_purpose)i;
+                        return 0;
+                }
+        return mv_fail(err, MV_E_UNSUPPORTED, 0, "an execution of this purpose cannot be run again");
+}
+
 static int read_request(const struct entry *started, struct mv__exec *e, struct mv_execution *x,
                         struct mv_err *err)
 {
@@ -184,6 +198,8 @@ static int read_request(const struct entry *started, struct mv__exec *e, struct 
         int r = find_text(sem, "kind", &e->scratch, &kind, err);
         if (r == 0)
                 r = program_kind(kind, &x->program.kind, err);
+        if (r == 0)
+                r = read_purpose(sem, &x->purpose, err);
         if (r == 0)
                 r = read_program(started, &x->program, err);
         if (r == 0)

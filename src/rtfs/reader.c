@@ -292,6 +292,11 @@ static size_t symbol_length(const uint8_t *p, const uint8_t *end)
         return (size_t)(q - p);
 }
 
+size_t reader_symbol_length(struct mv_slice s)
+{
+        return symbol_length(s.p, s.p + s.len);
+}
+
 static enum native_status check_token_end(struct reader *rd)
 {
         if (rd->p < rd->end && !is_delimiter(*rd->p) && *rd->p != ':')

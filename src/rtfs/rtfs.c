@@ -266,6 +266,14 @@ static void note_definitions(struct mv_rtfs *r, val form, int depth)
                 note_definitions(r, c->head, depth + 1);
 }
 
+void take_forms(struct mv_rtfs *r, val forms)
+{
+        r->source_pos = 0;
+        r->forms = forms;
+        if (!r->building)
+                note_definitions(r, forms, 0);
+}
+
 int mv_rtfs_load_source(struct mv_rtfs *r, struct mv_slice source, struct mv_err *err)
 {
         val forms;
@@ -277,10 +285,7 @@ int mv_rtfs_load_source(struct mv_rtfs *r, struct mv_slice source, struct mv_err
                 raise_memory(r, "the source does not fit");
         if (s != N_OK)
                 return 0; /* an error of the program: run reports it */
-        r->source_pos = 0;
-        r->forms = forms;
-        if (!r->building)
-                note_definitions(r, forms, 0);
+        take_forms(r, forms);
         return 0;
 }
 
@@ -302,6 +307,11 @@ static enum native_status splice_do(struct mv_rtfs *r, val form, val rest)
         }
         r->forms = OBJ(T_LIST, first);
         return N_OK;
+}
+
+bool mv_rtfs_failed(const struct mv_rtfs *r)
+{
+        return r->fatal != E_MAX_ || r->pending.tag == T_ERROR;
 }
 
 enum native_status compile_next_form(struct mv_rtfs *r, struct proto **ret)

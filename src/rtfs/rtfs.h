@@ -37,8 +37,11 @@ int mv_rtfs_set_context(struct mv_rtfs *r, struct mv_slice cbor_map, struct mv_e
 /* Programs. A source is compiled form by form (a defmacro acts on the forms behind it). Errors of the program are not
  * MV errors: they come out of mv_rtfs_run as MV_RTFS_ERROR. Negative only for HOSTILE bytecode or AST bytes. */
 int mv_rtfs_load_source(struct mv_rtfs *r, struct mv_slice source, struct mv_err *err);
+int mv_rtfs_load_ast(struct mv_rtfs *r, struct mv_slice cbor, struct mv_err *err); /* docs/formats/ast.md */
 int mv_rtfs_load_bytecode(struct mv_rtfs *r, struct mv_slice bytecode, struct mv_err *err);
 
+/* Has an error ended it already, in loading for example? mv_rtfs_error tells which. */
+bool mv_rtfs_failed(const struct mv_rtfs *r);
 enum mv_rtfs_status { MV_RTFS_DONE, MV_RTFS_CALL, MV_RTFS_ERROR };
 enum mv_rtfs_status mv_rtfs_run(struct mv_rtfs *r);
 
@@ -75,7 +78,19 @@ uint64_t mv_rtfs_memory_peak(const struct mv_rtfs *r); /* bytes of the arena eve
 /* The part of the arena that may differ from the state after init, for providers that restore memory. */
 size_t mv_rtfs_memory_used(const struct mv_rtfs *r);
 
+/* What a loaded bytecode can ask of the host, without running it: the result becomes a vector with [id via line column] for
+ * each place of a call; id nil: computed at run time; via: the prelude's function that calls, or nil. false: mv_rtfs_error
+ * says why. The program cannot be run after that. */
+bool mv_rtfs_inspect(struct mv_rtfs *r);
+/* The effects that a loaded source or AST declares in metadata (`^{:effects [...]}`): an array of [line, column, value].
+ * false: o is too small. */
+bool mv_rtfs_encode_declared(struct mv_rtfs *r, struct mv_out *o);
+
 /* Compile without running. false: *ret_error says why. */
 bool mv_rtfs_compile(struct mv_rtfs *r, struct mv_slice source, struct mv_out *bytecode, struct mv_rtfs_error *ret_error);
+/* What was loaded, source or AST, as an AST. false: o is too small. */
+bool mv_rtfs_encode_ast(struct mv_rtfs *r, struct mv_out *o);
+/* The same as mv_rtfs_compile for a source or an AST that was loaded. */
+bool mv_rtfs_compile_loaded(struct mv_rtfs *r, struct mv_out *bytecode, struct mv_rtfs_error *ret_error);
 
 #endif

@@ -156,6 +156,8 @@ enum native_status compile_next_form(struct mv_rtfs *r, struct proto **ret);
 enum native_status run_now(struct mv_rtfs *r, val f, const val *args, uint32_t count, val *ret);
 /* Read the whole source into a LIST of forms. N_ERROR: ParseError pending. */
 enum native_status read_source(struct mv_rtfs *r, struct mv_slice source, val *ret_forms);
+/* These forms are the program now (rtfs.c). */
+void take_forms(struct mv_rtfs *r, val forms);
 /* The machine (vm.c). vm_start: a frame for a proto without parameters. vm_resume: run until the frames are gone. */
 enum native_status vm_start(struct mv_rtfs *r, struct proto *p);
 enum native_status vm_resume(struct mv_rtfs *r);

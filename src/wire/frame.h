@@ -15,7 +15,9 @@
  * in place of a reply. Anything else is hostile and ends the cell.
  *
  * START  {"program": {"kind": "source"|"bytecode"|"ast", "bytes": text|bytes}, "args": [..], "context": {..}, "fuel": int,
- *         "memory": int, "depth": int, "output": int, "prelude": bool}   (string keys; see guest/runner.c)
+ *         "memory": int, "depth": int, "output": int, "prelude": bool, "purpose": "run"|"compile"|"parse"|"inspect"}
+ *        (string keys; see guest/runner.c). compile, parse: RESULT's value is the bytecode, the AST as base64 text;
+ *        inspect: what rtfs/inspect.c reports. None of them runs the program.
  * CALL   [id text, [args]]                 REPLY  value
  * FAULT  {"kind","message", and for SecurityViolation "operation","capability","context"}: an error raised at the call
  * STEP   [event text, item...]             "step-started" name | "step-completed" id value | "step-failed" id text |
