@@ -661,7 +661,8 @@ static enum native_status list_form(struct func *f, val form, uint8_t dst, bool 
                 f->at = as_cons(form)->pos;
         if (head.tag == T_SYMBOL) {
                 struct name *n = as_name(head);
-                if (n->special && !(special_can_be_shadowed(n->special) && shadowed(f, n)))
+                bool replaced = n->special && special_can_be_shadowed(n->special) && (shadowed(f, n) || is_macro_call(f, form));
+                if (n->special && !replaced)
                         return special_form(f, n->special, form, dst, tail);
                 bool expanded;
                 TRY(expand_macro(f, form, &form, &expanded));
@@ -679,6 +680,8 @@ static enum native_status expr_of(struct func *f, val form, uint8_t dst, bool ta
         case T_SYMBOL:
                 if (form.pos)
                         f->at = form.pos;
+                if (is_symbol(form, ":") || is_symbol(form, "&"))
+                        return fail_form(f, "a lone : or & is no name: they belong into parameters and patterns");
                 return symbol_value(f, as_name(form), dst, 0);
         case T_VECTOR:
                 return vector_literal(f, form, dst);

@@ -483,6 +483,14 @@ static enum native_status group_key_(struct mv_rtfs *r, val *args, uint32_t coun
         return group_key(r, args[0], ret);
 }
 
+/* (%look-up keyword x): what the keyword gives on a map or error; nil on anything else, as group-by wants it. */
+static enum native_status look_up(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+{
+        if (args[0].tag != T_KEYWORD || (args[1].tag != T_MAP && args[1].tag != T_ERROR))
+                return give(ret, NIL);
+        return keyword_lookup(r, args[0], args + 1, 1, ret);
+}
+
 static bool is_function(val v)
 {
         return v.tag == T_CLOSURE || v.tag == T_NATIVE || v.tag == T_KEYWORD;
@@ -498,6 +506,8 @@ static enum native_status update_value(struct mv_rtfs *r, val *args, uint32_t co
                 map_get(coll, key, &old);
                 return give(ret, old);
         }
+        if (coll.tag == T_LIST)
+                TRY(items_vector(r, coll, &coll));
         if (coll.tag != T_VECTOR)
                 return raise_type(r, "update", "map or vector", coll);
         if (key.tag != T_INT)
@@ -572,6 +582,7 @@ const struct native natives_seq[] = {
         { "%function", 4, 4, function, NULL, NULL, NULL },
         { "%like", 2, 2, like, NULL, NULL, NULL },
         { "%group-key", 1, 1, group_key_, NULL, NULL, NULL },
+        { "%look-up", 2, 2, look_up, NULL, NULL, NULL },
         { "%sort-by", 2, 2, sort_by, NULL, NULL, NULL },
         { "%before?", 1, 1, before, NULL, NULL, NULL },
         { "%update-value", 2, 2, update_value, NULL, NULL, NULL },
