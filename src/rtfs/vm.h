@@ -75,6 +75,7 @@ struct mv_rtfs {
         uint64_t room_at;       /* the instruction that last ran out of memory, and how often in a row */
         uint32_t room_streak;
         char fatal_text[160];
+        char hint_text[96];
         /* --- fixed after init ----------------------------------------------------------------------------------------- */
         uint8_t *arena;
         size_t arena_bytes;
@@ -145,6 +146,9 @@ enum native_status type_check(struct mv_rtfs *r, val type_form, val v, int varia
 int native_find(struct mv_rtfs *r, struct mv_slice name);
 /* Library functions written in RTFS (prelude.c): source text compiled at init. */
 extern const char library_source[], ccos_prelude_source[];
+
+/* The defined name nearest to an undefined one (suggest.c); NULL: none is near. */
+const struct name *nearest_name(const struct mv_rtfs *r, struct mv_slice text);
 
 /* Internals shared by vm.c, compile.c, rtfs.c. */
 int32_t global_slot(struct mv_rtfs *r, struct name *n); /* makes one; -1: table full */
