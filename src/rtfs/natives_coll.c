@@ -108,10 +108,10 @@ static enum native_status item_at(struct mv_rtfs *r, val v, uint32_t index, val 
 {
         if (v.tag == T_VECTOR)
                 return give(ret, vec_at(v, index));
-        if (charge(r, index / 4))
-                return N_FATAL;
         if (v.tag == T_STRING)
                 return give(ret, string_part(r, v, index, index + 1));
+        if (charge(r, index / 4))
+                return N_FATAL;
         const struct cons *c = as_cons(v);
         while (index--)
                 c = c->tail;

@@ -84,9 +84,10 @@ static enum native_status take_or_drop(struct mv_rtfs *r, bool take, val n, val 
         uint32_t from = take ? 0 : at, to = take ? at : all;
         if (coll.tag != T_STRING)
                 return part(r, coll, from, to, ret);
-        if (charge(r, as_string(coll)->len / 16))
-                return N_FATAL;
-        return give(ret, string_part(r, coll, from, to));
+        val text = string_part(r, coll, from, to);
+        if (nomem(text))
+                return N_NOMEM;
+        return charge(r, as_string(text)->len / 16) ? N_FATAL : give(ret, text);
 }
 
 static enum native_status take(struct mv_rtfs *r, val *args, uint32_t count, val *ret)

@@ -188,7 +188,7 @@ int mv_rtfs_init(void *arena, size_t bytes, const struct mv_rtfs_options *o, str
                 return mv_fail(err, MV_E_LIMIT, 0, "evaluator needs an aligned arena of at least %u bytes",
                                MV_RTFS_ARENA_MIN);
         memset(r, 0, sizeof *r);
-        r->pending = r->result = r->call_id = r->call_args = NIL;
+        r->pending = r->result = r->call_id = r->call_args = r->names = NIL;
         r->fatal = E_MAX_;
         layout(r, arena, bytes);
         memset(r->buckets, 0, NAME_BUCKETS * sizeof *r->buckets);
@@ -487,10 +487,10 @@ static struct mv_slice hint_of(struct mv_rtfs *r, const struct error *e)
         size_t skip = sizeof UNDEFINED - 1;
         if (e->kind != E_UNDEFINED || !mv_slice_starts(text, UNDEFINED))
                 return MV_SLICE("");
-        const struct name *n = nearest_name(r, mv_slice(text.p + skip, text.len - skip));
-        if (!n)
-                return MV_SLICE("");
-        mv_fmt(r->hint_text, sizeof r->hint_text, "did you mean %.*s?", (int)n->len, n->text);
+        struct mv_slice near = nearest_name(r, mv_slice(text.p + skip, text.len - skip));
+        if (!near.len)
+                return near;
+        mv_fmt(r->hint_text, sizeof r->hint_text, "did you mean %.*s?", MV_SARG(near));
         return mv_slice_str(r->hint_text);
 }
 
