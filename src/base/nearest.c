@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <assert.h>
 #include <base/nearest.h>
 
 static unsigned min3(unsigned a, unsigned b, unsigned c)
@@ -11,8 +10,8 @@ static unsigned min3(unsigned a, unsigned b, unsigned c)
 unsigned mv_edit_distance(struct mv_slice a, struct mv_slice b)
 {
         unsigned row[MV_NEAREST_TEXT_MAX + 1];
-        assert(a.len <= MV_NEAREST_TEXT_MAX);
-        assert(b.len <= MV_NEAREST_TEXT_MAX);
+        if (a.len > MV_NEAREST_TEXT_MAX || b.len > MV_NEAREST_TEXT_MAX)
+                return UINT32_MAX;
         for (size_t j = 0; j <= b.len; j++)
                 row[j] = (unsigned)j;
         for (size_t i = 1; i <= a.len; i++) {
