@@ -112,9 +112,13 @@ static bool fill_error(struct mv_runner *r, struct mv_out *o, const void *arg)
 {
         const struct mv_rtfs_error *e = arg;
         bool violation = mv_slice_eq_str(e->kind, "SecurityViolation");
-        mv_cbor_put_map(o, violation ? 9 : 6);
+        mv_cbor_put_map(o, (violation ? 9 : 6) + (e->hint.len > 0));
         mv_cbor_put_str(o, "fuel");
         mv_cbor_put_int(o, (int64_t)mv_rtfs_fuel_used(r->rtfs));
+        if (e->hint.len) {
+                mv_cbor_put_str(o, "hint");
+                mv_cbor_put_text(o, e->hint);
+        }
         mv_cbor_put_str(o, "kind");
         mv_cbor_put_text(o, e->kind);
         mv_cbor_put_str(o, "line");

@@ -2,8 +2,8 @@
 /* Evaluator values to and from deterministic CBOR (wire/cbor.h), without a tree in between.
  *
  * (1) What wire/cbor_tree.c accepts is accepted here and gives the same value, and equal values
- *     have equal bytes; one difference: a function's mark is refused, for nothing here could be
- *     called.
+ *     have equal bytes; one difference: a function's mark is refused (MV_E_PROGRAM: the bytes
+ *     are well formed), for nothing here could be called.
  * (2) Map keys ascend on the wire in bytewise order of their encoding: 0 1 2 ..., -1 -2 ...,
  *     strings, keywords, shorter texts first. A map is written in one pass per group of keys,
  *     and per length of text: canonical key order is right inside a group, so no sorted copy is
@@ -403,8 +403,10 @@ static enum native_status decode_tagged(struct decoder *d, uint64_t tag, struct 
                 return N_ERROR;
         if (tag == MV_TAG_IDENTIFIER && item.kind == MV_CBOR_TEXT)
                 return decode_identifier(d, item.text, ret);
-        if (tag == MV_TAG_FUNCTION && item.kind == MV_CBOR_NULL)
-                return hostile(d, "value: a function's mark cannot become a function again");
+        if (tag == MV_TAG_FUNCTION && item.kind == MV_CBOR_NULL) {
+                (void)mv_fail(d->err, MV_E_PROGRAM, 0, "value: a function's mark cannot become a function again");
+                return N_ERROR;
+        }
         if (tag == MV_TAG_LIST && item.kind == MV_CBOR_ARRAY)
                 *open = (struct opening){ S_LIST, item.count };
         else if (tag == MV_TAG_ERROR && item.kind == MV_CBOR_ARRAY && item.count == 3)

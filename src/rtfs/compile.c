@@ -297,16 +297,16 @@ static enum native_status data_vector(struct func *f, val form, val *ret)
 
 static enum native_status data_map(struct func *f, val form, val *ret)
 {
-        val m = map_empty(f->r);
+        val m = map_builder(f->r), item;
+        if (nomem(m))
+                return N_NOMEM;
         for (uint32_t i = 0; i < as_vec(form)->count; i += 2) {
-                val item;
                 if (!map_key_ok(vec_at(form, i))) { /* a pattern: only a binding form gives it a meaning */
                         *ret = form;
                         return N_OK;
                 }
                 TRY(data_form(f, vec_at(form, i + 1), &item));
-                m = map_put(f->r, m, vec_at(form, i), item);
-                if (nomem(m))
+                if (!map_add(f->r, m, vec_at(form, i), item))
                         return N_NOMEM;
         }
         *ret = m;
@@ -359,9 +359,39 @@ static enum native_status vector_items(struct func *f, val form, uint32_t from, 
         return N_OK;
 }
 
+/* Nothing in the literal is evaluated: it can be a constant. */
+static bool is_data(val form, int depth)
+{
+        if (form.tag < T_SYMBOL)
+                return true;
+        if ((form.tag != T_VECTOR && form.tag != T_MAPFORM) || depth > 64)
+                return false;
+        for (uint32_t i = 0; i < as_vec(form)->count; i++) {
+                bool is_key = form.tag == T_MAPFORM && i % 2 == 0;
+                if (!is_data(vec_at(form, i), depth + 1) || (is_key && !map_key_ok(vec_at(form, i))))
+                        return false;
+        }
+        return true;
+}
+
+/* A large table of data is one constant: its items would be more than a function may have. */
+static bool is_large_data(val form)
+{
+        return as_vec(form)->count > CHUNK && is_data(form, 0);
+}
+
+static enum native_status data_literal(struct func *f, val form, uint8_t dst)
+{
+        val data;
+        TRY(data_form(f, form, &data));
+        return load_const(f, data, dst);
+}
+
 static enum native_status vector_literal(struct func *f, val form, uint8_t dst)
 {
         uint32_t n = as_vec(form)->count, free = f->free;
+        if (is_large_data(form))
+                return data_literal(f, form, dst);
         if (n <= CHUNK) {
                 TRY(vector_items(f, form, 0, n));
                 f->free = free;
@@ -396,6 +426,8 @@ static enum native_status map_literal(struct func *f, val pairs, uint8_t dst)
 {
         uint32_t n = as_vec(pairs)->count / 2, free = f->free;
         uint8_t m;
+        if (pairs.tag == T_MAPFORM && is_large_data(pairs))
+                return data_literal(f, pairs, dst);
         TRY(new_reg(f, &m));
         TRY(emit(f, OP_WORD(OP_MAP, m, m, 0)));
         for (uint32_t i = 0; i < n;) {
@@ -661,7 +693,8 @@ static enum native_status list_form(struct func *f, val form, uint8_t dst, bool 
                 f->at = as_cons(form)->pos;
         if (head.tag == T_SYMBOL) {
                 struct name *n = as_name(head);
-                if (n->special && !(special_can_be_shadowed(n->special) && shadowed(f, n)))
+                bool replaced = n->special && special_can_be_shadowed(n->special) && (shadowed(f, n) || is_macro_call(f, form));
+                if (n->special && !replaced)
                         return special_form(f, n->special, form, dst, tail);
                 bool expanded;
                 TRY(expand_macro(f, form, &form, &expanded));
@@ -679,6 +712,8 @@ static enum native_status expr_of(struct func *f, val form, uint8_t dst, bool ta
         case T_SYMBOL:
                 if (form.pos)
                         f->at = form.pos;
+                if (is_symbol(form, ":") || is_symbol(form, "&"))
+                        return fail_form(f, "a lone : or & is no name: they belong into parameters and patterns");
                 return symbol_value(f, as_name(form), dst, 0);
         case T_VECTOR:
                 return vector_literal(f, form, dst);

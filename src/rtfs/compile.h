@@ -111,6 +111,8 @@ int special_of(struct mv_slice word); /* 0: none */
 int special_count(void);
 const char *special_word(int i);
 bool special_can_be_shadowed(int special);
+/* The type that *forms begins with, [...]? included; *forms moves on. */
+enum native_status take_type(struct func *f, val *forms, val *ret);
 enum native_status annotation_at(struct func *f, val list, uint32_t *at, val *ret_type); /* R-07 for parameters */
 
 enum native_status raise_op(struct func *f, enum error_kind kind, const char *fmt, ...) /* an error at run time */

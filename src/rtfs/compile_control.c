@@ -241,12 +241,12 @@ static enum native_status for_level(struct func *f, struct comprehension *c, uin
 enum native_status for_form(struct func *f, val form, uint8_t dst)
 {
         val v = at(form, 1);
-        if (len(form) < 3 || v.tag != T_VECTOR)
-                return fail_form(f, "for takes a vector of bindings and one body form");
-        if (vec_count(v) % 2)
-                return raise_op(f, E_GENERIC, "for requires an even number of binding forms");
         if (len(form) != 3)
                 return raise_op(f, E_ARITY, "for: expected 2, got %u", len(form) - 1);
+        if (v.tag != T_VECTOR)
+                return raise_op(f, E_TYPE, "for: expected vector of bindings, got %s", v.tag == T_MAPFORM ? "map" : type_name(v));
+        if (vec_count(v) % 2)
+                return raise_op(f, E_GENERIC, "for requires an even number of binding forms");
         uint32_t free = f->free;
         struct loop *outer = f->loop;
         bool tail_ok = f->tail_ok;

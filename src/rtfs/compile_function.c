@@ -141,8 +141,8 @@ static enum native_status read_signature(struct func *f, val *rest, val *ret_del
         *rest = rest_of(*rest, 1);
         bool colon = len(*rest) && is_symbol(at(*rest, 0), ":");
         if (colon && len(*rest) > 2) {
-                *ret_type = at(*rest, 1);
-                *rest = rest_of(*rest, 2);
+                *rest = rest_of(*rest, 1);
+                TRY(take_type(f, rest, ret_type));
         } else if (len(*rest) > 1 && at(*rest, 0).tag == T_KEYWORD) {
                 *ret_type = at(*rest, 0);
                 *rest = rest_of(*rest, 1);

@@ -60,7 +60,7 @@ const char library_source[] =
         "      (%function \"group-by\" \"function or keyword\" f v)\n"
         "      (loop [i 0 groups {}]\n"
         "        (if (< i n)\n"
-        "          (let [x (nth v i) k (%group-key (f x))]\n"
+        "          (let [x (nth v i) k (%group-key (if (keyword? f) (%look-up f x) (f x)))]\n"
         "            (recur (+ i 1) (assoc groups k (conj (get groups k nil) x))))\n"
         "          groups)))))\n"
 
@@ -130,6 +130,7 @@ const char ccos_prelude_source[] =
         HOST_CALL("tool/log", "ccos.io.log")
         HOST_CALL("tool.log", "ccos.io.log")
         HOST_CALL("log", "ccos.io.log")
+        HOST_CALL("log-step", "ccos.io.log")
         HOST_CALL("println", "ccos.io.println")
         HOST_CALL("step", "ccos.io.println")
         HOST_CALL("tool/time-ms", "ccos.system.current-timestamp-ms")

@@ -108,10 +108,10 @@ static enum native_status item_at(struct mv_rtfs *r, val v, uint32_t index, val 
 {
         if (v.tag == T_VECTOR)
                 return give(ret, vec_at(v, index));
-        if (charge(r, index / 4))
-                return N_FATAL;
         if (v.tag == T_STRING)
                 return give(ret, string_part(r, v, index, index + 1));
+        if (charge(r, index / 4))
+                return N_FATAL;
         const struct cons *c = as_cons(v);
         while (index--)
                 c = c->tail;
@@ -143,12 +143,9 @@ static enum native_status nth(struct mv_rtfs *r, val *args, uint32_t count, val 
 }
 
 /* --- lookup ---------------------------------------------------------------------------------- */
-static bool vector_get(val v, val index, val *ret)
+static bool index_ok(val v, val index)
 {
-        if (index.tag != T_INT || index.i < 0 || index.i >= vec_count(v))
-                return false;
-        *ret = vec_at(v, (uint32_t)index.i);
-        return true;
+        return index.tag == T_INT && index.i >= 0 && index.i < sequence_count(v);
 }
 
 static enum native_status get(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
@@ -164,8 +161,9 @@ static enum native_status get(struct mv_rtfs *r, val *args, uint32_t count, val 
                 if (!map_key_ok(key))
                         return raise_map_key(r, key);
                 map_get(coll, key, &found);
-        } else if (coll.tag == T_VECTOR && key.tag == T_INT) {
-                vector_get(coll, key, &found);
+        } else if (is_sequence(coll) && key.tag == T_INT) {
+                if (index_ok(coll, key))
+                        return item_at(r, coll, (uint32_t)key.i, ret);
         } else if (coll.tag != T_NIL) {
                 char actual[64];
                 mv_fmt(actual, sizeof actual, "%s with %s", type_name(coll), type_name(key));
@@ -175,11 +173,16 @@ static enum native_status get(struct mv_rtfs *r, val *args, uint32_t count, val 
         return give(ret, found);
 }
 
-static bool step_into(val v, val key, val *ret)
+static enum native_status step_into(struct mv_rtfs *r, val key, val *at, bool *ret_found)
 {
-        if (v.tag == T_MAP)
-                return map_key_ok(key) && map_get(v, key, ret);
-        return v.tag == T_VECTOR && vector_get(v, key, ret);
+        *ret_found = false;
+        if (at->tag == T_MAP)
+                *ret_found = map_key_ok(key) && map_get(*at, key, at);
+        else if (is_sequence(*at) && index_ok(*at, key)) {
+                *ret_found = true;
+                return item_at(r, *at, (uint32_t)key.i, at);
+        }
+        return N_OK;
 }
 
 static enum native_status get_in(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
@@ -190,9 +193,12 @@ static enum native_status get_in(struct mv_rtfs *r, val *args, uint32_t count, v
                 return N_FATAL;
         struct sequence path = sequence(args[1]);
         val at = args[0], key;
-        while (sequence_next(&path, &key))
-                if (!step_into(at, key, &at))
+        bool found;
+        while (sequence_next(&path, &key)) {
+                TRY(step_into(r, key, &at, &found));
+                if (!found)
                         return give(ret, count > 2 ? args[2] : NIL);
+        }
         return give(ret, at);
 }
 
@@ -286,10 +292,12 @@ static enum native_status assoc(struct mv_rtfs *r, val *args, uint32_t count, va
         if (count % 2 == 0)
                 return raise_arity(r, "assoc", "odd number of args: (assoc coll k v [k v]...)",
                                    count);
-        if (coll.tag != T_MAP && coll.tag != T_VECTOR)
-                return raise_type(r, "assoc", "map or vector", coll);
         if (charge(r, 4 * (uint64_t)count))
                 return N_FATAL;
+        if (coll.tag == T_LIST)
+                TRY(seq_vector(r, coll, &coll));
+        if (coll.tag != T_MAP && coll.tag != T_VECTOR)
+                return raise_type(r, "assoc", "map or vector", coll);
         for (uint32_t i = 1; i < count; i += 2) {
                 if (coll.tag == T_MAP)
                         TRY(put_key(r, coll, args[i], args[i + 1], &coll));
@@ -349,9 +357,13 @@ static enum native_status conj_map(struct mv_rtfs *r, val *m, val entry)
 {
         if (entry.tag == T_MAP)
                 return put_entries(r, m, entry);
-        if (entry.tag != T_VECTOR || vec_count(entry) != 2)
+        if (!is_sequence(entry) || sequence_count(entry) != 2)
                 return raise_type(r, "conj", "vector of key and value", entry);
-        return put_key(r, *m, vec_at(entry, 0), vec_at(entry, 1), m);
+        struct sequence s = sequence(entry);
+        val key, value;
+        sequence_next(&s, &key);
+        sequence_next(&s, &value);
+        return put_key(r, *m, key, value, m);
 }
 
 static enum native_status conj_(struct mv_rtfs *r, val *args, uint32_t count, val *ret)

@@ -84,9 +84,10 @@ static enum native_status take_or_drop(struct mv_rtfs *r, bool take, val n, val 
         uint32_t from = take ? 0 : at, to = take ? at : all;
         if (coll.tag != T_STRING)
                 return part(r, coll, from, to, ret);
-        if (charge(r, as_string(coll)->len / 16))
-                return N_FATAL;
-        return give(ret, string_part(r, coll, from, to));
+        val text = string_part(r, coll, from, to);
+        if (nomem(text))
+                return N_NOMEM;
+        return charge(r, as_string(text)->len / 16) ? N_FATAL : give(ret, text);
 }
 
 static enum native_status take(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
@@ -483,6 +484,14 @@ static enum native_status group_key_(struct mv_rtfs *r, val *args, uint32_t coun
         return group_key(r, args[0], ret);
 }
 
+/* (%look-up keyword x): what the keyword gives on a map or error; nil on anything else, as group-by wants it. */
+static enum native_status look_up(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+{
+        if (args[0].tag != T_KEYWORD || (args[1].tag != T_MAP && args[1].tag != T_ERROR))
+                return give(ret, NIL);
+        return keyword_lookup(r, args[0], args + 1, 1, ret);
+}
+
 static bool is_function(val v)
 {
         return v.tag == T_CLOSURE || v.tag == T_NATIVE || v.tag == T_KEYWORD;
@@ -498,6 +507,8 @@ static enum native_status update_value(struct mv_rtfs *r, val *args, uint32_t co
                 map_get(coll, key, &old);
                 return give(ret, old);
         }
+        if (coll.tag == T_LIST)
+                TRY(items_vector(r, coll, &coll));
         if (coll.tag != T_VECTOR)
                 return raise_type(r, "update", "map or vector", coll);
         if (key.tag != T_INT)
@@ -572,6 +583,7 @@ const struct native natives_seq[] = {
         { "%function", 4, 4, function, NULL, NULL, NULL },
         { "%like", 2, 2, like, NULL, NULL, NULL },
         { "%group-key", 1, 1, group_key_, NULL, NULL, NULL },
+        { "%look-up", 2, 2, look_up, NULL, NULL, NULL },
         { "%sort-by", 2, 2, sort_by, NULL, NULL, NULL },
         { "%before?", 1, 1, before, NULL, NULL, NULL },
         { "%update-value", 2, 2, update_value, NULL, NULL, NULL },

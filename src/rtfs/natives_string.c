@@ -71,9 +71,10 @@ static enum native_status substring(struct mv_rtfs *r, val *args, uint32_t count
                 to = count > 2 ? args[2].i : chars;
         if (from < 0 || to < from || to > chars)
                 return raise_index(r, from, (uint64_t)chars);
-        if (charge_bytes(r, as_string(args[0])->len))
-                return N_FATAL;
-        return give(ret, string_part(r, args[0], (uint32_t)from, (uint32_t)to));
+        val part = string_part(r, args[0], (uint32_t)from, (uint32_t)to);
+        if (nomem(part))
+                return N_NOMEM;
+        return charge_bytes(r, as_string(part)->len) ? N_FATAL : give(ret, part);
 }
 
 static enum native_status contains(struct mv_rtfs *r, const char *op, const val *args, val *ret)
@@ -103,6 +104,8 @@ static enum native_status starts_with(struct mv_rtfs *r, val *args, uint32_t cou
         if (args[0].tag == T_NIL)
                 return give(ret, BOOL(false));
         struct mv_slice s = string_slice(args[0]), prefix = string_slice(args[1]);
+        if (s.len >= prefix.len && charge_bytes(r, prefix.len))
+                return N_FATAL;
         return give(ret, BOOL(s.len >= prefix.len && memcmp(s.p, prefix.p, prefix.len) == 0));
 }
 

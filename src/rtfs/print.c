@@ -210,7 +210,7 @@ static bool join(struct joining *j, struct mv_out *o)
 static val string_of_scratch(struct mv_rtfs *r, size_t len)
 {
         uint8_t *text, *parked = free_end(r) - len;
-        if (parked < r->heap.top + len + sizeof(struct string) + 16)
+        if (parked < r->heap.top + string_bytes(len) + 16)
                 return NOMEM_VAL;
         memmove(parked, r->heap.top, len);
         val v = string_alloc(r, len, &text);

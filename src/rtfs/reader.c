@@ -19,6 +19,7 @@ struct reader {
         uint32_t sp;        /* next free slot of the value stack */
         int anon_arity;     /* inside #(): highest %n so far; -1: not inside */
         bool anon_rest;
+        bool at_head;       /* the next form is the first of a list */
         const uint8_t *counted; /* `characters` of the line stand before it: a line may be the whole source */
         uint32_t characters;
 };
@@ -401,6 +402,7 @@ static enum native_status read_atom(struct reader *rd, val *ret)
 /* --- collections ------------------------------------------------------------------------------------------------------ */
 static enum native_status read_until(struct reader *rd, uint8_t close, uint32_t opened, const char *what)
 {
+        uint32_t first = rd->sp;
         for (;;) {
                 enum native_status s = skip_space(rd);
                 if (s)
@@ -414,6 +416,7 @@ static enum native_status read_until(struct reader *rd, uint8_t close, uint32_t 
                 if (strchr(")]}", *rd->p))
                         return fail(rd, "closing bracket does not match the opening one");
                 val v;
+                rd->at_head = close == ')' && rd->sp == first;
                 s = read_form(rd, &v);
                 if (s == N_OK)
                         s = push(rd, v);
@@ -660,8 +663,8 @@ static enum native_status read_mark(struct reader *rd, val *ret)
                 ret->pos = pos;
                 return nomem(*ret) ? N_NOMEM : check_token_end(rd);
         }
-        case 0xce: /* lambda: a synonym of fn */
-                if (rd->p + 1 < rd->end && rd->p[1] == 0xbb) {
+        case 0xce: /* lambda: a synonym of fn at the head of a list */
+                if (rd->at_head && rd->p + 1 < rd->end && rd->p[1] == 0xbb) {
                         rd->p += 2;
                         *ret = symbol_new(rd->r, MV_SLICE("fn"));
                         return nomem(*ret) ? N_NOMEM : check_token_end(rd);

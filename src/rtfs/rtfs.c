@@ -188,7 +188,7 @@ int mv_rtfs_init(void *arena, size_t bytes, const struct mv_rtfs_options *o, str
                 return mv_fail(err, MV_E_LIMIT, 0, "evaluator needs an aligned arena of at least %u bytes",
                                MV_RTFS_ARENA_MIN);
         memset(r, 0, sizeof *r);
-        r->pending = r->result = r->call_id = r->call_args = NIL;
+        r->pending = r->result = r->call_id = r->call_args = r->names = NIL;
         r->fatal = E_MAX_;
         layout(r, arena, bytes);
         memset(r->buckets, 0, NAME_BUCKETS * sizeof *r->buckets);
@@ -394,6 +394,15 @@ int mv_rtfs_reply(struct mv_rtfs *r, struct mv_slice cbor, struct mv_err *err)
                 return mv_fail(err, MV_E_STATE, 0, "no host call is waiting for a reply");
         r->suspended = false;
         enum native_status s = decode_reply(r, cbor, &v, err);
+        if (s == N_ERROR && err->code == MV_E_PROGRAM) { /* the program's doing: it handed out a function and got it back */
+                const struct mv_rtfs_fault fault = {
+                        .kind = MV_SLICE("TypeError"),
+                        .message = MV_SLICE("Type error in call: expected data in the reply, got function"),
+                };
+                r->suspended = true;
+                mv_rtfs_fault(r, &fault);
+                return 0;
+        }
         if (s == N_ERROR)
                 return -(int)err->code;
         if (s == N_OK)
@@ -480,6 +489,21 @@ static struct mv_slice text_of(val v)
         return v.tag == T_STRING ? string_slice(v) : MV_SLICE("");
 }
 
+#define UNDEFINED "Undefined symbol: "
+
+static struct mv_slice hint_of(struct mv_rtfs *r, const struct error *e)
+{
+        struct mv_slice text = text_of(e->display);
+        size_t skip = sizeof UNDEFINED - 1;
+        if (e->kind != E_UNDEFINED || !mv_slice_starts(text, UNDEFINED))
+                return MV_SLICE("");
+        struct mv_slice near = nearest_name(r, mv_slice(text.p + skip, text.len - skip));
+        if (!near.len)
+                return near;
+        mv_fmt(r->hint_text, sizeof r->hint_text, "did you mean %.*s?", MV_SARG(near));
+        return mv_slice_str(r->hint_text);
+}
+
 void mv_rtfs_error(struct mv_rtfs *r, struct mv_rtfs_error *ret)
 {
         *ret = (struct mv_rtfs_error){ .kind = MV_SLICE("InternalError") };
@@ -499,6 +523,7 @@ void mv_rtfs_error(struct mv_rtfs *r, struct mv_rtfs_error *ret)
         ret->context = text_of(e->context);
         ret->line = e->pos >> POS_COLUMN_BITS;
         ret->column = e->pos & POS_COLUMN_MASK;
+        ret->hint = hint_of(r, e);
 }
 
 uint64_t mv_rtfs_fuel_used(const struct mv_rtfs *r)

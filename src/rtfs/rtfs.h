@@ -70,6 +70,7 @@ void mv_rtfs_fault(struct mv_rtfs *r, const struct mv_rtfs_fault *f);
 struct mv_rtfs_error {
         struct mv_slice kind, message, operation, capability, context;
         uint32_t line, column; /* 1-based; 0: unknown */
+        struct mv_slice hint;  /* "did you mean map?"; empty when there is none */
 };
 void mv_rtfs_error(struct mv_rtfs *r, struct mv_rtfs_error *ret);
 

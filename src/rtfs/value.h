@@ -81,8 +81,23 @@ struct string { /* immutable UTF-8 */
         struct obj h;
         uint32_t len;   /* bytes */
         uint32_t chars; /* code points; == len: ASCII, index is O(1) */
-        uint8_t text[];
+        uint8_t text[]; /* behind it, of a long string, an index: string_index() */
 };
+/* Code points of a long string are found in O(log n): entry k of its index is the number of code points that begin in the
+ * first k + 1 blocks. 4 bytes for 256: less than 2 per cent. */
+#define STRING_BLOCK 256u
+static inline uint32_t string_index_count(size_t len)
+{
+        return len < 2 * STRING_BLOCK ? 0 : (uint32_t)(len / STRING_BLOCK);
+}
+static inline size_t string_bytes(size_t len) /* of the whole object */
+{
+        return sizeof(struct string) + ((len + 3) & ~(size_t)3) + 4 * (size_t)string_index_count(len);
+}
+static inline uint32_t *string_index(struct string *s)
+{
+        return (uint32_t *)(void *)(s->text + (((size_t)s->len + 3) & ~(size_t)3));
+}
 struct name { /* interned: equal names are one object */
         struct obj h;
         uint32_t len;

@@ -143,14 +143,15 @@ static enum native_status enter(struct mv_rtfs *r, struct closure *c, uint32_t a
 
 static enum native_status call_value(struct mv_rtfs *r, val f, uint32_t args, uint32_t count, uint32_t ret);
 
-/* (apply f a b coll): the arguments are laid out above the current frame, so that nothing is lost when the call has to
- * start again after a collection. */
-static enum native_status apply(struct mv_rtfs *r, uint32_t args, uint32_t count, uint32_t ret)
+/* (apply f a b coll): the arguments are laid out above the current frame and above its own, so that nothing is lost when
+ * the call has to start again after a collection. *ret_args, *ret_count: where they lie; f stays at stack[args]. */
+static enum native_status spread_arguments(struct mv_rtfs *r, uint32_t args, uint32_t count, uint32_t *ret_args,
+                                           uint32_t *ret_count)
 {
         if (count < 2)
                 return raise_arity(r, "apply", "at least 2", count);
         val last = r->stack[args + count - 1], items = NIL;
-        uint32_t to = r->stack_top, fixed = count - 2;
+        uint32_t to = args + count > r->stack_top ? args + count : r->stack_top, fixed = count - 2;
         if (last.tag != T_NIL && last.tag != T_MAP) {
                 enum native_status s = seq_vector(r, last, &items);
                 if (s == N_OK && items.tag == T_NIL)
@@ -174,7 +175,28 @@ static enum native_status apply(struct mv_rtfs *r, uint32_t args, uint32_t count
                 for (uint32_t i = 0; i < spread; i++)
                         r->stack[to + n++] = vec_at(items, i);
         }
-        return call_value(r, r->stack[args], to, n, ret);
+        *ret_args = to;
+        *ret_count = n;
+        return N_OK;
+}
+
+static bool is_apply(const struct mv_rtfs *r, val f)
+{
+        return f.tag == T_NATIVE && (uint64_t)f.i < r->native_count && !r->natives[f.i]->fn;
+}
+
+/* A loop, not a recursion: (apply apply [apply [...]]) may be as deep as a program likes. */
+static enum native_status apply(struct mv_rtfs *r, uint32_t args, uint32_t count, uint32_t ret)
+{
+        val f;
+        do {
+                uint32_t function = args;
+                enum native_status s = spread_arguments(r, args, count, &args, &count);
+                if (s)
+                        return s;
+                f = r->stack[function];
+        } while (is_apply(r, f));
+        return call_value(r, f, args, count, ret);
 }
 
 static enum native_status call_native(struct mv_rtfs *r, val f, uint32_t args, uint32_t count, uint32_t ret)

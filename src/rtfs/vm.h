@@ -35,6 +35,7 @@ struct frame {
 };
 
 #define NAME_BUCKETS 1024u
+#define NAMES_IN_CHAINS_MAX (2 * NAME_BUCKETS)
 #define GLOBALS_MAX 4096u
 #define NATIVES_MAX 384u
 
@@ -62,6 +63,8 @@ struct mv_rtfs {
         val empty_list, empty_vector, empty_map;
         val context;            /* MAP with string keys: what the host gave and context/set added */
         val modules, module_names, imports; /* MAPs, see compile_module.c */
+        val names;              /* O_NODE as a hash table of SYMBOLs, the hash in pos; NIL: the chains hold all names */
+        uint32_t names_in_table, names_in_chains;
         val aliases;            /* MAP type alias name -> type form (deftype) */
         uint64_t step_count;
         uint32_t source_pos;    /* position for errors raised outside of code */
@@ -75,6 +78,7 @@ struct mv_rtfs {
         uint64_t room_at;       /* the instruction that last ran out of memory, and how often in a row */
         uint32_t room_streak;
         char fatal_text[160];
+        char hint_text[96];
         /* --- fixed after init ----------------------------------------------------------------------------------------- */
         uint8_t *arena;
         size_t arena_bytes;
@@ -145,6 +149,9 @@ enum native_status type_check(struct mv_rtfs *r, val type_form, val v, int varia
 int native_find(struct mv_rtfs *r, struct mv_slice name);
 /* Library functions written in RTFS (prelude.c): source text compiled at init. */
 extern const char library_source[], ccos_prelude_source[];
+
+/* The defined name nearest to an undefined one (suggest.c); empty: none is near. */
+struct mv_slice nearest_name(const struct mv_rtfs *r, struct mv_slice text);
 
 /* Internals shared by vm.c, compile.c, rtfs.c. */
 int32_t global_slot(struct mv_rtfs *r, struct name *n); /* makes one; -1: table full */

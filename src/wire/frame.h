@@ -25,7 +25,7 @@
  *                                          "hint" key value | "clear-hints"
  * LOG    text: runner diagnostics, never program output
  * RESULT {"value": any, "fuel": int, "memory": int}
- * ERROR  {"kind","message","line","column","fuel","memory", and what FAULT has, "data"}
+ * ERROR  {"kind","message","line","column","fuel","memory", and what FAULT has, "data", "hint": of UndefinedSymbol}
  *        kind "FuelExhausted", "MemoryExhausted", "OutputExhausted": a limit inside the evaluator. */
 #include <base/cur.h>
 #include <base/err.h>
