@@ -49,6 +49,12 @@ enum native_status push_all(struct mv_rtfs *r, val builder, val v);
 void *work_memory(struct mv_rtfs *r, size_t bytes);
 void *work_memory_raw(struct mv_rtfs *r, size_t bytes);
 
+/* --- collections (natives_coll.c, natives_seq.c): builtins that are instructions as well ------ */
+enum native_status coll_nth(struct mv_rtfs *r, val coll, val index, val *ret);
+enum native_status coll_count(struct mv_rtfs *r, val coll, val *ret);
+enum native_status coll_get(struct mv_rtfs *r, val coll, val key, val absent, val *ret);
+enum native_status coll_push(struct mv_rtfs *r, val builder, val item);
+
 /* --- strings --------------------------------------------------------------------------------- */
 /* Code points [from, to) of a string; from <= to <= chars. */
 val string_part(struct mv_rtfs *r, val s, uint32_t from, uint32_t to);

@@ -470,11 +470,16 @@ static enum native_status builder(struct mv_rtfs *r, val *args, uint32_t count, 
         return give(ret, vec_builder(r));
 }
 
+enum native_status coll_push(struct mv_rtfs *r, val builder, val item)
+{
+        if (builder.tag != T_VECTOR || (const uint8_t *)builder.o < r->heap.image_top)
+                return misused(r); /* never change what a reset keeps */
+        return push(r, builder, item);
+}
+
 static enum native_status push_(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
-        if (args[0].tag != T_VECTOR || (const uint8_t *)args[0].o < r->heap.image_top)
-                return misused(r); /* never change what a reset keeps */
-        TRY(push(r, args[0], args[1]));
+        TRY(coll_push(r, args[0], args[1]));
         return give(ret, args[0]);
 }
 
