@@ -84,6 +84,7 @@ struct mv_rtfs {
         struct obj **marks;     /* the collector's mark stack */
         uint32_t marks_size;
         const struct native *natives[NATIVES_MAX];
+        uint8_t operators[NATIVES_MAX]; /* natives that are instructions (operator_of), else 0 */
         uint32_t native_count;
         bool building;          /* the library is being compiled: names that start with % are visible */
         val *globals;           /* GLOBALS_MAX */
