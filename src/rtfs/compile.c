@@ -83,7 +83,12 @@ void patch_here(struct func *f, uint32_t patch)
 
 enum native_status emit_loop(struct func *f, uint32_t target)
 {
-        return emit2(f, OP_WORD(OP_LOOP, 0, 0, 0), target - (f->code.count + 2));
+        uint32_t word = OP_WORD(OP_LOOP, 0, 0, 0);
+        if (f->last == f->code.count - 1 && OP_OF(f->code.p[f->last]) == OP_MOVE) { /* LOOP can do that as well */
+                word = (f->code.p[f->last] & ~0xffu) | OP_LOOP;
+                f->code.count = --f->pos.count;
+        }
+        return emit2(f, word, target - (f->code.count + 2));
 }
 
 static bool same_const(val a, val b)

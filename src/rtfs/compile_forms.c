@@ -557,6 +557,7 @@ static enum native_status loop_form(struct func *f, val form, uint8_t dst, bool 
         }
         l.reg = (uint8_t)(f->free - l.count);
         l.start = f->code.count;
+        f->last = NO_CODE; /* the loop comes back to here */
         for (uint32_t i = 0; i < l.count; i++)
                 if (vec_at(v, 2 * i).tag != T_SYMBOL)
                         TRY(bind_pattern(f, vec_at(v, 2 * i), (uint8_t)(l.reg + i)));

@@ -29,7 +29,7 @@
         X(GETGLOBAL, "wG")   /* unbound: host context, then UndefinedSymbol */                                         \
         X(SETGLOBAL, "rG")                                                                                             \
         X(JMP, "---,J")                                                                                                \
-        X(LOOP, "---,L")                                                                                               \
+        X(LOOP, "wr-,L")     /* A := B, then back */                                                                          \
         X(JF, "r--,J")                                                                                                 \
         X(JT, "r--,J")                                                                                                 \
         X(JBOUND, "r--,J")                                                                                             \

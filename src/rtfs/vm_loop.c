@@ -7,6 +7,9 @@
  * (2) Registers are written and copied as two words (copy_val in value.h says why).
  * (3) `pc` passes an instruction's further words only when the instruction is done: it can start again from its first
  *     word. */
+#if defined(__GNUC__) && !defined(__clang__) /* they join the jumps that are to stay apart */
+#pragma GCC optimize("no-crossjumping", "no-gcse", "no-tree-tail-merge")
+#endif
 #include <rtfs/machine.h>
 #include <rtfs/node.h>
 #include <rtfs/number_ops.h>
@@ -49,15 +52,10 @@ static inline bool both(const val *a, const val *b, uint32_t tag)
         return a->tag == tag && b->tag == tag;
 }
 
-/* Equality without looking behind pointers; false: val_equal has to decide. */
-static inline bool simply_equal(const val *a, const val *b, bool *ret)
+/* Are two values of this tag equal exactly when their payloads are? */
+static inline bool known_by_word(uint32_t tag)
 {
-        if (a->tag != b->tag) {
-                *ret = false;
-                return true;
-        }
-        *ret = a->i == b->i;
-        return a->tag == T_INT || a->tag == T_KEYWORD || a->tag <= T_TRUE;
+        return tag <= T_INT || tag == T_KEYWORD;
 }
 
 static inline bool remainder_of(int64_t a, int64_t b, int64_t *ret)
@@ -214,17 +212,18 @@ static enum native_status not_same(struct mv_rtfs *r, val a, val b, bool *ret)
                 else if (both(a, b, T_FLOAT))                                                                          \
                         yes = a->f op b->f;                                                                            \
                 else                                                                                                   \
-                        DO(slow(r, *a, *b, &yes), (void)0);                                                            \
+                        DO(slow(r, *a, *b, &answer), yes = answer);                                                    \
         } while (0)
 #define SAME(x, y, wanted, slow)                                                                                       \
         do {                                                                                                           \
                 const val *a = (x), *b = (y);                                                                          \
-                if (LIKELY(simply_equal(a, b, &yes)))                                                                  \
-                        yes = yes == (wanted);                                                                         \
+                if (a->tag != b->tag)                                                                                  \
+                        yes = !(wanted);                                                                               \
+                else if (LIKELY(known_by_word(a->tag)))                                                                \
+                        yes = (a->i == b->i) == (wanted);                                                              \
                 else                                                                                                   \
-                        DO(slow(r, *a, *b, &yes), (void)0);                                                            \
+                        DO(slow(r, *a, *b, &answer), yes = answer);                                                    \
         } while (0)
-#define SMALL_B (out = INT(IB_OF(w)), &out)
 #define COMPARE(name, how, op, slow)                                                                                   \
         CASE(name) : how(&RB, &RC, op, slow);                                                                          \
         set_bool(&RA, yes);                                                                                            \
@@ -236,7 +235,7 @@ static enum native_status not_same(struct mv_rtfs *r, val a, val b, bool *ret)
         JUMP_IF(!yes);
 #define JUMP_UNLESS_SMALL(name, op, slow)                                                                              \
         CASE(name) : if (LIKELY(RA.tag == T_INT)) yes = RA.i op(int64_t) IB_OF(w);                                     \
-        else DO(slow(r, RA, INT(IB_OF(w)), &yes), (void)0);                                                            \
+        else DO(slow(r, RA, INT(IB_OF(w)), &answer), yes = answer);                                                          \
         JUMP_IF(!yes);
 
 enum native_status vm_run(struct mv_rtfs *r)
@@ -252,7 +251,7 @@ enum native_status vm_run(struct mv_rtfs *r)
         val *R, out = NIL;
         uint32_t w = 0;
         enum native_status status;
-        bool yes = false;
+        bool yes, answer = false; /* apart: one in a register, one for functions to write to */
         int64_t fuel_before = r->fuel_left;
 
 resume:
@@ -306,6 +305,7 @@ resume:
         /* --- jumps ----------------------------------------------------------------------------------------------------- */
         CASE(JMP) : JUMP_IF(true);
         CASE(LOOP) : COST();
+        copy_val(&RA, &RB);
         JUMP_IF(true);
         CASE(JF) : JUMP_IF(RA.tag <= T_FALSE);
         CASE(JT) : JUMP_IF(RA.tag > T_FALSE);
@@ -490,9 +490,9 @@ resume:
         CASE(JNVEC) : JUMP_IF(!vm_is_seq(RA, B, C));
         CASE(JNMAP) : JUMP_IF(RA.tag != T_MAP || (C && map_count(RA) != B));
         CASE(JNKIND) : JUMP_IF(RA.tag != T_ERROR || as_error(RA)->kind != B);
-        CASE(JNTYPE) : DO(vm_has_type(r, RA, K[pc[1]], &yes), (void)0);
+        CASE(JNTYPE) : DO(vm_has_type(r, RA, K[pc[1]], &answer), (void)0);
         pc += 2;
-        if (!yes)
+        if (!answer)
                 JUMP_BY((int32_t)pc[-2] - 1);
         NEXT;
         CASE(CHECK) : DO(vm_check_annotation(r, RA, K[*pc], B), (void)0);
@@ -531,7 +531,7 @@ trouble:
                         return N_ERROR;
                 goto resume;
         case N_CALL:
-                if (OP_OF(w) == OP_NCALL) /* continue behind it */
+                if (OP_OF(code[f->pc - 1]) == OP_NCALL) /* continue behind it */
                         f->pc++;
                 r->call_reg = f->base + A;
                 return N_CALL;
