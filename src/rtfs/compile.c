@@ -476,7 +476,7 @@ enum native_status expand_macro(struct func *f, val form, val *ret, bool *ret_ex
 }
 
 /* --- expressions -------------------------------------------------------------------------------------------------------------- */
-static bool shadowed(struct func *f, struct name *n)
+bool is_shadowed(struct func *f, struct name *n)
 {
         if (is_local_name(f, n))
                 return true;
@@ -492,7 +492,7 @@ static enum native_status list_form(struct func *f, val form, uint8_t dst, bool 
                 f->at = as_cons(form)->pos;
         if (head.tag == T_SYMBOL) {
                 struct name *n = as_name(head);
-                if (n->special && !(special_can_be_shadowed(n->special) && shadowed(f, n)))
+                if (n->special && !(special_can_be_shadowed(n->special) && is_shadowed(f, n)))
                         return special_form(f, n->special, form, dst, tail);
                 bool expanded;
                 TRY(expand_macro(f, form, &form, &expanded));
@@ -612,7 +612,7 @@ enum native_status compile_form(struct mv_rtfs *r, val form, struct proto **ret)
                 return raise_memory(r, "compiling");
         bool outer_no_collect = r->no_collect;
         r->no_collect = true;
-        *f = (struct func){ .r = r };
+        *f = (struct func){ .r = r, .growing = NO_REGISTER };
         s = new_reg(f, &dst);
         if (s == N_OK)
                 s = expr(f, form, dst, false);

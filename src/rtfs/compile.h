@@ -44,7 +44,10 @@ struct loop {
         uint32_t count;
         uint8_t reg;         /* first loop register */
         bool is_function;
+        uint64_t grows;      /* bit i: variable i grows in place (compile_own.c) */
+        uint8_t owner;       /* register with the owner's number, if there is such a variable */
 };
+#define NO_REGISTER UINT32_MAX
 
 #define NO_CODE UINT32_MAX
 
@@ -64,6 +67,7 @@ struct func {
         uint32_t last;        /* the instruction emitted last; NO_CODE: control may come from elsewhere as well */
         uint32_t at;          /* source position of what is being compiled */
         struct loop *loop;
+        uint32_t growing;     /* register of the variable whose next value is being compiled, if PUT may change it */
         uint32_t depth;
         bool tail_ok;         /* a call in tail position may replace this frame */
         uint32_t try_done;    /* jump left behind by a catch clause with a selector */
@@ -90,6 +94,7 @@ enum native_status operand(struct func *f, val form, uint8_t *ret);
 enum native_status call_plain(struct func *f, val form, uint8_t dst, bool tail); /* the form as an ordinary call */
 enum native_status native_call(struct func *f, const char *name, uint8_t dst, uint8_t first, uint8_t count);
 enum native_status symbol_value(struct func *f, struct name *n, uint8_t dst, int skip);
+bool is_shadowed(struct func *f, struct name *n); /* does it mean something of the program's own here? */
 bool is_local_name(struct func *f, const struct name *n);
 enum native_status expand_macro(struct func *f, val form, val *ret, bool *ret_expanded);
 enum native_status body(struct func *f, val forms, uint8_t dst, bool tail);   /* LIST of forms, implicit do */
@@ -113,6 +118,9 @@ bool mentions(val form, const struct name *n, int depth);
 
 /* compile_call.c: 0, or what r->operators has for a builtin of this name */
 uint8_t operator_of(struct mv_slice name);
+
+/* compile_own.c: may assoc change loop variable `index` in place? */
+bool grows_in_place(struct func *f, val bindings, uint32_t index, val forms);
 
 /* compile_improve.c */
 /* Let what was emitted last write to `to` instead of `from`, if all it does is to compute `from`. */

@@ -31,6 +31,7 @@ static const struct operator operators[] = {
         { "not", OP_NOT, 0, 0, false, false },
         { "get", OP_GET, 0, 0, false, false },
         { "%push!", OP_PUSH, 0, 0, false, false },
+        { "assoc", OP_PUT, 0, 0, false, false },
 };
 
 uint8_t operator_of(struct mv_slice name)
@@ -151,6 +152,28 @@ static enum native_status get_call(struct func *f, val form, uint8_t dst)
         return result == dst ? N_OK : emit(f, OP_WORD(OP_MOVE, dst, result, 0));
 }
 
+/* (assoc m key value) for the variable that grows in place: m changes, and is the result. */
+static enum native_status put_call(struct func *f, val form, uint8_t m, uint8_t dst)
+{
+        uint32_t free = f->free, here = f->at;
+        uint8_t key, value;
+        TRY(new_reg(f, &key));
+        TRY(new_reg(f, &value));
+        TRY(expr(f, at(form, 2), key, false));
+        TRY(expr(f, at(form, 3), value, false));
+        f->at = here;
+        TRY(emit(f, OP_WORD(OP_PUT, m, key, f->loop->owner)));
+        f->free = free;
+        return m == dst ? N_OK : emit(f, OP_WORD(OP_MOVE, dst, m, 0));
+}
+
+static bool is_put(struct func *f, val form, const struct operator *op)
+{
+        uint8_t m;
+        return op->op == OP_PUT && f->growing != NO_REGISTER && len(form) == 4 && plain_local(f, at(form, 1), &m) &&
+               m == f->growing;
+}
+
 static enum native_status unary(struct func *f, val form, const struct operator *op, uint8_t dst)
 {
         uint32_t free = f->free, here = f->at;
@@ -184,7 +207,9 @@ static enum native_status operator_call(struct func *f, val form, const struct o
                 return unary(f, form, op, dst);
         if (op->op == OP_PUSH && n == 2)
                 return push_call(f, form, dst);
-        bool pair = op->op != OP_GET && op->op != OP_COUNT && op->op != OP_NOT && op->op != OP_PUSH && n == 2;
+        if (is_put(f, form, op))
+                return put_call(f, form, (uint8_t)f->growing, dst);
+        bool pair = (op->op <= OP_NE || op->op == OP_NTH) && n == 2;
         if (pair || (op->folds && n > 2 && n <= FOLD_MAX))
                 return fold(f, form, op, dst);
         *ret_done = false;

@@ -541,6 +541,17 @@ static enum native_status defmacro_form(struct func *f, val form, uint8_t dst)
 }
 
 /* --- loop, recur -------------------------------------------------------------------------------------------------------------- */
+static enum native_status declare_owner(struct func *f, val bindings, val forms, struct loop *l)
+{
+        for (uint32_t i = 0; i < l->count; i++)
+                if (grows_in_place(f, bindings, i, forms))
+                        l->grows |= 1ull << i;
+        if (!l->grows)
+                return N_OK;
+        TRY(new_reg(f, &l->owner));
+        return emit(f, OP_WORD(OP_OWNER, l->owner, 0, 0));
+}
+
 static enum native_status loop_form(struct func *f, val form, uint8_t dst, bool tail)
 {
         val v = at(form, 1);
@@ -556,6 +567,7 @@ static enum native_status loop_form(struct func *f, val form, uint8_t dst, bool 
                         TRY(bind_pattern(f, vec_at(v, 2 * i), reg));
         }
         l.reg = (uint8_t)(f->free - l.count);
+        TRY(declare_owner(f, v, rest_of(form, 2), &l));
         l.start = f->code.count;
         f->last = NO_CODE; /* the loop comes back to here */
         for (uint32_t i = 0; i < l.count; i++)
@@ -625,8 +637,10 @@ static enum native_status recur_form(struct func *f, val form, bool tail)
         struct turn t[PARAMS_MAX + 1];
         for (uint32_t i = 0; i < n; i++) {
                 TRY(new_reg(f, &reg));
+                f->growing = l->grows >> i & 1 ? l->reg + i : NO_REGISTER;
                 TRY(turn_value(f, at(form, 1 + i), (uint8_t)(l->reg + i), reg, &t[i]));
         }
+        f->growing = NO_REGISTER;
         TRY(assign_turn(f, l, t, (uint8_t)first));
         f->free = first;
         return emit_loop(f, l->start);

@@ -176,7 +176,7 @@ enum native_status function_proto(struct func *parent, struct mv_rtfs *r, struct
         struct params *ps = compile_work(r, sizeof *ps);
         if (!ps)
                 return raise_memory(r, "compiling");
-        *g = (struct func){ .r = r, .parent = parent };
+        *g = (struct func){ .r = r, .parent = parent, .growing = NO_REGISTER };
         g->at = parent ? parent->at : r->source_pos;
         g->depth = parent ? parent->depth : 0;
         TRY(read_signature(g, &rest, &delegate, &params_form, &return_type));

@@ -22,6 +22,8 @@ static uint32_t run_length(uint32_t word)
         case OP_VEC:
         case OP_VECPUSH:
                 return C_OF(word);
+        case OP_PUT:
+                return 2;
         case OP_MAP:
         case OP_MAPPUT:
                 return 2 * C_OF(word);

@@ -112,13 +112,17 @@ val map_new(struct mv_rtfs *r, const val *keys_and_values, uint32_t count); /* c
 /* A builder is a fresh map nobody else holds: add changes it in place. False: NOMEM, its entries are unchanged. */
 val map_builder(struct mv_rtfs *r);
 bool map_add(struct mv_rtfs *r, val builder, val key, val value);
+/* m with an entry, and m is gone: what `owner` made of it before is changed in place. The caller vouches that nobody
+ * looks at m any more. NOMEM: m is as it was. */
+val map_put_owned(struct mv_rtfs *r, val m, val key, val value, uint64_t owner);
 static inline uint32_t map_count(val m) { return as_map(m)->count; }
 /* Iteration in canonical order; holds no memory. */
 #define MAP_HEIGHT_MAX 12
 struct map_iter {
         const struct node *node[MAP_HEIGHT_MAX];
         uint16_t at[MAP_HEIGHT_MAX];
-        int depth;
+        int depth, levels; /* levels: above the leaves of a dense map */
+        bool dense;
 };
 void map_iter(struct map_iter *it, val m);
 bool map_next(struct map_iter *it, val *ret_key, val *ret_value);

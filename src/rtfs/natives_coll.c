@@ -318,6 +318,16 @@ static enum native_status assoc(struct mv_rtfs *r, val *args, uint32_t count, va
         return give(ret, coll);
 }
 
+enum native_status coll_put(struct mv_rtfs *r, val coll, const val pair[2], val owner, val *ret)
+{
+        val args[3] = { coll, pair[0], pair[1] };
+        if (coll.tag != T_MAP || !map_key_ok(pair[0]) || owner.tag != T_INT || owner.i <= 0)
+                return assoc(r, args, 3, ret);
+        if (charge(r, 4 * 3))
+                return N_FATAL;
+        return give(ret, map_put_owned(r, coll, pair[0], pair[1], (uint64_t)owner.i));
+}
+
 static enum native_status dissoc(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         val m = args[0];

@@ -82,6 +82,8 @@
         X(NTH, "wrr")        /* item C of B */                                                                         \
         X(COUNT, "wr-")                                                                                                \
         X(GET, "mrr")        /* entry C of B; A: what to give when there is none */                                    \
+        X(OWNER, "w--")      /* a number that nobody else has (map.h) */                                               \
+        X(PUT, "mrr")        /* A := A with entry R[B] R[B+1], for owner C, in place where it owns */                  \
         X(PUSH, "rr-")       /* append B to the builder A */                                                           \
         X(VCHK, "ruu")       /* C 1: exactly B elements, 0: at least B; else TypeError */                              \
         X(VNTH, "wru")       /* nil beyond the end */                                                                  \

@@ -133,11 +133,12 @@ struct cons { /* list cell; the empty list is the one cell with count 0 */
         uint32_t count; /* cells from here on */
         uint32_t pos;   /* line << 12 | column of a list read from source, else 0 */
 };
-struct map { /* persistent B+ tree in canonical key order; height 0: root is a leaf */
+struct map { /* persistent B+ tree in canonical key order; height 0: root is a leaf. Or dense: map.h */
         struct obj h;
         uint32_t count;
         uint32_t height;
         struct node *root; /* NULL: empty. leaf items: k v k v; inner items: smallest key, T_NODE child */
+        uint64_t owner;    /* who may change this head in place (map.h); 0: nobody */
 };
 struct closure {
         struct obj h;

@@ -156,6 +156,9 @@ static bool run_fits(struct checker *c, uint32_t w)
         case OP_TAIL:
                 end = A_OF(w) + 1 + B_OF(w);
                 break;
+        case OP_PUT: /* key, value */
+                end = B_OF(w) + 2;
+                break;
         case OP_ITER: /* vector, index */
                 end = A_OF(w) + 2;
                 break;

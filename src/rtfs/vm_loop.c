@@ -11,7 +11,7 @@
 #pragma GCC optimize("no-crossjumping", "no-gcse", "no-tree-tail-merge")
 #endif
 #include <rtfs/machine.h>
-#include <rtfs/node.h>
+#include <rtfs/map.h>
 #include <rtfs/number_ops.h>
 #include <rtfs/ops.h>
 
@@ -443,8 +443,37 @@ resume:
         else
                 DO(coll_count(r, RB, &out), GIVE_A);
         NEXT;
-        CASE(GET) : DO(coll_get(r, RB, RC, RA, &out), GIVE_A);
+        CASE(GET) :
+        {
+                const val *m = &RB, *key = &RC;
+                if (m->tag == T_MAP && key->tag == T_INT && is_dense(as_map(*m))) {
+                        const val *found = dense_find(as_map(*m), key->i);
+                        if (found)
+                                copy_val(&RA, found);
+                } else {
+                        DO(coll_get(r, *m, *key, RA, &out), GIVE_A);
+                }
+                NEXT;
+        }
+        CASE(OWNER) : set_int(&RA, (int64_t)++r->owner_count);
         NEXT;
+        CASE(PUT) :
+        {
+                COST();
+                const struct map *m = RA.tag == T_MAP ? as_map(RA) : NULL;
+                const val *pair = &RB;
+                uint64_t owner = (uint64_t)RC.i;
+                val *slot = NULL;
+                if (m && RC.tag == T_INT && m->owner == owner && pair->tag == T_INT && is_dense(m) && r->fuel_left >= 12)
+                        slot = dense_slot(m, pair->i, owner);
+                if (LIKELY(slot != NULL)) {
+                        r->fuel_left -= 12;
+                        copy_val(slot, pair + 1);
+                } else {
+                        AFTER_COST(coll_put(r, RA, pair, RC, &out), GIVE_A);
+                }
+                NEXT;
+        }
         CASE(PUSH) : DO(coll_push(r, RA, RB), (void)0);
         NEXT;
         CASE(VCHK) : if (LIKELY(RA.tag == T_VECTOR && vec_count(RA) == B))
