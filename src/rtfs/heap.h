@@ -114,7 +114,7 @@ val map_builder(struct mv_rtfs *r);
 bool map_add(struct mv_rtfs *r, val builder, val key, val value);
 /* m with an entry, and m is gone: what `owner` made of it before is changed in place. The caller vouches that nobody
  * looks at m any more. NOMEM: m is as it was. */
-val map_put_owned(struct mv_rtfs *r, val m, val key, val value, uint64_t owner);
+val map_put_owned(struct mv_rtfs *r, val m, val key, val value, uint32_t owner);
 static inline uint32_t map_count(val m) { return as_map(m)->count; }
 /* Iteration in canonical order; holds no memory. */
 #define MAP_HEIGHT_MAX 12

@@ -6,8 +6,8 @@
  *
  * (1) Nodes of a published map are never written to: put and remove copy the path and allocate
  *     nodes of exactly the size they need. Running out of memory therefore changes nothing.
- * (2) A builder's nodes are nobody else's: map_add writes to them in place, and put_owned to those
- *     that carry its owner's stamp (map.h). Nodes that are full
+ * (2) A builder's nodes are nobody else's: map_add writes to them in place, and map_put_owned to
+ *     those of its owner (map.h). Nodes that are full
  *     on the way down are split first, so the way back up has nothing to do; a split alone does
  *     not change what the map holds.
  * (3) A node splits in halves, but on the right edge of the tree it gives away only its end:
@@ -247,7 +247,7 @@ static bool put_below(struct put *p, const struct node *n, uint32_t height, bool
         return add_pair(p, copy, at + 1, pair, last);
 }
 
-val map_head(struct mv_rtfs *r, val m, uint64_t owner)
+val map_head(struct mv_rtfs *r, val m, uint32_t owner)
 {
         struct map *head = heap_alloc(r, O_MAP, sizeof *head);
         if (!head)
@@ -255,6 +255,7 @@ val map_head(struct mv_rtfs *r, val m, uint64_t owner)
         head->root = as_map(m)->root;
         head->height = as_map(m)->height;
         head->count = as_map(m)->count;
+        head->root_owner = as_map(m)->root_owner;
         head->owner = owner;
         return OBJ(T_MAP, head);
 }
@@ -384,37 +385,14 @@ val map_builder(struct mv_rtfs *r)
         return m ? OBJ(T_MAP, m) : NOMEM_VAL;
 }
 
-/* n as the owner's: itself or a copy. A builder's is already (2). */
-static struct node *own(struct mv_rtfs *r, struct node *n, uint64_t owner)
-{
-        if (owner == 0 || node_owned(n, owner))
-                return n;
-        struct node *copy = node_copy(r, n, n->h.used, STAMPED_CAPACITY);
-        if (copy)
-                copy->item[STAMPED_CAPACITY - 1] = INT((int64_t)owner);
-        return copy;
-}
-
-static void stamp(struct node *n, uint64_t owner)
-{
-        if (owner)
-                n->item[STAMPED_CAPACITY - 1] = INT((int64_t)owner);
-}
-
-static uint32_t full_capacity(uint64_t owner)
-{
-        return owner ? STAMPED_CAPACITY : 2 * PAIRS_MAX;
-}
-
 /* Give the back part of a full node to a new one. at_end: a key beyond all of its keys comes
  * next (3). */
-static struct node *split_off(struct mv_rtfs *r, struct node *n, bool at_end, uint64_t owner)
+static struct node *split_off(struct mv_rtfs *r, struct node *n, bool at_end)
 {
         uint32_t keep = at_end ? PAIRS_MAX - 1 : PAIRS_MAX / 2;
-        struct node *right = back_part(r, n, keep, full_capacity(owner));
+        struct node *right = back_part(r, n, keep, 2 * PAIRS_MAX);
         if (!right)
                 return NULL;
-        stamp(right, owner);
         memset(n->item + 2 * keep, 0, (n->h.used - 2 * keep) * sizeof(val));
         n->h.used = (uint16_t)(2 * keep);
         return right;
@@ -425,17 +403,16 @@ static bool full_and_at_end(const struct node *n, val key)
         return key_order(n->item[n->h.used - 2], key) < 0;
 }
 
-static bool split_root(struct mv_rtfs *r, struct map *m, val key, uint64_t owner)
+static bool split_root(struct mv_rtfs *r, struct map *m, val key, uint32_t owner)
 {
         if (m->height + 2 > MAP_HEIGHT_MAX)
                 return false;
-        struct node *root = node_new(r, full_capacity(owner));
-        struct node *right = root ? split_off(r, m->root, full_and_at_end(m->root, key), owner) : NULL;
+        struct node *root = node_new(r, 2 * PAIRS_MAX);
+        struct node *right = root ? split_off(r, m->root, full_and_at_end(m->root, key)) : NULL;
         if (!right)
                 return false;
-        stamp(root, owner);
-        set_pair(root, 0, m->root->item[0], OBJ(T_NODE, m->root));
-        set_pair(root, 1, right->item[0], OBJ(T_NODE, right));
+        set_pair(root, 0, m->root->item[0], owned_link(m->root, owner));
+        set_pair(root, 1, right->item[0], owned_link(right, owner));
         root->h.used = 4;
         m->root = root;
         m->height++;
@@ -450,39 +427,54 @@ static void open_pair(struct node *n, uint32_t at)
 }
 
 /* n, an inner node with room, gets its full child `at` split. */
-static bool split_child(struct mv_rtfs *r, struct node *n, uint32_t at, val key, uint64_t owner)
+static bool split_child(struct mv_rtfs *r, struct node *n, uint32_t at, val key, uint32_t owner)
 {
         struct node *child = node_at(n, 2 * at + 1);
         bool at_end = at == pairs(n) - 1 && full_and_at_end(child, key);
-        struct node *right = split_off(r, child, at_end, owner);
+        struct node *right = split_off(r, child, at_end);
         if (!right)
                 return false;
         open_pair(n, at + 1);
-        set_pair(n, at + 1, right->item[0], OBJ(T_NODE, right));
+        set_pair(n, at + 1, right->item[0], owned_link(right, owner));
         return true;
 }
 
-/* Child `at` of n as the owner's. */
-static struct node *own_child(struct mv_rtfs *r, struct node *n, uint32_t at, uint64_t owner)
+/* Child `at` of n, which is the owner's, as the owner's. */
+static struct node *own_child(struct mv_rtfs *r, struct node *n, uint32_t at, uint32_t owner)
 {
-        struct node *child = own(r, node_at(n, 2 * at + 1), owner);
-        if (child)
-                n->item[2 * at + 1].o = &child->h;
+        val *link = &n->item[2 * at + 1];
+        struct node *child = (struct node *)link->o;
+        if (owner != NOBODY && link->pos != owner) {
+                child = node_copy(r, child, child->h.used, 2 * PAIRS_MAX);
+                if (child)
+                        *link = owned_link(child, owner);
+        }
         return child;
+}
+
+static bool own_root(struct mv_rtfs *r, struct map *m, uint32_t owner)
+{
+        if (owner == NOBODY || m->root_owner == owner) /* a builder's nodes are nobody else's (2) */
+                return true;
+        struct node *root = node_copy(r, m->root, m->root->h.used, 2 * PAIRS_MAX);
+        if (!root)
+                return false;
+        m->root = root;
+        m->root_owner = owner;
+        return true;
 }
 
 /* Where the pointer to the leaf for `key` stands, with room for one more pair in that leaf's
  * count. */
-static struct node **open_path(struct mv_rtfs *r, struct map *m, val key, uint64_t owner)
+static struct node **open_path(struct mv_rtfs *r, struct map *m, val key, uint32_t owner)
 {
-        struct node *n = own(r, m->root, owner), **link = &m->root;
-        if (!n)
+        struct node **link = &m->root;
+        if (!own_root(r, m, owner))
                 return NULL;
-        m->root = n;
-        if (pairs(n) == PAIRS_MAX && !split_root(r, m, key, owner))
+        if (pairs(m->root) == PAIRS_MAX && !split_root(r, m, key, owner))
                 return NULL;
         for (uint32_t height = m->height; height; height--) {
-                n = *link;
+                struct node *n = *link;
                 uint32_t at = child_for(n, key);
                 struct node *child = own_child(r, n, at, owner);
                 if (!child || (pairs(child) == PAIRS_MAX && !split_child(r, n, at, key, owner)))
@@ -495,7 +487,7 @@ static struct node **open_path(struct mv_rtfs *r, struct map *m, val key, uint64
         return link;
 }
 
-bool tree_set(struct mv_rtfs *r, struct map *m, val key, val value, uint64_t owner)
+bool tree_set(struct mv_rtfs *r, struct map *m, val key, val value, uint32_t owner)
 {
         if (!m->root) {
                 m->root = leaf_of_one(r, key, value);
@@ -550,7 +542,7 @@ static bool becomes_dense(const struct map *m, val key)
         return least.tag == T_INT && least.i >= 0 && dense_takes(m->count, tree_last_key(m));
 }
 
-val map_put_owned(struct mv_rtfs *r, val m, val key, val value, uint64_t owner)
+val map_put_owned(struct mv_rtfs *r, val m, val key, val value, uint32_t owner)
 {
         bool was_dense = is_dense(as_map(m)), dense = was_dense && dense_takes(map_count(m), key);
         if (!was_dense && becomes_dense(as_map(m), key)) {

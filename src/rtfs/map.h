@@ -7,15 +7,15 @@
  * the keys themselves. height says which: MAP_DENSE and above are dense, less the levels above the
  * leaves.
  *
- * (1) A node of STAMPED_CAPACITY may carry a stamp in its last slot: the owner that made it. Only
- *     put_owned writes to such a node in place, and only for that owner. An owner is a number that is
- *     given out once; the code that has it vouches that nobody else looks at the map it grows. */
+ * (1) A map's head says who may change it in place (owner) and its root (root_owner); `pos` of a link
+ *     to a node says who may change that node, provided the node with the link is theirs as well. Only
+ *     map_put_owned changes in place. An owner is a number that is given out once; the code that has it
+ *     vouches that nobody else looks at the map it grows. */
 #include <rtfs/node.h>
 
-#define MAP_DENSE        32u
-#define DENSE_BITS       5u
-#define DENSE_WIDTH      32u
-#define STAMPED_CAPACITY 33u
+#define MAP_DENSE   64u
+#define DENSE_BITS  6u
+#define DENSE_WIDTH 64u
 
 static inline bool is_dense(const struct map *m)
 {
@@ -26,10 +26,11 @@ static inline uint32_t dense_shift(const struct map *m)
         return (m->height - MAP_DENSE) * DENSE_BITS;
 }
 
-static inline bool node_owned(const struct node *n, uint64_t owner)
+#define NOBODY 0u
+
+static inline val owned_link(struct node *n, uint32_t owner)
 {
-        const val *stamp = &n->item[STAMPED_CAPACITY - 1];
-        return node_capacity(n) == STAMPED_CAPACITY && stamp->tag == T_INT && (uint64_t)stamp->i == owner;
+        return (val){ .tag = T_NODE, .pos = owner, .o = &n->h };
 }
 
 /* The value of a key in a dense map, or NULL. */
@@ -48,16 +49,18 @@ static inline const val *dense_find(const struct map *m, int64_t key)
 }
 
 /* The place of a key that a dense map has, when owner may write all the way to it; else NULL. */
-static inline val *dense_slot(const struct map *m, int64_t key, uint64_t owner)
+static inline val *dense_slot(const struct map *m, int64_t key, uint32_t owner)
 {
         uint32_t shift = dense_shift(m);
         struct node *n = m->root;
-        if ((uint64_t)key >> (shift + DENSE_BITS))
+        if (m->owner != owner || m->root_owner != owner || (uint64_t)key >> (shift + DENSE_BITS))
                 return NULL;
-        for (; shift && n && node_owned(n, owner); shift -= DENSE_BITS)
-                n = node_at(n, (uint64_t)key >> shift & (DENSE_WIDTH - 1));
-        if (shift || !n || !node_owned(n, owner))
-                return NULL;
+        for (; shift; shift -= DENSE_BITS) {
+                const val *link = &n->item[(uint64_t)key >> shift & (DENSE_WIDTH - 1)];
+                if (link->pos != owner)
+                        return NULL;
+                n = (struct node *)link->o;
+        }
         val *v = &n->item[key & (DENSE_WIDTH - 1)];
         return v->tag == T_UNBOUND ? NULL : v;
 }
@@ -66,18 +69,18 @@ static inline val *dense_slot(const struct map *m, int64_t key, uint64_t owner)
 /* Can a dense map of `count` entries take this key? */
 bool dense_takes(uint32_t count, val key);
 /* Set an entry in place; nodes that are not the owner's are copied first. False: NOMEM, the entries are unchanged. */
-bool dense_set(struct mv_rtfs *r, struct map *m, int64_t key, val value, uint64_t owner);
+bool dense_set(struct mv_rtfs *r, struct map *m, int64_t key, val value, uint32_t owner);
 val dense_put(struct mv_rtfs *r, val m, val key, val value);
 val dense_remove(struct mv_rtfs *r, val m, int64_t key); /* which it has */
 /* The other representation of the same map, fresh. Takes fuel for the entries. */
-val map_to_dense(struct mv_rtfs *r, val m, uint64_t owner);
-val map_to_tree(struct mv_rtfs *r, val m, uint64_t owner);
+val map_to_dense(struct mv_rtfs *r, val m, uint32_t owner);
+val map_to_tree(struct mv_rtfs *r, val m, uint32_t owner);
 
 /* --- map.c ------------------------------------------------------------------------------------ */
 /* A copy of m's head that `owner` may change. */
-val map_head(struct mv_rtfs *r, val m, uint64_t owner);
+val map_head(struct mv_rtfs *r, val m, uint32_t owner);
 /* Set an entry of a tree in place; owner 0: a builder, whose nodes are nobody else's. */
-bool tree_set(struct mv_rtfs *r, struct map *m, val key, val value, uint64_t owner);
+bool tree_set(struct mv_rtfs *r, struct map *m, val key, val value, uint32_t owner);
 /* The greatest key of a tree that is not empty. */
 val tree_last_key(const struct map *m);
 

@@ -4,7 +4,7 @@
  *   height MAP_DENSE + 1:  root: T_NODE or nil for each 32 keys -> leaf: value or UNBOUND for each key
  *
  * (1) h.used counts what a node has: children or entries. A published node has at least one.
- * (2) All nodes have STAMPED_CAPACITY; the stamp of one that nobody owns is an owner's who is gone.
+ * (2) A persistent put is one by NOBODY, who owns nothing: it copies the whole path.
  * (3) A map is dense only while its greatest key is less than DENSE_SPREAD times its entries and a
  *     constant, give or take removals: nodes take memory in proportion to entries. */
 #include <rtfs/map.h>
@@ -20,71 +20,75 @@ bool dense_takes(uint32_t count, val key)
 }
 
 /* --- nodes ------------------------------------------------------------------------------------ */
-static struct node *dense_node(struct mv_rtfs *r, bool leaf, uint64_t owner)
+static struct node *dense_node(struct mv_rtfs *r, bool leaf)
 {
-        struct node *n = node_new(r, STAMPED_CAPACITY);
-        if (!n)
-                return NULL;
-        for (uint32_t i = 0; leaf && i < DENSE_WIDTH; i++)
+        struct node *n = node_new(r, DENSE_WIDTH);
+        for (uint32_t i = 0; n && leaf && i < DENSE_WIDTH; i++)
                 n->item[i] = UNBOUND;
-        n->item[DENSE_WIDTH] = INT((int64_t)owner);
         return n;
 }
 
-/* n as the owner's: itself, a copy, or a new one for NULL. NULL: NOMEM. */
-static struct node *own(struct mv_rtfs *r, struct node *n, bool leaf, uint64_t owner)
+/* A copy of n, or a new node for NULL. NULL: NOMEM. */
+static struct node *dense_copy(struct mv_rtfs *r, const struct node *n, bool leaf)
 {
-        if (!n)
-                return dense_node(r, leaf, owner);
-        if (node_owned(n, owner))
-                return n;
-        struct node *copy = node_copy(r, n, STAMPED_CAPACITY, STAMPED_CAPACITY);
-        if (!copy)
-                return NULL;
-        copy->h.used = n->h.used;
-        copy->item[DENSE_WIDTH] = INT((int64_t)owner);
+        struct node *copy = n ? node_copy(r, n, DENSE_WIDTH, DENSE_WIDTH) : dense_node(r, leaf);
+        if (copy && n)
+                copy->h.used = n->h.used;
         return copy;
 }
 
 /* --- setting ---------------------------------------------------------------------------------- */
 /* One level more until the key has a place. */
-static bool grow(struct mv_rtfs *r, struct map *m, uint64_t key, uint64_t owner)
+static bool grow(struct mv_rtfs *r, struct map *m, uint64_t key, uint32_t owner)
 {
         while (key >> (dense_shift(m) + DENSE_BITS)) {
                 if (m->root) {
-                        struct node *root = dense_node(r, false, owner);
+                        struct node *root = dense_node(r, false);
                         if (!root)
                                 return false;
-                        root->item[0] = OBJ(T_NODE, m->root);
+                        root->item[0] = owned_link(m->root, m->root_owner);
                         root->h.used = 1;
                         m->root = root;
+                        m->root_owner = owner;
                 }
                 m->height++;
         }
         return true;
 }
 
-/* The leaf of the key, made the owner's with all that leads to it. */
-static struct node *own_leaf(struct mv_rtfs *r, struct map *m, uint64_t key, uint64_t owner)
+static bool own_root(struct mv_rtfs *r, struct map *m, uint32_t owner)
 {
-        uint32_t shift = dense_shift(m);
-        struct node *n = own(r, m->root, shift == 0, owner);
-        if (!n)
+        if (m->root && owner != NOBODY && m->root_owner == owner)
+                return true;
+        struct node *root = dense_copy(r, m->root, dense_shift(m) == 0);
+        if (!root)
+                return false;
+        m->root = root;
+        m->root_owner = owner;
+        return true;
+}
+
+/* The leaf of the key, made the owner's with all that leads to it. */
+static struct node *own_leaf(struct mv_rtfs *r, struct map *m, uint64_t key, uint32_t owner)
+{
+        if (!own_root(r, m, owner))
                 return NULL;
-        m->root = n;
-        for (; shift; shift -= DENSE_BITS) {
-                val *slot = &n->item[key >> shift & (DENSE_WIDTH - 1)];
-                struct node *child = own(r, (struct node *)slot->o, shift == DENSE_BITS, owner);
-                if (!child)
-                        return NULL;
-                n->h.used = (uint16_t)(n->h.used + (slot->tag == T_NIL));
-                *slot = OBJ(T_NODE, child);
-                n = child;
+        struct node *n = m->root;
+        for (uint32_t shift = dense_shift(m); shift; shift -= DENSE_BITS) {
+                val *link = &n->item[key >> shift & (DENSE_WIDTH - 1)];
+                if (link->tag == T_NIL || owner == NOBODY || link->pos != owner) {
+                        struct node *child = dense_copy(r, (struct node *)link->o, shift == DENSE_BITS);
+                        if (!child)
+                                return NULL;
+                        n->h.used = (uint16_t)(n->h.used + (link->tag == T_NIL));
+                        *link = owned_link(child, owner);
+                }
+                n = (struct node *)link->o;
         }
         return n;
 }
 
-bool dense_set(struct mv_rtfs *r, struct map *m, int64_t key, val value, uint64_t owner)
+bool dense_set(struct mv_rtfs *r, struct map *m, int64_t key, val value, uint32_t owner)
 {
         if (!grow(r, m, (uint64_t)key, owner))
                 return false;
@@ -101,12 +105,11 @@ bool dense_set(struct mv_rtfs *r, struct map *m, int64_t key, val value, uint64_
 
 val dense_put(struct mv_rtfs *r, val m, val key, val value)
 {
-        uint64_t owner = ++r->owner_count; /* of the copies that this call makes */
         bool stays = dense_takes(map_count(m), key);
-        val out = stays ? map_head(r, m, owner) : map_to_tree(r, m, 0);
+        val out = stays ? map_head(r, m, 0) : map_to_tree(r, m, 0);
         if (nomem(out))
                 return out;
-        bool ok = stays ? dense_set(r, as_map(out), key.i, value, owner) : map_add(r, out, key, value);
+        bool ok = stays ? dense_set(r, as_map(out), key.i, value, NOBODY) : map_add(r, out, key, value);
         return ok ? out : NOMEM_VAL;
 }
 
@@ -121,7 +124,7 @@ static bool without(struct mv_rtfs *r, struct node *n, uint32_t shift, uint64_t 
         *ret = NULL;
         if (!child && n->h.used == 1)
                 return true;
-        struct node *copy = own(r, n, false, ++r->owner_count);
+        struct node *copy = dense_copy(r, n, false);
         if (!copy)
                 return false;
         copy->item[slot] = child ? OBJ(T_NODE, child) : shift ? NIL : UNBOUND;
@@ -141,6 +144,7 @@ val dense_remove(struct mv_rtfs *r, val m, int64_t key)
         if (nomem(out))
                 return out;
         as_map(out)->root = root;
+        as_map(out)->root_owner = NOBODY;
         as_map(out)->count--;
         return out;
 }
@@ -153,7 +157,7 @@ static void toll(struct mv_rtfs *r, uint32_t entries)
         r->fuel_left = r->fuel_left > units ? r->fuel_left - units : 0;
 }
 
-val map_to_dense(struct mv_rtfs *r, val m, uint64_t owner)
+val map_to_dense(struct mv_rtfs *r, val m, uint32_t owner)
 {
         struct map_iter it;
         val key, value, out = map_builder(r);
@@ -168,7 +172,7 @@ val map_to_dense(struct mv_rtfs *r, val m, uint64_t owner)
         return out;
 }
 
-val map_to_tree(struct mv_rtfs *r, val m, uint64_t owner)
+val map_to_tree(struct mv_rtfs *r, val m, uint32_t owner)
 {
         struct map_iter it;
         val key, value, out = map_builder(r);

@@ -321,11 +321,11 @@ static enum native_status assoc(struct mv_rtfs *r, val *args, uint32_t count, va
 enum native_status coll_put(struct mv_rtfs *r, val coll, const val pair[2], val owner, val *ret)
 {
         val args[3] = { coll, pair[0], pair[1] };
-        if (coll.tag != T_MAP || !map_key_ok(pair[0]) || owner.tag != T_INT || owner.i <= 0)
+        if (coll.tag != T_MAP || !map_key_ok(pair[0]) || owner.tag != T_INT || owner.i <= 0 || owner.i > UINT32_MAX)
                 return assoc(r, args, 3, ret);
-        if (charge(r, 4 * 3))
+        if (charge(r, PUT_FUEL))
                 return N_FATAL;
-        return give(ret, map_put_owned(r, coll, pair[0], pair[1], (uint64_t)owner.i));
+        return give(ret, map_put_owned(r, coll, pair[0], pair[1], (uint32_t)owner.i));
 }
 
 static enum native_status dissoc(struct mv_rtfs *r, val *args, uint32_t count, val *ret)

@@ -64,7 +64,7 @@ struct mv_rtfs {
         val modules, module_names, imports; /* MAPs, see compile_module.c */
         val aliases;            /* MAP type alias name -> type form (deftype) */
         uint64_t step_count;
-        uint64_t owner_count;   /* owners of maps that were given out (map.h) */
+        uint32_t owner_count;   /* owners of maps that were given out (map.h) */
         uint32_t source_pos;    /* position for errors raised outside of code */
         uint8_t overridden[GLOBALS_MAX / 8]; /* globals the program itself defines: never inlined */
         uint32_t prelude_from, prelude_to; /* globals of the CCOS prelude */

@@ -455,19 +455,18 @@ resume:
                 }
                 NEXT;
         }
-        CASE(OWNER) : set_int(&RA, (int64_t)++r->owner_count);
+        CASE(OWNER) : r->owner_count += r->owner_count < UINT32_MAX;
+        set_int(&RA, r->owner_count < UINT32_MAX ? r->owner_count : NOBODY);
         NEXT;
         CASE(PUT) :
         {
                 COST();
-                const struct map *m = RA.tag == T_MAP ? as_map(RA) : NULL;
-                const val *pair = &RB;
-                uint64_t owner = (uint64_t)RC.i;
-                val *slot = NULL;
-                if (m && RC.tag == T_INT && m->owner == owner && pair->tag == T_INT && is_dense(m) && r->fuel_left >= 12)
-                        slot = dense_slot(m, pair->i, owner);
-                if (LIKELY(slot != NULL)) {
-                        r->fuel_left -= 12;
+                val *pair = &RB, *slot = NULL;
+                if (LIKELY(RA.tag == T_MAP && RC.tag == T_INT && RC.i == (uint32_t)RC.i && RC.i && pair->tag == T_INT &&
+                           is_dense(as_map(RA)) && r->fuel_left >= PUT_FUEL))
+                        slot = dense_slot(as_map(RA), pair->i, (uint32_t)RC.i);
+                if (LIKELY(slot)) {
+                        r->fuel_left -= PUT_FUEL;
                         copy_val(slot, pair + 1);
                 } else {
                         AFTER_COST(coll_put(r, RA, pair, RC, &out), GIVE_A);
