@@ -157,12 +157,10 @@ static enum native_status put_call(struct func *f, val form, uint8_t m, uint8_t 
 {
         uint32_t free = f->free, here = f->at;
         uint8_t key, value;
-        TRY(new_reg(f, &key));
-        TRY(new_reg(f, &value));
-        TRY(expr(f, at(form, 2), key, false));
-        TRY(expr(f, at(form, 3), value, false));
+        TRY(operand(f, at(form, 2), &key));
+        TRY(operand(f, at(form, 3), &value));
         f->at = here;
-        TRY(emit(f, OP_WORD(OP_PUT, m, key, f->loop->owner)));
+        TRY(emit2(f, OP_WORD(OP_PUT, m, key, value), f->loop->owner));
         f->free = free;
         return m == dst ? N_OK : emit(f, OP_WORD(OP_MOVE, dst, m, 0));
 }

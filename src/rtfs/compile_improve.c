@@ -22,8 +22,6 @@ static uint32_t run_length(uint32_t word)
         case OP_VEC:
         case OP_VECPUSH:
                 return C_OF(word);
-        case OP_PUT:
-                return 2;
         case OP_MAP:
         case OP_MAPPUT:
                 return 2 * C_OF(word);
@@ -54,6 +52,8 @@ static bool instruction_reads(struct func *f, uint32_t at, uint8_t reg)
         if (is_read(s.a) && A_OF(w) == reg)
                 return true;
         if ((op == OP_CALL || op == OP_TAIL) && reg >= A_OF(w) && reg <= A_OF(w) + B_OF(w))
+                return true;
+        if (s.second == 'R' && f->code.p[at + 1] == reg)
                 return true;
         if (op == OP_NEXT && reg >= A_OF(w) && reg <= A_OF(w) + 1)
                 return true;

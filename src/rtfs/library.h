@@ -54,8 +54,8 @@ enum native_status coll_nth(struct mv_rtfs *r, val coll, val index, val *ret);
 enum native_status coll_count(struct mv_rtfs *r, val coll, val *ret);
 enum native_status coll_get(struct mv_rtfs *r, val coll, val key, val absent, val *ret);
 #define PUT_FUEL 12 /* what assoc takes for one entry */
-/* (assoc coll key value), and coll is gone (map_put_owned). */
-enum native_status coll_put(struct mv_rtfs *r, val coll, const val pair[2], val owner, val *ret);
+/* (assoc coll key value) on args, and coll is gone (map_put_owned). */
+enum native_status coll_put(struct mv_rtfs *r, const val args[3], val owner, val *ret);
 enum native_status coll_push(struct mv_rtfs *r, val builder, val item);
 
 /* --- strings --------------------------------------------------------------------------------- */

@@ -595,7 +595,7 @@ void map_iter(struct map_iter *it, val m)
         it->depth = -1;
         it->dense = is_dense(map);
         if (it->dense && map->root) {
-                it->levels = (int)(map->height - MAP_DENSE);
+                it->levels = (int)(dense_shift(map) / DENSE_BITS);
                 it->depth = 0;
                 it->node[0] = map->root;
                 it->at[0] = 0;

@@ -3,9 +3,9 @@
 #define MV_RTFS_MAP_H
 /* What map.c and map_dense.c share, and the machine's short way into dense maps.
  *
- * A map is a B+ tree (map.c) or, when it holds many small integers, a dense one: a 32-way trie over
- * the keys themselves. height says which: MAP_DENSE and above are dense, less the levels above the
- * leaves.
+ * A map is a B+ tree (map.c) or, when it holds many small integers, a dense one: a 64-way trie over
+ * the keys themselves. height says which: of a dense map it is MAP_DENSE and the bits of the key that
+ * lead through the levels above the leaves.
  *
  * (1) A map's head says who may change it in place (owner) and its root (root_owner); `pos` of a link
  *     to a node says who may change that node, provided the node with the link is theirs as well. Only
@@ -23,7 +23,7 @@ static inline bool is_dense(const struct map *m)
 }
 static inline uint32_t dense_shift(const struct map *m)
 {
-        return (m->height - MAP_DENSE) * DENSE_BITS;
+        return m->height - MAP_DENSE;
 }
 
 #define NOBODY 0u

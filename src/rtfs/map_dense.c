@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Dense maps: entries of small non-negative integers, in a 32-way trie over the keys (map.h).
+/* Dense maps: entries of small non-negative integers, in a 64-way trie over the keys (map.h).
  *
- *   height MAP_DENSE + 1:  root: T_NODE or nil for each 32 keys -> leaf: value or UNBOUND for each key
+ *   height MAP_DENSE + 6:  root: T_NODE or nil for each 64 keys -> leaf: value or UNBOUND for each key
  *
  * (1) h.used counts what a node has: children or entries. A published node has at least one.
  * (2) A persistent put is one by NOBODY, who owns nothing: it copies the whole path.
@@ -51,7 +51,7 @@ static bool grow(struct mv_rtfs *r, struct map *m, uint64_t key, uint32_t owner)
                         m->root = root;
                         m->root_owner = owner;
                 }
-                m->height++;
+                m->height += DENSE_BITS;
         }
         return true;
 }

@@ -318,14 +318,15 @@ static enum native_status assoc(struct mv_rtfs *r, val *args, uint32_t count, va
         return give(ret, coll);
 }
 
-enum native_status coll_put(struct mv_rtfs *r, val coll, const val pair[2], val owner, val *ret)
+enum native_status coll_put(struct mv_rtfs *r, const val args[3], val owner, val *ret)
 {
-        val args[3] = { coll, pair[0], pair[1] };
-        if (coll.tag != T_MAP || !map_key_ok(pair[0]) || owner.tag != T_INT || owner.i <= 0 || owner.i > UINT32_MAX)
-                return assoc(r, args, 3, ret);
+        val copy[3] = { args[0], args[1], args[2] };
+        bool owned = owner.tag == T_INT && owner.i > 0 && owner.i <= UINT32_MAX;
+        if (args[0].tag != T_MAP || !map_key_ok(args[1]) || !owned)
+                return assoc(r, copy, 3, ret);
         if (charge(r, PUT_FUEL))
                 return N_FATAL;
-        return give(ret, map_put_owned(r, coll, pair[0], pair[1], (uint32_t)owner.i));
+        return give(ret, map_put_owned(r, args[0], args[1], args[2], (uint32_t)owner.i));
 }
 
 static enum native_status dissoc(struct mv_rtfs *r, val *args, uint32_t count, val *ret)

@@ -7,8 +7,8 @@
  *   r register read   w register written   m both   u unsigned byte   i signed byte   k constant index in a byte
  *   - unused
  *   then for B and C together:  K constant index   G global slot   S signed 16-bit number
- *   then after a comma the second word:  J jump, signed, relative to the word behind it   K constant   N native   L loop
- *                                        (a jump backwards, which costs fuel)
+ *   then after a comma the second word:  J jump, signed, relative to the word behind it   K constant   N native   R register
+ *                                        L loop (a jump backwards, which costs fuel)
  *   range: the named registers start a run whose length is the last operand
  *
  * vm_loop.c has a label for each. Any change changes MV_BYTECODE_VERSION. */
@@ -83,7 +83,7 @@
         X(COUNT, "wr-")                                                                                                \
         X(GET, "mrr")        /* entry C of B; A: what to give when there is none */                                    \
         X(OWNER, "w--")      /* a number that nobody else has (map.h) */                                               \
-        X(PUT, "mrr")        /* A := A with entry R[B] R[B+1], for owner C, in place where it owns */                  \
+        X(PUT, "mrr,R")      /* A := A with key B and value C, in place where the second word's register is the owner */ \
         X(PUSH, "rr-")       /* append B to the builder A */                                                           \
         X(VCHK, "ruu")       /* C 1: exactly B elements, 0: at least B; else TypeError */                              \
         X(VNTH, "wru")       /* nil beyond the end */                                                                  \

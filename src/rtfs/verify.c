@@ -156,9 +156,6 @@ static bool run_fits(struct checker *c, uint32_t w)
         case OP_TAIL:
                 end = A_OF(w) + 1 + B_OF(w);
                 break;
-        case OP_PUT: /* key, value */
-                end = B_OF(w) + 2;
-                break;
         case OP_ITER: /* vector, index */
                 end = A_OF(w) + 2;
                 break;
@@ -219,6 +216,8 @@ static bool second_word_fits(struct checker *c, uint32_t w, struct op_shape s)
                 return jump_fits(c, true);
         case 'K':
                 return constant_fits(c, c->word[c->at + 1]);
+        case 'R':
+                return byte_fits(c, 'r', c->word[c->at + 1]);
         case 'N':
                 return builtin_fits(c, c->word[c->at + 1], C_OF(w));
         default:

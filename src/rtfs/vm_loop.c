@@ -80,6 +80,22 @@ static inline const val *vec_item(const struct vec *v, uint32_t index)
         return &n->item[index & (VEC_WIDTH - 1)];
 }
 
+/* A new last item of a builder whose tail has room for it, else NULL. */
+static inline val *builder_end(const struct mv_rtfs *r, const val *builder)
+{
+        struct vec *v = as_vec(*builder);
+        if (builder->tag != T_VECTOR || (const uint8_t *)v < r->heap.image_top)
+                return NULL;
+        uint32_t share = v->count & (VEC_WIDTH - 1);
+        struct node *tail = v->tail;
+        if (share == 0 || tail->h.used != share || share >= node_capacity(tail) ||
+            (const uint8_t *)tail < r->heap.image_top)
+                return NULL;
+        tail->h.used = (uint16_t)(share + 1);
+        v->count++;
+        return &tail->item[share];
+}
+
 static enum native_status num_lt(struct mv_rtfs *r, val a, val b, bool *ret)
 {
         return num_less(r, "<", a, b, ret);
@@ -461,20 +477,30 @@ resume:
         CASE(PUT) :
         {
                 COST();
-                val *pair = &RB, *slot = NULL;
-                if (LIKELY(RA.tag == T_MAP && RC.tag == T_INT && RC.i == (uint32_t)RC.i && RC.i && pair->tag == T_INT &&
-                           is_dense(as_map(RA)) && r->fuel_left >= PUT_FUEL))
-                        slot = dense_slot(as_map(RA), pair->i, (uint32_t)RC.i);
+                const val *owner = &R[*pc];
+                val *slot = NULL;
+                if (LIKELY(RA.tag == T_MAP && RB.tag == T_INT && owner->tag == T_INT && owner->i == (uint32_t)owner->i &&
+                           owner->i != NOBODY && is_dense(as_map(RA)) && r->fuel_left >= PUT_FUEL))
+                        slot = dense_slot(as_map(RA), RB.i, (uint32_t)owner->i);
                 if (LIKELY(slot)) {
                         r->fuel_left -= PUT_FUEL;
-                        copy_val(slot, pair + 1);
+                        copy_val(slot, &RC);
                 } else {
-                        AFTER_COST(coll_put(r, RA, pair, RC, &out), GIVE_A);
+                        const val args[3] = { RA, RB, RC };
+                        AFTER_COST(coll_put(r, args, *owner, &out), GIVE_A);
                 }
+                pc++;
                 NEXT;
         }
-        CASE(PUSH) : DO(coll_push(r, RA, RB), (void)0);
-        NEXT;
+        CASE(PUSH) :
+        {
+                val *end = builder_end(r, &RA);
+                if (LIKELY(end))
+                        copy_val(end, &RB);
+                else
+                        DO(coll_push(r, RA, RB), (void)0);
+                NEXT;
+        }
         CASE(VCHK) : if (LIKELY(RA.tag == T_VECTOR && vec_count(RA) == B))
                 NEXT;
         DO(vm_check_seq(r, RA, B, C), (void)0);
