@@ -250,7 +250,7 @@ static enum native_status entries(struct mv_rtfs *r, const char *op, bool keys, 
         if (charge(r, map_count(m)))
                 return N_FATAL;
         struct map_iter it;
-        val out = vec_builder(r), key, value;
+        val out = heap_has_room(r, map_count(m) * sizeof(val)) ? vec_builder(r) : NOMEM_VAL, key, value;
         if (nomem(out))
                 return N_NOMEM;
         map_iter(&it, m);

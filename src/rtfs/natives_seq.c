@@ -288,6 +288,8 @@ static enum native_status sort(struct mv_rtfs *r, val *args, uint32_t count, val
                 return sort_string(r, v, ret);
         if (!is_sequence(v))
                 return raise_type(r, "sort", "vector or string", v);
+        if (!heap_has_room(r, 3 * sizeof(val) * (size_t)sequence_count(v))) /* items, work memory, result */
+                return N_NOMEM;
         TRY(items_of(r, v, &items));
         TRY(sort_by_keys(r, items, items, sequence_count(v)));
         return give(ret, vec_new(r, items, sequence_count(v)));
@@ -329,7 +331,7 @@ static enum native_status arithmetic(struct mv_rtfs *r, int64_t first, int64_t b
                 return N_FATAL;
         if (count > r->arena_bytes / sizeof(val)) /* do not fill the heap to find out */
                 return raise_memory(r, "a sequence of numbers");
-        val out = vec_builder(r);
+        val out = heap_has_room(r, count * sizeof(val)) ? vec_builder(r) : NOMEM_VAL;
         if (nomem(out))
                 return N_NOMEM;
         /* unsigned: the value behind the last one may overflow */

@@ -58,40 +58,41 @@ static bool all_integers(const val *items, uint32_t count)
         return true;
 }
 
-#define DIGIT_BITS 11u
-#define DIGITS     (1u << DIGIT_BITS)
-#define SIGN       ((uint64_t)1 << 63)
+#define SIGN        ((uint64_t)1 << 63)
 #define RADIX_LEAST 512u /* below, counting digits costs more than it saves */
 
-/* One pass over the digit at `shift`; false: all numbers have the same one, and nothing was moved. */
-static bool sort_digit(const uint64_t *from, uint64_t *to, uint32_t count, uint32_t shift)
+struct digits { /* how often each byte occurs at each place */
+        uint32_t count[8][256];
+};
+
+/* Order by the byte at `place`. */
+static void sort_digit(const uint64_t *from, uint64_t *to, uint32_t count, uint32_t place, const uint32_t *counts)
 {
-        uint32_t start[DIGITS] = { 0 }, sum = 0;
-        for (uint32_t i = 0; i < count; i++)
-                start[from[i] >> shift & (DIGITS - 1)]++;
-        if (start[from[0] >> shift & (DIGITS - 1)] == count)
-                return false;
-        for (uint32_t d = 0; d < DIGITS; d++) {
-                uint32_t n = start[d];
+        uint32_t start[256], sum = 0;
+        for (uint32_t d = 0; d < 256; d++) {
                 start[d] = sum;
-                sum += n;
+                sum += counts[d];
         }
         for (uint32_t i = 0; i < count; i++)
-                to[start[from[i] >> shift & (DIGITS - 1)]++] = from[i];
-        return true;
+                to[start[from[i] >> (8 * place) & 0xff]++] = from[i];
 }
 
 static enum native_status sort_integers(struct mv_rtfs *r, val *items, uint32_t count)
 {
         uint64_t *from = work_memory_raw(r, (size_t)count * 2 * sizeof *from);
-        if (!from)
+        struct digits *digits = work_memory(r, sizeof *digits);
+        if (!from || !digits)
                 return N_NOMEM;
         uint64_t *to = from + count;
-        for (uint32_t i = 0; i < count; i++)
+        for (uint32_t i = 0; i < count; i++) {
                 from[i] = (uint64_t)items[i].i ^ SIGN;
-        for (uint32_t shift = 0; shift < 64; shift += DIGIT_BITS) {
-                if (!sort_digit(from, to, count, shift))
+                for (uint32_t place = 0; place < 8; place++)
+                        digits->count[place][from[i] >> (8 * place) & 0xff]++;
+        }
+        for (uint32_t place = 0; place < 8; place++) {
+                if (digits->count[place][from[0] >> (8 * place) & 0xff] == count) /* all have the same byte here */
                         continue;
+                sort_digit(from, to, count, place, digits->count[place]);
                 uint64_t *swap = from;
                 from = to;
                 to = swap;

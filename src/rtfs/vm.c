@@ -56,22 +56,20 @@ bool vm_unwind(struct mv_rtfs *r)
 }
 
 /* --- memory ---------------------------------------------------------------------------------------------------------------- */
-/* Collect for an instruction that could not allocate. The same instruction failing again gets twice the room, until there
- * is no more to give. */
+/* Collect for an instruction that could not allocate. When the same instruction fails again it has used up all it was
+ * given: it gets twice as much, until there is no more to give. */
 enum native_status vm_make_room(struct mv_rtfs *r)
 {
         uint64_t here = (uint64_t)r->fuel_left << 20 ^ (uint64_t)r->frame_count << 40 ^ top_frame(r)->pc;
-        bool again = r->room_streak && here == r->room_at;
-        r->room_at = here;
-        r->room_streak = again ? r->room_streak + 1 : 1;
+        bool again = r->room_given && here == r->room_at;
         if (again && r->heap.limit == r->heap.end)
                 return raise_memory(r, "the program's values do not fit");
-        size_t want = (size_t)1 << (r->room_streak < 40 ? r->room_streak + HEAP_ROOM_BITS : 56);
-        if (want < r->heap.want)
-                want = r->heap.want;
-        heap_collect(r, want);
+        size_t want = again ? 2 * r->room_given : HEAP_ROOM_FIRST;
+        heap_collect(r, want < r->heap.want ? r->heap.want : want);
         if (r->heap.want > (size_t)(r->heap.end - r->heap.top))
                 return raise_memory(r, "the program's values do not fit");
+        r->room_at = here;
+        r->room_given = (size_t)(r->heap.limit - r->heap.top);
         return N_OK;
 }
 

@@ -73,8 +73,8 @@ struct mv_rtfs {
         bool compile_only;      /* nothing of the program has run: a macro cannot use what it defines */
         struct name *undefined; /* that a macro asked for meanwhile; NULL: none */
         volatile int interrupt;
-        uint64_t room_at;       /* the instruction that last ran out of memory, and how often in a row */
-        uint32_t room_streak;
+        uint64_t room_at;       /* the instruction that last ran out of memory, and what it got then */
+        size_t room_given;
         char fatal_text[160];
         /* --- fixed after init ----------------------------------------------------------------------------------------- */
         uint8_t *arena;
