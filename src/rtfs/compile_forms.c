@@ -573,6 +573,17 @@ static enum native_status defmacro_form(struct func *f, val form, uint8_t dst)
 }
 
 /* --- loop, recur -------------------------------------------------------------------------------------------------------------- */
+static enum native_status declare_owner(struct func *f, val bindings, val forms, struct loop *l)
+{
+        for (uint32_t i = 0; i < l->count; i++)
+                if (grows_in_place(f, bindings, i, forms))
+                        l->grows |= 1ull << i;
+        if (!l->grows)
+                return N_OK;
+        TRY(new_reg(f, &l->owner));
+        return emit(f, OP_WORD(OP_OWNER, l->owner, 0, 0));
+}
+
 static enum native_status loop_form(struct func *f, val form, uint8_t dst, bool tail)
 {
         val v = at(form, 1);
@@ -588,7 +599,9 @@ static enum native_status loop_form(struct func *f, val form, uint8_t dst, bool 
                         TRY(bind_pattern(f, vec_at(v, 2 * i), reg));
         }
         l.reg = (uint8_t)(f->free - l.count);
+        TRY(declare_owner(f, v, rest_of(form, 2), &l));
         l.start = f->code.count;
+        f->last = NO_CODE; /* the loop comes back to here */
         for (uint32_t i = 0; i < l.count; i++)
                 if (vec_at(v, 2 * i).tag != T_SYMBOL)
                         TRY(bind_pattern(f, vec_at(v, 2 * i), (uint8_t)(l.reg + i)));
@@ -603,10 +616,47 @@ static enum native_status loop_form(struct func *f, val form, uint8_t dst, bool 
         return N_OK;
 }
 
+/* One value of a recur: the instruction that gave it, and where the code of the next one begins. */
+struct turn {
+        uint32_t last, end;
+        bool stays; /* the variable keeps its value */
+};
+
+/* A value for the loop's variable in register `own`, into register reg. */
+static enum native_status turn_value(struct func *f, val form, uint8_t own, uint8_t reg, struct turn *ret)
+{
+        uint8_t local;
+        f->last = NO_CODE;
+        *ret = (struct turn){ .stays = plain_local(f, form, &local) && local == own };
+        if (!ret->stays)
+                TRY(expr(f, form, reg, false));
+        if (f->last == f->code.count - 1 && f->code.p[f->last] == OP_WORD(OP_MOVE, reg, own, 0)) {
+                f->code.count = --f->pos.count;
+                ret->stays = true;
+        }
+        ret->last = f->last;
+        ret->end = f->code.count;
+        return N_OK;
+}
+
+/* The new values lie in registers from `first` on. One that nothing behind it needs the old value of is computed in
+ * place, the others are moved. */
+static enum native_status assign_turn(struct func *f, const struct loop *l, const struct turn *t, uint8_t first)
+{
+        for (uint32_t i = 0; i < l->count; i++) {
+                uint8_t from = (uint8_t)(first + i), to = (uint8_t)(l->reg + i);
+                bool in_place = t[i].stays ||
+                                (!reads_register(f, t[i].end, to) && redirect_result(f, t[i].last, from, to));
+                if (!in_place)
+                        TRY(emit(f, OP_WORD(OP_MOVE, to, from, 0)));
+        }
+        return N_OK;
+}
+
 static enum native_status recur_form(struct func *f, val form, bool tail)
 {
         struct loop *l = f->loop;
-        uint32_t n = len(form) - 1, first = f->free, k;
+        uint32_t n = len(form) - 1, first = f->free;
         uint8_t reg;
         if (!l || !tail)
                 return fail_form(f, "recur is only possible in tail position of a loop or function");
@@ -616,12 +666,14 @@ static enum native_status recur_form(struct func *f, val form, bool tail)
                 mv_fmt(expected, sizeof expected, "%u", l->count);
                 return raise_arity(f->r, "recur", expected, n);
         }
+        struct turn t[PARAMS_MAX + 1];
         for (uint32_t i = 0; i < n; i++) {
                 TRY(new_reg(f, &reg));
-                TRY(expr(f, at(form, 1 + i), reg, false));
+                f->growing = l->grows >> i & 1 ? l->reg + i : NO_REGISTER;
+                TRY(turn_value(f, at(form, 1 + i), (uint8_t)(l->reg + i), reg, &t[i]));
         }
-        for (k = 0; k < n; k++)
-                TRY(emit(f, OP_WORD(OP_MOVE, l->reg + k, first + k, 0)));
+        f->growing = NO_REGISTER;
+        TRY(assign_turn(f, l, t, (uint8_t)first));
         f->free = first;
         return emit_loop(f, l->start);
 }

@@ -12,10 +12,9 @@
 
 const char library_source[] =
         "(defn map [f coll]\n"
-        "  (let [v (%items \"map\" \"vector, list, or string\" true coll) n (count v)]\n"
+        "  (let [v (%items \"map\" \"vector, list, or string\" true coll)]\n"
         "    (%function \"map\" \"function\" f v)\n"
-        "    (loop [i 0 out (%builder)]\n"
-        "      (if (< i n) (recur (+ i 1) (%push! out (f (nth v i)))) out))))\n"
+        "    (for [x v] (f x))))\n"
 
         "(defn map-indexed [f coll]\n"
         "  (let [v (%items \"map-indexed\" \"vector, string, or list\" true coll) n (count v)]\n"
@@ -24,20 +23,14 @@ const char library_source[] =
         "      (if (< i n) (recur (+ i 1) (%push! out (f i (nth v i)))) (%like coll out)))))\n"
 
         "(defn filter [f coll]\n"
-        "  (let [v (%items \"filter\" \"vector or list\" false coll) n (count v)]\n"
+        "  (let [v (%items \"filter\" \"vector or list\" false coll)]\n"
         "    (%function \"filter\" \"function\" f v)\n"
-        "    (loop [i 0 out (%builder)]\n"
-        "      (if (< i n)\n"
-        "        (let [x (nth v i)] (recur (+ i 1) (if (f x) (%push! out x) out)))\n"
-        "        out))))\n"
+        "    (for [x v :when (f x)] x)))\n"
 
         "(defn remove [f coll]\n"
-        "  (let [v (%items \"remove\" \"vector, string, or list\" true coll) n (count v)]\n"
+        "  (let [v (%items \"remove\" \"vector, string, or list\" true coll)]\n"
         "    (%function \"remove\" \"function\" f v)\n"
-        "    (loop [i 0 out (%builder)]\n"
-        "      (if (< i n)\n"
-        "        (let [x (nth v i)] (recur (+ i 1) (if (f x) out (%push! out x))))\n"
-        "        (%like coll out)))))\n"
+        "    (%like coll (for [x v :when (not (f x))] x))))\n"
 
         /* (reduce f coll) starts with the first element. */
         "(defn reduce [& args]\n"
@@ -50,8 +43,8 @@ const char library_source[] =
         "          (%fail-generic \"reduce on empty collection with no initial value\")\n"
         "          (let [start (if with-init 0 1)]\n"
         "            (if (< start n) (%function \"reduce\" \"function\" f v) nil)\n"
-        "            (loop [i start acc (if with-init (nth args 1) (nth v 0))]\n"
-        "              (if (< i n) (recur (+ i 1) (f acc (nth v i))) acc))))))))\n"
+        "            (loop [acc (if with-init (nth args 1) (nth v 0)) i start]\n"
+        "              (if (< i n) (recur (f acc (nth v i)) (+ i 1)) acc))))))))\n"
 
         "(defn group-by [f coll]\n"
         "  (if (nil? coll)\n"

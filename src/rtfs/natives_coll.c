@@ -49,12 +49,17 @@ static bool count_of(val v, int64_t *ret)
         return true;
 }
 
-static enum native_status count_(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+enum native_status coll_count(struct mv_rtfs *r, val coll, val *ret)
 {
         int64_t n;
-        if (!count_of(args[0], &n))
-                return raise_type(r, "count", "vector, list, map, or string", args[0]);
+        if (!count_of(coll, &n))
+                return raise_type(r, "count", "vector, list, map, or string", coll);
         return give(ret, INT(n));
+}
+
+static enum native_status count_(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+{
+        return coll_count(r, args[0], ret);
 }
 
 static enum native_status length(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
@@ -128,18 +133,28 @@ static enum native_status last(struct mv_rtfs *r, val *args, uint32_t count, val
         return item_at(r, args[0], (uint32_t)n - 1, ret);
 }
 
-static enum native_status nth(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+static enum native_status nth_or(struct mv_rtfs *r, val coll, val index, const val *absent, val *ret)
 {
         int64_t n = 0;
-        if (args[1].tag != T_INT)
-                return raise_type(r, "nth", "integer", args[1]);
-        if (args[0].tag == T_MAP || !count_of(args[0], &n))
-                return raise_type(r, "nth", "vector, list, or string", args[0]);
-        if (args[1].i >= 0 && args[1].i < n)
-                return item_at(r, args[0], (uint32_t)args[1].i, ret);
-        if (count > 2)
-                return give(ret, args[2]);
-        return raise_index(r, args[1].i, (uint64_t)n);
+        if (index.tag != T_INT)
+                return raise_type(r, "nth", "integer", index);
+        if (coll.tag == T_MAP || !count_of(coll, &n))
+                return raise_type(r, "nth", "vector, list, or string", coll);
+        if (index.i >= 0 && index.i < n)
+                return item_at(r, coll, (uint32_t)index.i, ret);
+        if (absent)
+                return give(ret, *absent);
+        return raise_index(r, index.i, (uint64_t)n);
+}
+
+enum native_status coll_nth(struct mv_rtfs *r, val coll, val index, val *ret)
+{
+        return nth_or(r, coll, index, NULL, ret);
+}
+
+static enum native_status nth(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+{
+        return nth_or(r, args[0], args[1], count > 2 ? &args[2] : NULL, ret);
 }
 
 /* --- lookup ---------------------------------------------------------------------------------- */
@@ -148,15 +163,9 @@ static bool index_ok(val v, val index)
         return index.tag == T_INT && index.i >= 0 && index.i < sequence_count(v);
 }
 
-static enum native_status get(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+enum native_status coll_get(struct mv_rtfs *r, val coll, val key, val absent, val *ret)
 {
-        if (count < 2 || count > 3)
-                return raise_arity(r, "get", "2 or 3", count);
-        val coll = args[0], key = args[1], found = count > 2 ? args[2] : NIL;
-        if (coll.tag == T_ERROR && key.tag == T_KEYWORD) {
-                val lookup[2] = { coll, found };
-                return keyword_lookup(r, key, lookup, 2, ret);
-        }
+        val found = absent;
         if (coll.tag == T_MAP) {
                 if (!map_key_ok(key))
                         return raise_map_key(r, key);
@@ -164,6 +173,9 @@ static enum native_status get(struct mv_rtfs *r, val *args, uint32_t count, val 
         } else if (is_sequence(coll) && key.tag == T_INT) {
                 if (index_ok(coll, key))
                         return item_at(r, coll, (uint32_t)key.i, ret);
+        } else if (coll.tag == T_ERROR && key.tag == T_KEYWORD) {
+                val lookup[2] = { coll, absent };
+                return keyword_lookup(r, key, lookup, 2, ret);
         } else if (coll.tag != T_NIL) {
                 char actual[64];
                 mv_fmt(actual, sizeof actual, "%s with %s", type_name(coll), type_name(key));
@@ -171,6 +183,13 @@ static enum native_status get(struct mv_rtfs *r, val *args, uint32_t count, val 
                                        actual);
         }
         return give(ret, found);
+}
+
+static enum native_status get(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+{
+        if (count < 2 || count > 3)
+                return raise_arity(r, "get", "2 or 3", count);
+        return coll_get(r, args[0], args[1], count > 2 ? args[2] : NIL, ret);
 }
 
 static enum native_status step_into(struct mv_rtfs *r, val key, val *at, bool *ret_found)
@@ -237,7 +256,7 @@ static enum native_status entries(struct mv_rtfs *r, const char *op, bool keys, 
         if (charge(r, map_count(m)))
                 return N_FATAL;
         struct map_iter it;
-        val out = vec_builder(r), key, value;
+        val out = heap_has_room(r, map_count(m) * sizeof(val)) ? vec_builder(r) : NOMEM_VAL, key, value;
         if (nomem(out))
                 return N_NOMEM;
         map_iter(&it, m);
@@ -305,6 +324,17 @@ static enum native_status assoc(struct mv_rtfs *r, val *args, uint32_t count, va
                         TRY(set_index(r, "assoc", coll, args[i], args[i + 1], &coll));
         }
         return give(ret, coll);
+}
+
+enum native_status coll_put(struct mv_rtfs *r, const val args[3], val owner, val *ret)
+{
+        val copy[3] = { args[0], args[1], args[2] };
+        bool owned = owner.tag == T_INT && owner.i > 0 && owner.i <= UINT32_MAX;
+        if (args[0].tag != T_MAP || !map_key_ok(args[1]) || !owned)
+                return assoc(r, copy, 3, ret);
+        if (charge(r, PUT_FUEL))
+                return N_FATAL;
+        return give(ret, map_put_owned(r, args[0], args[1], args[2], (uint32_t)owner.i));
 }
 
 static enum native_status dissoc(struct mv_rtfs *r, val *args, uint32_t count, val *ret)

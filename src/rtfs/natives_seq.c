@@ -289,6 +289,8 @@ static enum native_status sort(struct mv_rtfs *r, val *args, uint32_t count, val
                 return sort_string(r, v, ret);
         if (!is_sequence(v))
                 return raise_type(r, "sort", "vector or string", v);
+        if (!heap_has_room(r, 3 * sizeof(val) * (size_t)sequence_count(v))) /* items, work memory, result */
+                return N_NOMEM;
         TRY(items_of(r, v, &items));
         TRY(sort_by_keys(r, items, items, sequence_count(v)));
         return give(ret, vec_new(r, items, sequence_count(v)));
@@ -330,7 +332,7 @@ static enum native_status arithmetic(struct mv_rtfs *r, int64_t first, int64_t b
                 return N_FATAL;
         if (count > r->arena_bytes / sizeof(val)) /* do not fill the heap to find out */
                 return raise_memory(r, "a sequence of numbers");
-        val out = vec_builder(r);
+        val out = heap_has_room(r, count * sizeof(val)) ? vec_builder(r) : NOMEM_VAL;
         if (nomem(out))
                 return N_NOMEM;
         /* unsigned: the value behind the last one may overflow */
@@ -471,11 +473,16 @@ static enum native_status builder(struct mv_rtfs *r, val *args, uint32_t count, 
         return give(ret, vec_builder(r));
 }
 
+enum native_status coll_push(struct mv_rtfs *r, val builder, val item)
+{
+        if (builder.tag != T_VECTOR || (const uint8_t *)builder.o < r->heap.image_top)
+                return misused(r); /* never change what a reset keeps */
+        return push(r, builder, item);
+}
+
 static enum native_status push_(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
-        if (args[0].tag != T_VECTOR || (const uint8_t *)args[0].o < r->heap.image_top)
-                return misused(r); /* never change what a reset keeps */
-        TRY(push(r, args[0], args[1]));
+        TRY(coll_push(r, args[0], args[1]));
         return give(ret, args[0]);
 }
 

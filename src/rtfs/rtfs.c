@@ -67,6 +67,7 @@ static bool add_natives(struct mv_rtfs *r)
                         if (r->native_count == NATIVES_MAX)
                                 return false;
                         val v = { .tag = T_NATIVE, .i = r->native_count };
+                        r->operators[r->native_count] = operator_of(mv_slice_str(n->name));
                         r->natives[r->native_count++] = n;
                         if (n->name[0] != '%' && !define_global(r, mv_slice_str(n->name), v))
                                 return false;

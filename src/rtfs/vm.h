@@ -67,6 +67,7 @@ struct mv_rtfs {
         uint32_t names_in_table, names_in_chains;
         val aliases;            /* MAP type alias name -> type form (deftype) */
         uint64_t step_count;
+        uint32_t owner_count;   /* owners of maps that were given out (map.h) */
         uint32_t source_pos;    /* position for errors raised outside of code */
         uint8_t overridden[GLOBALS_MAX / 8]; /* globals the program itself defines: never inlined */
         uint32_t prelude_from, prelude_to; /* globals of the CCOS prelude */
@@ -75,8 +76,8 @@ struct mv_rtfs {
         bool compile_only;      /* nothing of the program has run: a macro cannot use what it defines */
         struct name *undefined; /* that a macro asked for meanwhile; NULL: none */
         volatile int interrupt;
-        uint64_t room_at;       /* the instruction that last ran out of memory, and how often in a row */
-        uint32_t room_streak;
+        uint64_t room_at;       /* the instruction that last ran out of memory, and what it got then */
+        size_t room_given;
         char fatal_text[160];
         char hint_text[96];
         /* --- fixed after init ----------------------------------------------------------------------------------------- */
@@ -88,6 +89,7 @@ struct mv_rtfs {
         struct obj **marks;     /* the collector's mark stack */
         uint32_t marks_size;
         const struct native *natives[NATIVES_MAX];
+        uint8_t operators[NATIVES_MAX]; /* natives that are instructions (operator_of), else 0 */
         uint32_t native_count;
         bool building;          /* the library is being compiled: names that start with % are visible */
         val *globals;           /* GLOBALS_MAX */
