@@ -122,11 +122,13 @@ bool map_add(struct mv_rtfs *r, val builder, val key, val value);
  * looks at m any more. NOMEM: m is as it was. */
 val map_put_owned(struct mv_rtfs *r, val m, val key, val value, uint32_t owner);
 static inline uint32_t map_count(val m) { return as_map(m)->count; }
-/* Iteration in canonical order; holds no memory. */
+/* Iteration in canonical order; holds no memory. Never more than map_count entries, even of a map that code with a
+ * forged owner has damaged. */
 #define MAP_HEIGHT_MAX 12
 struct map_iter {
         const struct node *node[MAP_HEIGHT_MAX];
         uint16_t at[MAP_HEIGHT_MAX];
+        uint32_t left; /* entries to come, at most */
         int depth, levels; /* levels: above the leaves of a dense map */
         bool dense;
 };

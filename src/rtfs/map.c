@@ -249,14 +249,15 @@ static bool put_below(struct put *p, const struct node *n, uint32_t height, bool
 
 val map_head(struct mv_rtfs *r, val m, uint32_t owner)
 {
-        struct map *head = heap_alloc(r, O_MAP, sizeof *head);
+        size_t size = owner == NOBODY ? sizeof(struct map) : sizeof(struct owned_map);
+        struct map *head = heap_alloc(r, O_MAP, size);
         if (!head)
                 return NOMEM_VAL;
-        head->root = as_map(m)->root;
         head->height = as_map(m)->height;
         head->count = as_map(m)->count;
-        head->root_owner = as_map(m)->root_owner;
-        head->owner = owner;
+        set_root(head, as_map(m)->root, root_owner(as_map(m)));
+        if (owner != NOBODY)
+                owned_map(head)->owner = owner;
         return OBJ(T_MAP, head);
 }
 
@@ -454,13 +455,12 @@ static struct node *own_child(struct mv_rtfs *r, struct node *n, uint32_t at, ui
 
 static bool own_root(struct mv_rtfs *r, struct map *m, uint32_t owner)
 {
-        if (owner == NOBODY || m->root_owner == owner) /* a builder's nodes are nobody else's (2) */
+        if (owner == NOBODY || root_owner(m) == owner) /* a builder's nodes are nobody else's (2) */
                 return true;
         struct node *root = node_copy(r, m->root, m->root->h.used, 2 * PAIRS_MAX);
         if (!root)
                 return false;
-        m->root = root;
-        m->root_owner = owner;
+        set_root(m, root, owner);
         return true;
 }
 
@@ -550,7 +550,7 @@ val map_put_owned(struct mv_rtfs *r, val m, val key, val value, uint32_t owner)
                 m = map_to_dense(r, m, owner);
         } else if (was_dense && !dense) {
                 m = map_to_tree(r, m, owner);
-        } else if (as_map(m)->owner != owner) {
+        } else if (map_owner(as_map(m)) != owner) {
                 m = map_head(r, m, owner);
         }
         if (nomem(m))
@@ -593,6 +593,7 @@ void map_iter(struct map_iter *it, val m)
 {
         const struct map *map = as_map(m);
         it->depth = -1;
+        it->left = map->count;
         it->dense = is_dense(map);
         if (it->dense && map->root) {
                 it->levels = (int)(dense_shift(map) / DENSE_BITS);
@@ -659,6 +660,9 @@ static bool dense_next(struct map_iter *it, val *ret_key, val *ret_value)
 
 bool map_next(struct map_iter *it, val *ret_key, val *ret_value)
 {
+        if (it->left == 0)
+                return false;
+        it->left--;
         if (it->dense)
                 return dense_next(it, ret_key, ret_value);
         if (it->depth < 0)

@@ -7,10 +7,12 @@
  * the keys themselves. height says which: of a dense map it is MAP_DENSE and the bits of the key that
  * lead through the levels above the leaves.
  *
- * (1) A map's head says who may change it in place (owner) and its root (root_owner); `pos` of a link
+ * (1) A head of a larger kind says who may change it in place (owner) and its root (root_owner); `pos` of a link
  *     to a node says who may change that node, provided the node with the link is theirs as well. Only
  *     map_put_owned changes in place. An owner is a number that is given out once; the code that has it
- *     vouches that nobody else looks at the map it grows. */
+ *     vouches that nobody else looks at the map it grows (compile_own.c).
+ * (2) Hostile bytecode can vouch falsely, or forge the number. Then its own maps change under it, and
+ *     their counts may be wrong; nodes stay as they must be, and nobody trusts a count for memory. */
 #include <rtfs/node.h>
 
 #define MAP_DENSE   64u
@@ -27,6 +29,29 @@ static inline uint32_t dense_shift(const struct map *m)
 }
 
 #define NOBODY 0u
+
+struct owned_map {
+        struct map map;
+        uint32_t owner, root_owner;
+};
+static inline struct owned_map *owned_map(struct map *m)
+{
+        return m->h.size > sizeof *m ? (struct owned_map *)m : NULL;
+}
+static inline uint32_t map_owner(struct map *m)
+{
+        return owned_map(m) ? owned_map(m)->owner : NOBODY;
+}
+static inline uint32_t root_owner(struct map *m)
+{
+        return owned_map(m) ? owned_map(m)->root_owner : NOBODY;
+}
+static inline void set_root(struct map *m, struct node *root, uint32_t owner)
+{
+        m->root = root;
+        if (owned_map(m))
+                owned_map(m)->root_owner = owner;
+}
 
 static inline val owned_link(struct node *n, uint32_t owner)
 {
@@ -49,11 +74,11 @@ static inline const val *dense_find(const struct map *m, int64_t key)
 }
 
 /* The place of a key that a dense map has, when owner may write all the way to it; else NULL. */
-static inline val *dense_slot(const struct map *m, int64_t key, uint32_t owner)
+static inline val *dense_slot(struct map *m, int64_t key, uint32_t owner)
 {
         uint32_t shift = dense_shift(m);
         struct node *n = m->root;
-        if (m->owner != owner || m->root_owner != owner || (uint64_t)key >> (shift + DENSE_BITS))
+        if (map_owner(m) != owner || root_owner(m) != owner || (uint64_t)key >> (shift + DENSE_BITS))
                 return NULL;
         for (; shift; shift -= DENSE_BITS) {
                 const val *link = &n->item[(uint64_t)key >> shift & (DENSE_WIDTH - 1)];

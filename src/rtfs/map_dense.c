@@ -46,10 +46,9 @@ static bool grow(struct mv_rtfs *r, struct map *m, uint64_t key, uint32_t owner)
                         struct node *root = dense_node(r, false);
                         if (!root)
                                 return false;
-                        root->item[0] = owned_link(m->root, m->root_owner);
+                        root->item[0] = owned_link(m->root, root_owner(m));
                         root->h.used = 1;
-                        m->root = root;
-                        m->root_owner = owner;
+                        set_root(m, root, owner);
                 }
                 m->height += DENSE_BITS;
         }
@@ -58,13 +57,12 @@ static bool grow(struct mv_rtfs *r, struct map *m, uint64_t key, uint32_t owner)
 
 static bool own_root(struct mv_rtfs *r, struct map *m, uint32_t owner)
 {
-        if (m->root && owner != NOBODY && m->root_owner == owner)
+        if (m->root && owner != NOBODY && root_owner(m) == owner)
                 return true;
         struct node *root = dense_copy(r, m->root, dense_shift(m) == 0);
         if (!root)
                 return false;
-        m->root = root;
-        m->root_owner = owner;
+        set_root(m, root, owner);
         return true;
 }
 
@@ -106,7 +104,7 @@ bool dense_set(struct mv_rtfs *r, struct map *m, int64_t key, val value, uint32_
 val dense_put(struct mv_rtfs *r, val m, val key, val value)
 {
         bool stays = dense_takes(map_count(m), key);
-        val out = stays ? map_head(r, m, 0) : map_to_tree(r, m, 0);
+        val out = stays ? map_head(r, m, NOBODY) : map_to_tree(r, m, NOBODY);
         if (nomem(out))
                 return out;
         bool ok = stays ? dense_set(r, as_map(out), key.i, value, NOBODY) : map_add(r, out, key, value);
@@ -140,11 +138,10 @@ val dense_remove(struct mv_rtfs *r, val m, int64_t key)
                 return NOMEM_VAL;
         if (!root)
                 return map_empty(r);
-        val out = map_head(r, m, 0);
+        val out = map_head(r, m, NOBODY);
         if (nomem(out))
                 return out;
         as_map(out)->root = root;
-        as_map(out)->root_owner = NOBODY;
         as_map(out)->count--;
         return out;
 }
@@ -160,12 +157,11 @@ static void toll(struct mv_rtfs *r, uint32_t entries)
 val map_to_dense(struct mv_rtfs *r, val m, uint32_t owner)
 {
         struct map_iter it;
-        val key, value, out = map_builder(r);
+        val key, value, out = map_head(r, map_empty(r), owner);
         if (nomem(out))
                 return out;
         toll(r, map_count(m));
         as_map(out)->height = MAP_DENSE;
-        as_map(out)->owner = owner;
         for (map_iter(&it, m); map_next(&it, &key, &value);)
                 if (!dense_set(r, as_map(out), key.i, value, owner))
                         return NOMEM_VAL;
@@ -175,11 +171,10 @@ val map_to_dense(struct mv_rtfs *r, val m, uint32_t owner)
 val map_to_tree(struct mv_rtfs *r, val m, uint32_t owner)
 {
         struct map_iter it;
-        val key, value, out = map_builder(r);
+        val key, value, out = map_head(r, map_empty(r), owner);
         if (nomem(out))
                 return out;
         toll(r, map_count(m));
-        as_map(out)->owner = owner;
         for (map_iter(&it, m); map_next(&it, &key, &value);)
                 if (!tree_set(r, as_map(out), key, value, owner))
                         return NOMEM_VAL;

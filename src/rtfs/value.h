@@ -153,7 +153,6 @@ struct map { /* persistent B+ tree in canonical key order; height 0: root is a l
         uint32_t count;
         uint32_t height;
         struct node *root; /* NULL: empty. leaf items: k v k v; inner items: smallest key, T_NODE child */
-        uint32_t owner, root_owner; /* who may change this head, or its root, in place (map.h); 0: nobody */
 };
 struct closure {
         struct obj h;
