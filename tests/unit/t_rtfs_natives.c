@@ -3,9 +3,11 @@
  * under random arguments and without memory (spec 4, 6, 7). */
 #include "../test.h"
 #include <base/slice.h>
+#include <rtfs/docs.h>
 #include <rtfs/library.h>
 #include <rtfs/number_ops.h>
 #include <rtfs/rtfs.h>
+#include <rtfs/special_forms.h>
 #include <rtfs/types.h>
 #include <stdlib.h>
 
@@ -74,18 +76,60 @@ static void check_examples(const struct example *e, size_t count)
         static const struct example examples[] = { __VA_ARGS__ };                                  \
         check_examples(examples, sizeof examples / sizeof *examples)
 
-TEST(every_builtin_gives_what_its_documentation_says)
+/* With the prelude and a host that refuses every call. */
+static const char *run_refused(const char *source)
+{
+        static char text[4096];
+        struct mv_rtfs_options o = { .fuel = FUEL, .prelude = true };
+        struct mv_rtfs_fault fault = { .kind = MV_SLICE("UnknownCapability"), .message = MV_SLICE("Unknown capability: it") };
+        struct mv_out to = mv_out(text, sizeof text - 1);
+        struct mv_rtfs *r = evaluator();
+        struct mv_rtfs_error e = { .message = MV_SLICE("") };
+        struct mv_err err;
+        enum mv_rtfs_status s;
+        mv_rtfs_reset(r, &o);
+        if (mv_rtfs_load_source(r, mv_slice_str(source), &err))
+                return "hostile";
+        while ((s = mv_rtfs_run(r)) == MV_RTFS_CALL)
+                mv_rtfs_fault(r, &fault);
+        if (s == MV_RTFS_DONE)
+                mv_rtfs_display_result(r, &to);
+        else
+                mv_rtfs_error(r, &e);
+        mv_put_slice(&to, e.message);
+        text[to.len] = '\0';
+        return text;
+}
+
+TEST(every_form_and_builtin_gives_what_its_documentation_says)
+{
+        struct mv_rtfs_doc d;
+        CHECK(mv_rtfs_doc_count() > 170);
+        for (uint32_t i = 0; i < mv_rtfs_doc_count(); i++) {
+                mv_rtfs_doc_at(i, &d);
+                REQUIRE(d.name && d.text && d.syntax && d.result && d.errors && d.example && d.gives);
+                CHECK(d.text[0] && d.result[0] && d.errors[0]);
+                if (strcmp(run_refused(d.example), d.gives) != 0)
+                        printf("# %s\n", d.example);
+                CHECK_STR(run_refused(d.example), d.gives);
+        }
+}
+
+TEST(everything_a_program_can_name_is_documented)
 {
         struct mv_rtfs *r = evaluator();
-        for (uint32_t i = 0; i < r->native_count; i++) {
-                const struct native *n = r->natives[i];
-                if (n->name[0] == '%' || !n->example)
+        struct mv_rtfs_doc d;
+        char name[64];
+        for (uint32_t i = 0; i < r->saved_globals; i++) {
+                const struct name *n = r->global_names[i];
+                snprintf(name, sizeof name, "%.*s", (int)n->len, (const char *)n->text);
+                if (n->text[0] == '%' || !strcmp(name, "args") || mv_rtfs_doc_find(name, &d))
                         continue;
-                CHECK(n->doc && n->doc[0]);
-                if (strcmp(run(n->example), n->gives) != 0)
-                        printf("# %s\n", n->example);
-                CHECK_STR(run(n->example), n->gives);
+                printf("# %s\n", name);
+                CHECK(false);
         }
+        for (const struct special_form *s = special_forms; s->word; s++)
+                CHECK(strchr(s->word, ' ') || mv_rtfs_doc_find(s->word, &d)); /* with a space: the reader makes it */
 }
 
 TEST(arithmetic_is_exact_and_checked)
