@@ -14,20 +14,21 @@
 #define ARENA_BYTES (16u << 20)
 #define FUEL        50000000u
 
+static struct mv_rtfs *the_evaluator; /* made once */
+
 static struct mv_rtfs *evaluator(void)
 {
-        static struct mv_rtfs *r;
         struct mv_rtfs_options o = { .fuel = FUEL };
         struct mv_err err;
-        if (!r) {
+        if (!the_evaluator) {
                 void *arena = aligned_alloc(4096, ARENA_BYTES);
-                if (!arena || mv_rtfs_init(arena, ARENA_BYTES, &o, &r, &err)) {
+                if (!arena || mv_rtfs_init(arena, ARENA_BYTES, &o, &the_evaluator, &err)) {
                         printf("# %s\n", arena ? err.msg : "no memory");
                         abort();
                 }
         }
-        mv_rtfs_reset(r, &o);
-        return r;
+        mv_rtfs_reset(the_evaluator, &o);
+        return the_evaluator;
 }
 
 /* The display form of a program's value, the display text of its error, or "call ID ARGS". */
@@ -130,6 +131,61 @@ TEST(everything_a_program_can_name_is_documented)
         }
         for (const struct special_form *s = special_forms; s->word; s++)
                 CHECK(strchr(s->word, ' ') || mv_rtfs_doc_find(s->word, &d)); /* with a space: the reader makes it */
+}
+
+static const char *hint_of(const char *source)
+{
+        static char text[128];
+        struct mv_rtfs_error e;
+        (void)run(source);
+        mv_rtfs_error(the_evaluator, &e);
+        snprintf(text, sizeof text, "%.*s", MV_SARG(e.hint));
+        return text;
+}
+
+TEST(an_undefined_name_is_told_which_one_was_meant)
+{
+        CHECK_STR(hint_of("(maap inc [1])"), "did you mean map?");
+        CHECK_STR(hint_of("(whenn true 1)"), "did you mean when?");
+        CHECK_STR(hint_of("(defn helper [x] x) (helpr 1)"), "did you mean helper?");
+        CHECK_STR(hint_of("(%item 1)"), ""); /* what the library has for itself is not told */
+        CHECK_STR(hint_of("(entirely-different 1)"), "");
+        CHECK_STR(hint_of("(+ 1 \"a\")"), "");
+}
+
+TEST(long_strings_are_indexed_like_short_ones)
+{
+        /* Every position of a text with characters of one to four bytes, across the blocks of its index. */
+        EXAMPLES({ "(let [s (join \"\" (map (fn [i] \"a\u00e9\u6f22\U0001f600\") (range 600))) n (count s)]"
+                   "  (loop [i 0 bad 0] (if (< i n)"
+                   "    (recur (+ i 1) (if (= (nth s i) (nth \"a\u00e9\u6f22\U0001f600\" (mod i 4))) bad (+ bad 1)))"
+                   "    [n bad])))", "[2400 0]" },
+                 { "(let [s (join \"\" (map (fn [i] \"a\u00e9\u6f22\U0001f600\") (range 600)))]"
+                   "  [(substring s 2398) (substring s 1022 1027) (last s) (count (drop 512 s)) (substring s 2400)])",
+                   "[\"\u6f22\U0001f600\" \"\u6f22\U0001f600a\u00e9\u6f22\" \"\U0001f600\" 1888 \"\"]" },
+                 { "(let [s (join \"\" (map (fn [i] \"x\") (range 511)))] (nth (str s \"\u00e9y\") 512))", "\"y\"" },
+                 { "(count (parse-json (str \"\\\"\" (join \"\" (map (fn [i] \"\\\\u00e9\") (range 700))) \"\\\"\")))", "700" });
+}
+
+TEST(a_hundred_thousand_names_are_found_and_told_apart)
+{
+        static char source[2 << 20];
+        size_t n = (size_t)snprintf(source, sizeof source, "(count (distinct [");
+        for (int i = 0; i < 100000; i++)
+                n += (size_t)snprintf(source + n, sizeof source - n, ":k%d ", i);
+        snprintf(source + n, sizeof source - n, ":k5 :k99999]))");
+        struct mv_rtfs_options o = { .fuel = FUEL };
+        struct mv_rtfs *r = NULL;
+        struct mv_err err;
+        void *arena = aligned_alloc(4096, 64u << 20);
+        REQUIRE(arena && mv_rtfs_init(arena, 64u << 20, &o, &r, &err) == 0);
+        REQUIRE(mv_rtfs_load_source(r, mv_slice_str(source), &err) == 0);
+        CHECK(mv_rtfs_run(r) == MV_RTFS_DONE);
+        char text[32];
+        struct mv_out to = mv_out(text, sizeof text);
+        mv_rtfs_display_result(r, &to);
+        CHECK(mv_slice_eq_str(mv_out_slice(&to), "100000"));
+        free(arena);
 }
 
 TEST(arithmetic_is_exact_and_checked)
