@@ -2,57 +2,8 @@
 /* Special forms (spec section 3). A malformed one is a ParseError (R-12), except for step, for, dotimes and get, whose
  * shape errors stay run-time errors of the kinds programs may rely on. */
 #include <rtfs/compile.h>
+#include <rtfs/special_forms.h>
 #include <wire/text.h>
-
-enum special {
-        S_NONE,
-        /* these mean the same everywhere */
-        S_LET, S_IF, S_DO, S_FN, S_DEF, S_DEFN, S_DEFMACRO, S_DEFSTRUCT, S_DEFTYPE, S_TRY, S_MATCH, S_FOR, S_DOTIMES,
-        S_LOOP, S_RECUR, S_QUOTE, S_QUASIQUOTE, S_UNQUOTE, S_CONTEXT, S_META, S_DELEGATE,
-        /* these give way to a local variable or a definition of the program with the same name */
-        S_SHADOWABLE_,
-        S_AND, S_OR, S_WHEN, S_WHEN_NOT, S_IF_NOT, S_IF_LET, S_WHEN_LET, S_COND, S_CASE, S_THREAD_FIRST, S_THREAD_LAST,
-        S_GET, S_STEP, S_STEP_IF, S_STEP_LOOP, S_STEP_PARALLEL, S_REJECTED, S_PLAN, S_MODULE, S_IMPORT, S_LLM, S_THROW,
-        S_UPDATE,
-};
-static const struct { const char *word; uint8_t special; } words[] = {
-        { "let", S_LET }, { "if", S_IF }, { "do", S_DO }, { "fn", S_FN }, { "def", S_DEF }, { "defn", S_DEFN },
-        { "defmacro", S_DEFMACRO }, { "defstruct", S_DEFSTRUCT }, { "deftype", S_DEFTYPE }, { "try", S_TRY },
-        { "match", S_MATCH }, { "for", S_FOR }, { "dotimes", S_DOTIMES }, { "loop", S_LOOP }, { "recur", S_RECUR },
-        { "quote", S_QUOTE }, { "quasiquote", S_QUASIQUOTE }, { "unquote", S_UNQUOTE }, { "unquote-splicing", S_UNQUOTE },
-        { "context ref", S_CONTEXT }, { "with meta", S_META }, { "delegate to", S_DELEGATE }, { "and", S_AND },
-        { "or", S_OR }, { "when", S_WHEN }, { "when-not", S_WHEN_NOT }, { "if-not", S_IF_NOT }, { "if-let", S_IF_LET },
-        { "when-let", S_WHEN_LET }, { "cond", S_COND }, { "case", S_CASE }, { "->", S_THREAD_FIRST },
-        { "->>", S_THREAD_LAST }, { "get", S_GET }, { "step", S_STEP }, { "step-if", S_STEP_IF },
-        { "step-loop", S_STEP_LOOP }, { "step-parallel", S_STEP_PARALLEL }, { "set!", S_REJECTED },
-        { "parallel", S_REJECTED }, { "with-resource", S_REJECTED }, { "discover-agents", S_REJECTED },
-        { "plan", S_PLAN }, { "capability", S_PLAN }, { "resource", S_PLAN }, { "intent", S_PLAN },
-        { "module", S_MODULE }, { "import", S_IMPORT }, { "llm-execute", S_LLM },
-        { "throw", S_THROW }, { "update", S_UPDATE },
-};
-
-int special_of(struct mv_slice word)
-{
-        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-                if (mv_slice_eq_str(word, words[i].word))
-                        return words[i].special;
-        return S_NONE;
-}
-
-int special_count(void)
-{
-        return (int)(sizeof words / sizeof *words);
-}
-
-const char *special_word(int i)
-{
-        return words[i].word;
-}
-
-bool special_can_be_shadowed(int special)
-{
-        return special > S_SHADOWABLE_;
-}
 
 /* --- small helpers -------------------------------------------------------------------------------------------------------- */
 enum native_status raise_op(struct func *f, enum error_kind kind, const char *fmt, ...)

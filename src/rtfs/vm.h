@@ -19,12 +19,14 @@ struct native {
         const char *name;
         int16_t args_min, args_max; /* -1: any number. Checked before fn is called; the text of a mismatch derives from it */
         enum native_status (*fn)(struct mv_rtfs *r, val *args, uint32_t count, val *ret);
-        /* Documentation, printed by tools and tested: "(conj [1] 2)" => "[1 2]" */
-        const char *doc, *example, *gives;
+        /* Documentation (docs.h), printed by tools and tested: "(conj [1] 2)" => "[1 2]". NULL: internal. */
+        const char *doc, *example, *gives, *args, *result, *errors;
 };
-/* natives[i].name; the table is assembled from one array per file in natives.c. NULL-terminated arrays. */
+/* natives[i].name; the table is assembled from one array per file in rtfs.c. NULL-terminated arrays. */
 extern const struct native natives_core[], natives_math[], natives_string[], natives_coll[], natives_seq[], natives_misc[],
         natives_types[];
+/* Documentation of what library.c defines in RTFS; fn is NULL. */
+extern const struct native library_docs[], prelude_docs[];
 
 struct frame {
         struct closure *closure; /* NULL: the bottom frame of a run */
