@@ -9,6 +9,7 @@
 #include <microvm/error.h>
 #include <microvm/execute.h>
 #include <microvm/provider.h>
+#include <microvm/session.h>
 #include <microvm/value.h>
 
 #define MICROVM_VERSION "0.1.0"
