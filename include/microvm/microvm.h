@@ -8,6 +8,7 @@
 #include <microvm/context.h>
 #include <microvm/error.h>
 #include <microvm/execute.h>
+#include <microvm/language.h>
 #include <microvm/provider.h>
 #include <microvm/session.h>
 #include <microvm/value.h>
