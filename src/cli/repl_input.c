@@ -147,7 +147,7 @@ static void edit_start(struct repl_input *in, const char *history_file)
         history(in->history, &ev, H_SETSIZE, HISTORY_LINES);
         history(in->history, &ev, H_SETUNIQUE, 1);
         el_set(in->edit, EL_HIST, history, in->history);
-        el_set(in->edit, EL_ADDFN, "microvm-complete", "complete a name", complete);
+        el_wset(in->edit, EL_ADDFN, L"microvm-complete", L"complete a name", complete); /* el_set would leak both texts */
         el_set(in->edit, EL_BIND, "^I", "microvm-complete", NULL);
         el_set(in->edit, EL_BIND, "^R", "em-inc-search-prev", NULL);
         in->history_file = history_file;
