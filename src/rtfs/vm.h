@@ -52,6 +52,7 @@ struct mv_rtfs {
         uint32_t frame_floor;   /* frames below belong to an outer run (macro expansion) */
         int64_t fuel_left;
         uint64_t fuel_start;
+        volatile int64_t fuel_stop; /* below it fuel_goes_on is asked: the end, a tick, or (INT64_MAX) an interrupt */
         uint32_t global_count;
         val pending;            /* error being raised, or NIL */
         enum error_kind fatal;  /* E_FUEL, E_MEMORY, E_OUTPUT, E_INTERRUPTED; E_MAX_: none */
@@ -104,6 +105,9 @@ _Static_assert(offsetof(struct mv_rtfs, heap) == 0, "heap_of");
 /* --- for builtins -------------------------------------------------------------------------------------------------- */
 /* Take `units` of fuel for work proportional to size. Returns N_OK or N_FATAL: `if (charge(r, n)) return N_FATAL;` */
 enum native_status charge(struct mv_rtfs *r, uint64_t units);
+/* fuel_left fell below fuel_stop: is there a reason to end? Then false, and r->fatal says why. */
+bool fuel_goes_on(struct mv_rtfs *r) __attribute__((cold));
+void fuel_next_stop(struct mv_rtfs *r);
 /* Raise errors (spec 6.2). Each returns N_ERROR, or N_NOMEM: `return raise_type(r, "+", "number", v);` */
 enum native_status raise_type(struct mv_rtfs *r, const char *op, const char *expected, val actual); /* actual: its type name */
 enum native_status raise_type_text(struct mv_rtfs *r, const char *op, const char *expected, const char *actual);

@@ -155,7 +155,7 @@ static enum native_status not_same(struct mv_rtfs *r, val a, val b, bool *ret)
 #define COST()                                                                                                         \
         do {                                                                                                           \
                 fuel_before = r->fuel_left;                                                                            \
-                if (UNLIKELY(--r->fuel_left < 0 || r->interrupt))                                                      \
+                if (UNLIKELY(--r->fuel_left < r->fuel_stop) && !fuel_goes_on(r))                                       \
                         goto stopped;                                                                                  \
         } while (0)
 /* The outcome of a function that may fail; `ok` runs when it did not. */
@@ -594,6 +594,5 @@ trouble:
         }
 stopped:
         SAVE();
-        r->fuel_left = 0;
-        return charge(r, 1); /* fatal: the interrupt, or fuel */
+        return N_FATAL; /* the interrupt, or fuel */
 }
