@@ -57,7 +57,7 @@ const char *mv_host_provider_schema(struct mv_host *h, const char *name); /* JSO
 enum mv_program_kind {
         MV_PROGRAM_SOURCE,   /* RTFS text */
         MV_PROGRAM_BYTECODE, /* compiled RTFS, verified before it runs */
-        MV_PROGRAM_AST,      /* CBOR of forms */
+        MV_PROGRAM_AST,      /* CBOR of forms: docs/formats/ast.md, microvm/ast.h */
         MV_PROGRAM_NATIVE,   /* a function of the embedder: no isolation, needs "native_function" */
         MV_PROGRAM_EXTERNAL, /* path and arguments: needs "external_program" */
         MV_PROGRAM_SCRIPT,
@@ -83,8 +83,23 @@ void mv_program_description(const struct mv_program *p, char *buf, size_t cap);
 bool mv_program_is_network_operation(const struct mv_program *p); /* hints only, REQ-PROG-07, -08 */
 bool mv_program_is_file_operation(const struct mv_program *p);
 
+/* What is wanted of an RTFS program. All three happen behind the wall: reading and compiling are work on hostile bytes
+ * as well, and macros run meanwhile. */
+enum mv_purpose {
+        MV_PURPOSE_RUN,
+        MV_PURPOSE_COMPILE, /* SOURCE and AST to bytecode: mv_result_compiled. Nothing runs but macros */
+        MV_PURPOSE_PARSE,   /* SOURCE to AST: mv_result_compiled. Nothing runs */
+        /* What it can ask of the host, by walking its compiled form; nothing runs but macros. The value is a map:
+         * "calls": [[id via line column] ...], id nil: computed at run time, via: the prelude's name that calls, or nil;
+         * "declared": [[line column effects] ...] of `^{:effects ..}` in a SOURCE or an AST. No call is missing: one whose
+         * id cannot be told is there as computed. */
+        MV_PURPOSE_INSPECT,
+        MV_PURPOSE_MAX_
+};
+
 struct mv_execution {
         struct mv_program program;
+        enum mv_purpose purpose;
         const struct mv_context *context; /* NULL: pure */
         const char *provider;             /* NULL or "auto": the strongest available one of at least tier_min */
         enum mv_tier tier_min;
@@ -124,6 +139,9 @@ struct mv_result *mv_result_free(struct mv_result *r); /* accepts NULL, returns 
 bool mv_result_ok(const struct mv_result *r);
 const struct mv_value *mv_result_value(const struct mv_result *r);         /* NULL unless ok */
 const struct mv_program_error *mv_result_error(const struct mv_result *r); /* NULL when ok */
+/* Of MV_PURPOSE_COMPILE and _PARSE: the bytes of a program of kind MV_PROGRAM_BYTECODE, or _AST; else empty. Their value is
+ * the same as base64 text. */
+struct mv_slice mv_result_compiled(const struct mv_result *r);
 enum mv_termination mv_result_termination(const struct mv_result *r);
 const struct mv_metadata *mv_result_metadata(const struct mv_result *r);
 const char *mv_result_execution_id(const struct mv_result *r);

@@ -5,6 +5,7 @@
 
 /* An error message of a program is for people; longer ones are cut. */
 #define MESSAGE_BYTES_MAX (16u << 10)
+#define HINT_BYTES_MAX 128u
 
 /* --- STEP -------------------------------------------------------------------------------------------------------- */
 /* One letter per item behind the event's name: t text, b boolean, k text or keyword or symbol, * anything, s array of
@@ -189,7 +190,8 @@ static const char *hint_of(const struct mv_broker *b, const struct mv_program_er
 }
 
 /* grep ERROR-FIELDS: the order of the array below. */
-enum { F_KIND, F_MESSAGE, F_LINE, F_COLUMN, F_FUEL, F_MEMORY, F_OPERATION, F_CAPABILITY, F_CONTEXT, F_DATA, F_COUNT };
+enum { F_KIND, F_MESSAGE, F_LINE, F_COLUMN, F_FUEL, F_MEMORY, F_OPERATION, F_CAPABILITY, F_CONTEXT, F_DATA,
+       F_HINT, F_COUNT };
 
 static int error_numbers(struct mv_broker *b, const struct field *f, uint64_t place[2], struct mv_err *err)
 {
@@ -208,10 +210,11 @@ static int error_numbers(struct mv_broker *b, const struct field *f, uint64_t pl
 int mv__on_error(struct mv_broker *b, struct mv_slice payload, struct mv_err *err)
 {
         struct field f[F_COUNT] = { { "kind", true }, { "message", true }, { "line" },       { "column" },  { "fuel" },
-                                    { "memory" },     { "operation" },     { "capability" }, { "context" }, { "data" } };
+                                    { "memory" },     { "operation" },     { "capability" }, { "context" }, { "data" },
+                                    { "hint" } };
         struct mv_slice texts[F_COUNT];
         uint64_t place[2];
-        static const int text_fields[] = { F_KIND, F_MESSAGE, F_OPERATION, F_CAPABILITY, F_CONTEXT };
+        static const int text_fields[] = { F_KIND, F_MESSAGE, F_OPERATION, F_CAPABILITY, F_CONTEXT, F_HINT };
         int r = mv__fields_read(payload, f, F_COUNT, err);
         for (size_t i = 0; r == 0 && i < sizeof text_fields / sizeof text_fields[0]; i++)
                 r = mv__field_text(&f[text_fields[i]], &texts[text_fields[i]], err);
@@ -221,13 +224,18 @@ int mv__on_error(struct mv_broker *b, struct mv_slice payload, struct mv_err *er
                 return r;
         if (texts[F_KIND].len == 0 || texts[F_KIND].len > 63)
                 return MV_HOSTILE(err, "ERROR: kind");
-        end_with(b, termination_of(texts[F_KIND]), keep_text(b, texts[F_KIND], 63),
+        bool told = b->stopped != MV_END_COMPLETED && mv_slice_eq_str(texts[F_KIND], "Interrupted");
+        if (told && b->stopped == MV_END_KILLED)
+                texts[F_MESSAGE] = MV_SLICE("stopped by the caller");
+        end_with(b, told ? b->stopped : termination_of(texts[F_KIND]), keep_text(b, texts[F_KIND], 63),
                  keep_text(b, texts[F_MESSAGE], MESSAGE_BYTES_MAX));
         struct mv_program_error *e = &b->outcome.error;
         e->operation = keep_text(b, texts[F_OPERATION], MESSAGE_BYTES_MAX);
         e->capability = keep_text(b, texts[F_CAPABILITY], MESSAGE_BYTES_MAX);
         e->context = keep_text(b, texts[F_CONTEXT], MESSAGE_BYTES_MAX);
         e->hint = hint_of(b, e);
+        if (mv_slice_eq_str(texts[F_KIND], "UndefinedSymbol")) /* of what it was granted, a cell says nothing */
+                e->hint = keep_text(b, texts[F_HINT], HINT_BYTES_MAX);
         e->line = (uint32_t)place[0];
         e->column = (uint32_t)place[1];
         return 0;

@@ -3,6 +3,7 @@
  * (1) Ids and aliases are one name space: what is registered later never shadows what a program could already say.
  * (2) A built-in capability is found by its id, so nothing an embedder registers inherits its argument rules. */
 #include <capability/builtin.h>
+#include <base/nearest.h>
 #include <base/limits.h>
 #include <stdlib.h>
 
@@ -218,39 +219,12 @@ const struct mv_capability *mv_capability_at(const struct mv_capability_table *t
 }
 
 /* --- did you mean ------------------------------------------------------------------------------------------------ */
-/* Longer texts are not slips of the pen; also bounds the work a guest can cause per unknown id. */
-#define NEAREST_TEXT_MAX 64
-
-static unsigned min3(unsigned a, unsigned b, unsigned c)
-{
-        unsigned m = a < b ? a : b;
-        return m < c ? m : c;
-}
-
-/* Levenshtein with one row; both texts at most NEAREST_TEXT_MAX bytes. */
-static unsigned edit_distance(struct mv_slice a, struct mv_slice b)
-{
-        unsigned row[NEAREST_TEXT_MAX + 1];
-        for (size_t j = 0; j <= b.len; j++)
-                row[j] = (unsigned)j;
-        for (size_t i = 1; i <= a.len; i++) {
-                unsigned diagonal = row[0];
-                row[0] = (unsigned)i;
-                for (size_t j = 1; j <= b.len; j++) {
-                        unsigned above = row[j];
-                        row[j] = min3(above + 1, row[j - 1] + 1, diagonal + (a.p[i - 1] != b.p[j - 1]));
-                        diagonal = above;
-                }
-        }
-        return row[b.len];
-}
-
 static unsigned distance_to(struct mv_slice asked, const char *id)
 {
         struct mv_slice whole = mv_slice_str(id);
-        unsigned best = whole.len <= NEAREST_TEXT_MAX ? edit_distance(asked, whole) : UINT32_MAX;
-        if (mv_slice_starts(whole, "ccos.") && whole.len - 5 <= NEAREST_TEXT_MAX) {
-                unsigned brief = edit_distance(asked, mv_slice(whole.p + 5, whole.len - 5));
+        unsigned best = whole.len <= MV_NEAREST_TEXT_MAX ? mv_edit_distance(asked, whole) : UINT32_MAX;
+        if (mv_slice_starts(whole, "ccos.") && whole.len - 5 <= MV_NEAREST_TEXT_MAX) {
+                unsigned brief = mv_edit_distance(asked, mv_slice(whole.p + 5, whole.len - 5));
                 best = brief < best ? brief : best;
         }
         return best;
@@ -260,7 +234,7 @@ const char *mv_capability_nearest(const struct mv_capability_table *t, struct mv
 {
         if (id.len && id.p[0] == ':')
                 id = mv_slice(id.p + 1, id.len - 1);
-        if (id.len == 0 || id.len > NEAREST_TEXT_MAX)
+        if (id.len == 0 || id.len > MV_NEAREST_TEXT_MAX)
                 return NULL;
         unsigned best = UINT32_MAX;
         const char *nearest = NULL;
@@ -271,8 +245,7 @@ const char *mv_capability_nearest(const struct mv_capability_table *t, struct mv
                         nearest = t->entries[i]->capability.id;
                 }
         }
-        unsigned tolerated = id.len / 3 > 2 ? (unsigned)id.len / 3 : 2;
-        return best <= tolerated ? nearest : NULL;
+        return best <= mv_edit_tolerance(id.len) ? nearest : NULL;
 }
 
 /* --- arguments and the decision -------------------------------------------------------------------------------------- */

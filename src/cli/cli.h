@@ -25,13 +25,13 @@ struct cli_list {
         unsigned count;
 };
 struct cli_options {
-        bool json, explain, denied;
+        bool json, explain, denied, ast;
         bool strict;               /* config check */
         const char *vmm, *format;  /* config spec, show */
         const char *kernel, *rootfs;
         const char *policy;        /* settings file: what flags may only narrow */
         const char *environment;   /* of that file */
-        const char *provider, *audit, *execution;
+        const char *provider, *audit, *execution, *output;
         bool tier_given, level_given;
         enum mv_tier tier_min;
         enum mv_level level;
@@ -45,6 +45,8 @@ enum cli_accepts { /* which options a verb takes */
                            1u << 1, /* provider, level, grants, limits, --arg, --audit, --explain */
                    CLI_AUDIT = 1u << 2, /* --execution, --denied, --provider */
                    CLI_CONFIG = 1u << 6, /* --strict, --vmm, --format */
+                   CLI_LIMITS = 1u << 3, /* provider, level, limits, --audit: what nothing is granted to */
+                   CLI_OUTPUT = 1u << 4, /* -o FILE, --ast */
 };
 /* 0, or CLI_USAGE after saying on stderr what is wrong. Words after `--` are operands whatever
  * they look like. */
@@ -101,9 +103,21 @@ int cli_explain(struct cli_request *q, const struct cli_options *o,
 int cli_absolute(const char *path, char *ret, struct mv_err *err);
 int cli_host(const char *audit_path,
              struct mv_host **ret); /* "none": records stay in memory; NULL: the user's store */
+/* One more grant, as the option of that name gives it: "allow" "allow-net" "allow-read" "allow-write" "env". NOT_FOUND for
+ * another name. */
+int cli_grant(struct mv_context *c, const char *what, const char *text, struct mv_err *err);
+char *cli_state_file(const char *name, struct mv_err *err);  /* in the user's state directory, which is made; malloc'ed */
 char *cli_audit_default(struct mv_err *err); /* malloc'ed path, its directory made */
 
+/* --- programs (program.c) --------------------------------------------------------------------- */
+/* Read a file, or standard input for "-"; the kind by extension, else by content. Free with done. */
+int cli_program(const char *name, struct mv_program *ret, struct mv_err *err);
+void cli_program_done(struct mv_program *p);
+
 /* --- verbs ------------------------------------------------------------------------------------ */
+/* The names of a capability's effects, comma-separated; "pure", or "compute" when it has none. */
+void cli_effects_text(const struct mv_capability *c, char *buf, size_t cap); /* cmd_capabilities.c */
+
 struct cli_verb {
         const char *name, *arguments, *summary;
         int (*run)(int argc, char **argv); /* argv[0]: the verb */
@@ -112,6 +126,9 @@ extern const struct cli_verb cli_verbs[]; /* main.c; ends with a NULL name */
 int cmd_run(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_call(int argc, char **argv);
+int cmd_compile(int argc, char **argv);
+int cmd_inspect(int argc, char **argv);
+int cmd_repl(int argc, char **argv);
 int cmd_exec(int argc, char **argv);
 int cmd_providers(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);

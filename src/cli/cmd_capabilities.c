@@ -48,7 +48,7 @@ static int print_json(const struct mv_capability_table *t)
         return cli_json_line(mv__json_end(&w));
 }
 
-static void effects_text(const struct mv_capability *c, char *buf, size_t cap)
+void cli_effects_text(const struct mv_capability *c, char *buf, size_t cap)
 {
         size_t n = (size_t)snprintf(buf, cap, "%s", c->pure ? "pure" : c->effects ? "" : "compute");
         for (size_t i = 0; i < EFFECTS_COUNT; i++)
@@ -64,7 +64,7 @@ static void print_table(const struct mv_capability_table *t)
         cli_table_row(&table, "CAPABILITY", "ARGUMENTS", "RESULT", "EFFECTS", "");
         for (uint32_t i = 0; i < mv_capability_count(t); i++) {
                 const struct mv_capability *c = mv_capability_at(t, i);
-                effects_text(c, touches, sizeof touches);
+                cli_effects_text(c, touches, sizeof touches);
                 cli_table_row(&table, c->id, c->arguments, c->result, touches, c->summary);
         }
         cli_table_print(&table, stdout);

@@ -6,10 +6,15 @@
 #include <unistd.h>
 
 const struct cli_verb cli_verbs[] = {
-        { "run", "FILE [options]", "run a program: .rtfs, or - for standard input", cmd_run },
+        { "run", "FILE [options]", "run a program: .rtfs, .rtfsb (bytecode), .cbor (AST), or - for standard input", cmd_run },
         { "eval", "'EXPR' [options]", "evaluate RTFS text", cmd_eval },
         { "call", "CAPABILITY [ARG...] [options]", "call one capability; ARGs are RTFS literals",
           cmd_call },
+        { "compile", "FILE [-o OUT] [--ast] [options]", "compile a program to bytecode; run takes it",
+          cmd_compile },
+        { "inspect", "FILE [--json] [options]", "what a program can ask of the host, without running it",
+          cmd_inspect },
+        { "repl", "[options]", "a session: definitions stay from one input to the next", cmd_repl },
         { "exec", "[options] -- PATH [ARG...]", "run an external program", cmd_exec },
         { "providers", "[--json]", "the walls: name, tier, available or why not, what they enforce",
           cmd_providers },

@@ -115,6 +115,8 @@ enum option_id {
         O_ROOTFS,
         O_POLICY,
         O_ENVIRONMENT,
+        O_OUTPUT,
+        O_AST,
 };
 
 static const struct option {
@@ -126,22 +128,22 @@ static const struct option {
         { "--json", O_JSON, CLI_JSON, NULL },
         { "--explain", O_EXPLAIN, CLI_RUNNING, NULL },
         { "--denied", O_DENIED, CLI_AUDIT, NULL },
-        { "--provider", O_PROVIDER, CLI_RUNNING | CLI_AUDIT, "a provider's name" },
-        { "--min-tier", O_MIN_TIER, CLI_RUNNING, "none, process, wasm, container or vm" },
-        { "--level", O_LEVEL, CLI_RUNNING, "pure, controlled or full" },
+        { "--provider", O_PROVIDER, CLI_RUNNING | CLI_AUDIT | CLI_LIMITS, "a provider's name" },
+        { "--min-tier", O_MIN_TIER, CLI_RUNNING | CLI_LIMITS, "none, process, wasm, container or vm" },
+        { "--level", O_LEVEL, CLI_RUNNING | CLI_LIMITS, "pure, controlled or full" },
         { "--allow", O_ALLOW, CLI_RUNNING, "a capability id, or a prefix like ccos.math.*" },
         { "--allow-net", O_ALLOW_NET, CLI_RUNNING, "HOST or HOST:PORT" },
         { "--deny-net", O_DENY_NET, CLI_RUNNING, "HOST" },
         { "--allow-read", O_ALLOW_READ, CLI_RUNNING, "a path" },
         { "--allow-write", O_ALLOW_WRITE, CLI_RUNNING, "a path" },
         { "--env", O_ENV, CLI_RUNNING, "NAME or NAME=VALUE" },
-        { "--timeout", O_TIMEOUT, CLI_RUNNING, "a duration such as 250ms, 30s or 5m" },
-        { "--memory", O_MEMORY, CLI_RUNNING, "a size such as 64K, 512M or 2G" },
-        { "--cpu", O_CPU, CLI_RUNNING, "seconds of CPU time" },
-        { "--fuel", O_FUEL, CLI_RUNNING, "a number of steps" },
-        { "--max-output", O_MAX_OUTPUT, CLI_RUNNING, "a size such as 64K, 512M or 2G" },
+        { "--timeout", O_TIMEOUT, CLI_RUNNING | CLI_LIMITS, "a duration such as 250ms, 30s or 5m" },
+        { "--memory", O_MEMORY, CLI_RUNNING | CLI_LIMITS, "a size such as 64K, 512M or 2G" },
+        { "--cpu", O_CPU, CLI_RUNNING | CLI_LIMITS, "seconds of CPU time" },
+        { "--fuel", O_FUEL, CLI_RUNNING | CLI_LIMITS, "a number of steps" },
+        { "--max-output", O_MAX_OUTPUT, CLI_RUNNING | CLI_LIMITS, "a size such as 64K, 512M or 2G" },
         { "--arg", O_ARG, CLI_RUNNING, "an RTFS literal" },
-        { "--audit", O_AUDIT, CLI_RUNNING, "a file, or none" },
+        { "--audit", O_AUDIT, CLI_RUNNING | CLI_LIMITS, "a file, or none" },
         { "--execution", O_EXECUTION, CLI_AUDIT, "an execution id" },
         { "--strict", O_STRICT, CLI_CONFIG, NULL },
         { "--vmm", O_VMM, CLI_CONFIG, "firecracker or cloud-hypervisor" },
@@ -150,6 +152,9 @@ static const struct option {
         { "--format", O_FORMAT, CLI_CONFIG, "rtfs, toml or json; of a schema json, markdown or man" },
         { "--policy", O_POLICY, CLI_RUNNING | CLI_CONFIG, "a settings file" },
         { "--environment", O_ENVIRONMENT, CLI_RUNNING | CLI_CONFIG, "an environment of the settings file" },
+        { "--ast", O_AST, CLI_OUTPUT, NULL },
+        { "--output", O_OUTPUT, CLI_OUTPUT, "a file" },
+        { "-o", O_OUTPUT, CLI_OUTPUT, "a file" },
 };
 
 static bool add(struct cli_list *l, const char *value)
@@ -185,6 +190,8 @@ static bool set(struct cli_options *o, enum option_id id, const char *value)
                 return o->json = true;
         case O_EXPLAIN:
                 return o->explain = true;
+        case O_AST:
+                return o->ast = true;
         case O_DENIED:
                 return o->denied = true;
         case O_PROVIDER:
@@ -243,6 +250,9 @@ static bool set(struct cli_options *o, enum option_id id, const char *value)
         case O_ENVIRONMENT:
                 o->environment = value;
                 return value[0] != 0;
+        case O_OUTPUT:
+                o->output = value;
+                return value[0] != 0;
         }
         return false;
 }
@@ -278,6 +288,12 @@ static int take_option(int argc, char **argv, int *at, unsigned accepts, struct 
         return 0;
 }
 
+/* -o is the one short option, where it is taken; `-` and `-1` are operands. */
+static bool looks_like_option(const char *word, unsigned accepts)
+{
+        return strncmp(word, "--", 2) == 0 || find(word, strlen(word), accepts);
+}
+
 int cli_options(int argc, char **argv, unsigned accepts, struct cli_options *ret)
 {
         bool only_operands = false;
@@ -286,7 +302,7 @@ int cli_options(int argc, char **argv, unsigned accepts, struct cli_options *ret
         for (int i = 1; i < argc; i++) {
                 if (!only_operands && strcmp(argv[i], "--") == 0) {
                         only_operands = true;
-                } else if (only_operands || strncmp(argv[i], "--", 2) != 0) {
+                } else if (only_operands || !looks_like_option(argv[i], accepts)) {
                         if (!add(&ret->operands, argv[i]))
                                 return cli_usage("more than %d operands", CLI_LIST_MAX);
                 } else {

@@ -154,6 +154,8 @@ int cli_error(const struct mv_err *err, bool json)
         return f->exit;
 }
 
+#define EXCERPT_CHARS 160u
+
 /* --- results ---------------------------------------------------------------------------------- */
 static struct mv_slice source_line(struct mv_slice text, uint32_t line)
 {
@@ -166,6 +168,33 @@ static struct mv_slice source_line(struct mv_slice text, uint32_t line)
         return mv_slice(text.p + at, end - at);
 }
 
+/* Byte offset of character `n` (from 0) of a text that may be anything. */
+static size_t offset_of(struct mv_slice text, uint32_t n)
+{
+        size_t at = 0;
+        while (at < text.len && n--)
+                for (at++; at < text.len && (text.p[at] & 0xc0) == 0x80;)
+                        at++;
+        return at;
+}
+
+/* The line and a caret under its column; of a long line, the part around it. */
+static void print_excerpt(struct mv_slice line, const struct mv_program_error *e)
+{
+        uint32_t from = e->column > EXCERPT_CHARS / 2 ? e->column - EXCERPT_CHARS / 2 : 0;
+        size_t start = offset_of(line, from);
+        line = mv_slice(line.p + start, line.len - start);
+        line.len = offset_of(line, EXCERPT_CHARS);
+        fprintf(stderr, "%5u | ", e->line);
+        cli_write(stderr, line);
+        fputs("\n      | ", stderr);
+        for (uint32_t i = from + 1; i < e->column; i++) {
+                size_t at = offset_of(line, i - from - 1);
+                fputc(at < line.len && line.p[at] == '\t' ? '\t' : ' ', stderr);
+        }
+        cli_paint(stderr, CLI_RED, "^\n");
+}
+
 static void print_place(const struct mv_program_error *e, const struct mv_program *p)
 {
         if (!e->line)
@@ -174,14 +203,7 @@ static void print_place(const struct mv_program_error *e, const struct mv_progra
         fprintf(stderr, ":%u:%u\n", e->line, e->column);
         if (p->kind != MV_PROGRAM_SOURCE)
                 return;
-        struct mv_slice text = source_line(p->bytes, e->line);
-        int shown = text.len > 160 ? 160 : (int)text.len;
-        fprintf(stderr, "%5u | ", e->line);
-        cli_write(stderr, mv_slice(text.p, (size_t)shown));
-        fputs("\n      | ", stderr);
-        for (uint32_t i = 1; i < e->column && i <= (uint32_t)shown; i++)
-                fputc(text.p[i - 1] == '\t' ? '\t' : ' ', stderr);
-        cli_paint(stderr, CLI_RED, "^\n");
+        print_excerpt(source_line(p->bytes, e->line), e);
 }
 
 static void print_error(const struct mv_result *r, const struct mv_program *p)

@@ -15,6 +15,7 @@
 #include <base/limits.h>
 #include <capability/table.h>
 #include <microvm/execute.h>
+#include <microvm/session.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <security/security.h>
@@ -83,7 +84,9 @@ int mv__schema_check(const struct mv_value *schema, const struct mv_value *confi
 /* --- programs (program.c) --------------------------------------------------------------------- */
 enum mv_program_class mv__program_class(enum mv_program_kind kind);
 bool mv__program_is_rtfs(enum mv_program_kind kind);
+bool mv__is_bytecode(struct mv_slice bytes); /* by its first bytes */
 const char *mv__program_kind_name(enum mv_program_kind kind);
+const char *mv__purpose_name(enum mv_purpose purpose);
 int mv__execution_check(const struct mv_execution *x,
                         struct mv_err *err); /* the request is well formed */
 
@@ -93,6 +96,7 @@ struct mv_result {
         bool ok;
         enum mv_termination termination;
         const struct mv_value *value;
+        struct mv_slice compiled; /* of MV_PURPOSE_COMPILE and _PARSE */
         struct mv_program_error error;
         struct mv_metadata metadata;
         char execution_id[64];

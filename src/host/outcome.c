@@ -5,6 +5,7 @@
 #include <base/slice.h>
 #include <host/exec.h>
 #include <string.h>
+#include <wire/base64.h>
 #include <wire/cbor.h>
 
 static struct mv_slice keep_bytes(struct mv_result *r, struct mv_slice s)
@@ -108,6 +109,22 @@ static void end_killed(struct mv__exec *e, const char *detail)
         e->result->error.message = mv__result_text(e->result, text);
 }
 
+/* The guest's words are hostile: base64, and of something that says it is bytecode where that was
+ * asked for. Whoever runs it verifies it behind a wall again. */
+static void keep_compiled(struct mv__exec *e)
+{
+        struct mv_result *r = e->result;
+        struct mv_err err;
+        struct mv_slice text, bytes;
+        if (!mv_as_text(r->value, &text) || mv_base64_decode(text, &r->arena, &bytes, &err) < 0 ||
+            (e->x->purpose == MV_PURPOSE_COMPILE && !mv__is_bytecode(bytes))) {
+                r->ok = false;
+                end_killed(e, "the runner delivered no compiled program");
+        } else {
+                r->compiled = bytes;
+        }
+}
+
 static void end_by_program(struct mv__exec *e, const struct mv_broker_outcome *o)
 {
         struct mv_result *r = e->result;
@@ -118,6 +135,9 @@ static void end_by_program(struct mv__exec *e, const struct mv_broker_outcome *o
                 if (!r->value) {
                         r->ok = false;
                         end_by_limit(e, MV_END_OUTPUT);
+                } else if (e->x->purpose == MV_PURPOSE_COMPILE ||
+                           e->x->purpose == MV_PURPOSE_PARSE) {
+                        keep_compiled(e);
                 }
                 return;
         }

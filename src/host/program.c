@@ -21,9 +21,25 @@ const char *mv__program_kind_name(enum mv_program_kind kind)
         return kind < MV_PROGRAM_MAX_ ? names[kind] : "unknown";
 }
 
+const char *mv__purpose_name(enum mv_purpose purpose)
+{
+        static const char *const names[MV_PURPOSE_MAX_] = {
+                [MV_PURPOSE_RUN] = "run",
+                [MV_PURPOSE_COMPILE] = "compile",
+                [MV_PURPOSE_PARSE] = "parse",
+                [MV_PURPOSE_INSPECT] = "inspect",
+        };
+        return purpose < MV_PURPOSE_MAX_ ? names[purpose] : "unknown";
+}
+
 bool mv__program_is_rtfs(enum mv_program_kind kind)
 {
         return kind == MV_PROGRAM_SOURCE || kind == MV_PROGRAM_BYTECODE || kind == MV_PROGRAM_AST;
+}
+
+bool mv__is_bytecode(struct mv_slice bytes)
+{
+        return bytes.len > 8 && memcmp(bytes.p, "RTFB", 4) == 0 && bytes.p[6] == 0 && bytes.p[7] == 0;
 }
 
 enum mv_program_class mv__program_class(enum mv_program_kind kind)
@@ -191,12 +207,29 @@ static int program_check(const struct mv_execution *x, struct mv_err *err)
         }
 }
 
+static int purpose_check(const struct mv_execution *x, struct mv_err *err)
+{
+        if ((unsigned)x->purpose >= MV_PURPOSE_MAX_)
+                return mv_fail(err, MV_E_INVALID, 0, "purpose %u", (unsigned)x->purpose);
+        if (x->purpose != MV_PURPOSE_RUN && !mv__program_is_rtfs(x->program.kind))
+                return mv_fail(err, MV_E_INVALID, 0, "%s: an RTFS program is needed, this is %s",
+                               mv__purpose_name(x->purpose), mv__program_kind_name(x->program.kind));
+        if (x->purpose == MV_PURPOSE_COMPILE && x->program.kind == MV_PROGRAM_BYTECODE)
+                return mv_fail(err, MV_E_INVALID, 0, "compile: the program is bytecode already");
+        if (x->purpose == MV_PURPOSE_PARSE && x->program.kind != MV_PROGRAM_SOURCE)
+                return mv_fail(err, MV_E_INVALID, 0, "parse: source text is needed, this is %s",
+                               mv__program_kind_name(x->program.kind));
+        return 0;
+}
+
 int mv__execution_check(const struct mv_execution *x, struct mv_err *err)
 {
         if ((unsigned)x->program.kind >= MV_PROGRAM_MAX_)
                 return mv_fail(err, MV_E_INVALID, 0, "program kind %u", (unsigned)x->program.kind);
         if ((unsigned)x->tier_min >= MV_TIER_MAX_)
                 return mv_fail(err, MV_E_INVALID, 0, "tier %u", (unsigned)x->tier_min);
+        if (purpose_check(x, err) < 0)
+                return -(int)err->code;
         if (x->args && x->args->kind != MV_VECTOR)
                 return mv_fail(err, MV_E_INVALID, 0, "args must be a vector, got %s",
                                mv_kind_name(x->args->kind));

@@ -75,6 +75,11 @@ const struct mv_value *mv_result_value(const struct mv_result *r)
         return r->ok ? r->value : NULL;
 }
 
+struct mv_slice mv_result_compiled(const struct mv_result *r)
+{
+        return r->ok ? r->compiled : (struct mv_slice){ NULL, 0 };
+}
+
 const struct mv_program_error *mv_result_error(const struct mv_result *r)
 {
         return r->ok ? NULL : &r->error;

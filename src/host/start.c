@@ -60,14 +60,16 @@ static bool put_start(struct mv_out *o, const void *what)
         const struct mv__exec *e = what;
         const struct mv_execution *x = e->x;
         size_t at = mv_frame_open(o, MV_FRAME_START, 0);
-        return mv_cbor_put_map(o, 8) && mv_cbor_put_str(o, "args") && put_args(o, x->args) &&
+        return mv_cbor_put_map(o, 10) && mv_cbor_put_str(o, "keep") &&
+               mv_cbor_put_bool(o, e->session != NULL) && mv_cbor_put_str(o, "args") && put_args(o, x->args) &&
                put_number(o, "fuel", e->limits.fuel_max) &&
                put_number(o, "depth", MV_CALL_DEPTH_MAX) &&
                put_number(o, "memory", e->limits.memory_bytes_max) &&
                put_number(o, "output", e->limits.output_bytes_max) &&
                mv_cbor_put_str(o, "context") && put_variables(o, x->variables) &&
                mv_cbor_put_str(o, "prelude") && mv_cbor_put_bool(o, x->prelude) &&
-               put_program(o, &x->program) && mv_frame_close(o, at);
+               put_program(o, &x->program) && mv_cbor_put_str(o, "purpose") &&
+               mv_cbor_put_str(o, mv__purpose_name(x->purpose)) && mv_frame_close(o, at);
 }
 
 int mv__start_frame(struct mv__exec *e, struct mv_slice *ret, struct mv_err *err)

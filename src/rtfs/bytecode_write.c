@@ -303,9 +303,15 @@ bool mv_rtfs_compile(struct mv_rtfs *r, struct mv_slice source, struct mv_out *b
                      struct mv_rtfs_error *ret_error)
 {
         struct mv_err err;
-        enum native_status s = N_OK;
         (void)mv_rtfs_load_source(r, source, &err); /* its errors are the program's */
-        if (r->fatal != E_MAX_ || r->pending.tag == T_ERROR)
+        return mv_rtfs_compile_loaded(r, bytecode, ret_error);
+}
+
+bool mv_rtfs_compile_loaded(struct mv_rtfs *r, struct mv_out *bytecode,
+                            struct mv_rtfs_error *ret_error)
+{
+        enum native_status s = N_OK;
+        if (mv_rtfs_failed(r))
                 s = N_ERROR;
         r->no_collect = r->compile_only = true;
         r->undefined = NULL;

@@ -2,15 +2,15 @@
 /* Evaluator values to and from deterministic CBOR (wire/cbor.h), without a tree in between.
  *
  * (1) What wire/cbor_tree.c accepts is accepted here and gives the same value, and equal values
- *     have equal bytes; one difference: a function's mark is refused, for nothing here could be
- *     called.
+ *     have equal bytes; one difference: a function's mark is refused (MV_E_PROGRAM: the bytes
+ *     are well formed), for nothing here could be called.
  * (2) Map keys ascend on the wire in bytewise order of their encoding: 0 1 2 ..., -1 -2 ...,
  *     strings, keywords, shorter texts first. A map is written in one pass per group of keys,
  *     and per length of text: canonical key order is right inside a group, so no sorted copy is
  *     needed.
  * (3) Containers nest at most MV_VALUE_DEPTH_MAX deep, both ways. */
 #include <base/limits.h>
-#include <rtfs/node.h>
+#include <rtfs/map.h>
 #include <rtfs/vm.h>
 #include <wire/cbor.h>
 #include <wire/text.h>
@@ -101,6 +101,17 @@ static bool encode_texts(struct encoder *e, const struct map *m, uint32_t tag)
         return true;
 }
 
+/* Keys are non-negative integers, in their order. */
+static bool encode_dense(struct encoder *e, val m)
+{
+        struct map_iter it;
+        val key, value;
+        for (map_iter(&it, m); map_next(&it, &key, &value);)
+                if (!encode(e, key) || !encode(e, value))
+                        return false;
+        return true;
+}
+
 static bool encode_map(struct encoder *e, const struct map *m)
 {
         struct pass natural = { .tag = T_INT }, negative = { .tag = T_INT, .negative = true };
@@ -108,6 +119,8 @@ static bool encode_map(struct encoder *e, const struct map *m)
                 return false;
         if (!m->root)
                 return true;
+        if (is_dense(m))
+                return encode_dense(e, OBJ(T_MAP, m));
         return encode_pass(e, m->root, m->height, &natural) &&
                encode_pass(e, m->root, m->height, &negative) && encode_texts(e, m, T_STRING) &&
                encode_texts(e, m, T_KEYWORD);
@@ -403,8 +416,10 @@ static enum native_status decode_tagged(struct decoder *d, uint64_t tag, struct 
                 return N_ERROR;
         if (tag == MV_TAG_IDENTIFIER && item.kind == MV_CBOR_TEXT)
                 return decode_identifier(d, item.text, ret);
-        if (tag == MV_TAG_FUNCTION && item.kind == MV_CBOR_NULL)
-                return hostile(d, "value: a function's mark cannot become a function again");
+        if (tag == MV_TAG_FUNCTION && item.kind == MV_CBOR_NULL) {
+                (void)mv_fail(d->err, MV_E_PROGRAM, 0, "value: a function's mark cannot become a function again");
+                return N_ERROR;
+        }
         if (tag == MV_TAG_LIST && item.kind == MV_CBOR_ARRAY)
                 *open = (struct opening){ S_LIST, item.count };
         else if (tag == MV_TAG_ERROR && item.kind == MV_CBOR_ARRAY && item.count == 3)

@@ -202,17 +202,9 @@ static enum native_status for_level(struct func *f, struct comprehension *c, uin
         struct scope s = scope_open(f);
         if (i >= vec_count(c->v)) {
                 TRY(new_reg(f, &item));
-                if (item != c->builder + 1) { /* %push! takes two consecutive registers */
-                        TRY(new_reg(f, &index));
-                        TRY(declare_defs(f, c->body));
-                        TRY(body(f, c->body, index, false));
-                        TRY(emit(f, OP_WORD(OP_MOVE, item, c->builder, 0)));
-                        TRY(native_call(f, "%push!", item, item, 2));
-                } else {
-                        TRY(declare_defs(f, c->body));
-                        TRY(body(f, c->body, item, false));
-                        TRY(native_call(f, "%push!", c->builder, c->builder, 2));
-                }
+                TRY(declare_defs(f, c->body));
+                TRY(body(f, c->body, item, false));
+                TRY(emit(f, OP_WORD(OP_PUSH, c->builder, item, 0)));
                 scope_close(f, s);
                 return N_OK;
         }
@@ -241,12 +233,12 @@ static enum native_status for_level(struct func *f, struct comprehension *c, uin
 enum native_status for_form(struct func *f, val form, uint8_t dst)
 {
         val v = at(form, 1);
-        if (len(form) < 3 || v.tag != T_VECTOR)
-                return fail_form(f, "for takes a vector of bindings and one body form");
-        if (vec_count(v) % 2)
-                return raise_op(f, E_GENERIC, "for requires an even number of binding forms");
         if (len(form) != 3)
                 return raise_op(f, E_ARITY, "for: expected 2, got %u", len(form) - 1);
+        if (v.tag != T_VECTOR)
+                return raise_op(f, E_TYPE, "for: expected vector of bindings, got %s", v.tag == T_MAPFORM ? "map" : type_name(v));
+        if (vec_count(v) % 2)
+                return raise_op(f, E_GENERIC, "for requires an even number of binding forms");
         uint32_t free = f->free;
         struct loop *outer = f->loop;
         bool tail_ok = f->tail_ok;

@@ -83,6 +83,13 @@ enum native_status get_form(struct func *f, val form, uint8_t dst, bool tail)
         return native_call(f, "%get-name", dst, dst, 1);
 }
 
+/* The symbol that names a resource may end in @version, which is no part of the name. */
+static struct mv_slice without_version(struct mv_slice name)
+{
+        const uint8_t *cut = name.len ? memchr(name.p, '@', name.len) : NULL;
+        return cut ? mv_slice(name.p, (size_t)(cut - name.p)) : name;
+}
+
 /* plan, capability, resource, intent: a map of unevaluated properties. */
 enum native_status plan_form(struct func *f, val form, uint8_t dst)
 {
@@ -92,7 +99,7 @@ enum native_status plan_form(struct func *f, val form, uint8_t dst)
         if (nomem(k) || nomem(s) || nomem(m = map_put(f->r, m, k, s)))
                 return N_NOMEM;
         if (positional) {
-                struct mv_slice text = name.tag == T_STRING ? string_slice(name) : name_slice(name);
+                struct mv_slice text = name.tag == T_STRING ? string_slice(name) : without_version(name_slice(name));
                 k = keyword_new(f->r, MV_SLICE("name"));
                 s = string_new(f->r, text);
                 if (nomem(k) || nomem(s) || nomem(m = map_put(f->r, m, k, s)))
@@ -119,11 +126,14 @@ enum native_status plan_form(struct func *f, val form, uint8_t dst)
 
 enum native_status deftype_form(struct func *f, val form, uint8_t dst)
 {
-        val type;
+        val type, rest = rest_of(form, 2);
         val name = at(form, 1);
-        if (len(form) != 3 || (name.tag != T_SYMBOL && name.tag != T_STRING && name.tag != T_KEYWORD))
+        if (len(form) < 3 || (name.tag != T_SYMBOL && name.tag != T_STRING && name.tag != T_KEYWORD))
                 return fail_form(f, "deftype takes a name and a type");
-        TRY(data_form(f, at(form, 2), &type));
+        TRY(take_type(f, &rest, &type));
+        if (len(rest))
+                return fail_form(f, "deftype takes a name and a type");
+        TRY(data_form(f, type, &type));
         uint8_t a, b;
         TRY(new_reg(f, &a));
         TRY(new_reg(f, &b));
@@ -135,19 +145,34 @@ enum native_status deftype_form(struct func *f, val form, uint8_t dst)
         return native_call(f, "%deftype", dst, a, 2);
 }
 
+static enum native_status struct_fields(struct func *f, val rest, val *ret)
+{
+        val fields = vec_builder(f->r), type;
+        if (nomem(fields))
+                return N_NOMEM;
+        while (len(rest)) {
+                val field = at(rest, 0);
+                rest = rest_of(rest, 1);
+                if (field.tag != T_KEYWORD)
+                        return fail_form(f, "defstruct fields are keywords");
+                if (!len(rest))
+                        return fail_form(f, "defstruct takes a name and keyword and type pairs");
+                TRY(take_type(f, &rest, &type));
+                TRY(data_form(f, type, &type));
+                if (!vec_push(f->r, fields, field) || !vec_push(f->r, fields, type))
+                        return N_NOMEM;
+        }
+        *ret = fields;
+        return N_OK;
+}
+
 /* (defstruct Name :field type ...): a constructor that checks its map. Built as a function over %struct-check. */
 enum native_status defstruct_form(struct func *f, val form, uint8_t dst)
 {
-        val name = at(form, 1), fields = vec_builder(f->r), data;
-        if (name.tag != T_SYMBOL || len(form) % 2)
+        val name = at(form, 1), fields;
+        if (name.tag != T_SYMBOL)
                 return fail_form(f, "defstruct takes a name and keyword and type pairs");
-        for (uint32_t i = 2; i < len(form); i++) {
-                if (i % 2 == 0 && at(form, i).tag != T_KEYWORD)
-                        return fail_form(f, "defstruct fields are keywords");
-                TRY(data_form(f, at(form, i), &data));
-                if (nomem(fields) || !vec_push(f->r, fields, data))
-                        return N_NOMEM;
-        }
+        TRY(struct_fields(f, rest_of(form, 2), &fields));
         val quoted[2] = { symbol_new(f->r, MV_SLICE("quote")), fields };
         val args = symbol_new(f->r, MV_SLICE("struct args")), amp = symbol_new(f->r, MV_SLICE("&"));
         val param_items[2] = { amp, args };
@@ -179,7 +204,7 @@ enum native_status llm_form(struct func *f, val form, uint8_t dst, bool tail)
         if (keywords && n % 2)
                 return raise_op(f, E_INVALID_ARGUMENTS, "expected a value after keyword %.*s, got end-of-list",
                                 MV_SARG(at(rest, n - 1).tag == T_KEYWORD ? name_slice(at(rest, n - 1)) : MV_SLICE("")));
-        if (n == 2 && at(rest, 0).tag <= T_FLOAT) /* no name, no call: a literal of the wrong type */
+        if (n == 2 && (at(rest, 0).tag <= T_FLOAT || at(rest, 0).tag == T_KEYWORD)) /* no name, no call: a literal */
                 return raise_op(f, E_INVALID_ARGUMENTS, "expected string for model, got %s", type_name(at(rest, 0)));
         for (int i = 1; i >= 0; i--)
                 if (nomem(items[i]) || nomem(rest = list_cons(f->r, items[i], rest)))

@@ -2,55 +2,8 @@
 /* Special forms (spec section 3). A malformed one is a ParseError (R-12), except for step, for, dotimes and get, whose
  * shape errors stay run-time errors of the kinds programs may rely on. */
 #include <rtfs/compile.h>
+#include <rtfs/special_forms.h>
 #include <wire/text.h>
-
-enum special {
-        S_NONE,
-        /* these mean the same everywhere */
-        S_LET, S_IF, S_DO, S_FN, S_DEF, S_DEFN, S_DEFMACRO, S_DEFSTRUCT, S_DEFTYPE, S_TRY, S_MATCH, S_FOR, S_DOTIMES,
-        S_LOOP, S_RECUR, S_QUOTE, S_QUASIQUOTE, S_UNQUOTE, S_CONTEXT, S_META, S_DELEGATE,
-        /* these give way to a local variable or a definition of the program with the same name */
-        S_SHADOWABLE_,
-        S_AND, S_OR, S_WHEN, S_WHEN_NOT, S_IF_NOT, S_IF_LET, S_WHEN_LET, S_COND, S_CASE, S_THREAD_FIRST, S_THREAD_LAST,
-        S_GET, S_STEP, S_STEP_IF, S_STEP_LOOP, S_STEP_PARALLEL, S_REJECTED, S_PLAN, S_MODULE, S_IMPORT, S_LLM,
-};
-static const struct { const char *word; uint8_t special; } words[] = {
-        { "let", S_LET }, { "if", S_IF }, { "do", S_DO }, { "fn", S_FN }, { "def", S_DEF }, { "defn", S_DEFN },
-        { "defmacro", S_DEFMACRO }, { "defstruct", S_DEFSTRUCT }, { "deftype", S_DEFTYPE }, { "try", S_TRY },
-        { "match", S_MATCH }, { "for", S_FOR }, { "dotimes", S_DOTIMES }, { "loop", S_LOOP }, { "recur", S_RECUR },
-        { "quote", S_QUOTE }, { "quasiquote", S_QUASIQUOTE }, { "unquote", S_UNQUOTE }, { "unquote-splicing", S_UNQUOTE },
-        { "context ref", S_CONTEXT }, { "with meta", S_META }, { "delegate to", S_DELEGATE }, { "and", S_AND },
-        { "or", S_OR }, { "when", S_WHEN }, { "when-not", S_WHEN_NOT }, { "if-not", S_IF_NOT }, { "if-let", S_IF_LET },
-        { "when-let", S_WHEN_LET }, { "cond", S_COND }, { "case", S_CASE }, { "->", S_THREAD_FIRST },
-        { "->>", S_THREAD_LAST }, { "get", S_GET }, { "step", S_STEP }, { "step-if", S_STEP_IF },
-        { "step-loop", S_STEP_LOOP }, { "step-parallel", S_STEP_PARALLEL }, { "set!", S_REJECTED },
-        { "parallel", S_REJECTED }, { "with-resource", S_REJECTED }, { "discover-agents", S_REJECTED },
-        { "plan", S_PLAN }, { "capability", S_PLAN }, { "resource", S_PLAN }, { "intent", S_PLAN },
-        { "module", S_MODULE }, { "import", S_IMPORT }, { "llm-execute", S_LLM },
-};
-
-int special_of(struct mv_slice word)
-{
-        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-                if (mv_slice_eq_str(word, words[i].word))
-                        return words[i].special;
-        return S_NONE;
-}
-
-int special_count(void)
-{
-        return (int)(sizeof words / sizeof *words);
-}
-
-const char *special_word(int i)
-{
-        return words[i].word;
-}
-
-bool special_can_be_shadowed(int special)
-{
-        return special > S_SHADOWABLE_;
-}
 
 /* --- small helpers -------------------------------------------------------------------------------------------------------- */
 enum native_status raise_op(struct func *f, enum error_kind kind, const char *fmt, ...)
@@ -89,6 +42,17 @@ val unwrap_meta(val form)
         while (form.tag == T_LIST && len(form) == 3 && is_symbol(at(form, 0), "with meta"))
                 form = at(form, 2);
         return form;
+}
+
+enum native_status take_type(struct func *f, val *forms, val *ret)
+{
+        *ret = at(*forms, 0);
+        *forms = rest_of(*forms, 1);
+        if (ret->tag != T_VECTOR || !len(*forms) || !is_symbol(at(*forms, 0), "?"))
+                return N_OK;
+        const val optional[2] = { at(*forms, 0), *ret };
+        *forms = rest_of(*forms, 1);
+        return list_of(f, optional, 2, ret);
 }
 
 enum native_status annotation_at(struct func *f, val vector, uint32_t *i, val *ret_type)
@@ -314,11 +278,19 @@ bool is_pattern(val v)
         return (v.tag == T_SYMBOL && !is_symbol(v, ":")) || v.tag == T_VECTOR || v.tag == T_MAPFORM;
 }
 
+/* [...]? reads as two forms. */
+static bool is_optional_at(val v, uint32_t i)
+{
+        return i + 1 < as_vec(v)->count && vec_at(v, i).tag == T_VECTOR && is_symbol(vec_at(v, i + 1), "?");
+}
+
 static uint32_t annotation_length(val v, uint32_t i)
 {
         if (i < as_vec(v)->count && vec_at(v, i).tag == T_KEYWORD)
                 return 1;
-        return i < as_vec(v)->count && is_symbol(vec_at(v, i), ":") ? 2 : 0;
+        if (i >= as_vec(v)->count || !is_symbol(vec_at(v, i), ":"))
+                return 0;
+        return is_optional_at(v, i + 1) ? 3 : 2;
 }
 
 /* R-07: after a pattern a keyword is an annotation if the rest of the vector can then be read, else it is the value. One
@@ -343,11 +315,13 @@ static enum native_status plan_bindings(struct func *f, val v, uint8_t *plan)
 struct binding {
         val pattern, type, value;
         uint32_t next;
+        bool optional; /* the type has a ? behind it */
 };
 static struct binding binding_at(val v, const uint8_t *plan, uint32_t i)
 {
         uint32_t a = plan[i] & 2 ? annotation_length(v, i + 1) : 0;
-        return (struct binding){ vec_at(v, i), a ? vec_at(v, i + a) : NIL, vec_at(v, i + 1 + a), i + 2 + a };
+        val type = a == 0 ? NIL : vec_at(v, a == 1 ? i + 1 : i + 2);
+        return (struct binding){ vec_at(v, i), type, vec_at(v, i + 1 + a), i + 2 + a, a == 3 };
 }
 
 static bool is_fn_form(val v)
@@ -411,6 +385,16 @@ static enum native_status named_function(struct func *f, struct name *name, val 
         return function(f, name, rest, dst);
 }
 
+static enum native_status check_binding(struct func *f, const struct binding *b, uint8_t reg)
+{
+        val type = b->type;
+        if (b->optional) {
+                const val optional[2] = { symbol_new(f->r, MV_SLICE("?")), type };
+                TRY(nomem(optional[0]) ? N_NOMEM : list_of(f, optional, 2, &type));
+        }
+        return check_value(f, type, reg);
+}
+
 static enum native_status let_binding(struct func *f, const struct binding *b)
 {
         uint8_t reg;
@@ -420,7 +404,7 @@ static enum native_status let_binding(struct func *f, const struct binding *b)
                 TRY(named_function(f, box ? NULL : as_name(b->pattern), b->value, reg));
         else
                 TRY(expr(f, b->value, reg, false));
-        TRY(check_value(f, b->type, reg));
+        TRY(check_binding(f, b, reg));
         if (box)
                 return emit(f, OP_WORD(OP_SETBOX, box->reg, reg, 0));
         return bind_pattern(f, b->pattern, reg);
@@ -475,18 +459,17 @@ enum native_status define(struct func *f, struct name *n, uint8_t value)
 
 static enum native_status def_form(struct func *f, val form, uint8_t dst)
 {
-        val name = unwrap_meta(at(form, 1)), type = NIL;
-        uint32_t n = len(form), value = 2;
-        if (n > 3 && at(form, 2).tag == T_KEYWORD) {
-                type = at(form, 2);
-                value = 3;
-        } else if (n > 4 && is_symbol(at(form, 2), ":")) {
-                type = at(form, 3);
-                value = 4;
+        val name = unwrap_meta(at(form, 1)), type = NIL, rest = rest_of(form, 2);
+        if (len(rest) > 2 && is_symbol(at(rest, 0), ":")) {
+                rest = rest_of(rest, 1);
+                TRY(take_type(f, &rest, &type));
+        } else if (len(rest) > 1 && at(rest, 0).tag == T_KEYWORD) {
+                type = at(rest, 0);
+                rest = rest_of(rest, 1);
         }
-        if (name.tag != T_SYMBOL || n != value + 1)
+        if (name.tag != T_SYMBOL || len(rest) != 1)
                 return fail_form(f, "def takes a name, an optional annotation and a value");
-        TRY(expr(f, at(form, value), dst, false));
+        TRY(expr(f, at(rest, 0), dst, false));
         TRY(check_value(f, type, dst));
         return define(f, as_name(name), dst);
 }
@@ -541,6 +524,17 @@ static enum native_status defmacro_form(struct func *f, val form, uint8_t dst)
 }
 
 /* --- loop, recur -------------------------------------------------------------------------------------------------------------- */
+static enum native_status declare_owner(struct func *f, val bindings, val forms, struct loop *l)
+{
+        for (uint32_t i = 0; i < l->count; i++)
+                if (grows_in_place(f, bindings, i, forms))
+                        l->grows |= 1ull << i;
+        if (!l->grows)
+                return N_OK;
+        TRY(new_reg(f, &l->owner));
+        return emit(f, OP_WORD(OP_OWNER, l->owner, 0, 0));
+}
+
 static enum native_status loop_form(struct func *f, val form, uint8_t dst, bool tail)
 {
         val v = at(form, 1);
@@ -556,7 +550,9 @@ static enum native_status loop_form(struct func *f, val form, uint8_t dst, bool 
                         TRY(bind_pattern(f, vec_at(v, 2 * i), reg));
         }
         l.reg = (uint8_t)(f->free - l.count);
+        TRY(declare_owner(f, v, rest_of(form, 2), &l));
         l.start = f->code.count;
+        f->last = NO_CODE; /* the loop comes back to here */
         for (uint32_t i = 0; i < l.count; i++)
                 if (vec_at(v, 2 * i).tag != T_SYMBOL)
                         TRY(bind_pattern(f, vec_at(v, 2 * i), (uint8_t)(l.reg + i)));
@@ -571,10 +567,47 @@ static enum native_status loop_form(struct func *f, val form, uint8_t dst, bool 
         return N_OK;
 }
 
+/* One value of a recur: the instruction that gave it, and where the code of the next one begins. */
+struct turn {
+        uint32_t last, end;
+        bool stays; /* the variable keeps its value */
+};
+
+/* A value for the loop's variable in register `own`, into register reg. */
+static enum native_status turn_value(struct func *f, val form, uint8_t own, uint8_t reg, struct turn *ret)
+{
+        uint8_t local;
+        f->last = NO_CODE;
+        *ret = (struct turn){ .stays = plain_local(f, form, &local) && local == own };
+        if (!ret->stays)
+                TRY(expr(f, form, reg, false));
+        if (f->last == f->code.count - 1 && f->code.p[f->last] == OP_WORD(OP_MOVE, reg, own, 0)) {
+                f->code.count = --f->pos.count;
+                ret->stays = true;
+        }
+        ret->last = f->last;
+        ret->end = f->code.count;
+        return N_OK;
+}
+
+/* The new values lie in registers from `first` on. One that nothing behind it needs the old value of is computed in
+ * place, the others are moved. */
+static enum native_status assign_turn(struct func *f, const struct loop *l, const struct turn *t, uint8_t first)
+{
+        for (uint32_t i = 0; i < l->count; i++) {
+                uint8_t from = (uint8_t)(first + i), to = (uint8_t)(l->reg + i);
+                bool in_place = t[i].stays ||
+                                (!reads_register(f, t[i].end, to) && redirect_result(f, t[i].last, from, to));
+                if (!in_place)
+                        TRY(emit(f, OP_WORD(OP_MOVE, to, from, 0)));
+        }
+        return N_OK;
+}
+
 static enum native_status recur_form(struct func *f, val form, bool tail)
 {
         struct loop *l = f->loop;
-        uint32_t n = len(form) - 1, first = f->free, k;
+        uint32_t n = len(form) - 1, first = f->free;
         uint8_t reg;
         if (!l || !tail)
                 return fail_form(f, "recur is only possible in tail position of a loop or function");
@@ -584,15 +617,19 @@ static enum native_status recur_form(struct func *f, val form, bool tail)
                 mv_fmt(expected, sizeof expected, "%u", l->count);
                 return raise_arity(f->r, "recur", expected, n);
         }
+        struct turn t[PARAMS_MAX + 1];
         for (uint32_t i = 0; i < n; i++) {
                 TRY(new_reg(f, &reg));
-                TRY(expr(f, at(form, 1 + i), reg, false));
+                f->growing = l->grows >> i & 1 ? l->reg + i : NO_REGISTER;
+                TRY(turn_value(f, at(form, 1 + i), (uint8_t)(l->reg + i), reg, &t[i]));
         }
-        for (k = 0; k < n; k++)
-                TRY(emit(f, OP_WORD(OP_MOVE, l->reg + k, first + k, 0)));
+        f->growing = NO_REGISTER;
+        TRY(assign_turn(f, l, t, (uint8_t)first));
         f->free = first;
         return emit_loop(f, l->start);
 }
+
+#define UPDATE_ITEMS_MAX 64 /* of a call of update that names its function; longer ones look for a global one */
 
 /* --- quote, quasiquote --------------------------------------------------------------------------------------------------------- */
 static enum native_status quasi(struct func *f, val form, uint8_t dst, int level);
@@ -672,6 +709,25 @@ static enum native_status quasi(struct func *f, val form, uint8_t dst, int level
         return s;
 }
 
+/* (update coll key "name"): a string may name a function that only the compiler can find, a local one. */
+static enum native_status update_form(struct func *f, val form, uint8_t dst, bool tail)
+{
+        if (len(form) < 4 || len(form) > UPDATE_ITEMS_MAX || at(form, 3).tag != T_STRING)
+                return call_plain(f, form, dst, tail);
+        struct name *n = name_intern(f->r, string_slice(at(form, 3)));
+        if (!n)
+                return N_NOMEM;
+        if (!is_local_name(f, n))
+                return call_plain(f, form, dst, tail);
+        val items[UPDATE_ITEMS_MAX];
+        uint32_t count = 0;
+        for (struct cons *c = as_cons(form); c->count; c = c->tail)
+                items[count++] = c->head;
+        items[3] = OBJ(T_SYMBOL, n);
+        TRY(list_of(f, items, count, &form));
+        return call_plain(f, form, dst, tail);
+}
+
 static enum native_status quote_form(struct func *f, val form, uint8_t dst)
 {
         val data;
@@ -737,6 +793,11 @@ enum native_status special_form(struct func *f, int special, val form, uint8_t d
         }
         case S_PLAN: return plan_form(f, form, dst);
         case S_LLM: return llm_form(f, form, dst, tail);
+        case S_THROW:
+                if (len(form) != 2)
+                        return fail_form(f, "throw takes one value");
+                return call_plain(f, form, dst, tail);
+        case S_UPDATE: return update_form(f, form, dst, tail);
         case S_MODULE: return module_form(f, form, dst);
         case S_IMPORT: return import_form(f, form, dst);
         case S_NONE:

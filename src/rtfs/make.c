@@ -26,10 +26,9 @@ static uint32_t count_points(const uint8_t *p, uint32_t len)
 val string_alloc(struct mv_rtfs *r, size_t len, uint8_t **ret_text)
 {
         struct string *s =
-                len <= STRING_BYTES_MAX ? heap_alloc_raw(r, O_STRING, sizeof *s + len) : NULL;
+                len <= STRING_BYTES_MAX ? heap_alloc_raw(r, O_STRING, string_bytes(len)) : NULL;
         if (!s)
                 return NOMEM_VAL;
-        memset((uint8_t *)s + s->h.size - 16, 0, 16); /* what lies behind the text */
         s->chars = 0;
         s->len = (uint32_t)len;
         *ret_text = s->text;
@@ -39,7 +38,11 @@ val string_alloc(struct mv_rtfs *r, size_t len, uint8_t **ret_text)
 val string_seal(val v)
 {
         struct string *s = as_string(v);
-        s->chars = count_points(s->text, s->len);
+        uint32_t *index = string_index(s), blocks = string_index_count(s->len), chars = 0;
+        memset(s->text + s->len, 0, s->h.size - sizeof *s - s->len); /* it may have become shorter */
+        for (uint32_t k = 0; k < blocks; k++)
+                index[k] = chars += count_points(s->text + k * STRING_BLOCK, STRING_BLOCK);
+        s->chars = chars + count_points(s->text + blocks * STRING_BLOCK, s->len - blocks * STRING_BLOCK);
         return v;
 }
 
@@ -77,13 +80,43 @@ static uint64_t name_prefix(struct mv_slice s)
         return prefix;
 }
 
-struct name *name_intern(struct mv_rtfs *r, struct mv_slice s)
+/* The slot of a name in the table of the program's names, or the free one where it belongs. */
+static val *table_slot(const struct mv_rtfs *r, struct mv_slice s, uint32_t hash)
 {
-        uint32_t hash = name_hash(s);
-        struct name **bucket = &r->buckets[hash % NAME_BUCKETS];
-        for (struct name *n = *bucket; n; n = n->next)
-                if (n->hash == hash && mv_slice_eq(mv_slice(n->text, n->len), s))
-                        return n;
+        struct node *table = (struct node *)r->names.o;
+        uint32_t mask = (uint32_t)((table->h.size - sizeof *table) / sizeof(val)) - 1;
+        for (uint32_t i = hash & mask;; i = (i + 1) & mask) { /* half of it is free: this ends */
+                val *slot = &table->item[i];
+                if (slot->tag == T_NIL)
+                        return slot;
+                const struct name *n = as_name(*slot);
+                if (slot->pos == hash && mv_slice_eq(mv_slice(n->text, n->len), s))
+                        return slot;
+        }
+}
+
+/* Room for one more name. The old table stays as it is, and is garbage then. */
+static bool table_grow(struct mv_rtfs *r)
+{
+        struct node *old = r->names.tag == T_NODE ? (struct node *)r->names.o : NULL;
+        uint32_t capacity = old ? (uint32_t)((old->h.size - sizeof *old) / sizeof(val)) : 0;
+        if (2 * (r->names_in_table + 1) <= capacity)
+                return true;
+        uint32_t larger = capacity ? 2 * capacity : NAME_BUCKETS;
+        struct node *table = heap_alloc(r, O_NODE, sizeof *table + larger * sizeof(val));
+        if (!table)
+                return false;
+        r->names = OBJ(T_NODE, table);
+        for (uint32_t i = 0; i < capacity; i++)
+                if (old->item[i].tag != T_NIL) {
+                        const struct name *n = as_name(old->item[i]);
+                        *table_slot(r, mv_slice(n->text, n->len), n->hash) = old->item[i];
+                }
+        return true;
+}
+
+static struct name *make_name(struct mv_rtfs *r, struct mv_slice s, uint32_t hash)
+{
         struct name *n =
                 s.len <= STRING_BYTES_MAX ? heap_alloc(r, O_NAME, sizeof *n + s.len) : NULL;
         if (!n)
@@ -94,8 +127,36 @@ struct name *name_intern(struct mv_rtfs *r, struct mv_slice s)
         n->global = -1;
         if (s.len)
                 memcpy(n->text, s.p, s.len);
-        n->next = *bucket; /* in front: names of the image are never written to */
-        *bucket = n;
+        return n;
+}
+
+/* The names of the library and the first ones of a program are in chains. Names beyond that are in a hash table that
+ * grows: a hundred thousand keywords are found as fast as ten. */
+struct name *name_intern(struct mv_rtfs *r, struct mv_slice s)
+{
+        uint32_t hash = name_hash(s);
+        struct name **bucket = &r->buckets[hash % NAME_BUCKETS];
+        for (struct name *n = *bucket; n; n = n->next)
+                if (n->hash == hash && mv_slice_eq(mv_slice(n->text, n->len), s))
+                        return n;
+        bool chain = r->names_in_chains < NAMES_IN_CHAINS_MAX;
+        if (!chain && !table_grow(r))
+                return NULL;
+        val *slot = chain ? NULL : table_slot(r, s, hash);
+        if (slot && slot->tag != T_NIL)
+                return as_name(*slot);
+        struct name *n = make_name(r, s, hash);
+        if (!n)
+                return NULL;
+        if (slot) {
+                *slot = OBJ(T_SYMBOL, n);
+                slot->pos = hash;
+                r->names_in_table++;
+        } else {
+                n->next = *bucket; /* in front: names of the image are never written to */
+                *bucket = n;
+                r->names_in_chains++;
+        }
         return n;
 }
 

@@ -71,9 +71,10 @@ static enum native_status substring(struct mv_rtfs *r, val *args, uint32_t count
                 to = count > 2 ? args[2].i : chars;
         if (from < 0 || to < from || to > chars)
                 return raise_index(r, from, (uint64_t)chars);
-        if (charge_bytes(r, as_string(args[0])->len))
-                return N_FATAL;
-        return give(ret, string_part(r, args[0], (uint32_t)from, (uint32_t)to));
+        val part = string_part(r, args[0], (uint32_t)from, (uint32_t)to);
+        if (nomem(part))
+                return N_NOMEM;
+        return charge_bytes(r, as_string(part)->len) ? N_FATAL : give(ret, part);
 }
 
 static enum native_status contains(struct mv_rtfs *r, const char *op, const val *args, val *ret)
@@ -103,6 +104,8 @@ static enum native_status starts_with(struct mv_rtfs *r, val *args, uint32_t cou
         if (args[0].tag == T_NIL)
                 return give(ret, BOOL(false));
         struct mv_slice s = string_slice(args[0]), prefix = string_slice(args[1]);
+        if (s.len >= prefix.len && charge_bytes(r, prefix.len))
+                return N_FATAL;
         return give(ret, BOOL(s.len >= prefix.len && memcmp(s.p, prefix.p, prefix.len) == 0));
 }
 
@@ -359,33 +362,63 @@ static enum native_status re_seq(struct mv_rtfs *r, val *args, uint32_t count, v
 
 const struct native natives_string[] = {
         { "str", 0, -1, str, "Display forms in a row; strings without quotes.",
-          "(str \"n=\" 5 nil)", "\"n=5nil\"" },
+          "(str \"n=\" 5 nil)", "\"n=5nil\"",
+          "value*", "string",
+          "StackOverflow: a value nested deeper than 512 levels" },
         { "join", 2, 2, join, "Items of a sequence as by str, with a separator.",
-          "(join \", \" [1 :a])", "\"1, :a\"" },
+          "(join \", \" [1 :a])", "\"1, :a\"",
+          "separator coll", "string",
+          "TypeError: the separator is no string, or coll is no vector or list" },
         { "string-join", 2, 2, join, "The same as join.", "(string-join \"/\" [\"usr\" \"bin\"])",
-          "\"usr/bin\"" },
+          "\"usr/bin\"",
+          "separator coll", "string",
+          "as join, under the name join" },
         { "string-length", 1, 1, string_length, "Code points of a string.",
-          "(string-length \"日本語\")", "3" },
+          "(string-length \"日本語\")", "3",
+          "string", "integer",
+          "TypeError: not a string" },
         { "substring", -1, -1, substring, "Code points from start to before end.",
-          "(substring \"abcdef\" 2 4)", "\"cd\"" },
+          "(substring \"abcdef\" 2 4)", "\"cd\"",
+          "string start end?", "string",
+          "TypeError: not a string, or not integers; IndexOutOfBounds: a range outside of the string" },
         { "string-contains", 2, 2, contains_plain, "Does the text occur in the first string?",
-          "(string-contains \"haystack\" \"stack\")", "true" },
+          "(string-contains \"haystack\" \"stack\")", "true",
+          "string text", "boolean",
+          "TypeError: not strings" },
         { "string-contains?", 2, 2, contains_question, "Does the text occur in the first string?",
-          "(string-contains? \"abc\" \"b\")", "true" },
+          "(string-contains? \"abc\" \"b\")", "true",
+          "string text", "boolean",
+          "TypeError: not strings" },
         { "starts-with?", 2, 2, starts_with, "Does the string begin with the text?",
-          "(starts-with? \"foobar\" \"foo\")", "true" },
+          "(starts-with? \"foobar\" \"foo\")", "true",
+          "string text", "boolean; false when the string is nil",
+          "TypeError: not strings" },
         { "split", 2, 2, split, "Pieces between literal separators; \"\" gives the characters.",
-          "(split \"a-b\" \"-\")", "[\"a\" \"b\"]" },
+          "(split \"a-b\" \"-\")", "[\"a\" \"b\"]",
+          "string separator", "vector of strings",
+          "TypeError: not strings; nil counts as an empty string" },
         { "string-upper", 1, 1, string_upper, "Upper case.", "(string-upper \"straße\")",
-          "\"STRASSE\"" },
-        { "string-lower", 1, 1, string_lower, "Lower case.", "(string-lower \"ÀÉ\")", "\"àé\"" },
+          "\"STRASSE\"",
+          "string", "string",
+          "TypeError: not a string" },
+        { "string-lower", 1, 1, string_lower, "Lower case.", "(string-lower \"ÀÉ\")", "\"àé\"",
+          "string", "string",
+          "TypeError: not a string" },
         { "string-trim", 1, 1, string_trim, "Without white space at both ends.",
-          "(string-trim \"  x y \")", "\"x y\"" },
+          "(string-trim \"  x y \")", "\"x y\"",
+          "string", "string",
+          "TypeError: not a string" },
         { "re-matches", 2, 2, re_matches, "Does the pattern match the whole text?",
-          "(re-matches \"a+\" \"aaa\")", "true" },
+          "(re-matches \"a+\" \"aaa\")", "true",
+          "pattern text", "boolean; false when the text is nil",
+          "TypeError: not strings; Generic: no regular expression" },
         { "re-find", 2, 2, re_find, "First match of the pattern, or nil.",
-          "(re-find \"[0-9]+\" \"abc 123\")", "\"123\"" },
+          "(re-find \"[0-9]+\" \"abc 123\")", "\"123\"",
+          "pattern text", "string or nil",
+          "TypeError: not strings; Generic: no regular expression" },
         { "re-seq", 2, 2, re_seq, "All matches of the pattern, which do not overlap.",
-          "(re-seq \"\\\\d\\\\d\" \"12345\")", "[\"12\" \"34\"]" },
+          "(re-seq \"\\\\d\\\\d\" \"12345\")", "[\"12\" \"34\"]",
+          "pattern text", "vector of strings",
+          "TypeError: not strings; Generic: no regular expression" },
         { 0 },
 };

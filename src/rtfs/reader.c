@@ -19,6 +19,7 @@ struct reader {
         uint32_t sp;        /* next free slot of the value stack */
         int anon_arity;     /* inside #(): highest %n so far; -1: not inside */
         bool anon_rest;
+        bool at_head;       /* the next form is the first of a list */
         const uint8_t *counted; /* `characters` of the line stand before it: a line may be the whole source */
         uint32_t characters;
 };
@@ -275,10 +276,9 @@ static enum native_status read_number(struct reader *rd, struct mv_slice t, uint
 
 /* Length of the symbol at p, 0 when none starts there. A colon belongs to it only as the version mark of
  * `ns:v1.0/name`; in configuration text in front of any name. */
-static size_t symbol_length(const struct reader *rd, const uint8_t *p)
+static size_t symbol_length(const uint8_t *p, const uint8_t *end, bool colons)
 {
-        const uint8_t *q = p, *end = rd->end;
-        bool colons = rd->r->options.config_text;
+        const uint8_t *q = p;
         if (q < end && *q == '.' && q + 1 < end && is_name_start(q[1]) && q[1] != '%')
                 q++;
         else if (q >= end || !is_name_start(*q))
@@ -295,6 +295,11 @@ static size_t symbol_length(const struct reader *rd, const uint8_t *p)
         return (size_t)(q - p);
 }
 
+size_t reader_symbol_length(struct mv_slice s)
+{
+        return symbol_length(s.p, s.p + s.len, false);
+}
+
 static enum native_status check_token_end(struct reader *rd)
 {
         if (rd->p < rd->end && !is_delimiter(*rd->p) && *rd->p != ':')
@@ -304,7 +309,7 @@ static enum native_status check_token_end(struct reader *rd)
 
 static enum native_status read_keyword(struct reader *rd, val *ret)
 {
-        size_t n = symbol_length(rd, rd->p + 1);
+        size_t n = symbol_length(rd->p + 1, rd->end, rd->r->options.config_text);
         if (n == 0) { /* a bare colon: type annotations are written `x : int` */
                 uint8_t next = rd->p + 1 < rd->end ? rd->p[1] : ' ';
                 if (!is_delimiter(next))
@@ -338,7 +343,7 @@ static struct mv_slice anon_name(struct reader *rd, struct mv_slice t)
 static enum native_status read_symbol(struct reader *rd, val *ret)
 {
         uint32_t pos = pos_of(rd, rd->p);
-        size_t n = symbol_length(rd, rd->p);
+        size_t n = symbol_length(rd->p, rd->end, rd->r->options.config_text);
         struct mv_slice t = mv_slice(rd->p, n);
         size_t left = (size_t)(rd->end - rd->p);
         if (left >= 36 && is_uuid(mv_slice(rd->p, 36)) && (left == 36 || is_delimiter(rd->p[36]))) {
@@ -399,6 +404,7 @@ static enum native_status read_atom(struct reader *rd, val *ret)
 /* --- collections ------------------------------------------------------------------------------------------------------ */
 static enum native_status read_until(struct reader *rd, uint8_t close, uint32_t opened, const char *what)
 {
+        uint32_t first = rd->sp;
         for (;;) {
                 enum native_status s = skip_space(rd);
                 if (s)
@@ -412,6 +418,7 @@ static enum native_status read_until(struct reader *rd, uint8_t close, uint32_t 
                 if (strchr(")]}", *rd->p))
                         return fail(rd, "closing bracket does not match the opening one");
                 val v;
+                rd->at_head = close == ')' && rd->sp == first;
                 s = read_form(rd, &v);
                 if (s == N_OK)
                         s = push(rd, v);
@@ -559,7 +566,7 @@ static enum native_status read_context(struct reader *rd, val *ret)
         bool keyword = rd->p + 1 < rd->end && rd->p[1] == ':';
         uint32_t pos = pos_of(rd, rd->p);
         rd->p += keyword ? 2 : 1;
-        size_t n = symbol_length(rd, rd->p);
+        size_t n = symbol_length(rd->p, rd->end, rd->r->options.config_text);
         if (n == 0)
                 return fail(rd, "name expected after @");
         val v = keyword ? symbol_new(rd->r, mv_slice(rd->p, n)) : string_new(rd->r, mv_slice(rd->p, n));
@@ -658,8 +665,8 @@ static enum native_status read_mark(struct reader *rd, val *ret)
                 ret->pos = pos;
                 return nomem(*ret) ? N_NOMEM : check_token_end(rd);
         }
-        case 0xce: /* lambda: a synonym of fn */
-                if (rd->p + 1 < rd->end && rd->p[1] == 0xbb) {
+        case 0xce: /* lambda: a synonym of fn at the head of a list */
+                if (rd->at_head && rd->p + 1 < rd->end && rd->p[1] == 0xbb) {
                         rd->p += 2;
                         *ret = symbol_new(rd->r, MV_SLICE("fn"));
                         return nomem(*ret) ? N_NOMEM : check_token_end(rd);

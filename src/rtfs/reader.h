@@ -13,4 +13,7 @@ static inline uint32_t pos_make(uint32_t line, uint32_t column)
                (column > POS_COLUMN_MASK ? POS_COLUMN_MASK : column);
 }
 
+/* How much of s, from its start, is one symbol; 0: none starts there. */
+size_t reader_symbol_length(struct mv_slice s);
+
 #endif

@@ -67,6 +67,7 @@ static bool add_natives(struct mv_rtfs *r)
                         if (r->native_count == NATIVES_MAX)
                                 return false;
                         val v = { .tag = T_NATIVE, .i = r->native_count };
+                        r->operators[r->native_count] = operator_of(mv_slice_str(n->name));
                         r->natives[r->native_count++] = n;
                         if (n->name[0] != '%' && !define_global(r, mv_slice_str(n->name), v))
                                 return false;
@@ -132,6 +133,7 @@ static void apply_options(struct mv_rtfs *r, const struct mv_rtfs_options *o)
         uint64_t fuel = r->options.fuel ? r->options.fuel : MV_DEFAULT_FUEL;
         r->fuel_start = fuel > INT64_MAX ? INT64_MAX : fuel;
         r->fuel_left = (int64_t)r->fuel_start;
+        fuel_next_stop(r);
         if (r->options.call_depth && r->options.call_depth < r->frames_size)
                 r->frames_size = r->options.call_depth;
         if (!r->options.prelude)
@@ -157,6 +159,31 @@ void mv_rtfs_reset(struct mv_rtfs *r, const struct mv_rtfs_options *o)
         memcpy(r->buckets, r->saved + align16(SAVED_STRUCT_BYTES) + SAVED_GLOBALS_MAX * sizeof(val),
                NAME_BUCKETS * sizeof *r->buckets);
         apply_options(r, o);
+}
+
+void mv_rtfs_continue(struct mv_rtfs *r, const struct mv_rtfs_options *o)
+{
+        uint32_t depth = r->options.call_depth;
+        r->frame_count = r->frame_floor = r->stack_top = 0;
+        r->pending = r->result = r->call_id = r->call_args = NIL;
+        r->fatal = E_MAX_;
+        r->fatal_pos = r->source_pos = 0;
+        r->room_given = 0;
+        r->call_seq = 0;
+        r->suspended = r->no_collect = r->compile_only = r->building = false;
+        r->forms = r->empty_list;
+        r->module_names = r->empty_map; /* a module that was not finished */
+        r->undefined = NULL;
+        r->interrupt = 0;
+        if ((size_t)(r->heap.limit - r->heap.top) < HEAP_SOFT_STEP) /* reading and compiling do not collect */
+                (void)heap_collect(r, HEAP_SOFT_STEP);
+        r->heap.peak = r->heap.top;
+        r->options = *o;
+        r->options.call_depth = depth;
+        uint64_t fuel = o->fuel ? o->fuel : MV_DEFAULT_FUEL;
+        r->fuel_start = fuel > INT64_MAX ? INT64_MAX : fuel;
+        r->fuel_left = (int64_t)r->fuel_start;
+        fuel_next_stop(r);
 }
 
 static int build_library(struct mv_rtfs *r, struct mv_err *err)
@@ -188,7 +215,7 @@ static int lay_out(void *arena, size_t bytes, struct mv_err *err)
                 return mv_fail(err, MV_E_LIMIT, 0, "evaluator needs an aligned arena of at least %u bytes",
                                MV_RTFS_ARENA_MIN);
         memset(r, 0, sizeof *r);
-        r->pending = r->result = r->call_id = r->call_args = NIL;
+        r->pending = r->result = r->call_id = r->call_args = r->names = NIL;
         r->fatal = E_MAX_;
         layout(r, arena, bytes);
         memset(r->buckets, 0, NAME_BUCKETS * sizeof *r->buckets);
@@ -289,6 +316,14 @@ static void note_definitions(struct mv_rtfs *r, val form, int depth)
                 note_definitions(r, c->head, depth + 1);
 }
 
+void take_forms(struct mv_rtfs *r, val forms)
+{
+        r->source_pos = 0;
+        r->forms = forms;
+        if (!r->building)
+                note_definitions(r, forms, 0);
+}
+
 int mv_rtfs_load_source(struct mv_rtfs *r, struct mv_slice source, struct mv_err *err)
 {
         val forms;
@@ -300,10 +335,7 @@ int mv_rtfs_load_source(struct mv_rtfs *r, struct mv_slice source, struct mv_err
                 raise_memory(r, "the source does not fit");
         if (s != N_OK)
                 return 0; /* an error of the program: run reports it */
-        r->source_pos = 0;
-        r->forms = forms;
-        if (!r->building)
-                note_definitions(r, forms, 0);
+        take_forms(r, forms);
         return 0;
 }
 
@@ -325,6 +357,11 @@ static enum native_status splice_do(struct mv_rtfs *r, val form, val rest)
         }
         r->forms = OBJ(T_LIST, first);
         return N_OK;
+}
+
+bool mv_rtfs_failed(const struct mv_rtfs *r)
+{
+        return r->fatal != E_MAX_ || r->pending.tag == T_ERROR;
 }
 
 enum native_status compile_next_form(struct mv_rtfs *r, struct proto **ret)
@@ -407,6 +444,15 @@ int mv_rtfs_reply(struct mv_rtfs *r, struct mv_slice cbor, struct mv_err *err)
                 return mv_fail(err, MV_E_STATE, 0, "no host call is waiting for a reply");
         r->suspended = false;
         enum native_status s = decode_reply(r, cbor, &v, err);
+        if (s == N_ERROR && err->code == MV_E_PROGRAM) { /* the program's doing: it handed out a function and got it back */
+                const struct mv_rtfs_fault fault = {
+                        .kind = MV_SLICE("TypeError"),
+                        .message = MV_SLICE("Type error in call: expected data in the reply, got function"),
+                };
+                r->suspended = true;
+                mv_rtfs_fault(r, &fault);
+                return 0;
+        }
         if (s == N_ERROR)
                 return -(int)err->code;
         if (s == N_OK)
@@ -457,9 +503,17 @@ void mv_rtfs_fault(struct mv_rtfs *r, const struct mv_rtfs_fault *f)
                 raise_memory(r, "a host call's error does not fit");
 }
 
+void mv_rtfs_stop(struct mv_rtfs *r)
+{
+        r->suspended = false;
+        r->interrupt = 1;
+        r->fuel_stop = INT64_MAX;
+}
+
 void mv_rtfs_interrupt(struct mv_rtfs *r)
 {
         r->interrupt = 1;
+        r->fuel_stop = INT64_MAX;
 }
 
 /* --- results --------------------------------------------------------------------------------------------------------------------- */
@@ -493,6 +547,21 @@ static struct mv_slice text_of(val v)
         return v.tag == T_STRING ? string_slice(v) : MV_SLICE("");
 }
 
+#define UNDEFINED "Undefined symbol: "
+
+static struct mv_slice hint_of(struct mv_rtfs *r, const struct error *e)
+{
+        struct mv_slice text = text_of(e->display);
+        size_t skip = sizeof UNDEFINED - 1;
+        if (e->kind != E_UNDEFINED || !mv_slice_starts(text, UNDEFINED))
+                return MV_SLICE("");
+        struct mv_slice near = nearest_name(r, mv_slice(text.p + skip, text.len - skip));
+        if (!near.len)
+                return near;
+        mv_fmt(r->hint_text, sizeof r->hint_text, "did you mean %.*s?", MV_SARG(near));
+        return mv_slice_str(r->hint_text);
+}
+
 void mv_rtfs_error(struct mv_rtfs *r, struct mv_rtfs_error *ret)
 {
         *ret = (struct mv_rtfs_error){ .kind = MV_SLICE("InternalError") };
@@ -512,6 +581,7 @@ void mv_rtfs_error(struct mv_rtfs *r, struct mv_rtfs_error *ret)
         ret->context = text_of(e->context);
         ret->line = e->pos >> POS_COLUMN_BITS;
         ret->column = e->pos & POS_COLUMN_MASK;
+        ret->hint = hint_of(r, e);
 }
 
 uint64_t mv_rtfs_fuel_used(const struct mv_rtfs *r)

@@ -25,13 +25,22 @@ struct mv_rtfs_options {
         /* Configuration text: a name may hold colons behind its first character (profile:minimal), and every form that
          * is read knows its place (rtfs/data.h). */
         bool config_text;
+        /* Asked every MV_TICK_FUEL steps whether to go on; false ends the program with "Interrupted". Fuel counts do not
+         * depend on it. NULL: never asked. */
+        bool (*tick)(void *event_ctx);
 };
+#define MV_TICK_FUEL (1 << 18) /* a few milliseconds */
 
 /* Build an evaluator with its library inside arena (16-byte aligned, at least MV_RTFS_ARENA_MIN). LIMIT when too small. */
 #define MV_RTFS_ARENA_MIN (512u << 10)
 int mv_rtfs_init(void *arena, size_t bytes, const struct mv_rtfs_options *o, struct mv_rtfs **ret, struct mv_err *err);
 /* Back to the state after mv_rtfs_init, with new options: nothing of what ran remains reachable. Costs what it dirtied. */
 void mv_rtfs_reset(struct mv_rtfs *r, const struct mv_rtfs_options *o);
+
+/* For the next program of a session: what earlier ones defined stays, whatever ended them. Fuel, calls and events count
+ * from the start again; prelude and call_depth stay as they were. A builtin that is redefined keeps its meaning in code
+ * that was compiled before. */
+void mv_rtfs_continue(struct mv_rtfs *r, const struct mv_rtfs_options *o);
 
 /* Inputs, before loading. value/map are CBOR. */
 int mv_rtfs_set_args(struct mv_rtfs *r, struct mv_slice cbor_array, struct mv_err *err);    /* global `args` */
@@ -40,11 +49,16 @@ int mv_rtfs_set_context(struct mv_rtfs *r, struct mv_slice cbor_map, struct mv_e
 /* Programs. A source is compiled form by form (a defmacro acts on the forms behind it). Errors of the program are not
  * MV errors: they come out of mv_rtfs_run as MV_RTFS_ERROR. Negative only for HOSTILE bytecode or AST bytes. */
 int mv_rtfs_load_source(struct mv_rtfs *r, struct mv_slice source, struct mv_err *err);
+int mv_rtfs_load_ast(struct mv_rtfs *r, struct mv_slice cbor, struct mv_err *err); /* docs/formats/ast.md */
 int mv_rtfs_load_bytecode(struct mv_rtfs *r, struct mv_slice bytecode, struct mv_err *err);
 
+/* Has an error ended it already, in loading for example? mv_rtfs_error tells which. */
+bool mv_rtfs_failed(const struct mv_rtfs *r);
 enum mv_rtfs_status { MV_RTFS_DONE, MV_RTFS_CALL, MV_RTFS_ERROR };
 enum mv_rtfs_status mv_rtfs_run(struct mv_rtfs *r);
 
+/* The host does not answer the call: the program ends with "Interrupted" when it runs again. */
+void mv_rtfs_stop(struct mv_rtfs *r);
 /* Ask a running evaluator to stop: it ends with kind "Interrupted" at the next call or loop turn. Any thread, from a signal
  * handler too. Cleared by reset. */
 void mv_rtfs_interrupt(struct mv_rtfs *r);
@@ -70,6 +84,7 @@ void mv_rtfs_fault(struct mv_rtfs *r, const struct mv_rtfs_fault *f);
 struct mv_rtfs_error {
         struct mv_slice kind, message, operation, capability, context;
         uint32_t line, column; /* 1-based; 0: unknown */
+        struct mv_slice hint;  /* "did you mean map?"; empty when there is none */
 };
 void mv_rtfs_error(struct mv_rtfs *r, struct mv_rtfs_error *ret);
 
@@ -78,7 +93,19 @@ uint64_t mv_rtfs_memory_peak(const struct mv_rtfs *r); /* bytes of the arena eve
 /* The part of the arena that may differ from the state after init, for providers that restore memory. */
 size_t mv_rtfs_memory_used(const struct mv_rtfs *r);
 
+/* What a loaded bytecode can ask of the host, without running it: the result becomes a vector with [id via line column] for
+ * each place of a call; id nil: computed at run time; via: the prelude's function that calls, or nil. false: mv_rtfs_error
+ * says why. The program cannot be run after that. */
+bool mv_rtfs_inspect(struct mv_rtfs *r);
+/* The effects that a loaded source or AST declares in metadata (`^{:effects [...]}`): an array of [line, column, value].
+ * false: o is too small. */
+bool mv_rtfs_encode_declared(struct mv_rtfs *r, struct mv_out *o);
+
 /* Compile without running. false: *ret_error says why. */
 bool mv_rtfs_compile(struct mv_rtfs *r, struct mv_slice source, struct mv_out *bytecode, struct mv_rtfs_error *ret_error);
+/* What was loaded, source or AST, as an AST. false: o is too small. */
+bool mv_rtfs_encode_ast(struct mv_rtfs *r, struct mv_out *o);
+/* The same as mv_rtfs_compile for a source or an AST that was loaded. */
+bool mv_rtfs_compile_loaded(struct mv_rtfs *r, struct mv_out *bytecode, struct mv_rtfs_error *ret_error);
 
 #endif

@@ -92,12 +92,30 @@ void *work_memory_raw(struct mv_rtfs *r, size_t bytes)
         return p ? p + WORK_HEADER : NULL;
 }
 
+/* The last block before which no more than `index` code points begin; *ret_before: how many. */
+static uint32_t block_of(struct string *s, uint32_t index, uint32_t *ret_before)
+{
+        const uint32_t *before = string_index(s); /* of block k + 1 */
+        uint32_t low = 0, high = string_index_count(s->len);
+        while (low < high) {
+                uint32_t mid = (low + high + 1) / 2;
+                if (before[mid - 1] <= index)
+                        low = mid;
+                else
+                        high = mid - 1;
+        }
+        *ret_before = low ? before[low - 1] : 0;
+        return low;
+}
+
 static size_t byte_offset(val s, uint32_t index)
 {
         struct string *o = as_string(s);
+        uint32_t before;
         if (o->chars == o->len)
                 return index;
-        return mv_utf8_offset(string_slice(s), index);
+        size_t from = (size_t)block_of(o, index, &before) * STRING_BLOCK;
+        return from + mv_utf8_offset(mv_slice(o->text + from, o->len - from), index - before);
 }
 
 val string_part(struct mv_rtfs *r, val s, uint32_t from, uint32_t to)
@@ -169,7 +187,7 @@ enum native_status text_of(struct mv_rtfs *r, val v, val *ret)
 /* The string will stand where the scratch text begins: park the text at the far end first. */
 val string_from_scratch(struct mv_rtfs *r, const struct mv_out *o)
 {
-        size_t need = sizeof(struct string) + o->len + 16;
+        size_t need = string_bytes(o->len) + 16;
         if (o->cap - o->len < need)
                 return NOMEM_VAL;
         uint8_t *parked = o->p + o->cap - o->len;

@@ -22,6 +22,9 @@
 #define MV_TAG_LIST 52225
 #define MV_TAG_FUNCTION 52226
 #define MV_TAG_ERROR 52227
+/* Of programs as trees only (docs/formats/ast.md): a map literal's keys and values in an array; [line column form]. */
+#define MV_TAG_MAP_FORM 52228
+#define MV_TAG_PLACE 52229
 
 /* --- pull decoder: one head at a time ------------------------------------------------------------------------- */
 enum mv_cbor_kind {
@@ -54,6 +57,7 @@ bool mv_cbor_put_bool(struct mv_out *o, bool v);
 bool mv_cbor_put_int(struct mv_out *o, int64_t v);
 bool mv_cbor_put_float(struct mv_out *o, double v);
 bool mv_cbor_put_text(struct mv_out *o, struct mv_slice s); /* s is valid UTF-8, or nobody can read it */
+bool mv_cbor_put_text_head(struct mv_out *o, size_t len); /* exactly len bytes of valid UTF-8 must follow */
 bool mv_cbor_put_str(struct mv_out *o, const char *s);
 bool mv_cbor_put_bytes(struct mv_out *o, struct mv_slice s);
 bool mv_cbor_put_array(struct mv_out *o, uint32_t count);

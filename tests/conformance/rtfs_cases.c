@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* rtfs-cases FILE.jsonl [--provider NAME] [--failed] [--passed]: run conformance cases behind a wall.
+/* rtfs-cases FILE.jsonl [--provider NAME] [--failed] [--passed] [--outcomes]: run conformance cases behind a wall.
  *
  * Each case is one execution in a cell of the provider; this program is the host end of the door and plays the test host
  * that the cases describe: it answers calls, collects events as text and compares. --failed prints what went wrong for
- * every case that did not pass, --passed the ids of those that did. Ends with `N passed, N failed`; exit 0 whatever failed,
+ * every case that did not pass, --passed the ids of those that did, --outcomes what each case came to, as a case. Ends with `N passed, N failed`; exit 0 whatever failed,
  * 2 for usage, 5 when the provider is not available. */
 #include <base/arena.h>
 #include <base/limits.h>
@@ -22,10 +22,7 @@
 
 static const struct mv_provider_ops *const providers[] = { &mv_provider_mock, &mv_provider_process, &mv_provider_kvm };
 
-struct text {
-        char p[8192];
-        size_t len;
-};
+static bool show_outcomes;
 
 struct run { /* one case in progress */
         struct mv_arena arena;
@@ -331,6 +328,36 @@ static bool verdict(struct run *r)
         return events_match(r);
 }
 
+static void show_text(const char *name, const char *text)
+{
+        static uint8_t json[2 * LINE_MAX_BYTES];
+        struct mv_out o = mv_out(json, sizeof json);
+        mv_text_string_json(&o, mv_slice_str(text));
+        printf(", \"%s\": %.*s", name, (int)o.len, (const char *)o.p);
+}
+
+/* What a case came to, as a line of a cases file: for who writes new ones. */
+static void show_outcome(const struct run *r)
+{
+        printf("{\"id\": \"%s\"", field(r->c, "id"));
+        show_text("source", field(r->c, "source"));
+        if (r->yielded) {
+                show_text("call", r->host_id);
+                show_text("args", r->host_args);
+        } else if (!r->ended) {
+                show_text("trouble", r->trouble);
+        } else if (r->ok) {
+                show_text("expect", r->value);
+                show_text("type", r->type);
+        } else {
+                show_text("expect_error", r->kind);
+                show_text("message", r->message);
+        }
+        for (uint32_t i = 0; i < r->events_count; i++)
+                show_text("event", r->events[i]);
+        printf("}\n");
+}
+
 static bool run_case(const struct mv_provider_ops *ops, struct mv_provider *p, const struct mv_value *c, char *why, size_t cap)
 {
         static struct run r;
@@ -355,6 +382,8 @@ static bool run_case(const struct mv_provider_ops *ops, struct mv_provider *p, c
         if (cell)
                 ops->close_cell(cell);
         snprintf(why, cap, "%s", r.trouble);
+        if (show_outcomes)
+                show_outcome(&r);
         for (uint32_t i = 0; i < r.events_count; i++)
                 free(r.events[i]);
         mv_arena_done(&r.arena);
@@ -363,7 +392,7 @@ static bool run_case(const struct mv_provider_ops *ops, struct mv_provider *p, c
 
 static int usage(void)
 {
-        fprintf(stderr, "usage: rtfs-cases FILE.jsonl [--provider mock|process|kvm] [--failed] [--passed]\n");
+        fprintf(stderr, "usage: rtfs-cases FILE.jsonl [--provider mock|process|kvm] [--failed] [--passed] [--outcomes]\n");
         return 2;
 }
 
@@ -425,6 +454,8 @@ int main(int argc, char **argv)
                         show_failed = true;
                 else if (!strcmp(argv[i], "--passed"))
                         show_passed = true;
+                else if (!strcmp(argv[i], "--outcomes"))
+                        show_outcomes = true;
                 else if (!strcmp(argv[i], "--provider") && i + 1 < argc)
                         provider = argv[++i];
                 else if (argv[i][0] == '-' || file)

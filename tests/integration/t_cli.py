@@ -285,6 +285,21 @@ def a_damaged_store_fails_verification_and_names_the_record():
 
 
 @test
+def a_store_whose_end_is_damaged_is_not_appended_to_and_the_error_says_what_to_do():
+    store = path('damaged-end.mva')
+    equal(run('eval', '(+ 1 2)', '--audit', store, '--provider', 'mock')[0], 0)
+    data = bytearray(open(store, 'rb').read())
+    for at in (100, len(data) - 60):
+        data[at] ^= 1
+    open(store, 'wb').write(data)
+    code, _, err = run('eval', '(+ 1 2)', '--audit', store, '--provider', 'mock')
+    equal(code, 1)
+    has(err, 'damaged')
+    has(err, 'audit verify')
+    equal(open(store, 'rb').read(), bytes(data))
+
+
+@test
 def a_result_that_cannot_be_written_is_no_success():
     with open('/dev/full', 'w') as full:
         for args in (['eval', '1'], ['eval', '1', '--json'], ['providers']):
@@ -348,10 +363,10 @@ def tables_and_help_are_for_people():
         equal((code, err), (0, ''))
         assert out.strip() and '\033' not in out
     listed = run('help')[1]
-    for verb in ('run', 'eval', 'call', 'exec', 'bench', 'audit', 'demo'):
+    for verb in ('run', 'eval', 'call', 'compile', 'inspect', 'repl', 'exec', 'bench', 'audit', 'demo'):
         has(listed, f'  {verb} ')
         equal(run('help', verb)[0], 0)
-    assert '  config ' not in listed and '  repl ' not in listed
+    assert '  config ' not in listed
 
 
 @test

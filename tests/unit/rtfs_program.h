@@ -75,8 +75,18 @@ static inline void note_end(struct program_run *p, struct mv_rtfs *r, enum mv_rt
 
 #define CALLS_MAX 64u
 
+enum program_form { PROGRAM_SOURCE, PROGRAM_BYTECODE, PROGRAM_AST };
+static inline int program_load(struct mv_rtfs *r, struct mv_slice program, int form,
+                               struct mv_err *err)
+{
+        if (form == PROGRAM_AST)
+                return mv_rtfs_load_ast(r, program, err);
+        return form == PROGRAM_BYTECODE ? mv_rtfs_load_bytecode(r, program, err)
+                                        : mv_rtfs_load_source(r, program, err);
+}
+
 /* Load and run; the evaluator is reset first. */
-static inline void program_run(struct mv_rtfs *r, struct mv_slice program, bool bytecode,
+static inline void program_run(struct mv_rtfs *r, struct mv_slice program, int form,
                                uint64_t fuel, struct program_run *p)
 {
         static const uint8_t nil[] = { 0xf6 };
@@ -85,8 +95,7 @@ static inline void program_run(struct mv_rtfs *r, struct mv_slice program, bool 
         p->text[0] = '\0';
         struct mv_rtfs_options o = program_options(p, fuel);
         mv_rtfs_reset(r, &o);
-        p->loaded = (bytecode ? mv_rtfs_load_bytecode(r, program, &err)
-                              : mv_rtfs_load_source(r, program, &err)) == 0;
+        p->loaded = program_load(r, program, form, &err) == 0;
         if (!p->loaded) {
                 note(p, mv_slice_str(err.msg));
                 return;

@@ -35,7 +35,7 @@ struct mv_cell {
         int door_fd;
         struct mv_process_layout layout;
         struct mv_limits limits;
-        bool used;
+        bool used, session;
         atomic_bool cancelled;
 };
 
