@@ -1,0 +1,244 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""`microvm config` and `--policy` against their contract: exit codes, JSON, what decides. Prints TAP.
+Usage: t_config_cli.py MICROVM SOURCE_ROOT"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+import traceback
+
+MICROVM, ROOT = map(os.path.abspath, sys.argv[1:3])
+TESTS = []
+WORK = tempfile.mkdtemp(prefix='microvm-config-')
+ENV = {'PATH': os.environ['PATH'], 'HOME': WORK, 'LC_ALL': 'C.UTF-8'}
+for name in ('ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS'):
+    if name in os.environ:
+        ENV[name] = os.environ[name]
+EXAMPLES = os.path.join(ROOT, 'examples')
+MICROVM_TOML = os.path.join(EXAMPLES, 'settings', 'microvm.toml')
+AGENT = os.path.join(EXAMPLES, 'config', 'microvm.rtfs')
+
+
+def test(fn):
+    TESTS.append(fn)
+    return fn
+
+
+def run(*args, **env):
+    r = subprocess.run([MICROVM, *args], capture_output=True, timeout=60, env={**ENV, **env}, cwd=WORK)
+    return r.returncode, r.stdout.decode(), r.stderr.decode()
+
+
+def equal(got, wanted):
+    assert got == wanted, f'{got!r} is not {wanted!r}'
+
+
+def has(text, part):
+    assert part in text, f'{part!r} is not in {text!r}'
+
+
+def write(name, text):
+    with open(os.path.join(WORK, name), 'w', encoding='utf-8') as f:
+        f.write(text)
+    return os.path.join(WORK, name)
+
+
+@test
+def every_example_checks_with_exit_code_0():
+    for name in sorted(os.listdir(os.path.join(EXAMPLES, 'config'))):
+        equal(run('config', 'check', os.path.join(EXAMPLES, 'config', name), '--strict')[0], 0)
+    for name in sorted(os.listdir(os.path.join(EXAMPLES, 'settings'))):
+        equal(run('config', 'check', '--policy', os.path.join(EXAMPLES, 'settings', name))[0], 0)
+
+
+@test
+def a_wrong_configuration_is_exit_code_1_and_one_line_of_json():
+    path = write('bad.rtfs', '(agent.config :profile :microvn)')
+    code, out, _ = run('config', 'check', path, '--json')
+    equal(code, 1)
+    equal(out.count('\n'), 1)
+    d = json.loads(out)
+    equal((d['ok'], d['errors'][0]['code'], d['errors'][0]['line'], d['errors'][0]['column']),
+          (False, 'UNKNOWN_PROFILE', 1, 24))
+    equal(d['errors'][0]['suggestion'], "Did you mean 'microvm'?")
+    equal(run('config', 'show', path)[0:2], (1, ''))
+    equal(run('config', 'spec', path)[0:2], (1, ''))
+
+
+@test
+def strict_makes_an_unknown_key_an_error():
+    path = write('key.rtfs', '(agent.config :profil :minimal)')
+    equal(run('config', 'check', path)[0], 0)
+    equal(run('config', 'check', path, '--strict')[0], 1)
+
+
+@test
+def a_missing_file_is_exit_code_1_and_no_file_is_usage():
+    code, _, err = run('config', 'check', 'nowhere.rtfs')
+    equal(code, 1)
+    has(err, 'Failed to read agent config file: nowhere.rtfs')
+    equal(run('config', 'check')[0], 2)
+    equal(run('config')[0], 2)
+    equal(run('config', 'check', 'a', 'b')[0], 2)
+    equal(run('config', 'spec', AGENT, '--vmm', 'qemu')[0], 2)
+
+
+@test
+def the_environment_names_the_file():  # REQ-AC-13
+    equal(run('config', 'check', AGENT_CONFIG_PATH=AGENT)[0], 0)
+    has(run('config', 'show', AGENT_CONFIG_PATH=AGENT)[1], ':agent-id "agent.reports"')
+
+
+@test
+def what_is_shown_is_read_by_other_programs():  # REQ-AC-14
+    wanted = json.loads(run('config', 'show', AGENT, '--json')[1])
+    equal(tomllib.loads(run('config', 'show', AGENT, '--format', 'toml')[1]), wanted)
+    path = write('again.rtfs', run('config', 'show', AGENT)[1])
+    equal(json.loads(run('config', 'show', path, '--json')[1]), wanted)
+
+
+@test
+def toml_is_read_as_others_read_it():
+    text = open(os.path.join(EXAMPLES, 'config', 'agent.toml'), encoding='utf-8').read()
+    theirs = tomllib.loads(text)
+    ours = json.loads(run('config', 'show', os.path.join(EXAMPLES, 'config', 'agent.toml'), '--json')[1])
+    for key in ('version', 'agent_id', 'profile', 'features'):
+        equal(ours[key], theirs[key])
+    equal(ours['governance']['policies']['high_risk']['budgets']['token_budget'], 2e6)
+
+
+@test
+def specs_are_json_for_their_vmm():  # REQ-SUP-08, -10, -11
+    ours = json.loads(run('config', 'spec', AGENT)[1])
+    equal(ours['boot_source']['kernel_image_path'], os.path.join(EXAMPLES, 'config', 'kernels', 'vmlinuz-min'))
+    assert len(ours['network_interfaces'][0]['host_dev_name']) <= 15
+    assert ours['run_directory'].startswith('/run/ccos-microvm/')
+    fc = json.loads(run('config', 'spec', AGENT, '--vmm', 'firecracker', '--kernel', '/k', '--rootfs', 'r')[1])
+    equal(fc['boot-source']['kernel_image_path'], '/k')
+    equal(fc['drives'][0]['path_on_host'], os.path.join(WORK, 'r'))
+    ch = json.loads(run('config', 'spec', AGENT, '--vmm', 'cloud-hypervisor')[1])
+    equal(ch['memory']['size'], 256 << 20)
+    private = json.loads(run('config', 'spec', AGENT, XDG_RUNTIME_DIR='/run/user/7')[1])
+    equal(private['vsock']['uds_path'], '/run/user/7/ccos-microvm/agent.reports/vsock.sock')
+
+
+@test
+def the_schema_is_printed():
+    d = json.loads(run('config', 'schema')[1])
+    equal(d['properties']['microvm']['properties']['resources']['properties']['mem_mb']['default'], 512)
+    has(run('config', 'schema', 'settings', '--format', 'markdown')[1], '| `grants.hosts` |')
+
+
+# --- --policy ------------------------------------------------------------------------------------------------------------
+def settings(text):
+    return write('settings.toml', text)
+
+
+@test
+def a_file_grants_and_nothing_else_is_granted():
+    data = write('data.txt', 'hello')
+    path = settings(f'default_provider = "mock"\n[grants]\ncapabilities = ["ccos.io.read-file"]\nread = ["{WORK}"]\n')
+    code, out, _ = run('call', 'ccos.io.read-file', f'"{data}"', '--policy', path)
+    equal((code, out), (0, '"hello"\n') if out.startswith('"') else (0, 'hello\n'))
+    code, _, err = run('call', 'ccos.io.read-file', '"/etc/hostname"', '--policy', path)
+    equal(code, 3)
+    has(err, 'settings.toml does not grant it')
+    equal(run('call', 'ccos.echo', '1', '--policy', path)[0], 3)
+    equal(run('eval', '(+ 1 2)', '--policy', path)[0:2], (0, '3\n'))
+
+
+@test
+def options_only_narrow():  # REQ-CFG-09
+    path = settings('default_provider = "mock"\n[grants]\ncapabilities = ["ccos.math.*", "ccos.echo"]\n'
+                    '[default_config]\ntimeout = "2s"\n')
+    equal(run('call', 'ccos.math.add', '1', '2', '--policy', path, '--allow', 'ccos.math.add')[0:2], (0, '3\n'))
+    equal(run('call', 'ccos.echo', '1', '--policy', path, '--allow', 'ccos.math.add')[0], 3)
+    for option in (['--allow', 'ccos.io.log'], ['--allow', 'ccos.*'], ['--allow-read', '/etc'], ['--allow-net', 'a.example'],
+                   ['--env', 'HOME'], ['--timeout', '3s'], ['--level', 'full']):
+        code, out, err = run('eval', '1', '--policy', path, *option)
+        equal((code, out), (3, ''))
+        has(err, 'options only narrow')
+    equal(run('eval', '1', '--policy', path, '--timeout', '1s', '--level', 'pure')[0], 0)
+
+
+@test
+def a_capability_has_settings_of_its_own():  # REQ-CFG-05, -06
+    inner, outer = os.path.join(WORK, 'in'), os.path.join(WORK, 'out')
+    os.makedirs(inner, exist_ok=True)
+    os.makedirs(outer, exist_ok=True)
+    path = settings(f'default_provider = "mock"\n[grants]\ncapabilities = ["ccos.io.*"]\nwrite = ["{WORK}"]\n'
+                    f'[capability_configs."ccos.io.write-file"]\nfs_policy = {{ ReadWrite = ["{outer}"] }}\n')
+    equal(run('call', 'ccos.io.write-file', f'"{outer}/x"', '"1"', '--policy', path)[0], 0)
+    equal(run('call', 'ccos.io.write-file', f'"{inner}/x"', '"1"', '--policy', path)[0], 3)
+    equal(run('call', 'ccos.io.read-file', f'"{outer}/x"', '--policy', path)[0], 0)
+    os.symlink(inner, os.path.join(outer, 'link'))
+    assert run('call', 'ccos.io.write-file', f'"{outer}/link/x"', '"1"', '--policy', path)[0] != 0
+    assert not os.path.exists(os.path.join(inner, 'x'))
+
+
+@test
+def a_capability_has_a_deadline_of_its_own():  # REQ-CFG-05
+    path = settings('default_provider = "mock"\n[grants]\ncapabilities = ["ccos.system.*"]\n'
+                    '[capability_configs."ccos.system.sleep-ms"]\ntimeout = "100ms"\n')
+    code, out, _ = run('call', 'ccos.system.sleep-ms', '3000', '--policy', path, '--json')
+    assert code != 0, out
+    assert json.loads(out)['metadata']['duration_ns'] < 2_000_000_000
+
+
+@test
+def explain_names_the_line_that_decides():
+    code, out, _ = run('call', 'ccos.io.read-file', '"/workspace/x"', '--policy', MICROVM_TOML, '--explain')
+    equal(code, 0)
+    has(out, f'by {MICROVM_TOML}:7:9 grants.read[0]')
+    code, out, _ = run('call', 'ccos.math.add', '1', '2', '--policy', MICROVM_TOML, '--explain', '--json')
+    equal(json.loads(out)['call']['source'],
+          {'file': MICROVM_TOML, 'field_path': 'grants.capabilities[0]', 'line': 6, 'column': 17})
+
+
+@test
+def environments_are_chosen_by_option_or_variable():  # REQ-CFG-07
+    equal(run('eval', '1', '--policy', MICROVM_TOML, '--environment', 'dev')[0], 0)
+    tiers = settings('min_tier = "process"\n')  # development is mock: a tier is never lowered
+    equal(run('eval', '1', '--policy', tiers, '--environment', 'dev')[0], 5)
+    code, _, err = run('eval', '1', '--policy', MICROVM_TOML, '--environment', 'staging')
+    equal(code, 2)
+    has(err, "environment 'staging' is not known")
+    equal(run('eval', '1', '--policy', MICROVM_TOML, MICROVM_ENVIRONMENT='staging')[0], 2)
+    path = settings('[environments.strict]\nmin_tier = "vm"\n')
+    equal(run('eval', '1', '--policy', path, '--environment', 'strict', '--provider', 'process')[0], 5)
+    equal(run('eval', '1', '--policy', path, '--environment', 'strict', '--min-tier', 'process')[0], 3)
+    equal(run('eval', '1', '--environment', 'dev')[0], 2)
+
+
+@test
+def a_wrong_settings_file_runs_nothing():  # REQ-CFG-10
+    path = settings('[grants]\nreed = ["/"]\n')
+    code, out, err = run('eval', '1', '--policy', path)
+    equal((code, out), (2, ''))
+    has(err, "settings.toml:2:1: grants.reed: Unknown key 'reed'; Did you mean 'read'?")
+    equal(run('config', 'check', '--policy', path)[0], 1)
+    equal(run('eval', '1', '--policy', os.path.join(WORK, 'nowhere.toml'))[0] != 0, True)
+
+
+def main():
+    failed = 0
+    print(f'1..{len(TESTS)}')
+    for n, fn in enumerate(TESTS, 1):
+        try:
+            fn()
+            print(f'ok {n} - {fn.__name__}')
+        except Exception:  # pylint: disable=broad-except
+            failed += 1
+            print('# ' + traceback.format_exc().replace('\n', '\n# '))
+            print(f'not ok {n} - {fn.__name__}')
+        sys.stdout.flush()
+    shutil.rmtree(WORK, ignore_errors=True)
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
