@@ -28,7 +28,9 @@ static int name_files(struct cli_options *o, unsigned max)
         const char *path = getenv("AGENT_CONFIG_PATH");
         if (o->operands.count == 1 && path && path[0])
                 o->operands.items[o->operands.count++] = path;
-        return cli_operands(o, 2, max, "a verb and a FILE: microvm config check agent.config.rtfs (or AGENT_CONFIG_PATH)");
+        return cli_operands(
+                o, 2, max,
+                "a verb and a FILE: microvm config check agent.config.rtfs (or AGENT_CONFIG_PATH)");
 }
 
 static int load(const char *path, const struct cli_options *o, struct mv_agent_file *ret)
@@ -125,7 +127,8 @@ static int show(struct cli_options *o)
         struct mv_text t = { 0 };
         int syntax = o->json ? MV_SYNTAX_JSON : MV_SYNTAX_RTFS;
         if (o->format)
-                for (syntax = 0; syntax < MV_SYNTAX_MAX_ && strcmp(formats[syntax], o->format) != 0;)
+                for (syntax = 0;
+                     syntax < MV_SYNTAX_MAX_ && strcmp(formats[syntax], o->format) != 0;)
                         syntax++;
         if (syntax == MV_SYNTAX_MAX_)
                 return cli_usage("--format '%s': needs rtfs, toml or json", o->format);
@@ -150,10 +153,12 @@ static int directory_of(const char *path, char ret[PATH_MAX], struct mv_err *err
         return 0;
 }
 
-static int print_spec(const struct mv_agent_file *f, const struct cli_options *o, struct mv_err *err)
+static int print_spec(const struct mv_agent_file *f, const struct cli_options *o,
+                      struct mv_err *err)
 {
         static void (*const writers[])(const struct mv_vm_spec *, struct mv_text *) = {
-                mv_vm_spec_json, mv_vm_spec_firecracker, mv_vm_spec_cloud_hypervisor };
+                mv_vm_spec_json, mv_vm_spec_firecracker, mv_vm_spec_cloud_hypervisor
+        };
         char directory[PATH_MAX], run[PATH_MAX], kernel[PATH_MAX], rootfs[PATH_MAX];
         const char *runtime = getenv("XDG_RUNTIME_DIR");
         struct mv_spec_options so = { .base_directory = directory };
@@ -164,7 +169,8 @@ static int print_spec(const struct mv_agent_file *f, const struct cli_options *o
                 mv_fmt(run, sizeof run, "%s/ccos-microvm", runtime);
                 so.run_base = run;
         }
-        if ((o->kernel && cli_absolute(o->kernel, kernel, err) < 0) || (o->rootfs && cli_absolute(o->rootfs, rootfs, err) < 0))
+        if ((o->kernel && cli_absolute(o->kernel, kernel, err) < 0) ||
+            (o->rootfs && cli_absolute(o->rootfs, rootfs, err) < 0))
                 return -(int)err->code;
         so.kernel = o->kernel ? kernel : NULL;
         so.rootfs = o->rootfs ? rootfs : NULL;
@@ -207,8 +213,8 @@ static int schema(struct cli_options *o)
                 return cli_usage("--format '%s': needs json, markdown or man", o->format);
         if (strcmp(which, "agent") != 0 && strcmp(which, "settings") != 0)
                 return cli_usage("config schema: agent or settings");
-        mv_describe(strcmp(which, "agent") == 0 ? MV_DOCUMENT_AGENT : MV_DOCUMENT_SETTINGS, (enum mv_document_format)format,
-                    &t);
+        mv_describe(strcmp(which, "agent") == 0 ? MV_DOCUMENT_AGENT : MV_DOCUMENT_SETTINGS,
+                    (enum mv_document_format)format, &t);
         return print_text(&t, stdout);
 }
 
@@ -217,7 +223,9 @@ int cmd_config(int argc, char **argv)
         static const struct {
                 const char *name;
                 int (*run)(struct cli_options *o);
-        } verbs[] = { { "check", check }, { "show", show }, { "spec", spec }, { "schema", schema } };
+        } verbs[] = {
+                { "check", check }, { "show", show }, { "spec", spec }, { "schema", schema }
+        };
         struct cli_options o;
         int r = cli_options(argc, argv, CLI_CONFIG | CLI_JSON, &o);
         if (r)

@@ -11,15 +11,17 @@ static int not_valid(const struct mv_settings_file *f, struct mv_err *err)
         for (uint32_t i = 0; i < f->diagnostics.count; i++) {
                 const struct mv_diagnostic *d = &f->diagnostics.items[i];
                 if (d->severity == MV_SEVERE_ERROR)
-                        return mv_fail(err, MV_E_INVALID, 0, "%s:%u:%u: %s%s%s%s%s", f->name, d->line, d->column, d->path,
-                                       d->path[0] ? ": " : "", d->message, d->suggestion ? "; " : "",
+                        return mv_fail(err, MV_E_INVALID, 0, "%s:%u:%u: %s%s%s%s%s", f->name,
+                                       d->line, d->column, d->path, d->path[0] ? ": " : "",
+                                       d->message, d->suggestion ? "; " : "",
                                        d->suggestion ? d->suggestion : "");
         }
         return mv_fail(err, MV_E_INVALID, 0, "%s is not valid", f->name);
 }
 
 /* Options name paths from where the user stands; a grant is absolute. */
-static int absolute_paths(struct cli_list *l, const char *option, char *kept[CLI_LIST_MAX], struct mv_err *err)
+static int absolute_paths(struct cli_list *l, const char *option, char *kept[CLI_LIST_MAX],
+                          struct mv_err *err)
 {
         char path[PATH_MAX];
         for (unsigned i = 0; i < l->count; i++) {
@@ -33,15 +35,21 @@ static int absolute_paths(struct cli_list *l, const char *option, char *kept[CLI
         return 0;
 }
 
-static int choose(const struct cli_options *o, struct cli_policy *p, struct mv_context **ret, struct mv_err *err)
+static int choose(const struct cli_options *o, struct cli_policy *p, struct mv_context **ret,
+                  struct mv_err *err)
 {
         struct cli_list reads = o->allow_read, writes = o->allow_write;
         char *kept[2][CLI_LIST_MAX] = { { NULL } };
         struct mv_wishes w = {
-                .has_level = o->level_given, .level = o->level, .limits = o->limits,
-                .names = { "--allow", "--allow-read", "--allow-write", "--allow-net", "--deny-net", "--env" },
-                .items = { o->allow.items, reads.items, writes.items, o->allow_net.items, o->deny_net.items, o->env.items },
-                .counts = { o->allow.count, reads.count, writes.count, o->allow_net.count, o->deny_net.count, o->env.count },
+                .has_level = o->level_given,
+                .level = o->level,
+                .limits = o->limits,
+                .names = { "--allow", "--allow-read", "--allow-write", "--allow-net", "--deny-net",
+                           "--env" },
+                .items = { o->allow.items, reads.items, writes.items, o->allow_net.items,
+                           o->deny_net.items, o->env.items },
+                .counts = { o->allow.count, reads.count, writes.count, o->allow_net.count,
+                            o->deny_net.count, o->env.count },
         };
         int r = absolute_paths(&reads, "--allow-read", kept[0], err);
         if (r == 0)
@@ -55,7 +63,8 @@ static int choose(const struct cli_options *o, struct cli_policy *p, struct mv_c
         return r;
 }
 
-int cli_policy_context(const struct cli_options *o, struct cli_policy *p, struct mv_context **ret, struct mv_err *err)
+int cli_policy_context(const struct cli_options *o, struct cli_policy *p, struct mv_context **ret,
+                       struct mv_err *err)
 {
         const char *environment = o->environment ? o->environment : getenv("MICROVM_ENVIRONMENT");
         int r = mv_settings_load(o->policy, &p->file, err);
@@ -64,7 +73,8 @@ int cli_policy_context(const struct cli_options *o, struct cli_policy *p, struct
         p->loaded = true;
         if (!p->file.valid)
                 return not_valid(&p->file, err);
-        r = mv_settings_resolve(&p->file, environment && environment[0] ? environment : NULL, &p->settings, err);
+        r = mv_settings_resolve(&p->file, environment && environment[0] ? environment : NULL,
+                                &p->settings, err);
         return r < 0 ? r : choose(o, p, ret, err);
 }
 
@@ -82,11 +92,12 @@ const struct mv_origin *cli_policy_origin(const struct cli_policy *p, const char
         static const struct {
                 const char *prefix;
                 enum mv_grant_kind kind;
-        } rows[] = { { "grant read ", MV_GRANT_READ }, { "grant write ", MV_GRANT_WRITE }, { "grant env ", MV_GRANT_ENV },
-                     { "grant host ", MV_GRANT_HOST }, { "deny host ", MV_GRANT_DENY_HOST },
-                     { "grant ", MV_GRANT_CAPABILITY } };
+        } rows[] = { { "grant read ", MV_GRANT_READ },     { "grant write ", MV_GRANT_WRITE },
+                     { "grant env ", MV_GRANT_ENV },       { "grant host ", MV_GRANT_HOST },
+                     { "deny host ", MV_GRANT_DENY_HOST }, { "grant ", MV_GRANT_CAPABILITY } };
         for (size_t i = 0; p->loaded && i < sizeof rows / sizeof rows[0]; i++)
                 if (strncmp(rule, rows[i].prefix, strlen(rows[i].prefix)) == 0)
-                        return mv_settings_origin(&p->file, rows[i].kind, rule + strlen(rows[i].prefix));
+                        return mv_settings_origin(&p->file, rows[i].kind,
+                                                  rule + strlen(rows[i].prefix));
         return NULL;
 }

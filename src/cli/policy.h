@@ -11,7 +11,8 @@ struct cli_policy {
 };
 /* The context that the file and the options give. DENIED: an option would widen the file. p is kept for explaining;
  * cli_policy_done also after a failure. */
-int cli_policy_context(const struct cli_options *o, struct cli_policy *p, struct mv_context **ret, struct mv_err *err);
+int cli_policy_context(const struct cli_options *o, struct cli_policy *p, struct mv_context **ret,
+                       struct mv_err *err);
 void cli_policy_done(struct cli_policy *p);
 /* The line of the file that a decision's rule comes from, or NULL. */
 const struct mv_origin *cli_policy_origin(const struct cli_policy *p, const char *rule);

@@ -167,13 +167,13 @@ struct mv_agent_registry {
 };
 struct mv_adaptive {
         struct mv_head at;
-        struct mv_item enabled, base_threshold, min_threshold, max_threshold, success_rate_weight, historical_weight,
-                decay_factor, min_samples, env_prefix;
+        struct mv_item enabled, base_threshold, min_threshold, max_threshold, success_rate_weight,
+                historical_weight, decay_factor, min_samples, env_prefix;
 };
 struct mv_delegation {
         struct mv_head at;
-        struct mv_item enabled, threshold, min_skill_hits, max_candidates, feedback_success_weight, feedback_decay,
-                print_extracted_intent, print_extracted_plan;
+        struct mv_item enabled, threshold, min_skill_hits, max_candidates, feedback_success_weight,
+                feedback_decay, print_extracted_intent, print_extracted_plan;
         struct mv_agent_registry agent_registry;
         struct mv_adaptive adaptive_threshold;
 };
@@ -183,7 +183,8 @@ struct mv_llm_profile {
 };
 struct mv_llm_model {
         struct mv_head at;
-        struct mv_item name, model, max_prompt_cost_per_1k, max_completion_cost_per_1k, quality, max_output_tokens, notes;
+        struct mv_item name, model, max_prompt_cost_per_1k, max_completion_cost_per_1k, quality,
+                max_output_tokens, notes;
 };
 struct mv_llm_model_set {
         struct mv_head at;
@@ -192,14 +193,14 @@ struct mv_llm_model_set {
 };
 struct mv_llm_profiles {
         struct mv_head at;
-        struct mv_item fallback; /* `default` */
+        struct mv_item fallback;       /* `default` */
         struct mv_sections profiles;   /* struct mv_llm_profile */
         struct mv_sections model_sets; /* struct mv_llm_model_set */
 };
 struct mv_discovery {
         struct mv_head at;
-        struct mv_item match_threshold, use_embeddings, embedding_model, local_embedding_model, action_verb_threshold,
-                action_verb_weight, capability_class_weight;
+        struct mv_item match_threshold, use_embeddings, embedding_model, local_embedding_model,
+                action_verb_threshold, action_verb_weight, capability_class_weight;
 };
 struct mv_catalog {
         struct mv_head at;
@@ -211,14 +212,14 @@ struct mv_tool_selector {
 };
 struct mv_missing_capabilities {
         struct mv_head at;
-        struct mv_item enabled, runtime_detection, auto_resolution, llm_synthesis, web_search, human_approval_required,
-                verbose_logging, max_attempts;
+        struct mv_item enabled, runtime_detection, auto_resolution, llm_synthesis, web_search,
+                human_approval_required, verbose_logging, max_attempts;
         struct mv_tool_selector tool_selector;
 };
 struct mv_storage {
         struct mv_head at;
-        struct mv_item capabilities_dir, discovered_subdir, generated_subdir, servers_approved_subdir,
-                pending_synth_subdir, approvals_dir;
+        struct mv_item capabilities_dir, discovered_subdir, generated_subdir,
+                servers_approved_subdir, pending_synth_subdir, approvals_dir;
 };
 struct mv_self_programming {
         struct mv_head at;
@@ -227,7 +228,8 @@ struct mv_self_programming {
 };
 struct mv_sandbox {
         struct mv_head at;
-        struct mv_item enabled, runtime, package_allowlist, images, network_enabled, package_cache_dir;
+        struct mv_item enabled, runtime, package_allowlist, images, network_enabled,
+                package_cache_dir;
 };
 struct mv_agent_config {
         struct mv_head at;

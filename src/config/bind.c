@@ -8,7 +8,7 @@
 #include <wire/text.h>
 
 #define PATH_BYTES_MAX 400
-#define NAMED_MAX 4096 /* entries of one map: finding a name is a walk */
+#define NAMED_MAX      4096 /* entries of one map: finding a name is a walk */
 
 struct path {
         const struct path *outer;
@@ -45,17 +45,22 @@ struct place {
         const struct mv_form *at;
 };
 
-static void report(const struct place *p, enum mv_severity severity, const char *code, const char *message,
-                   const char *suggestion)
+static void report(const struct place *p, enum mv_severity severity, const char *code,
+                   const char *message, const char *suggestion)
 {
         char path[PATH_BYTES_MAX] = "";
         path_text(p->path, path, sizeof path);
-        struct mv_report r = { .severity = severity, .code = code, .path = path, .suggestion = suggestion,
-                               .line = p->at->line, .column = p->at->column };
+        struct mv_report r = { .severity = severity,
+                               .code = code,
+                               .path = path,
+                               .suggestion = suggestion,
+                               .line = p->at->line,
+                               .column = p->at->column };
         mv__diagnose(p->b->diagnostics, &r, "%s", message);
 }
 
-static bool wrong_shape(const struct place *p, const char *code, const char *message, const char *suggestion)
+static bool wrong_shape(const struct place *p, const char *code, const char *message,
+                        const char *suggestion)
 {
         p->b->shape_errors++;
         report(p, MV_SEVERE_ERROR, code, message, suggestion);
@@ -108,7 +113,8 @@ static bool bind_bool(const struct place *p, const struct mv_field *f, struct mv
 {
         (void)f;
         if (p->at->kind != MV_BOOL)
-                return wrong_shape(p, "EXPECTED_BOOLEAN", "Expected boolean", "Write true or false");
+                return wrong_shape(p, "EXPECTED_BOOLEAN", "Expected boolean",
+                                   "Write true or false");
         item->boolean = p->at->boolean;
         return true;
 }
@@ -122,8 +128,8 @@ static bool bind_integer(const struct place *p, const struct mv_field *f, struct
         if (f->max == 0 && (v < 0 || v > UINT32_MAX))
                 return wrong_shape(p, "INTEGER_OUT_OF_RANGE", "Integer out of range for u32", NULL);
         if (f->max && (v < f->min || v > f->max)) {
-                mv_fmt(message, sizeof message, "%s must be between %lld and %lld, got %lld", f->name, (long long)f->min,
-                       (long long)f->max, (long long)v);
+                mv_fmt(message, sizeof message, "%s must be between %lld and %lld, got %lld",
+                       f->name, (long long)f->min, (long long)f->max, (long long)v);
                 report(p, MV_SEVERE_ERROR, f->code, message, NULL);
                 return false;
         }
@@ -133,7 +139,9 @@ static bool bind_integer(const struct place *p, const struct mv_field *f, struct
 
 static bool bind_number(const struct place *p, const struct mv_field *f, struct mv_item *item)
 {
-        double v = p->at->kind == MV_INT ? (double)p->at->integer : p->at->kind == MV_FLOAT ? p->at->real : NAN;
+        double v = p->at->kind == MV_INT     ? (double)p->at->integer
+                   : p->at->kind == MV_FLOAT ? p->at->real
+                                             : NAN;
         if (p->at->kind != MV_INT && p->at->kind != MV_FLOAT)
                 return wrong_shape(p, "EXPECTED_NUMBER", "Expected number", NULL);
         if (!isfinite(v))
@@ -151,18 +159,21 @@ static bool bind_duration(const struct place *p, const struct mv_field *f, struc
         int64_t ms = 0;
         bool ok = false;
         (void)f;
-        if (p->at->kind == MV_INT && p->at->integer > 0 && p->at->integer <= MV_DURATION_SECONDS_MAX) {
+        if (p->at->kind == MV_INT && p->at->integer > 0 &&
+            p->at->integer <= MV_DURATION_SECONDS_MAX) {
                 ms = p->at->integer * 1000;
                 ok = true;
-        } else if (p->at->kind == MV_FLOAT && p->at->real * 1000 >= 1 && p->at->real <= MV_DURATION_SECONDS_MAX) {
+        } else if (p->at->kind == MV_FLOAT && p->at->real * 1000 >= 1 &&
+                   p->at->real <= MV_DURATION_SECONDS_MAX) {
                 ms = (int64_t)(p->at->real * 1000 + 0.5);
                 ok = true;
         } else if (p->at->kind == MV_STRING) {
                 ok = mv__duration_ms(p->at->text, &ms);
         }
         if (!ok)
-                return wrong_shape(p, "INVALID_DURATION", "Expected a duration above zero",
-                                   "Write \"500ms\", \"30s\", \"5m\", \"1h\", or a number of seconds");
+                return wrong_shape(
+                        p, "INVALID_DURATION", "Expected a duration above zero",
+                        "Write \"500ms\", \"30s\", \"5m\", \"1h\", or a number of seconds");
         item->integer = ms;
         return true;
 }
@@ -171,7 +182,8 @@ static bool bind_texts(const struct place *p, const struct mv_field *f, struct m
 {
         const struct mv_form *v = p->at;
         if (v->kind != MV_VECTOR)
-                return wrong_shape(p, "EXPECTED_STRINGS", "Expected vector of strings", "Write [\"a\" \"b\"]");
+                return wrong_shape(p, "EXPECTED_STRINGS", "Expected vector of strings",
+                                   "Write [\"a\" \"b\"]");
         struct mv_item *texts = mv_new(p->b->arena, struct mv_item, v->count + 1);
         if (!texts) {
                 p->b->diagnostics->failed = true;
@@ -182,9 +194,12 @@ static bool bind_texts(const struct place *p, const struct mv_field *f, struct m
                 struct path inner = { p->path, { NULL, 0 }, i };
                 struct place at = { p->b, &inner, &v->items[i] };
                 if (at.at->kind != MV_STRING && at.at->kind != MV_KEYWORD)
-                        return wrong_shape(&at, "EXPECTED_STRINGS", "Expected vector of strings", NULL);
+                        return wrong_shape(&at, "EXPECTED_STRINGS", "Expected vector of strings",
+                                           NULL);
                 ok = check_text(&at, f, at.at->text) && ok;
-                texts[i] = (struct mv_item){ .given = true, .line = at.at->line, .column = at.at->column,
+                texts[i] = (struct mv_item){ .given = true,
+                                             .line = at.at->line,
+                                             .column = at.at->column,
                                              .text = at.at->text };
         }
         item->texts = texts;
@@ -201,7 +216,8 @@ static bool check_any(const struct place *p, const struct mv_form *v, uint32_t d
         if (depth > ANY_DEPTH_MAX)
                 return wrong_shape(&at, "TOO_DEEP", "Nested too deeply", NULL);
         if (v->kind == MV_NIL || (v->kind == MV_FLOAT && !isfinite(v->real)))
-                return wrong_shape(&at, "EXPECTED_VALUE", "Expected a value", "Leave the key out instead");
+                return wrong_shape(&at, "EXPECTED_VALUE", "Expected a value",
+                                   "Leave the key out instead");
         if (v->kind != MV_VECTOR && v->kind != MV_LIST && v->kind != MV_MAP)
                 return true;
         for (uint32_t i = 0; i < v->count; i++) {
@@ -209,7 +225,8 @@ static bool check_any(const struct place *p, const struct mv_form *v, uint32_t d
                 bool is_key = v->kind == MV_MAP && i % 2 == 0;
                 at.at = item;
                 if (is_key && item->kind != MV_KEYWORD && item->kind != MV_STRING)
-                        return wrong_shape(&at, "EXPECTED_KEYWORD_KEY", "Expected keyword or string as key", NULL);
+                        return wrong_shape(&at, "EXPECTED_KEYWORD_KEY",
+                                           "Expected keyword or string as key", NULL);
                 if (!is_key && !check_any(p, item, depth + 1))
                         return false;
         }
@@ -227,20 +244,23 @@ static bool bind_any(const struct place *p, const struct mv_field *f, struct mv_
 
 static void bind_item(const struct place *p, const struct mv_field *f, struct mv_item *item)
 {
-        static bool (*const binders[])(const struct place *, const struct mv_field *, struct mv_item *) = {
-                [MV_F_TEXT] = bind_text,       [MV_F_BOOL] = bind_bool,         [MV_F_INTEGER] = bind_integer,
-                [MV_F_NUMBER] = bind_number,   [MV_F_DURATION] = bind_duration, [MV_F_TEXTS] = bind_texts,
+        static bool (*const binders[])(const struct place *, const struct mv_field *,
+                                       struct mv_item *) = {
+                [MV_F_TEXT] = bind_text,         [MV_F_BOOL] = bind_bool,
+                [MV_F_INTEGER] = bind_integer,   [MV_F_NUMBER] = bind_number,
+                [MV_F_DURATION] = bind_duration, [MV_F_TEXTS] = bind_texts,
                 [MV_F_ANY] = bind_any,
         };
         binders[f->type](p, f, item);
-        item->given = f->type != MV_F_ANY || item->any; /* refused ones too: no rule may call them absent */
+        item->given = f->type != MV_F_ANY ||
+                      item->any; /* refused ones too: no rule may call them absent */
         item->line = p->at->line;
         item->column = p->at->column;
 }
 
 /* --- sections --------------------------------------------------------------------------------- */
-static void bind_pairs(const struct place *p, const struct mv_section *s, const struct mv_form *pairs, uint32_t count,
-                       void *section);
+static void bind_pairs(const struct place *p, const struct mv_section *s,
+                       const struct mv_form *pairs, uint32_t count, void *section);
 
 static void take_place(struct mv_head *head, const struct mv_form *at)
 {
@@ -262,7 +282,8 @@ static void bind_shorthand(const struct place *p, const struct mv_section *s, vo
         if (s->shorthand(p->at->text, section))
                 return;
         mv__show(shown, sizeof shown, p->at->text);
-        mv_fmt(message, sizeof message, "unknown %s '%s' (expected %s)", s->shorthand_what, shown, s->shorthand_choices);
+        mv_fmt(message, sizeof message, "unknown %s '%s' (expected %s)", s->shorthand_what, shown,
+               s->shorthand_choices);
         mv__nearest(p->at->text, s->shorthand_choices, near, sizeof near);
         mv_fmt(suggestion, sizeof suggestion, "Did you mean '%s'?", near);
         report(p, MV_SEVERE_ERROR, s->shorthand_code, message, near[0] ? suggestion : NULL);
@@ -279,7 +300,8 @@ static void bind_section(const struct place *p, const struct mv_section *s, void
                 bind_pairs(p, s, p->at->items, p->at->count, section);
 }
 
-static void *make_sections(const struct place *p, const struct mv_section *s, uint32_t count, struct mv_sections *ret)
+static void *make_sections(const struct place *p, const struct mv_section *s, uint32_t count,
+                           struct mv_sections *ret)
 {
         take_place(&ret->at, p->at);
         ret->items = mv_arena_alloc(p->b->arena, s->size, alignof(max_align_t), (size_t)count + 1);
@@ -290,7 +312,8 @@ static void *make_sections(const struct place *p, const struct mv_section *s, ui
         return ret->items;
 }
 
-static void severity_of_key(const struct place *p, const char *code, const char *message, const char *suggestion)
+static void severity_of_key(const struct place *p, const char *code, const char *message,
+                            const char *suggestion)
 {
         report(p, p->b->strict ? MV_SEVERE_ERROR : MV_SEVERE_WARNING, code, message, suggestion);
 }
@@ -307,7 +330,8 @@ static void bind_named(const struct place *p, const struct mv_section *s, struct
 {
         char message[120];
         if (p->at->kind != MV_MAP) {
-                mv_fmt(message, sizeof message, "Expected map for %s config", s->what[0] == 'm' ? "mounts" : "policies");
+                mv_fmt(message, sizeof message, "Expected map for %s config",
+                       s->what[0] == 'm' ? "mounts" : "policies");
                 wrong_shape(p, "EXPECTED_MAP", message, NULL);
                 return;
         }
@@ -322,7 +346,8 @@ static void bind_named(const struct place *p, const struct mv_section *s, struct
                 struct path inner = { p->path, key->text, -1 };
                 struct place at_key = { p->b, p->path, key }, at = { p->b, &inner, value };
                 if (key->kind != MV_KEYWORD && key->kind != MV_STRING) {
-                        wrong_shape(&at_key, "EXPECTED_KEYWORD_KEY", "Expected keyword or string as key", NULL);
+                        wrong_shape(&at_key, "EXPECTED_KEYWORD_KEY",
+                                    "Expected keyword or string as key", NULL);
                         continue;
                 }
                 const char *why = mv__check_text(MV_CHECK_ID, key->text);
@@ -332,7 +357,8 @@ static void bind_named(const struct place *p, const struct mv_section *s, struct
                         continue;
                 }
                 uint32_t same = 0;
-                while (same < used && !mv_slice_eq(((struct mv_head *)(items + same * s->size))->name, key->text))
+                while (same < used &&
+                       !mv_slice_eq(((struct mv_head *)(items + same * s->size))->name, key->text))
                         same++;
                 at_key.path = &inner;
                 if (same < used)
@@ -350,7 +376,8 @@ static void bind_named(const struct place *p, const struct mv_section *s, struct
 static void bind_listed(const struct place *p, const struct mv_section *s, struct mv_sections *ret)
 {
         if (p->at->kind != MV_VECTOR) {
-                wrong_shape(p, "EXPECTED_SECTIONS", "Expected vector of maps", "Write [{...} {...}]");
+                wrong_shape(p, "EXPECTED_SECTIONS", "Expected vector of maps",
+                            "Write [{...} {...}]");
                 return;
         }
         char *items = make_sections(p, s, p->at->count, ret);
@@ -383,7 +410,8 @@ static void unknown_key(const struct place *p, const struct mv_section *s, struc
         if (near[0])
                 mv_fmt(suggestion, sizeof suggestion, "Did you mean '%s'?", near);
         else
-                mv_fmt(suggestion, sizeof suggestion, "Remove it; `man 5 agent.config` lists the keys");
+                mv_fmt(suggestion, sizeof suggestion,
+                       "Remove it; `man 5 agent.config` lists the keys");
         severity_of_key(p, "UNKNOWN_KEY", message, suggestion);
 }
 
@@ -392,14 +420,16 @@ static bool key_text(const struct place *p, const struct mv_form *key)
         if (key->kind == MV_KEYWORD || (key->kind == MV_STRING && p->b->string_keys))
                 return true;
         struct place at = { p->b, p->path, key };
-        return wrong_shape(&at, "EXPECTED_KEYWORD_KEY", "Expected keyword as config key", "Write :key before its value");
+        return wrong_shape(&at, "EXPECTED_KEYWORD_KEY", "Expected keyword as config key",
+                           "Write :key before its value");
 }
 
 /* A field is seen twice when an earlier key of the same section names it too: sections are small. */
 static bool seen_before(const struct mv_form *pairs, uint32_t i, const char *name)
 {
         for (uint32_t k = 0; k < i; k += 2)
-                if ((pairs[k].kind == MV_KEYWORD || pairs[k].kind == MV_STRING) && mv__name_is(pairs[k].text, name))
+                if ((pairs[k].kind == MV_KEYWORD || pairs[k].kind == MV_STRING) &&
+                    mv__name_is(pairs[k].text, name))
                         return true;
         return false;
 }
@@ -412,8 +442,8 @@ static const struct mv_field *field_of(const struct mv_section *s, struct mv_sli
         return NULL;
 }
 
-static void bind_pairs(const struct place *p, const struct mv_section *s, const struct mv_form *pairs, uint32_t count,
-                       void *section)
+static void bind_pairs(const struct place *p, const struct mv_section *s,
+                       const struct mv_form *pairs, uint32_t count, void *section)
 {
         for (uint32_t i = 0; i + 1 < count; i += 2) {
                 const struct mv_form *key = &pairs[i];
@@ -434,8 +464,8 @@ static void bind_pairs(const struct place *p, const struct mv_section *s, const 
         }
 }
 
-void mv__bind(struct mv_binding *b, const struct mv_section *schema, const struct mv_form *at, const struct mv_form *pairs,
-              uint32_t count, void *section)
+void mv__bind(struct mv_binding *b, const struct mv_section *schema, const struct mv_form *at,
+              const struct mv_form *pairs, uint32_t count, void *section)
 {
         struct place p = { b, NULL, at };
         take_place(section, at);

@@ -7,15 +7,16 @@
 struct mv_binding {
         struct mv_arena *arena; /* the struct's texts point into the forms: both live here */
         struct mv_diagnostics *diagnostics;
-        bool strict;            /* unknown and duplicate keys are errors */
-        bool string_keys;       /* JSON and TOML; RTFS wants keywords */
-        uint32_t shape_errors;  /* the struct holds defaults where these are: rules about it would mislead */
+        bool strict;      /* unknown and duplicate keys are errors */
+        bool string_keys; /* JSON and TOML; RTFS wants keywords */
+        uint32_t
+                shape_errors; /* the struct holds defaults where these are: rules about it would mislead */
 };
 /* Every field at its default, nothing given. section: zeroed, schema->size bytes. */
 void mv__defaults(const struct mv_section *schema, void *section);
 /* pairs: key, value, key, value. at: the form that holds them, for its place. */
-void mv__bind(struct mv_binding *b, const struct mv_section *schema, const struct mv_form *at, const struct mv_form *pairs,
-              uint32_t count, void *section);
+void mv__bind(struct mv_binding *b, const struct mv_section *schema, const struct mv_form *at,
+              const struct mv_form *pairs, uint32_t count, void *section);
 
 /* Why a text is not what a check wants; NULL: it is. */
 const char *mv__check_text(enum mv_field_check check, struct mv_slice text);

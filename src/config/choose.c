@@ -12,17 +12,20 @@ struct choosing {
 
 static const struct mv_grant_list *list_of(const struct mv_context *c, enum mv_grant_kind kind)
 {
-        const struct mv_grant_list *lists[MV_GRANT_KINDS] = { &c->capabilities, &c->reads, &c->writes,
-                                                              &c->hosts, &c->hosts_denied, &c->env };
+        const struct mv_grant_list *lists[MV_GRANT_KINDS] = { &c->capabilities, &c->reads,
+                                                              &c->writes,       &c->hosts,
+                                                              &c->hosts_denied, &c->env };
         return lists[kind];
 }
 
-static int choose_one(const struct choosing *k, struct mv_context *to, enum mv_grant_kind kind, const char *text)
+static int choose_one(const struct choosing *k, struct mv_context *to, enum mv_grant_kind kind,
+                      const char *text)
 {
         int r = mv__grant(to, kind, text, k->err); /* first of all it must be a grant */
         if (r < 0 || mv_grant_covered(k->within, kind, text))
                 return r;
-        return mv_fail(k->err, MV_E_DENIED, 0, "%s %s: %s does not grant it, and options only narrow; add it to %s there",
+        return mv_fail(k->err, MV_E_DENIED, 0,
+                       "%s %s: %s does not grant it, and options only narrow; add it to %s there",
                        k->w->names[kind], text, k->f->name, mv_grant_section_name(kind));
 }
 
@@ -53,15 +56,17 @@ static int check_limits(const struct choosing *k)
         for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
                 if (rows[i].asked && rows[i].given && rows[i].asked > rows[i].given)
                         return mv_fail(k->err, MV_E_DENIED, 0,
-                                       "%s: %s gives less, and options only narrow; raise it in default_config there, as far as "
-                                       "its level allows", rows[i].name, k->f->name);
+                                       "%s: %s gives less, and options only narrow; raise it in "
+                                       "default_config there, as far as "
+                                       "its level allows",
+                                       rows[i].name, k->f->name);
         return 0;
 }
 
 /* --- the narrower contexts of single capabilities ----------------------------------------------- */
 /* What both grant: each entry of one that the other covers. */
-static int intersect(struct mv_context *to, const struct mv_context *a, const struct mv_context *b, enum mv_grant_kind kind,
-                     struct mv_err *err)
+static int intersect(struct mv_context *to, const struct mv_context *a, const struct mv_context *b,
+                     enum mv_grant_kind kind, struct mv_err *err)
 {
         const struct mv_grant_list *l = list_of(a, kind);
         int r = 0;
@@ -75,7 +80,8 @@ static int take_narrowing(struct mv_context *to, const struct mv_narrowing *n, s
 {
         struct mv_context *both = mv_context_new(mv_context_level(to));
         int r = both ? 0 : mv_fail(err, MV_E_NOMEM, 0, "settings");
-        for (enum mv_grant_kind kind = 0; r == 0 && mv_context_level(to) != MV_LEVEL_PURE && kind < MV_GRANT_KINDS; kind++) {
+        for (enum mv_grant_kind kind = 0;
+             r == 0 && mv_context_level(to) != MV_LEVEL_PURE && kind < MV_GRANT_KINDS; kind++) {
                 r = intersect(both, to, n->context, kind, err);
                 if (r == 0)
                         r = intersect(both, n->context, to, kind, err);
@@ -89,17 +95,19 @@ static int take_narrowing(struct mv_context *to, const struct mv_narrowing *n, s
         return mv_context_narrow(to, n->capability, both, err);
 }
 
-int mv_policy_choose(const struct mv_settings_file *f, const struct mv_policy_settings *p, const struct mv_wishes *w,
-                     struct mv_context **ret, struct mv_err *err)
+int mv_policy_choose(const struct mv_settings_file *f, const struct mv_policy_settings *p,
+                     const struct mv_wishes *w, struct mv_context **ret, struct mv_err *err)
 {
         struct choosing k = { f, p->context, w, err };
         enum mv_level most = mv_context_level(p->context), level = w->has_level ? w->level : most;
         if (level > most)
-                return mv_fail(err, MV_E_DENIED, 0, "--level %s: %s gives level %s, and options only narrow",
+                return mv_fail(err, MV_E_DENIED, 0,
+                               "--level %s: %s gives level %s, and options only narrow",
                                mv_level_name(level), f->name, mv_level_name(most));
         struct mv_context *to = mv_context_new(level);
         int r = to ? check_limits(&k) : mv_fail(err, MV_E_NOMEM, 0, "context");
-        for (enum mv_grant_kind kind = 0; r == 0 && level != MV_LEVEL_PURE && kind < MV_GRANT_KINDS; kind++)
+        for (enum mv_grant_kind kind = 0; r == 0 && level != MV_LEVEL_PURE && kind < MV_GRANT_KINDS;
+             kind++)
                 r = choose_kind(&k, to, kind);
         if (to) {
                 mv_context_limit(to, &p->context->limits);

@@ -16,19 +16,21 @@ struct mv_agent_options {
 };
 struct mv_agent_file {
         struct mv_arena arena;
-        struct mv_agent_config config;       /* defaults where nothing was given */
-        struct mv_diagnostics diagnostics;   /* schema order */
-        bool valid;                          /* no errors */
+        struct mv_agent_config config;     /* defaults where nothing was given */
+        struct mv_diagnostics diagnostics; /* schema order */
+        bool valid;                        /* no errors */
 };
 /* 0: *ret holds what could be read and what is wrong with it, also when it is not valid. Negative: NOMEM, LIMIT, or the
  * file could not be read: "Failed to read agent config file: ...". */
-int mv_agent_parse(struct mv_slice text, enum mv_syntax syntax, const struct mv_agent_options *o, struct mv_agent_file *ret,
-                   struct mv_err *err);
-int mv_agent_load(const char *path, const struct mv_agent_options *o, struct mv_agent_file *ret, struct mv_err *err);
+int mv_agent_parse(struct mv_slice text, enum mv_syntax syntax, const struct mv_agent_options *o,
+                   struct mv_agent_file *ret, struct mv_err *err);
+int mv_agent_load(const char *path, const struct mv_agent_options *o, struct mv_agent_file *ret,
+                  struct mv_err *err);
 void mv_agent_done(struct mv_agent_file *f);
 
 /* The rules about several fields, and what a careful reader would remark (REQ-ACV). */
-void mv__validate_microvm(const struct mv_agent_config *c, bool lenient_digests, struct mv_diagnostics *d);
+void mv__validate_microvm(const struct mv_agent_config *c, bool lenient_digests,
+                          struct mv_diagnostics *d);
 void mv__validate_general(const struct mv_agent_config *c, struct mv_diagnostics *d);
 /* Two agents of one host may not have one context id: reports into the second one's diagnostics. */
 void mv_agent_check_host(const struct mv_agent_file *first, struct mv_agent_file *second);
@@ -39,12 +41,14 @@ void mv_agent_report(const struct mv_agent_file *f, const char *name, struct mv_
 void mv_agent_report_json(const struct mv_agent_file *f, const char *name, struct mv_text *ret);
 
 /* The same for any file. fine: what to say when there is nothing to complain about. */
-void mv__report(const struct mv_diagnostics *d, const char *name, const char *fine, struct mv_text *ret);
+void mv__report(const struct mv_diagnostics *d, const char *name, const char *fine,
+                struct mv_text *ret);
 void mv__report_json(const struct mv_diagnostics *d, const char *name, struct mv_text *ret);
 
 /* The whole configuration as text of a syntax; reads back equal. */
 void mv_agent_print(const struct mv_agent_config *c, enum mv_syntax syntax, struct mv_text *ret);
-void mv__print(const struct mv_section *schema, const void *section, enum mv_syntax syntax, struct mv_text *ret);
+void mv__print(const struct mv_section *schema, const void *section, enum mv_syntax syntax,
+               struct mv_text *ret);
 /* Do two sections say the same (what is given and where aside)? */
 bool mv__sections_equal(const struct mv_section *schema, const void *a, const void *b);
 

@@ -10,9 +10,15 @@
 static const char *type_name(const struct mv_field *f)
 {
         static const char *const names[] = {
-                [MV_F_TEXT] = "string",      [MV_F_BOOL] = "boolean",           [MV_F_INTEGER] = "integer",
-                [MV_F_NUMBER] = "number",    [MV_F_DURATION] = "duration",      [MV_F_TEXTS] = "strings",
-                [MV_F_SECTION] = "section",  [MV_F_NAMED] = "sections by name", [MV_F_LISTED] = "list of sections",
+                [MV_F_TEXT] = "string",
+                [MV_F_BOOL] = "boolean",
+                [MV_F_INTEGER] = "integer",
+                [MV_F_NUMBER] = "number",
+                [MV_F_DURATION] = "duration",
+                [MV_F_TEXTS] = "strings",
+                [MV_F_SECTION] = "section",
+                [MV_F_NAMED] = "sections by name",
+                [MV_F_LISTED] = "list of sections",
                 [MV_F_ANY] = "any",
         };
         return names[f->type];
@@ -39,7 +45,8 @@ static void put_values(struct mv_text *t, const struct mv_field *f)
         if (f->fallback && f->type == MV_F_TEXTS)
                 mv_text_str(t, "; default empty");
         else if (f->fallback)
-                mv_text_printf(t, "; default %s%s%s", f->fallback[0] ? "" : "\"", f->fallback, f->fallback[0] ? "" : "\"");
+                mv_text_printf(t, "; default %s%s%s", f->fallback[0] ? "" : "\"", f->fallback,
+                               f->fallback[0] ? "" : "\"");
         else if (f->type < MV_F_SECTION || f->type == MV_F_ANY || f->optional)
                 mv_text_str(t, "; optional");
 }
@@ -72,11 +79,13 @@ static void markdown_row(struct mv_text *t, const struct mv_field *f, const char
         mv_text_printf(t, " | %s%s%s |\n", f->doc, f->code ? " · " : "", f->code ? f->code : "");
 }
 
-static void describe_markdown(const struct mv_section *s, const char *title, const char *intro, struct mv_text *ret)
+static void describe_markdown(const struct mv_section *s, const char *title, const char *intro,
+                              struct mv_text *ret)
 {
         mv_text_printf(ret, "# %s\n\n", title);
         mv_text_str(ret, intro);
-        mv_text_str(ret, "\n| field | type and values | meaning · code of its error |\n|---|---|---|\n");
+        mv_text_str(ret,
+                    "\n| field | type and values | meaning · code of its error |\n|---|---|---|\n");
         each_row(ret, s, "", markdown_row);
 }
 
@@ -109,10 +118,11 @@ static void man_row(struct mv_text *t, const struct mv_field *f, const char *pat
         mv_text_str(t, ".\n");
 }
 
-static void describe_man(const struct mv_section *s, const char *name, const char *summary, const char *intro,
-                      struct mv_text *ret)
+static void describe_man(const struct mv_section *s, const char *name, const char *summary,
+                         const char *intro, struct mv_text *ret)
 {
-        mv_text_printf(ret, ".TH %s 5 \"\" ccos-microvm\n.SH NAME\n%s \\- %s\n.SH DESCRIPTION\n", name, name, summary);
+        mv_text_printf(ret, ".TH %s 5 \"\" ccos-microvm\n.SH NAME\n%s \\- %s\n.SH DESCRIPTION\n",
+                       name, name, summary);
         roff(ret, intro);
         mv_text_str(ret, ".SH FIELDS\n");
         each_row(ret, s, "", man_row);
@@ -164,10 +174,12 @@ static void schema_range(struct mv_text *t, const struct mv_field *f)
 /* Properties of one field, inside its brackets. */
 static void schema_field(struct mv_text *t, const struct mv_field *f)
 {
-        static const char *const types[] = { [MV_F_TEXT] = "string",    [MV_F_BOOL] = "boolean", [MV_F_INTEGER] = "integer",
-                                             [MV_F_NUMBER] = "number",  [MV_F_TEXTS] = "array",  [MV_F_NAMED] = "object",
-                                             [MV_F_LISTED] = "array",   [MV_F_DURATION] = NULL,  [MV_F_SECTION] = NULL,
-                                             [MV_F_ANY] = NULL };
+        static const char *const types[] = {
+                [MV_F_TEXT] = "string",   [MV_F_BOOL] = "boolean", [MV_F_INTEGER] = "integer",
+                [MV_F_NUMBER] = "number", [MV_F_TEXTS] = "array",  [MV_F_NAMED] = "object",
+                [MV_F_LISTED] = "array",  [MV_F_DURATION] = NULL,  [MV_F_SECTION] = NULL,
+                [MV_F_ANY] = NULL
+        };
         mv_json_str(t, "description", f->doc);
         if (types[f->type])
                 mv_json_str(t, "type", types[f->type]);
@@ -233,18 +245,28 @@ static void describe_schema(const struct mv_section *s, const char *title, struc
 
 /* --- the two documents ------------------------------------------------------------------------- */
 static const char agent_intro[] =
-        "An agent.config says what an agent is and may do. It is written as RTFS text, `(agent.config :key value ...)` or a\n"
-        "map `{:key value ...}`, as TOML or as JSON; the extension of the file decides. Keys may be spelled with dashes or\n"
-        "underscores. A string may be written as a keyword. What is not data is evaluated without capabilities, with\n"
-        "profile:minimal (agent-id), profile:networked (agent-id domains), profile:microvm-min (agent-id rootfs-hash) and\n"
-        "profile:microvm-networked (agent-id domains rootfs-hash pins...) at hand. Unknown and duplicate keys are warnings, with\n"
-        "--strict errors. When the section microvm is there, its rules apply: the mode is microvm, the file system ephemeral,\n"
+        "An agent.config says what an agent is and may do. It is written as RTFS text, "
+        "`(agent.config :key value ...)` or a\n"
+        "map `{:key value ...}`, as TOML or as JSON; the extension of the file decides. Keys may "
+        "be spelled with dashes or\n"
+        "underscores. A string may be written as a keyword. What is not data is evaluated without "
+        "capabilities, with\n"
+        "profile:minimal (agent-id), profile:networked (agent-id domains), profile:microvm-min "
+        "(agent-id rootfs-hash) and\n"
+        "profile:microvm-networked (agent-id domains rootfs-hash pins...) at hand. Unknown and "
+        "duplicate keys are warnings, with\n"
+        "--strict errors. When the section microvm is there, its rules apply: the mode is microvm, "
+        "the file system ephemeral,\n"
         "egress goes through a proxy to named domains, attestation has digests.\n";
 static const char settings_intro[] =
-        "A settings file says what programs may do on this machine: `microvm run --policy FILE`. It is TOML. What comes later may\n"
-        "only narrow: file, environment, capability, options of the command. What would widen is refused with the place that\n"
-        "would have to grant it. Durations are \"500ms\", \"30s\", \"5m\", \"1h\", or a number of seconds. The environments\n"
-        "development (dev), production (prod) and testing (test) are always there and may be given in the file.\n";
+        "A settings file says what programs may do on this machine: `microvm run --policy FILE`. "
+        "It is TOML. What comes later may\n"
+        "only narrow: file, environment, capability, options of the command. What would widen is "
+        "refused with the place that\n"
+        "would have to grant it. Durations are \"500ms\", \"30s\", \"5m\", \"1h\", or a number of "
+        "seconds. The environments\n"
+        "development (dev), production (prod) and testing (test) are always there and may be given "
+        "in the file.\n";
 
 void mv_describe(enum mv_document which, enum mv_document_format format, struct mv_text *ret)
 {
@@ -255,7 +277,9 @@ void mv_describe(enum mv_document which, enum mv_document_format format, struct 
                 describe_markdown(s, agent ? "agent.config" : "Settings", intro, ret);
         else if (format == MV_DOCUMENT_MAN)
                 describe_man(s, agent ? "agent.config" : "microvm.toml",
-                                 agent ? "what an agent is and may do" : "what programs may do on this machine", intro, ret);
+                             agent ? "what an agent is and may do"
+                                   : "what programs may do on this machine",
+                             intro, ret);
         else
                 describe_schema(s, agent ? "agent.config" : "settings", ret);
 }

@@ -52,8 +52,13 @@ void mv__diagnose(struct mv_diagnostics *d, const struct mv_report *r, const cha
                 d->failed = true;
                 return;
         }
-        *slot = (struct mv_diagnostic){ .severity = r->severity, .line = r->line, .column = r->column, .code = r->code,
-                                        .path = path, .message = message, .suggestion = suggestion };
+        *slot = (struct mv_diagnostic){ .severity = r->severity,
+                                        .line = r->line,
+                                        .column = r->column,
+                                        .code = r->code,
+                                        .path = path,
+                                        .message = message,
+                                        .suggestion = suggestion };
         d->count++;
 }
 
@@ -66,7 +71,8 @@ static uint32_t rank_in(const struct mv_section *s, struct mv_slice path, uint32
         while (n < path.len && path.p[n] != '.' && path.p[n] != '[')
                 n++;
         struct mv_slice first = mv_slice(path.p, n);
-        struct mv_slice rest = n < path.len ? mv_slice(path.p + n + 1, path.len - n - 1) : mv_slice(NULL, 0);
+        struct mv_slice rest =
+                n < path.len ? mv_slice(path.p + n + 1, path.len - n - 1) : mv_slice(NULL, 0);
         uint32_t holder = *at;
         for (uint32_t i = 0; i < s->count && !*found; i++) {
                 const struct mv_field *f = &s->fields[i];
@@ -76,14 +82,16 @@ static uint32_t rank_in(const struct mv_section *s, struct mv_slice path, uint32
                 if (here && rest.len && (f->type == MV_F_NAMED || f->type == MV_F_LISTED)) {
                         for (n = 0; n < rest.len && rest.p[n] != '.';)
                                 n++;
-                        rest = n < rest.len ? mv_slice(rest.p + n + 1, rest.len - n - 1) : mv_slice(NULL, 0);
+                        rest = n < rest.len ? mv_slice(rest.p + n + 1, rest.len - n - 1)
+                                            : mv_slice(NULL, 0);
                 }
                 if (here && (!rest.len || !f->section)) {
                         *found = true;
                         return row;
                 }
                 if (f->section) {
-                        uint32_t inner = rank_in(f->section, here ? rest : mv_slice(NULL, 0), at, found);
+                        uint32_t inner =
+                                rank_in(f->section, here ? rest : mv_slice(NULL, 0), at, found);
                         if (here) {
                                 *found = true;
                                 return inner > row ? inner : row;

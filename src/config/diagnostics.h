@@ -9,9 +9,9 @@
 enum mv_severity { MV_SEVERE_ERROR, MV_SEVERE_WARNING, MV_SEVERE_NOTE };
 struct mv_diagnostic {
         enum mv_severity severity;
-        uint32_t line, column;  /* 0: of the whole file */
-        const char *code;       /* static: "INVALID_VCPUS", "UNKNOWN_KEY" */
-        const char *path;       /* "microvm.resources.mem_mb"; "" for the whole */
+        uint32_t line, column; /* 0: of the whole file */
+        const char *code;      /* static: "INVALID_VCPUS", "UNKNOWN_KEY" */
+        const char *path;      /* "microvm.resources.mem_mb"; "" for the whole */
         const char *message;
         const char *suggestion; /* NULL: none */
         uint32_t rank;          /* schema order; equal ones stay in the order they were found */

@@ -11,12 +11,13 @@
 #include <stdlib.h>
 #include <wire/cbor.h>
 
-#define EVALUATOR_BYTES ((size_t)8 << 20)
-#define EVALUATOR_FUEL 2000000u /* the profiles take under 2,000 */
-#define WRITTEN_KEYS_MAX 8192 /* larger maps only know where they begin */
+#define EVALUATOR_BYTES  ((size_t)8 << 20)
+#define EVALUATOR_FUEL   2000000u /* the profiles take under 2,000 */
+#define WRITTEN_KEYS_MAX 8192     /* larger maps only know where they begin */
 #define RESULT_BYTES_MAX ((size_t)1 << 20)
 
-static int syntax_error(struct mv_syntax_error *ret, const struct mv_form *at, struct mv_err *err, const char *message)
+static int syntax_error(struct mv_syntax_error *ret, const struct mv_form *at, struct mv_err *err,
+                        const char *message)
 {
         *ret = (struct mv_syntax_error){ .line = at ? at->line : 0, .column = at ? at->column : 0 };
         mv_fmt(ret->message, sizeof ret->message, "%s", message);
@@ -60,7 +61,8 @@ static struct mv_form give(struct giving *g, const struct mv_value *v, const str
 
 static bool same_key(const struct mv_form *f, const struct mv_value *key)
 {
-        return ((f->kind == MV_KEYWORD && key->kind == MV_KEYWORD) || (f->kind == MV_STRING && key->kind == MV_STRING)) &&
+        return ((f->kind == MV_KEYWORD && key->kind == MV_KEYWORD) ||
+                (f->kind == MV_STRING && key->kind == MV_STRING)) &&
                mv_slice_eq(f->text, key->text);
 }
 
@@ -75,7 +77,8 @@ static const struct mv_form *written_key(const struct mv_form *shadow, const str
         return NULL;
 }
 
-static void give_map(struct giving *g, const struct mv_value *v, const struct mv_form *shadow, struct mv_form *ret)
+static void give_map(struct giving *g, const struct mv_value *v, const struct mv_form *shadow,
+                     struct mv_form *ret)
 {
         struct mv_form *items = mv_new(g->arena, struct mv_form, 2 * (size_t)v->count + 1);
         if (!items) {
@@ -91,7 +94,8 @@ static void give_map(struct giving *g, const struct mv_value *v, const struct mv
         ret->count = 2 * v->count;
 }
 
-static void give_sequence(struct giving *g, const struct mv_value *v, const struct mv_form *shadow, struct mv_form *ret)
+static void give_sequence(struct giving *g, const struct mv_value *v, const struct mv_form *shadow,
+                          struct mv_form *ret)
 {
         struct mv_form *items = mv_new(g->arena, struct mv_form, (size_t)v->count + 1);
         if (!items) {
@@ -100,7 +104,8 @@ static void give_sequence(struct giving *g, const struct mv_value *v, const stru
         }
         /* (agent.config ...) gives a list with one value for each of its forms. */
         bool alike = shadow && shadow->count == v->count &&
-                     (shadow->kind == MV_VECTOR || (shadow->kind == MV_LIST && is_symbol(&shadow->items[0], "agent.config")));
+                     (shadow->kind == MV_VECTOR ||
+                      (shadow->kind == MV_LIST && is_symbol(&shadow->items[0], "agent.config")));
         for (uint32_t i = 0; i < v->count; i++)
                 items[i] = give(g, &v->items[i], alike ? &shadow->items[i] : NULL, ret);
         ret->items = items;
@@ -163,7 +168,8 @@ static int failed(const struct evaluation *e, const struct mv_rtfs_error *error)
         uint32_t above = lines_of(mv__profiles_source);
         char shown[260];
         if (is_unknown_head(e, error))
-                return syntax_error(e->ret_error, e->last, e->err, "Expected agent.config function call");
+                return syntax_error(e->ret_error, e->last, e->err,
+                                    "Expected agent.config function call");
         struct mv_form place = { .line = e->last->line, .column = e->last->column };
         if (error->line > above) {
                 place.line = error->line - above;
@@ -183,7 +189,8 @@ static int take_result(const struct evaluation *e, struct mv_rtfs *r, struct mv_
                 return mv_fail(e->err, MV_E_NOMEM, 0, "evaluate the configuration");
         if (!mv_rtfs_encode_result(r, &o)) {
                 free(buf);
-                return syntax_error(e->ret_error, e->last, e->err, "The value is too large for a configuration");
+                return syntax_error(e->ret_error, e->last, e->err,
+                                    "The value is too large for a configuration");
         }
         int s = mv_value_decode(mv_out_slice(&o), e->arena, &decoded, e->err);
         if (s == 0)
@@ -196,7 +203,8 @@ static int take_result(const struct evaluation *e, struct mv_rtfs *r, struct mv_
         return v && !g.full ? 0 : mv_fail(e->err, MV_E_LIMIT, 0, "the configuration is too large");
 }
 
-static int run(const struct evaluation *e, struct mv_rtfs *r, struct mv_slice source, struct mv_form *ret)
+static int run(const struct evaluation *e, struct mv_rtfs *r, struct mv_slice source,
+               struct mv_form *ret)
 {
         struct mv_rtfs_error error;
         int s = mv_rtfs_load_source(r, source, e->err);
@@ -206,7 +214,8 @@ static int run(const struct evaluation *e, struct mv_rtfs *r, struct mv_slice so
         case MV_RTFS_DONE:
                 return take_result(e, r, ret);
         case MV_RTFS_CALL:
-                return syntax_error(e->ret_error, e->last, e->err, "A configuration cannot call capabilities");
+                return syntax_error(e->ret_error, e->last, e->err,
+                                    "A configuration cannot call capabilities");
         case MV_RTFS_ERROR:
                 break;
         }
@@ -218,7 +227,9 @@ static int evaluate(const struct evaluation *e, struct mv_slice text, struct mv_
 {
         size_t above = strlen(mv__profiles_source);
         uint8_t *source = malloc(above + text.len), *arena = aligned_alloc(16, EVALUATOR_BYTES);
-        struct mv_rtfs_options o = { .fuel = EVALUATOR_FUEL, .call_depth = 1000, .config_text = true };
+        struct mv_rtfs_options o = { .fuel = EVALUATOR_FUEL,
+                                     .call_depth = 1000,
+                                     .config_text = true };
         struct mv_rtfs *r;
         int s = source && arena ? mv_rtfs_init(arena, EVALUATOR_BYTES, &o, &r, e->err)
                                 : mv_fail(e->err, MV_E_NOMEM, 0, "evaluate the configuration");
@@ -233,8 +244,8 @@ static int evaluate(const struct evaluation *e, struct mv_slice text, struct mv_
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
-static int read_forms(struct mv_slice text, struct mv_arena *a, struct mv_form *ret, struct mv_syntax_error *ret_error,
-                      struct mv_err *err)
+static int read_forms(struct mv_slice text, struct mv_arena *a, struct mv_form *ret,
+                      struct mv_syntax_error *ret_error, struct mv_err *err)
 {
         size_t bytes = (MV_RTFS_READ_ARENA_BYTES(text.len) + 15) & ~(size_t)15;
         void *scratch = aligned_alloc(16, bytes);
@@ -257,7 +268,8 @@ static int check_top(const struct mv_form *f, struct mv_syntax_error *ret_error,
         if (f->kind == MV_MAP)
                 return 0;
         if (f->kind != MV_LIST)
-                return syntax_error(ret_error, f, err, "Expected agent.config list, function call, or map");
+                return syntax_error(ret_error, f, err,
+                                    "Expected agent.config list, function call, or map");
         if (f->count == 0 || !is_symbol(&f->items[0], "agent.config"))
                 return syntax_error(ret_error, f, err, "Expected (agent.config ...) form");
         if (f->count % 2 == 0)
@@ -265,19 +277,21 @@ static int check_top(const struct mv_form *f, struct mv_syntax_error *ret_error,
         return 0;
 }
 
-int mv__read_agent(struct mv_slice text, struct mv_arena *a, struct mv_form *ret, struct mv_syntax_error *ret_error,
-                   struct mv_err *err)
+int mv__read_agent(struct mv_slice text, struct mv_arena *a, struct mv_form *ret,
+                   struct mv_syntax_error *ret_error, struct mv_err *err)
 {
         struct mv_form forms, f;
         int s = read_forms(text, a, &forms, ret_error, err);
         if (s < 0)
                 return s;
         if (forms.count == 0)
-                return syntax_error(ret_error, NULL, err, "Expected agent.config list, function call, or map");
+                return syntax_error(ret_error, NULL, err,
+                                    "Expected agent.config list, function call, or map");
         f = forms.items[forms.count - 1];
         bool call = f.kind == MV_LIST && f.count && f.items[0].kind == MV_SYMBOL;
         if (forms.count > 1 || (!is_written_out(&f) && (call || f.kind == MV_MAP))) {
-                struct evaluation e = { a, &forms.items[forms.count - 1], forms.count == 1, ret_error, err };
+                struct evaluation e = { a, &forms.items[forms.count - 1], forms.count == 1,
+                                        ret_error, err };
                 s = evaluate(&e, text, &f);
         }
         if (s == 0)

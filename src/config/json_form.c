@@ -115,8 +115,8 @@ static bool read_value(struct json *p, struct mv_form *f)
         }
 }
 
-int mv__read_json(struct mv_slice text, struct mv_arena *a, struct mv_form *ret, struct mv_syntax_error *ret_error,
-                  struct mv_err *err)
+int mv__read_json(struct mv_slice text, struct mv_arena *a, struct mv_form *ret,
+                  struct mv_syntax_error *ret_error, struct mv_err *err)
 {
         struct json p = { .j = mv_json(text), .arena = a, .line = 1 };
         struct mv_form f, end;

@@ -49,7 +49,11 @@ void mv__choice_list(const char *choices, char *ret, size_t cap)
         size_t n = 0;
         ret[0] = '\0';
         while (next_choice(&choices, &choice))
-                n += mv_fmt(ret + n, cap - n, "%s%.*s", !n ? "" : *choices ? ", " : " or ", MV_SARG(choice));
+                n += mv_fmt(ret + n, cap - n, "%s%.*s",
+                            !n         ? ""
+                            : *choices ? ", "
+                                       : " or ",
+                            MV_SARG(choice));
 }
 
 /* --- nearest names ---------------------------------------------------------------------------- */
@@ -70,7 +74,8 @@ static uint32_t distance(struct mv_slice a, struct mv_slice b)
                 uint32_t corner = row[0];
                 row[0] = i;
                 for (uint32_t k = 1; k <= b.len; k++) {
-                        bool same = same_letter((char)(a.p[i - 1] | 0x20)) == same_letter((char)(b.p[k - 1] | 0x20));
+                        bool same = same_letter((char)(a.p[i - 1] | 0x20)) ==
+                                    same_letter((char)(b.p[k - 1] | 0x20));
                         uint32_t changed = corner + !same;
                         corner = row[k];
                         row[k] = smaller(changed, smaller(row[k], row[k - 1]) + 1);
@@ -129,7 +134,8 @@ bool mv__duration_ms(struct mv_slice text, int64_t *ret)
         double v;
         while (n < text.len && ((text.p[n] >= '0' && text.p[n] <= '9') || text.p[n] == '.'))
                 n++;
-        if (n == 0 || text.p[0] == '.' || text.p[n - 1] == '.' || !mv_parse_float(mv_slice(text.p, n), &v))
+        if (n == 0 || text.p[0] == '.' || text.p[n - 1] == '.' ||
+            !mv_parse_float(mv_slice(text.p, n), &v))
                 return false;
         for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
                 if (!mv_slice_eq_str(mv_slice(text.p + n, text.len - n), units[i].unit))
@@ -173,7 +179,8 @@ static const char *pin_check(struct mv_slice t)
         for (size_t i = 7; i < t.len - 1; i++)
                 if (!is_alnum(t.p[i]) && t.p[i] != '+' && t.p[i] != '/')
                         return "it is not the base64 text of 32 bytes";
-        return strchr("AEIMQUYcgkosw048", t.p[t.len - 2]) ? NULL : "it is not the base64 text of 32 bytes";
+        return strchr("AEIMQUYcgkosw048", t.p[t.len - 2]) ? NULL
+                                                          : "it is not the base64 text of 32 bytes";
 }
 
 static const char *name_check(struct mv_slice t)

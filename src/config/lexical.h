@@ -8,7 +8,8 @@
 /* "a, b or c" of "a|b|c". */
 void mv__choice_list(const char *choices, char *ret, size_t cap);
 void mv__nearest_field(struct mv_slice written, const struct mv_section *s, char *ret, size_t cap);
-const char *mv__check_hint(enum mv_field_check check); /* how a valid text looks; NULL: nothing to add */
-bool mv__is_digest(struct mv_slice text); /* sha256: and 64 hexadecimal digits */
+const char *
+mv__check_hint(enum mv_field_check check); /* how a valid text looks; NULL: nothing to add */
+bool mv__is_digest(struct mv_slice text);  /* sha256: and 64 hexadecimal digits */
 
 #endif

@@ -16,18 +16,25 @@ enum mv_syntax mv_syntax_of(const char *file_name)
 
 static void syntax_diagnostic(struct mv_agent_file *f, const struct mv_syntax_error *e)
 {
-        struct mv_report r = { .severity = MV_SEVERE_ERROR, .code = "SYNTAX", .path = "", .line = e->line,
+        struct mv_report r = { .severity = MV_SEVERE_ERROR,
+                               .code = "SYNTAX",
+                               .path = "",
+                               .line = e->line,
                                .column = e->column };
-        bool exact = strncmp(e->message, "Expected ", 9) == 0 || strncmp(e->message, "Odd number", 10) == 0;
+        bool exact = strncmp(e->message, "Expected ", 9) == 0 ||
+                     strncmp(e->message, "Odd number", 10) == 0;
         r.code = exact ? "NOT_AN_AGENT_CONFIG" : "SYNTAX";
         r.suggestion = exact ? "Write (agent.config :key value ...) or {:key value ...}" : NULL;
-        mv__diagnose(&f->diagnostics, &r, "%s%s", exact ? "" : "Failed to parse agent config: ", e->message);
+        mv__diagnose(&f->diagnostics, &r, "%s%s",
+                     exact ? "" : "Failed to parse agent config: ", e->message);
 }
 
-static void bind_and_validate(struct mv_agent_file *f, const struct mv_form *form, const struct mv_agent_options *o,
-                              bool string_keys)
+static void bind_and_validate(struct mv_agent_file *f, const struct mv_form *form,
+                              const struct mv_agent_options *o, bool string_keys)
 {
-        struct mv_binding b = { .arena = &f->arena, .diagnostics = &f->diagnostics, .strict = o->strict,
+        struct mv_binding b = { .arena = &f->arena,
+                                .diagnostics = &f->diagnostics,
+                                .strict = o->strict,
                                 .string_keys = string_keys };
         bool list = form->kind == MV_LIST;
         mv__bind(&b, &mv__agent_schema, form, form->items + list, form->count - list, &f->config);
@@ -37,25 +44,28 @@ static void bind_and_validate(struct mv_agent_file *f, const struct mv_form *for
         mv__validate_general(&f->config, &f->diagnostics);
 }
 
-static int read_form(struct mv_agent_file *f, struct mv_slice text, enum mv_syntax syntax, struct mv_form *ret,
-                     struct mv_syntax_error *ret_error, struct mv_err *err)
+static int read_form(struct mv_agent_file *f, struct mv_slice text, enum mv_syntax syntax,
+                     struct mv_form *ret, struct mv_syntax_error *ret_error, struct mv_err *err)
 {
         if (text.len > MV_CONFIG_BYTES_MAX)
-                return mv_fail(err, MV_E_LIMIT, 0, "Failed to parse agent config: more than %u bytes", MV_CONFIG_BYTES_MAX);
+                return mv_fail(err, MV_E_LIMIT, 0,
+                               "Failed to parse agent config: more than %u bytes",
+                               MV_CONFIG_BYTES_MAX);
         if (syntax == MV_SYNTAX_RTFS)
                 return mv__read_agent(text, &f->arena, ret, ret_error, err);
         int r = syntax == MV_SYNTAX_JSON ? mv__read_json(text, &f->arena, ret, ret_error, err)
                                          : mv__read_toml(text, &f->arena, ret, ret_error, err);
         if (r == 0 && ret->kind != MV_MAP) {
                 *ret_error = (struct mv_syntax_error){ .line = ret->line, .column = ret->column };
-                mv_fmt(ret_error->message, sizeof ret_error->message, "Expected agent.config list, function call, or map");
+                mv_fmt(ret_error->message, sizeof ret_error->message,
+                       "Expected agent.config list, function call, or map");
                 return mv_fail(err, MV_E_INVALID, 0, "%s", ret_error->message);
         }
         return r;
 }
 
-int mv_agent_parse(struct mv_slice text, enum mv_syntax syntax, const struct mv_agent_options *o, struct mv_agent_file *ret,
-                   struct mv_err *err)
+int mv_agent_parse(struct mv_slice text, enum mv_syntax syntax, const struct mv_agent_options *o,
+                   struct mv_agent_file *ret, struct mv_err *err)
 {
         static const struct mv_agent_options defaults = { 0 };
         struct mv_form form;
@@ -79,7 +89,8 @@ int mv_agent_parse(struct mv_slice text, enum mv_syntax syntax, const struct mv_
         return 0;
 }
 
-int mv__read_file(const char *path, const char *what, char **ret, size_t *ret_len, struct mv_err *err)
+int mv__read_file(const char *path, const char *what, char **ret, size_t *ret_len,
+                  struct mv_err *err)
 {
         FILE *f = fopen(path, "re");
         char *p = f ? malloc(MV_CONFIG_BYTES_MAX + 1) : NULL;
@@ -102,7 +113,8 @@ int mv__read_file(const char *path, const char *what, char **ret, size_t *ret_le
         return 0;
 }
 
-int mv_agent_load(const char *path, const struct mv_agent_options *o, struct mv_agent_file *ret, struct mv_err *err)
+int mv_agent_load(const char *path, const struct mv_agent_options *o, struct mv_agent_file *ret,
+                  struct mv_err *err)
 {
         char *text;
         size_t len;

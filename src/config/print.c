@@ -36,7 +36,9 @@ static const char *spelled(const char *name, char dash, char buf[64])
 static void put_readable(struct mv_text *t, struct mv_slice s)
 {
         struct mv_text quoted = { 0 };
-        mv_json_text(&quoted, NULL, s); /* RTFS strings have no \b and \f; TOML strings have all of JSON's but \/ */
+        mv_json_text(
+                &quoted, NULL,
+                s); /* RTFS strings have no \b and \f; TOML strings have all of JSON's but \/ */
         if (quoted.failed)
                 t->failed = true;
         for (size_t i = 0; i < quoted.len; i++) {
@@ -81,7 +83,9 @@ static void put_forms(struct mv_text *t, const struct mv_form *f, enum mv_syntax
         for (uint32_t i = 0; i < f->count; i++) {
                 bool is_key = map && i % 2 == 0;
                 if (i)
-                        mv_text_str(t, rtfs ? " " : map && i % 2 ? (syntax == MV_SYNTAX_JSON ? ": " : " = ") : ", ");
+                        mv_text_str(t, rtfs           ? " "
+                                       : map && i % 2 ? (syntax == MV_SYNTAX_JSON ? ": " : " = ")
+                                                      : ", ");
                 if (is_key && !rtfs)
                         put_readable(t, f->items[i].text);
                 else
@@ -132,7 +136,8 @@ static void put_texts(struct mv_text *t, const struct mv_item *item, const char 
         mv_text_str(t, "]");
 }
 
-static void put_item(struct mv_text *t, const struct mv_field *f, const struct mv_item *item, enum mv_syntax syntax)
+static void put_item(struct mv_text *t, const struct mv_field *f, const struct mv_item *item,
+                     enum mv_syntax syntax)
 {
         switch (f->type) {
         case MV_F_BOOL:
@@ -166,9 +171,11 @@ static void indent(struct mv_text *t, uint32_t columns)
                 mv_text_str(t, " ");
 }
 
-static void rtfs_section(struct mv_text *t, const struct mv_section *s, const void *section, uint32_t column);
+static void rtfs_section(struct mv_text *t, const struct mv_section *s, const void *section,
+                         uint32_t column);
 
-static void rtfs_sections(struct mv_text *t, const struct mv_field *f, const void *section, uint32_t column)
+static void rtfs_sections(struct mv_text *t, const struct mv_field *f, const void *section,
+                          uint32_t column)
 {
         const struct mv_sections *l = sections_of(f, section);
         bool named = f->type == MV_F_NAMED;
@@ -187,7 +194,8 @@ static void rtfs_sections(struct mv_text *t, const struct mv_field *f, const voi
 }
 
 /* :key value pairs, each on its own line; the first where the text stands. */
-static void rtfs_pairs(struct mv_text *t, const struct mv_section *s, const void *section, uint32_t column)
+static void rtfs_pairs(struct mv_text *t, const struct mv_section *s, const void *section,
+                       uint32_t column)
 {
         char name[64];
         bool first = true;
@@ -200,7 +208,8 @@ static void rtfs_pairs(struct mv_text *t, const struct mv_section *s, const void
                 first = false;
                 mv_text_printf(t, ":%s", spelled(f->name, '-', name));
                 const void *member = (const char *)section + f->offset;
-                bool nested = f->type == MV_F_SECTION || f->type == MV_F_NAMED || f->type == MV_F_LISTED;
+                bool nested =
+                        f->type == MV_F_SECTION || f->type == MV_F_NAMED || f->type == MV_F_LISTED;
                 if (nested)
                         indent(t, column + 2);
                 else
@@ -214,7 +223,8 @@ static void rtfs_pairs(struct mv_text *t, const struct mv_section *s, const void
         }
 }
 
-static void rtfs_section(struct mv_text *t, const struct mv_section *s, const void *section, uint32_t column)
+static void rtfs_section(struct mv_text *t, const struct mv_section *s, const void *section,
+                         uint32_t column)
 {
         mv_text_str(t, "{");
         rtfs_pairs(t, s, section, column + 1);
@@ -224,14 +234,16 @@ static void rtfs_section(struct mv_text *t, const struct mv_section *s, const vo
 /* --- JSON ------------------------------------------------------------------------------------- */
 static void json_pairs(struct mv_text *t, const struct mv_section *s, const void *section);
 
-static void json_sections(struct mv_text *t, const struct mv_field *f, const char *name, const void *section)
+static void json_sections(struct mv_text *t, const struct mv_field *f, const char *name,
+                          const void *section)
 {
         const struct mv_sections *l = sections_of(f, section);
         bool named = f->type == MV_F_NAMED;
         mv_json_open(t, name, named ? '{' : '[');
         for (uint32_t i = 0; i < l->count; i++) {
                 const struct mv_head *entry = entry_of(f, l, i);
-                mv_json_open(t, NULL, '{'); /* the name of an entry may hold NUL or be long: no C string */
+                mv_json_open(t, NULL,
+                             '{'); /* the name of an entry may hold NUL or be long: no C string */
                 if (named) {
                         t->len--;
                         put_readable(t, entry->name);
@@ -259,7 +271,8 @@ static void json_pairs(struct mv_text *t, const struct mv_section *s, const void
                         json_pairs(t, f->section, member);
                         mv_json_close(t, '}');
                 } else {
-                        mv_json_null(t, name); /* the place of the value, which is written over `null` */
+                        mv_json_null(
+                                t, name); /* the place of the value, which is written over `null` */
                         t->len -= 4;
                         put_item(t, f, member, MV_SYNTAX_JSON);
                 }
@@ -267,9 +280,11 @@ static void json_pairs(struct mv_text *t, const struct mv_section *s, const void
 }
 
 /* --- TOML ------------------------------------------------------------------------------------- */
-static void toml_table(struct mv_text *t, const struct mv_section *s, const void *section, const char *path);
+static void toml_table(struct mv_text *t, const struct mv_section *s, const void *section,
+                       const char *path);
 
-static void toml_sections(struct mv_text *t, const struct mv_field *f, const void *section, const char *path)
+static void toml_sections(struct mv_text *t, const struct mv_field *f, const void *section,
+                          const char *path)
 {
         const struct mv_sections *l = sections_of(f, section);
         for (uint32_t i = 0; i < l->count; i++) {
@@ -293,7 +308,8 @@ static void toml_sections(struct mv_text *t, const struct mv_field *f, const voi
         }
 }
 
-static void toml_inner(struct mv_text *t, const struct mv_field *f, const void *section, const char *path)
+static void toml_inner(struct mv_text *t, const struct mv_field *f, const void *section,
+                       const char *path)
 {
         char name[64];
         struct mv_text inner = { 0 };
@@ -317,13 +333,16 @@ static void toml_inner(struct mv_text *t, const struct mv_field *f, const void *
         free(whole);
 }
 
-static void toml_table(struct mv_text *t, const struct mv_section *s, const void *section, const char *path)
+static void toml_table(struct mv_text *t, const struct mv_section *s, const void *section,
+                       const char *path)
 {
         char name[64];
-        for (int inner = 0; inner < 2; inner++) /* a table's own values stand before the tables in it */
+        for (int inner = 0; inner < 2;
+             inner++) /* a table's own values stand before the tables in it */
                 for (uint32_t i = 0; i < s->count; i++) {
                         const struct mv_field *f = &s->fields[i];
-                        bool nested = f->type == MV_F_SECTION || f->type == MV_F_NAMED || f->type == MV_F_LISTED;
+                        bool nested = f->type == MV_F_SECTION || f->type == MV_F_NAMED ||
+                                      f->type == MV_F_LISTED;
                         if (is_absent(f, section) || nested != (inner == 1))
                                 continue;
                         if (nested) {
@@ -337,7 +356,8 @@ static void toml_table(struct mv_text *t, const struct mv_section *s, const void
 }
 
 /* --- all of them ------------------------------------------------------------------------------ */
-void mv__print(const struct mv_section *schema, const void *section, enum mv_syntax syntax, struct mv_text *ret)
+void mv__print(const struct mv_section *schema, const void *section, enum mv_syntax syntax,
+               struct mv_text *ret)
 {
         if (syntax == MV_SYNTAX_TOML) {
                 toml_table(ret, schema, section, "");
@@ -365,7 +385,8 @@ static bool forms_equal(const struct mv_form *a, const struct mv_form *b)
         bool text_b = b->kind == MV_STRING || b->kind == MV_KEYWORD || b->kind == MV_SYMBOL;
         if (text_a || text_b) /* JSON and TOML have no keywords */
                 return text_a && text_b && mv_slice_eq(a->text, b->text);
-        bool seq_a = a->kind == MV_VECTOR || a->kind == MV_LIST, seq_b = b->kind == MV_VECTOR || b->kind == MV_LIST;
+        bool seq_a = a->kind == MV_VECTOR || a->kind == MV_LIST,
+             seq_b = b->kind == MV_VECTOR || b->kind == MV_LIST;
         if (a->kind != b->kind && !(seq_a && seq_b))
                 return false;
         if (a->kind == MV_BOOL)
@@ -406,7 +427,8 @@ static bool items_equal(const struct mv_field *f, const struct mv_item *a, const
         }
 }
 
-static bool lists_equal(const struct mv_field *f, const struct mv_sections *a, const struct mv_sections *b)
+static bool lists_equal(const struct mv_field *f, const struct mv_sections *a,
+                        const struct mv_sections *b)
 {
         for (uint32_t i = 0; a->count == b->count && i < a->count; i++) {
                 const struct mv_head *x = entry_of(f, a, i), *y = entry_of(f, b, i);

@@ -2,7 +2,8 @@
 /* Diagnostics for people (REQ-ACV-18) and for tools (REQ-ACV-20). */
 #include <config/config.h>
 
-static void put_list(struct mv_text *t, const struct mv_diagnostics *d, enum mv_severity severity, const char *name)
+static void put_list(struct mv_text *t, const struct mv_diagnostics *d, enum mv_severity severity,
+                     const char *name)
 {
         for (uint32_t i = 0; i < d->count; i++) {
                 const struct mv_diagnostic *x = &d->items[i];
@@ -10,8 +11,8 @@ static void put_list(struct mv_text *t, const struct mv_diagnostics *d, enum mv_
                         continue;
                 mv_text_printf(t, "  • %s%s%s\n", x->path, x->path[0] ? ": " : "", x->message);
                 if (x->line)
-                        mv_text_printf(t, "    at %s%sline %u, column %u [%s]\n", name ? name : "", name ? ", " : "",
-                                       x->line, x->column, x->code);
+                        mv_text_printf(t, "    at %s%sline %u, column %u [%s]\n", name ? name : "",
+                                       name ? ", " : "", x->line, x->column, x->code);
                 else
                         mv_text_printf(t, "    [%s]\n", x->code);
                 if (x->suggestion)
@@ -21,11 +22,13 @@ static void put_list(struct mv_text *t, const struct mv_diagnostics *d, enum mv_
 
 void mv_agent_report(const struct mv_agent_file *f, const char *name, struct mv_text *ret)
 {
-        const char *fine = f->config.microvm.at.given ? "✅ MicroVM configuration is valid\n" : "✅ Configuration is valid\n";
+        const char *fine = f->config.microvm.at.given ? "✅ MicroVM configuration is valid\n"
+                                                      : "✅ Configuration is valid\n";
         mv__report(&f->diagnostics, name, fine, ret);
 }
 
-void mv__report(const struct mv_diagnostics *d, const char *name, const char *fine, struct mv_text *ret)
+void mv__report(const struct mv_diagnostics *d, const char *name, const char *fine,
+                struct mv_text *ret)
 {
         if (d->errors == 0 && d->warnings == 0)
                 mv_text_str(ret, fine);
@@ -39,10 +42,12 @@ void mv__report(const struct mv_diagnostics *d, const char *name, const char *fi
                 mv_text_str(ret, "Notes:\n");
         put_list(ret, d, MV_SEVERE_NOTE, name);
         if (d->count < d->errors + d->warnings + d->notes)
-                mv_text_printf(ret, "... and %u more\n", d->errors + d->warnings + d->notes - d->count);
+                mv_text_printf(ret, "... and %u more\n",
+                               d->errors + d->warnings + d->notes - d->count);
 }
 
-static void put_json(struct mv_text *t, const struct mv_diagnostics *d, enum mv_severity severity, const char *key)
+static void put_json(struct mv_text *t, const struct mv_diagnostics *d, enum mv_severity severity,
+                     const char *key)
 {
         mv_json_open(t, key, '[');
         for (uint32_t i = 0; i < d->count; i++) {

@@ -42,7 +42,8 @@ static bool path_covered(const struct mv_context *c, const char *path, bool writ
 /* NAME covers NAME:PORT, *.name covers what ends in .name, also *.more.name. */
 static bool host_covered(const struct mv_context *c, const char *text)
 {
-        char whole[MV_HOST_TEXT_BYTES + 16], host[MV_HOST_TEXT_BYTES + 16], wild[MV_HOST_TEXT_BYTES + 32];
+        char whole[MV_HOST_TEXT_BYTES + 16], host[MV_HOST_TEXT_BYTES + 16],
+                wild[MV_HOST_TEXT_BYTES + 32];
         if (mv__host_grant_check(mv_slice_str(text), whole))
                 return false;
         if (mv__grants_find(&c->hosts, whole) >= 0)
@@ -50,7 +51,8 @@ static bool host_covered(const struct mv_context *c, const char *text)
         mv_fmt(host, sizeof host, "%s", whole);
         char *colon = strrchr(host, ':');
         const char *port = "";
-        if (colon && (host[0] == '[' || strchr(host, ':') == colon)) { /* an IPv6 address alone has no port */
+        if (colon && (host[0] == '[' ||
+                      strchr(host, ':') == colon)) { /* an IPv6 address alone has no port */
                 port = whole + (colon - host);
                 *colon = '\0';
                 size_t n = strlen(host);
@@ -65,7 +67,8 @@ static bool host_covered(const struct mv_context *c, const char *text)
         const char *bare = strncmp(host, "*.", 2) == 0 ? host + 1 : host;
         if (bare == host && (mv__host_check(mv_slice_str(host), &name) || name.is_ip))
                 return false;
-        for (const char *dot = strchr(bare == host ? host : bare + 1, '.'); dot; dot = strchr(dot + 1, '.')) {
+        for (const char *dot = strchr(bare == host ? host : bare + 1, '.'); dot;
+             dot = strchr(dot + 1, '.')) {
                 mv_fmt(wild, sizeof wild, "*%s", dot);
                 if (mv__grants_find(&c->hosts, wild) >= 0)
                         return true;
@@ -137,8 +140,8 @@ static bool same_grant(enum mv_grant_kind kind, const char *a, const char *b)
         char x[MV_HOST_TEXT_BYTES + 16], y[MV_HOST_TEXT_BYTES + 16];
         size_t n = strlen(a), m = strlen(b);
         if (kind == MV_GRANT_HOST || kind == MV_GRANT_DENY_HOST)
-                return !mv__host_grant_check(mv_slice_str(a), x) && !mv__host_grant_check(mv_slice_str(b), y) &&
-                       strcmp(x, y) == 0;
+                return !mv__host_grant_check(mv_slice_str(a), x) &&
+                       !mv__host_grant_check(mv_slice_str(b), y) && strcmp(x, y) == 0;
         if (kind == MV_GRANT_ENV)
                 return strcspn(a, "=") == strcspn(b, "=") && strncmp(a, b, strcspn(a, "=")) == 0;
         if (kind == MV_GRANT_READ || kind == MV_GRANT_WRITE) {
@@ -148,7 +151,8 @@ static bool same_grant(enum mv_grant_kind kind, const char *a, const char *b)
         return n == m && memcmp(a, b, n) == 0;
 }
 
-const struct mv_origin *mv_settings_origin(const struct mv_settings_file *f, enum mv_grant_kind kind, const char *text)
+const struct mv_origin *mv_settings_origin(const struct mv_settings_file *f,
+                                           enum mv_grant_kind kind, const char *text)
 {
         for (uint32_t i = f->origins_count; i-- > 0;) /* the last word counts */
                 if (f->origins[i].kind == kind && same_grant(kind, f->origins[i].text, text))
@@ -164,25 +168,33 @@ struct granting {
         struct mv_err *err;
 };
 
-static int grant_one(const struct granting *g, enum mv_grant_kind kind, const struct mv_item *item, const char *path)
+static int grant_one(const struct granting *g, enum mv_grant_kind kind, const struct mv_item *item,
+                     const char *path)
 {
         char text[GRANT_BYTES_MAX];
         if (item->text.len >= sizeof text)
-                return mv_fail(g->err, MV_E_INVALID, 0, "%s:%u:%u: %s is too long", g->f->name, item->line, item->column, path);
+                return mv_fail(g->err, MV_E_INVALID, 0, "%s:%u:%u: %s is too long", g->f->name,
+                               item->line, item->column, path);
         mv_fmt(text, sizeof text, "%.*s", MV_SARG(item->text));
         if (g->within && !mv_grant_covered(g->within, kind, text))
                 return mv_fail(g->err, MV_E_DENIED, 0,
-                               "%s:%u:%u: %s would widen what the file grants: '%s' is not covered by %s; grant it there first",
-                               g->f->name, item->line, item->column, path, text, kinds[kind].section);
-        struct mv_origin o = { .kind = kind, .text = text, .path = path, .line = item->line, .column = item->column };
+                               "%s:%u:%u: %s would widen what the file grants: '%s' is not covered "
+                               "by %s; grant it there first",
+                               g->f->name, item->line, item->column, path, text,
+                               kinds[kind].section);
+        struct mv_origin o = {
+                .kind = kind, .text = text, .path = path, .line = item->line, .column = item->column
+        };
         int r = add_origin(g->f, &o, g->err);
         if (r == 0 && mv__grant(g->to, kind, text, g->err) < 0)
-                r = mv_fail(g->err, MV_E_INVALID, 0, "%s:%u:%u: %s '%.200s' cannot be granted at this level", g->f->name,
+                r = mv_fail(g->err, MV_E_INVALID, 0,
+                            "%s:%u:%u: %s '%.200s' cannot be granted at this level", g->f->name,
                             item->line, item->column, path, text);
         return r;
 }
 
-static int grant_list(const struct granting *g, enum mv_grant_kind kind, const struct mv_item *list, const char *path)
+static int grant_list(const struct granting *g, enum mv_grant_kind kind, const struct mv_item *list,
+                      const char *path)
 {
         char whole[300];
         int r = 0;
@@ -195,8 +207,8 @@ static int grant_list(const struct granting *g, enum mv_grant_kind kind, const s
 
 static const struct mv_item *list_of(const struct mv_grants_section *s, enum mv_grant_kind kind)
 {
-        const struct mv_item *lists[MV_GRANT_KINDS] = { &s->capabilities, &s->read, &s->write,
-                                                        &s->hosts, &s->deny_hosts, &s->env };
+        const struct mv_item *lists[MV_GRANT_KINDS] = { &s->capabilities, &s->read,       &s->write,
+                                                        &s->hosts,        &s->deny_hosts, &s->env };
         return lists[kind];
 }
 
@@ -208,17 +220,21 @@ static int grant_vars(const struct granting *g, const struct mv_item *vars, cons
                 const struct mv_form *key = &vars->any->items[i], *value = key + 1;
                 char text[GRANT_BYTES_MAX];
                 if (key->text.len + value->text.len + 2 > sizeof text)
-                        return mv_fail(g->err, MV_E_INVALID, 0, "%s:%u:%u: the value is too long", g->f->name, value->line,
-                                       value->column);
-                size_t n = mv_fmt(text, sizeof text, "%.*s=%.*s", MV_SARG(key->text), MV_SARG(value->text));
-                struct mv_item item = { .line = value->line, .column = value->column, .text = mv_slice(text, n) };
+                        return mv_fail(g->err, MV_E_INVALID, 0, "%s:%u:%u: the value is too long",
+                                       g->f->name, value->line, value->column);
+                size_t n = mv_fmt(text, sizeof text, "%.*s=%.*s", MV_SARG(key->text),
+                                  MV_SARG(value->text));
+                struct mv_item item = { .line = value->line,
+                                        .column = value->column,
+                                        .text = mv_slice(text, n) };
                 r = grant_one(g, MV_GRANT_ENV, &item, path);
         }
         return r;
 }
 
 /* What a policy of an execution grants. The lists are empty where a word stands. */
-static int grant_policies(const struct granting *g, const struct mv_exec_config *c, const char *path)
+static int grant_policies(const struct granting *g, const struct mv_exec_config *c,
+                          const char *path)
 {
         char whole[200];
         mv_fmt(whole, sizeof whole, "%s.network_policy.AllowList", path);
@@ -239,9 +255,11 @@ static struct mv_limits limits_of(const struct mv_exec_config *c)
 {
         struct mv_limits l = {
                 .wall_ns_max = c->timeout.given ? (uint64_t)c->timeout.integer * 1000000 : 0,
-                .memory_bytes_max = c->memory_limit_mb.given ? (uint64_t)c->memory_limit_mb.integer << 20 : 0,
+                .memory_bytes_max =
+                        c->memory_limit_mb.given ? (uint64_t)c->memory_limit_mb.integer << 20 : 0,
                 .fuel_max = c->fuel.given ? (uint64_t)c->fuel.integer : 0,
-                .output_bytes_max = c->max_output_kb.given ? (uint64_t)c->max_output_kb.integer << 10 : 0,
+                .output_bytes_max =
+                        c->max_output_kb.given ? (uint64_t)c->max_output_kb.integer << 10 : 0,
         };
         if (c->cpu_limit.given && l.wall_ns_max)
                 l.cpu_ns_max = (uint64_t)((double)l.wall_ns_max * c->cpu_limit.real);
@@ -275,8 +293,9 @@ static int make_base(struct mv_settings_file *f, struct mv_context *to, struct m
 /* --- narrowing: an environment, one capability -------------------------------------------------- */
 static struct mv_grant_list *list_in(struct mv_context *c, enum mv_grant_kind kind)
 {
-        struct mv_grant_list *lists[MV_GRANT_KINDS] = { &c->capabilities, &c->reads, &c->writes,
-                                                        &c->hosts, &c->hosts_denied, &c->env };
+        struct mv_grant_list *lists[MV_GRANT_KINDS] = { &c->capabilities, &c->reads,
+                                                        &c->writes,       &c->hosts,
+                                                        &c->hosts_denied, &c->env };
         return lists[kind];
 }
 
@@ -292,9 +311,11 @@ static bool is_word(const struct mv_item *item, const char *word)
 }
 
 /* Denied and None take everything, a list leaves itself; what is not given stays. */
-static int narrow_policies(const struct granting *g, const struct mv_exec_config *c, const char *path)
+static int narrow_policies(const struct granting *g, const struct mv_exec_config *c,
+                           const char *path)
 {
-        if (c->network_policy.at.given && (is_word(&c->network_policy.word, "Denied") || c->network_policy.allow_list.given))
+        if (c->network_policy.at.given &&
+            (is_word(&c->network_policy.word, "Denied") || c->network_policy.allow_list.given))
                 clear(g->to, MV_GRANT_HOST);
         if (c->fs_policy.at.given && !is_word(&c->fs_policy.word, "Full")) {
                 clear(g->to, MV_GRANT_READ);
@@ -310,7 +331,8 @@ static int narrow_environment(const struct granting *g, const struct mv_environm
         int r = 0;
         for (enum mv_grant_kind k = 0; r == 0 && k < MV_GRANT_KINDS; k++) {
                 const struct mv_item *list = list_of(&e->grants, k);
-                mv_fmt(path, sizeof path, "environments.%.*s.%s", MV_SARG(e->at.name), kinds[k].section);
+                mv_fmt(path, sizeof path, "environments.%.*s.%s", MV_SARG(e->at.name),
+                       kinds[k].section);
                 if (list->given && k != MV_GRANT_DENY_HOST)
                         clear(g->to, k);
                 r = grant_list(g, k, list, path);
@@ -324,8 +346,8 @@ static int narrow_environment(const struct granting *g, const struct mv_environm
         return r;
 }
 
-static int narrow_capability(struct mv_settings_file *f, struct mv_context *c, const struct mv_exec_config *config,
-                             struct mv_err *err)
+static int narrow_capability(struct mv_settings_file *f, struct mv_context *c,
+                             const struct mv_exec_config *config, struct mv_err *err)
 {
         char path[200], id[MV_CAPABILITY_ID_MAX + 1];
         struct mv_limits limits = limits_of(config);
@@ -352,7 +374,10 @@ static const struct built_in {
 } built_ins[] = {
         { "development", "dev", "mock", { 0 } },
         { "production", "prod", "firecracker", { 0 } },
-        { "testing", "test", "mock", { .wall_ns_max = 5000000000u, .memory_bytes_max = 32u << 20 } },
+        { "testing",
+          "test",
+          "mock",
+          { .wall_ns_max = 5000000000u, .memory_bytes_max = 32u << 20 } },
 };
 
 static const struct built_in *built_in_named(const char *name)
@@ -372,18 +397,20 @@ static const struct mv_environment *environment_named(const struct mv_settings *
         return NULL;
 }
 
-static int unknown_environment(const struct mv_settings_file *f, const char *name, struct mv_err *err)
+static int unknown_environment(const struct mv_settings_file *f, const char *name,
+                               struct mv_err *err)
 {
         char list[300] = "development (dev), production (prod), testing (test)";
         const struct mv_environment *e = f->settings.environments.items;
         size_t n = strlen(list);
         for (uint32_t i = 0; i < f->settings.environments.count; i++)
                 n += mv_fmt(list + n, sizeof list - n, ", %.*s", MV_SARG(e[i].at.name));
-        return mv_fail(err, MV_E_INVALID, 0, "environment '%.60s' is not known; %s has %s", name, f->name, list);
+        return mv_fail(err, MV_E_INVALID, 0, "environment '%.60s' is not known; %s has %s", name,
+                       f->name, list);
 }
 
-static void take_provider(struct mv_settings_file *f, const struct mv_item *provider, const struct mv_item *tier,
-                          struct mv_policy_settings *p)
+static void take_provider(struct mv_settings_file *f, const struct mv_item *provider,
+                          const struct mv_item *tier, struct mv_policy_settings *p)
 {
         char text[100];
         if (provider->given) {
@@ -391,13 +418,15 @@ static void take_provider(struct mv_settings_file *f, const struct mv_item *prov
                 p->provider = kept(&f->arena, text);
         }
         for (enum mv_tier t = 0; tier->given && t < MV_TIER_MAX_; t++)
-                if (mv_slice_eq_str(tier->text, mv_tier_name(t)) && (!p->has_tier_min || t > p->tier_min)) {
+                if (mv_slice_eq_str(tier->text, mv_tier_name(t)) &&
+                    (!p->has_tier_min || t > p->tier_min)) {
                         p->tier_min = t;
                         p->has_tier_min = true;
                 }
 }
 
-static int use_environment(struct mv_settings_file *f, const char *name, struct mv_policy_settings *p, struct mv_err *err)
+static int use_environment(struct mv_settings_file *f, const char *name,
+                           struct mv_policy_settings *p, struct mv_err *err)
 {
         const struct built_in *b = built_in_named(name);
         const char *full = b ? b->name : name;
@@ -421,8 +450,8 @@ static int use_environment(struct mv_settings_file *f, const char *name, struct 
         return r;
 }
 
-int mv_settings_resolve(struct mv_settings_file *f, const char *environment, struct mv_policy_settings *ret,
-                        struct mv_err *err)
+int mv_settings_resolve(struct mv_settings_file *f, const char *environment,
+                        struct mv_policy_settings *ret, struct mv_err *err)
 {
         const struct mv_settings *s = &f->settings;
         const struct mv_exec_config *configs = s->capability_configs.items;

@@ -36,26 +36,26 @@ struct mv_sections { /* a NAMED or LISTED field: `count` section structs, one af
 };
 
 enum mv_field_type {
-        MV_F_TEXT,     /* string or keyword */
+        MV_F_TEXT, /* string or keyword */
         MV_F_BOOL,
-        MV_F_INTEGER,  /* min..max; without max the range of u32 */
+        MV_F_INTEGER, /* min..max; without max the range of u32 */
         MV_F_NUMBER,
         MV_F_DURATION, /* seconds, or "250ms" "30s" "5m" "1h" */
         MV_F_TEXTS,    /* vector of strings */
         MV_F_SECTION,
-        MV_F_NAMED,    /* map of name to section */
-        MV_F_LISTED,   /* vector of sections */
-        MV_F_ANY,      /* kept as it is */
+        MV_F_NAMED,  /* map of name to section */
+        MV_F_LISTED, /* vector of sections */
+        MV_F_ANY,    /* kept as it is */
 };
 enum mv_field_check { /* of each text of the field */
-        MV_CHECK_NONE,
-        MV_CHECK_HOST,  /* a host name, *.name, with or without port */
-        MV_CHECK_PIN,   /* sha256/<base64 of 32 bytes> */
-        MV_CHECK_PATH,  /* not empty, no NUL */
-        MV_CHECK_ABSOLUTE,
-        MV_CHECK_GRANT, /* capability id, or prefix.* */
-        MV_CHECK_ID,    /* a name for a socket, a directory and a record: letters, digits, . - _ */
-        MV_CHECK_ENV,   /* NAME or NAME=VALUE */
+                      MV_CHECK_NONE,
+                      MV_CHECK_HOST, /* a host name, *.name, with or without port */
+                      MV_CHECK_PIN,  /* sha256/<base64 of 32 bytes> */
+                      MV_CHECK_PATH, /* not empty, no NUL */
+                      MV_CHECK_ABSOLUTE,
+                      MV_CHECK_GRANT, /* capability id, or prefix.* */
+                      MV_CHECK_ID, /* a name for a socket, a directory and a record: letters, digits, . - _ */
+                      MV_CHECK_ENV, /* NAME or NAME=VALUE */
 };
 struct mv_section;
 struct mv_field {
@@ -64,12 +64,12 @@ struct mv_field {
         size_t offset;
         const char *fallback; /* the default as text; NULL: optional, stays not given */
         const char *doc;
-        const char *choices;  /* "a|b|c"; NULL: any */
-        const char *code;     /* of the error when choices, range or check refuse the value */
+        const char *choices; /* "a|b|c"; NULL: any */
+        const char *code;    /* of the error when choices, range or check refuse the value */
         enum mv_field_check check;
-        int64_t min, max;     /* INTEGER: 0, 0 is the whole of u32 */
-        bool not_negative;    /* NUMBER */
-        bool optional;        /* SECTION: its presence means something */
+        int64_t min, max;  /* INTEGER: 0, 0 is the whole of u32 */
+        bool not_negative; /* NUMBER */
+        bool optional;     /* SECTION: its presence means something */
         const struct mv_section *section;
 };
 struct mv_section {

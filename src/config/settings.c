@@ -18,11 +18,15 @@ struct checking {
         bool full; /* the file's level */
 };
 
-static void wrong(const struct checking *k, const struct mv_item *at, const char *code, const char *path,
-                  const char *message, const char *suggestion)
+static void wrong(const struct checking *k, const struct mv_item *at, const char *code,
+                  const char *path, const char *message, const char *suggestion)
 {
-        struct mv_report r = { .severity = MV_SEVERE_ERROR, .code = code, .path = path, .suggestion = suggestion,
-                               .line = at->line, .column = at->column };
+        struct mv_report r = { .severity = MV_SEVERE_ERROR,
+                               .code = code,
+                               .path = path,
+                               .suggestion = suggestion,
+                               .line = at->line,
+                               .column = at->column };
         mv__diagnose(k->d, &r, "%s", message);
 }
 
@@ -46,9 +50,11 @@ static void check_policies(const struct checking *k, const struct mv_exec_config
                       "At level controlled paths are named one by one: this policy cannot be kept",
                       "Use { ReadOnly = [...] } or { ReadWrite = [...] }, or level = \"full\"");
         if (n->allow_list.given && n->deny_list.given)
-                wrong(k, &network, "TWO_POLICIES", "network_policy", "AllowList and DenyList are two policies", "Keep one");
+                wrong(k, &network, "TWO_POLICIES", "network_policy",
+                      "AllowList and DenyList are two policies", "Keep one");
         if (f->read_only.given && f->read_write.given)
-                wrong(k, &files, "TWO_POLICIES", "fs_policy", "ReadOnly and ReadWrite are two policies",
+                wrong(k, &files, "TWO_POLICIES", "fs_policy",
+                      "ReadOnly and ReadWrite are two policies",
                       "Keep one; [grants] takes both kinds of paths");
 }
 
@@ -66,9 +72,11 @@ static void check_env_vars(const struct checking *k, const struct mv_item *vars)
                 at.line = value->line;
                 at.column = value->column;
                 if (value->kind != MV_STRING || memchr(value->text.p, 0, value->text.len))
-                        wrong(k, &at, "EXPECTED_STRING", "env_vars", "Expected string or keyword", NULL);
+                        wrong(k, &at, "EXPECTED_STRING", "env_vars", "Expected string or keyword",
+                              NULL);
                 else if (mv__env_name_check(key->text))
-                        wrong(k, &at, "INVALID_ENV_NAME", "env_vars", "Not the name of a variable", NULL);
+                        wrong(k, &at, "INVALID_ENV_NAME", "env_vars", "Not the name of a variable",
+                              NULL);
         }
 }
 
@@ -76,7 +84,8 @@ static void check_exec(const struct checking *k, const struct mv_exec_config *c)
 {
         long cpus = sysconf(_SC_NPROCESSORS_ONLN);
         char message[120];
-        mv_fmt(message, sizeof message, "cpu_limit must be above 0 and at most the %ld processors of this machine", cpus);
+        mv_fmt(message, sizeof message,
+               "cpu_limit must be above 0 and at most the %ld processors of this machine", cpus);
         if (c->cpu_limit.given && (c->cpu_limit.real <= 0 || c->cpu_limit.real > (double)cpus))
                 wrong(k, &c->cpu_limit, "INVALID_CPU_LIMIT", "cpu_limit", message, NULL);
         check_policies(k, c);
@@ -90,16 +99,20 @@ static void check_level(const struct checking *k, const struct mv_settings *s)
         const struct mv_item *lists[] = { &g->capabilities, &g->read, &g->write, &g->hosts };
         const struct mv_exec_config *configs = s->capability_configs.items;
         static const char code[] = "LIST_AT_LEVEL_FULL";
-        static const char message[] = "Level full grants everything already: this list would restrict nothing";
+        static const char message[] =
+                "Level full grants everything already: this list would restrict nothing";
         static const char hint[] = "Use level = \"controlled\"";
         for (size_t i = 0; k->full && i < sizeof lists / sizeof lists[0]; i++)
                 if (lists[i]->count)
                         wrong(k, lists[i], code, "grants", message, hint);
         for (uint32_t i = 0; k->full && i <= s->capability_configs.count; i++) {
                 const struct mv_exec_config *c = i ? &configs[i - 1] : &s->default_config;
-                struct mv_item network = { .line = c->network_policy.at.line, .column = c->network_policy.at.column };
-                struct mv_item files = { .line = c->fs_policy.at.line, .column = c->fs_policy.at.column };
-                bool open = is(&c->network_policy.word, "Full") || (i == 0 && c->network_policy.deny_list.given);
+                struct mv_item network = { .line = c->network_policy.at.line,
+                                           .column = c->network_policy.at.column };
+                struct mv_item files = { .line = c->fs_policy.at.line,
+                                         .column = c->fs_policy.at.column };
+                bool open = is(&c->network_policy.word, "Full") ||
+                            (i == 0 && c->network_policy.deny_list.given);
                 if (c->network_policy.at.given && !open)
                         wrong(k, &network, code, "network_policy", message, hint);
                 if (c->fs_policy.at.given && !is(&c->fs_policy.word, "Full"))
@@ -118,7 +131,8 @@ static void check_settings(struct mv_settings_file *f)
         for (uint32_t i = 0; i < s->capability_configs.count; i++) {
                 struct mv_item at = { .line = configs[i].at.line, .column = configs[i].at.column };
                 if (mv__id_check(configs[i].at.name, false))
-                        wrong(&k, &at, "INVALID_CAPABILITY_ID", "capability_configs", "Not the id of one capability", NULL);
+                        wrong(&k, &at, "INVALID_CAPABILITY_ID", "capability_configs",
+                              "Not the id of one capability", NULL);
                 check_exec(&k, &configs[i]);
         }
         for (uint32_t i = 0; i < s->environments.count; i++)
@@ -128,7 +142,10 @@ static void check_settings(struct mv_settings_file *f)
 /* --- reading ---------------------------------------------------------------------------------- */
 static void syntax_wrong(struct mv_settings_file *f, const struct mv_syntax_error *e)
 {
-        struct mv_report r = { .severity = MV_SEVERE_ERROR, .code = "SYNTAX", .path = "", .line = e->line,
+        struct mv_report r = { .severity = MV_SEVERE_ERROR,
+                               .code = "SYNTAX",
+                               .path = "",
+                               .line = e->line,
                                .column = e->column };
         mv__diagnose(&f->diagnostics, &r, "Failed to parse settings: %s", e->message);
 }
@@ -136,21 +153,28 @@ static void syntax_wrong(struct mv_settings_file *f, const struct mv_syntax_erro
 /* A settings file grants: what is in it and is not known is an error, not a remark. */
 static void bind(struct mv_settings_file *f, const struct mv_form *form)
 {
-        struct mv_binding b = { .arena = &f->arena, .diagnostics = &f->diagnostics, .strict = true, .string_keys = true };
+        struct mv_binding b = { .arena = &f->arena,
+                                .diagnostics = &f->diagnostics,
+                                .strict = true,
+                                .string_keys = true };
         mv__bind(&b, &mv__settings_schema, form, form->items, form->count, &f->settings);
         if (b.shape_errors == 0)
                 check_settings(f);
 }
 
-int mv_settings_parse(struct mv_slice text, const char *name, struct mv_settings_file *ret, struct mv_err *err)
+int mv_settings_parse(struct mv_slice text, const char *name, struct mv_settings_file *ret,
+                      struct mv_err *err)
 {
         struct mv_form form;
         struct mv_syntax_error error = { 0 };
-        *ret = (struct mv_settings_file){ .arena = mv_arena_grow(MV_CONFIG_ARENA_BYTES), .name = name };
+        *ret = (struct mv_settings_file){ .arena = mv_arena_grow(MV_CONFIG_ARENA_BYTES),
+                                          .name = name };
         ret->diagnostics.arena = &ret->arena;
         mv__defaults(&mv__settings_schema, &ret->settings);
-        int r = text.len > SETTINGS_BYTES_MAX ? mv_fail(err, MV_E_LIMIT, 0, "%s: more than %u bytes", name, SETTINGS_BYTES_MAX)
-                                              : mv__read_toml(text, &ret->arena, &form, &error, err);
+        int r = text.len > SETTINGS_BYTES_MAX
+                        ? mv_fail(err, MV_E_LIMIT, 0, "%s: more than %u bytes", name,
+                                  SETTINGS_BYTES_MAX)
+                        : mv__read_toml(text, &ret->arena, &form, &error, err);
         if (r == 0)
                 bind(ret, &form);
         else if (r == -(int)MV_E_INVALID)

@@ -45,17 +45,24 @@ struct mv_settings {
 };
 extern const struct mv_section mv__settings_schema;
 
-enum mv_grant_kind { MV_GRANT_CAPABILITY, MV_GRANT_READ, MV_GRANT_WRITE, MV_GRANT_HOST, MV_GRANT_DENY_HOST, MV_GRANT_ENV,
-                     MV_GRANT_KINDS };
+enum mv_grant_kind {
+        MV_GRANT_CAPABILITY,
+        MV_GRANT_READ,
+        MV_GRANT_WRITE,
+        MV_GRANT_HOST,
+        MV_GRANT_DENY_HOST,
+        MV_GRANT_ENV,
+        MV_GRANT_KINDS
+};
 struct mv_origin { /* where a grant of the file stands */
         enum mv_grant_kind kind;
-        const char *text;  /* as it was written */
-        const char *path;  /* "grants.hosts[2]" */
+        const char *text; /* as it was written */
+        const char *path; /* "grants.hosts[2]" */
         uint32_t line, column;
 };
 struct mv_settings_file {
         struct mv_arena arena;
-        const char *name;       /* for messages; the caller keeps it */
+        const char *name; /* for messages; the caller keeps it */
         struct mv_settings settings;
         struct mv_diagnostics diagnostics;
         bool valid;
@@ -63,40 +70,43 @@ struct mv_settings_file {
         uint32_t origins_count, origins_cap;
 };
 /* TOML. 0: *ret says what is in it and what is wrong with it. */
-int mv_settings_parse(struct mv_slice text, const char *name, struct mv_settings_file *ret, struct mv_err *err);
+int mv_settings_parse(struct mv_slice text, const char *name, struct mv_settings_file *ret,
+                      struct mv_err *err);
 int mv_settings_load(const char *path, struct mv_settings_file *ret, struct mv_err *err);
 void mv_settings_done(struct mv_settings_file *f);
 
 /* What a valid file says for one environment. */
 struct mv_policy_settings {
-        struct mv_context *context;  /* mv_policy_settings_done frees it */
-        const char *provider;        /* NULL: none is named */
+        struct mv_context *context; /* mv_policy_settings_done frees it */
+        const char *provider;       /* NULL: none is named */
         enum mv_tier tier_min;
         bool has_tier_min;
-        const char *environment;     /* its name, "" for none */
+        const char *environment; /* its name, "" for none */
 };
 /* environment NULL: the file's own, or none. dev, prod and test are short for the built-in names. INVALID for another
  * one; DENIED when the environment would widen the file. */
-int mv_settings_resolve(struct mv_settings_file *f, const char *environment, struct mv_policy_settings *ret,
-                        struct mv_err *err);
+int mv_settings_resolve(struct mv_settings_file *f, const char *environment,
+                        struct mv_policy_settings *ret, struct mv_err *err);
 void mv_policy_settings_done(struct mv_policy_settings *p);
 /* May this grant be asked for under the context? The texts are as mv_context_allow* take them. */
 bool mv_grant_covered(const struct mv_context *c, enum mv_grant_kind kind, const char *text);
 /* The line that grants, or the section that would: never NULL for a loaded file. */
-const struct mv_origin *mv_settings_origin(const struct mv_settings_file *f, enum mv_grant_kind kind, const char *text);
+const struct mv_origin *mv_settings_origin(const struct mv_settings_file *f,
+                                           enum mv_grant_kind kind, const char *text);
 const char *mv_grant_section_name(enum mv_grant_kind kind); /* "grants.capabilities" */
 /* What is asked for within a file: options, or a request. */
 struct mv_wishes {
         bool has_level;
         enum mv_level level;
-        struct mv_limits limits;                   /* 0: not asked for */
-        const char *names[MV_GRANT_KINDS];         /* how each kind is asked for, for messages: "--allow-net" */
-        const char *const *items[MV_GRANT_KINDS];  /* paths are absolute */
+        struct mv_limits limits; /* 0: not asked for */
+        const char *
+                names[MV_GRANT_KINDS]; /* how each kind is asked for, for messages: "--allow-net" */
+        const char *const *items[MV_GRANT_KINDS]; /* paths are absolute */
         uint32_t counts[MV_GRANT_KINDS];
 };
 /* The context for these wishes; the caller frees it. DENIED: one of them would widen the file. */
-int mv_policy_choose(const struct mv_settings_file *f, const struct mv_policy_settings *p, const struct mv_wishes *w,
-                     struct mv_context **ret, struct mv_err *err);
+int mv_policy_choose(const struct mv_settings_file *f, const struct mv_policy_settings *p,
+                     const struct mv_wishes *w, struct mv_context **ret, struct mv_err *err);
 int mv__grant(struct mv_context *c, enum mv_grant_kind kind, const char *text, struct mv_err *err);
 
 #endif

@@ -5,12 +5,12 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 
-#define RUN_BASE "/run/ccos-microvm"
-#define SOCKET_PATH_MAX 96   /* of 107 bytes: the guest's ports add _PORT */
-#define AGENT_NAME_MAX 40    /* longer ids are named by their digest in paths */
-#define BOOT_ARGS_MAX 1900   /* of 2048: the VMM appends root= and its devices */
+#define RUN_BASE              "/run/ccos-microvm"
+#define SOCKET_PATH_MAX       96   /* of 107 bytes: the guest's ports add _PORT */
+#define AGENT_NAME_MAX        40   /* longer ids are named by their digest in paths */
+#define BOOT_ARGS_MAX         1900 /* of 2048: the VMM appends root= and its devices */
 #define FIRECRACKER_VCPUS_MAX 32
-#define MEMORY_MIB_MAX (1 << 24)
+#define MEMORY_MIB_MAX        (1 << 24)
 
 static void digest_hex(struct mv_slice bytes, char ret[65])
 {
@@ -52,13 +52,15 @@ static const char *joined(struct mv_arena *a, const char *directory, struct mv_s
 }
 
 /* An empty path stays empty: validation names it. */
-static const char *image(struct mv_arena *a, const struct mv_spec_options *o, const char *instead, struct mv_slice configured)
+static const char *image(struct mv_arena *a, const struct mv_spec_options *o, const char *instead,
+                         struct mv_slice configured)
 {
         struct mv_slice path = instead ? mv_slice_str(instead) : configured;
         return path.len ? joined(a, instead ? NULL : o->base_directory, path) : "";
 }
 
-static bool place_files(struct mv_vm_spec *s, struct mv_slice agent_id, const char *run_base, struct mv_arena *a)
+static bool place_files(struct mv_vm_spec *s, struct mv_slice agent_id, const char *run_base,
+                        struct mv_arena *a)
 {
         char hex[65];
         digest_hex(agent_id, hex);
@@ -84,14 +86,17 @@ static bool add_nic(struct mv_vm_spec *s, const struct mv_agent_config *c, struc
         if (!nic->enabled.boolean)
                 return true;
         mv_tap_name(c->agent_id.text, tap);
-        s->nics[0] = (struct mv_vm_nic){ .id = "eth0", .tap = text(a, mv_slice_str(tap)),
-                                         .proxy_ns = text(a, nic->proxy_ns.text), .rx = limit_of(&nic->rx_rate_limit),
+        s->nics[0] = (struct mv_vm_nic){ .id = "eth0",
+                                         .tap = text(a, mv_slice_str(tap)),
+                                         .proxy_ns = text(a, nic->proxy_ns.text),
+                                         .rx = limit_of(&nic->rx_rate_limit),
                                          .tx = limit_of(&nic->tx_rate_limit) };
         s->nics_count = 1;
         return s->nics[0].tap && s->nics[0].proxy_ns;
 }
 
-static const char *expected(const struct mv_attestation *at, const struct mv_item *digest, struct mv_arena *a)
+static const char *expected(const struct mv_attestation *at, const struct mv_item *digest,
+                            struct mv_arena *a)
 {
         return at->enabled.boolean && digest->text.len ? text(a, digest->text) : NULL;
 }
@@ -118,12 +123,15 @@ int mv_vm_spec(const struct mv_agent_config *c, const struct mv_spec_options *o,
         const struct mv_attestation *at = &m->attestation;
         struct mv_vm_spec s = { .drives_count = 1 };
         if (!m->at.given)
-                return mv_fail(err, MV_E_INVALID, 0, "Agent configuration does not contain MicroVM settings");
+                return mv_fail(err, MV_E_INVALID, 0,
+                               "Agent configuration does not contain MicroVM settings");
         s.agent_id = text(a, c->agent_id.text);
         s.kernel = image(a, o, o->kernel, m->kernel.image.text);
         s.boot_args = text(a, m->kernel.cmdline.text);
-        s.drives[0] = (struct mv_vm_drive){ .id = "rootfs", .path = image(a, o, o->rootfs, m->rootfs.image.text),
-                                            .read_only = m->rootfs.ro.boolean, .root = true,
+        s.drives[0] = (struct mv_vm_drive){ .id = "rootfs",
+                                            .path = image(a, o, o->rootfs, m->rootfs.image.text),
+                                            .read_only = m->rootfs.ro.boolean,
+                                            .root = true,
                                             .limit = limit_of(&m->rootfs.rate_limit) };
         s.vcpus = m->resources.vcpus.integer;
         s.memory_mib = m->resources.mem_mb.integer;
@@ -144,12 +152,20 @@ int mv_vm_spec(const struct mv_agent_config *c, const struct mv_spec_options *o,
         return r;
 }
 
-int mv_vm_spec_minimal(const char *agent_id, const char *kernel, const char *rootfs, struct mv_arena *a,
-                       struct mv_vm_spec *ret, struct mv_err *err)
+int mv_vm_spec_minimal(const char *agent_id, const char *kernel, const char *rootfs,
+                       struct mv_arena *a, struct mv_vm_spec *ret, struct mv_err *err)
 {
-        struct mv_vm_spec s = { .agent_id = agent_id, .kernel = kernel, .drives_count = 1, .vcpus = 1, .memory_mib = 128,
-                                .boot_args = "console=ttyS0 reboot=k panic=1 pci=off", .has_vsock = true, .guest_cid = 3 };
-        s.drives[0] = (struct mv_vm_drive){ .id = "rootfs", .path = rootfs, .read_only = true, .root = true };
+        struct mv_vm_spec s = { .agent_id = agent_id,
+                                .kernel = kernel,
+                                .drives_count = 1,
+                                .vcpus = 1,
+                                .memory_mib = 128,
+                                .boot_args = "console=ttyS0 reboot=k panic=1 pci=off",
+                                .has_vsock = true,
+                                .guest_cid = 3 };
+        s.drives[0] = (struct mv_vm_drive){
+                .id = "rootfs", .path = rootfs, .read_only = true, .root = true
+        };
         if (!place_files(&s, mv_slice_str(agent_id), NULL, a))
                 return mv_fail(err, MV_E_NOMEM, 0, "VM spec");
         int r = mv_vm_spec_validate(&s, err);
@@ -170,14 +186,16 @@ static int check_drives(const struct mv_vm_spec *s, struct mv_err *err)
                         return mv_fail(err, MV_E_INVALID, 0, "Rootfs image path cannot be empty");
         }
         if (roots != 1)
-                return mv_fail(err, MV_E_INVALID, 0, "Exactly one drive must be configured as root device");
+                return mv_fail(err, MV_E_INVALID, 0,
+                               "Exactly one drive must be configured as root device");
         return 0;
 }
 
 static int check_bucket(const struct mv_bucket *b, const char *what, struct mv_err *err)
 {
         if (b->at.given && (!b->size.given || !b->refill_ms.given))
-                return mv_fail(err, MV_E_INVALID, 0, "Rate limit of %s needs size and refill_ms", what);
+                return mv_fail(err, MV_E_INVALID, 0, "Rate limit of %s needs size and refill_ms",
+                               what);
         return 0;
 }
 
@@ -209,19 +227,23 @@ int mv_vm_spec_validate(const struct mv_vm_spec *s, struct mv_err *err)
         if (s->vcpus <= 0)
                 return mv_fail(err, MV_E_INVALID, 0, "vCPU count must be greater than 0");
         if (s->vcpus > FIRECRACKER_VCPUS_MAX)
-                return mv_fail(err, MV_E_INVALID, 0, "vCPU count must not be greater than %d", FIRECRACKER_VCPUS_MAX);
+                return mv_fail(err, MV_E_INVALID, 0, "vCPU count must not be greater than %d",
+                               FIRECRACKER_VCPUS_MAX);
         if (s->memory_mib <= 0)
                 return mv_fail(err, MV_E_INVALID, 0, "Memory size must be greater than 0");
         if (s->memory_mib > MEMORY_MIB_MAX)
-                return mv_fail(err, MV_E_INVALID, 0, "Memory size must not be greater than %d MiB", MEMORY_MIB_MAX);
+                return mv_fail(err, MV_E_INVALID, 0, "Memory size must not be greater than %d MiB",
+                               MEMORY_MIB_MAX);
         if (s->has_vsock && s->guest_cid <= 0)
                 return mv_fail(err, MV_E_INVALID, 0, "VSock guest CID must be greater than 0");
         if (s->has_vsock && (s->guest_cid < 3 || s->guest_cid >= UINT32_MAX))
-                return mv_fail(err, MV_E_INVALID, 0, "VSock guest CID must be between 3 and 4294967294");
+                return mv_fail(err, MV_E_INVALID, 0,
+                               "VSock guest CID must be between 3 and 4294967294");
         if (strlen(s->vsock_path) > SOCKET_PATH_MAX)
-                return mv_fail(err, MV_E_INVALID, 0, "Socket path is longer than %d bytes: %s", SOCKET_PATH_MAX,
-                               s->vsock_path);
+                return mv_fail(err, MV_E_INVALID, 0, "Socket path is longer than %d bytes: %s",
+                               SOCKET_PATH_MAX, s->vsock_path);
         if (strlen(s->boot_args) > BOOT_ARGS_MAX)
-                return mv_fail(err, MV_E_INVALID, 0, "Kernel command line is longer than %d bytes", BOOT_ARGS_MAX);
+                return mv_fail(err, MV_E_INVALID, 0, "Kernel command line is longer than %d bytes",
+                               BOOT_ARGS_MAX);
         return check_limits(s, err);
 }

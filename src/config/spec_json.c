@@ -54,7 +54,8 @@ static void put_machine(struct mv_text *t, const char *key, const struct mv_vm_s
         mv_json_close(t, '}');
 }
 
-static void put_nics(struct mv_text *t, const char *key, const struct mv_vm_spec *s, bool with_namespace)
+static void put_nics(struct mv_text *t, const char *key, const struct mv_vm_spec *s,
+                     bool with_namespace)
 {
         mv_json_open(t, key, '[');
         for (uint32_t i = 0; i < s->nics_count; i++) {
@@ -156,7 +157,9 @@ static void put_payload(struct mv_text *t, const struct mv_vm_spec *s)
         char args[2048];
         bool own = strstr(s->boot_args, "root=") != NULL;
         mv_fmt(args, sizeof args, "%s%s%s", s->boot_args, s->boot_args[0] && !own ? " " : "",
-               own ? "" : s->drives[0].read_only ? "root=/dev/vda ro" : "root=/dev/vda rw");
+               own                      ? ""
+               : s->drives[0].read_only ? "root=/dev/vda ro"
+                                        : "root=/dev/vda rw");
         mv_json_open(t, "payload", '{');
         mv_json_str(t, "kernel", s->kernel);
         mv_json_str(t, "cmdline", args);
@@ -218,7 +221,8 @@ void mv_vm_spec_cloud_hypervisor(const struct mv_vm_spec *s, struct mv_text *ret
         mv_json_int(ret, "size", 0);
         mv_json_bool(ret, "deflate_on_oom", true);
         mv_json_close(ret, '}');
-        put_mode(ret, "serial", "Null"); /* the default console takes the terminal of whoever starts the VMM */
+        put_mode(ret, "serial",
+                 "Null"); /* the default console takes the terminal of whoever starts the VMM */
         put_mode(ret, "console", "Off");
         mv_json_close(ret, '}');
         mv_text_str(ret, "\n");

@@ -16,7 +16,8 @@ struct mv_text {
 };
 void mv_text_put(struct mv_text *t, const void *p, size_t len);
 void mv_text_str(struct mv_text *t, const char *s);
-void mv_text_printf(struct mv_text *t, const char *format, ...) __attribute__((format(printf, 2, 3))); /* <= 1000 bytes */
+void mv_text_printf(struct mv_text *t, const char *format, ...)
+        __attribute__((format(printf, 2, 3))); /* <= 1000 bytes */
 /* NUL-terminated and malloc'ed, the text is empty again; NULL: out of memory. */
 char *mv_text_take(struct mv_text *t);
 void mv_text_done(struct mv_text *t);

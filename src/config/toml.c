@@ -11,19 +11,19 @@
 #include <wire/text.h>
 
 #define TOML_DEPTH_MAX 64
-#define TOML_KEYS_MAX 10000 /* of one text: finding one is a walk along its table */
+#define TOML_KEYS_MAX  10000 /* of one text: finding one is a walk along its table */
 
 struct entry;
 struct table {
         struct entry *first, *last;
         uint32_t count;
-        bool opened;   /* by a header of its own, or by its values: no further header may open it */
-        bool by_dots;  /* made by a dotted key */
-        bool closed;   /* inline: nothing may be added */
+        bool opened;  /* by a header of its own, or by its values: no further header may open it */
+        bool by_dots; /* made by a dotted key */
+        bool closed;  /* inline: nothing may be added */
 };
 struct value {
-        struct mv_form form; /* MAP: see table; VECTOR of tables: see tables */
-        struct table *table; /* of a MAP */
+        struct mv_form form;                /* MAP: see table; VECTOR of tables: see tables */
+        struct table *table;                /* of a MAP */
         struct entry *tables, *tables_last; /* [[name]]: entries without keys */
         uint32_t tables_count;
 };
@@ -92,7 +92,8 @@ static bool skip_comment(struct toml *t)
         if (peek(t, 0) != '#')
                 return true;
         for (; t->p < t->end && *t->p != '\n'; t->p++)
-                if ((*t->p < 0x20 && *t->p != '\t' && !(*t->p == '\r' && peek(t, 1) == '\n')) || *t->p == 0x7f)
+                if ((*t->p < 0x20 && *t->p != '\t' && !(*t->p == '\r' && peek(t, 1) == '\n')) ||
+                    *t->p == 0x7f)
                         return fail(t, "control character in a comment");
         return true;
 }
@@ -136,7 +137,9 @@ static bool put_escape(struct toml *t, struct mv_out *o)
         const char *at = c ? strchr(from, c) : NULL;
         uint32_t digits = c == 'u' ? 4 : c == 'U' ? 8 : 0, code = 0;
         if (!at && !digits)
-                return fail(t, "unknown escape: use \\b \\t \\n \\f \\r \\\" \\\\ \\uXXXX or \\UXXXXXXXX");
+                return fail(
+                        t,
+                        "unknown escape: use \\b \\t \\n \\f \\r \\\" \\\\ \\uXXXX or \\UXXXXXXXX");
         t->p++;
         if (at)
                 return mv_put_u8(o, (uint8_t)to[at - from]);
@@ -182,7 +185,8 @@ static bool put_character(struct toml *t, struct mv_out *o, bool literal, bool m
         }
         bool line_break = c == '\r' && multi && peek(t, 1) == '\n';
         if ((c < 0x20 && c != '\t' && !line_break) || c == 0x7f)
-                return fail(t, c == '\n' ? "the string is not closed on its line" : "control character in a string");
+                return fail(t, c == '\n' ? "the string is not closed on its line"
+                                         : "control character in a string");
         t->p++;
         return mv_put_u8(o, c);
 }
@@ -198,7 +202,8 @@ static size_t string_bytes(const struct toml *t, uint8_t quote, bool multi)
         const uint8_t *q = t->p;
         while (q < t->end) {
                 size_t left = (size_t)(t->end - q);
-                if (*q == quote && (!multi || (left >= 3 && q[1] == quote && q[2] == quote && (left < 4 || q[3] != quote))))
+                if (*q == quote && (!multi || (left >= 3 && q[1] == quote && q[2] == quote &&
+                                               (left < 4 || q[3] != quote))))
                         break;
                 q += *q == '\\' && quote == '"' && left > 1 ? 2 : 1;
         }
@@ -267,7 +272,9 @@ static bool based_integer(const char *s, int64_t *ret)
                 return false;
         for (s += 2; *s; s++) {
                 uint8_t h = (uint8_t)*s | 0x20;
-                uint32_t d = *s >= '0' && *s <= '9' ? (uint32_t)(*s - '0') : h >= 'a' && h <= 'f' ? h - 'a' + 10u : 99;
+                uint32_t d = *s >= '0' && *s <= '9' ? (uint32_t)(*s - '0')
+                             : h >= 'a' && h <= 'f' ? h - 'a' + 10u
+                                                    : 99;
                 if (d >= base || v > ((uint64_t)INT64_MAX - d) / base)
                         return false;
                 v = v * base + d;
@@ -327,14 +334,18 @@ static bool read_bare(struct toml *t, struct mv_form *f)
                 return true;
         f->kind = MV_INT;
         if (s[0] == '0' && n > 1 && strchr("xob", s[1]))
-                return based_integer(s, &f->integer) || fail_at(t, line, column, "malformed integer, or beyond 64 bits");
+                return based_integer(s, &f->integer) ||
+                       fail_at(t, line, column, "malformed integer, or beyond 64 bits");
         if (!well_formed_decimal(s, &is_float))
-                return fail_at(t, line, column, n ? "malformed value: text stands in quotes, and there are no dates"
-                                                  : "value expected");
+                return fail_at(t, line, column,
+                               n ? "malformed value: text stands in quotes, and there are no dates"
+                                 : "value expected");
         f->kind = is_float ? MV_FLOAT : MV_INT;
         if (is_float)
-                return mv_parse_float(mv_slice(s, n), &f->real) || fail_at(t, line, column, "malformed number");
-        return mv_parse_int(mv_slice(s, n), &f->integer) || fail_at(t, line, column, "integer out of the 64-bit range");
+                return mv_parse_float(mv_slice(s, n), &f->real) ||
+                       fail_at(t, line, column, "malformed number");
+        return mv_parse_int(mv_slice(s, n), &f->integer) ||
+               fail_at(t, line, column, "integer out of the 64-bit range");
 }
 
 /* --- tables ----------------------------------------------------------------------------------- */
@@ -372,7 +383,8 @@ static bool make_table(struct toml *t, struct value *v, const struct mv_form *at
 
 static bool is_bare(uint8_t c)
 {
-        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+               c == '-' || c == '_';
 }
 
 static bool read_key(struct toml *t, struct mv_form *ret)
@@ -405,7 +417,8 @@ static bool descend(struct toml *t, struct table **at, const struct mv_form *key
         if (header && v->tables_last) /* the last of [[name]] */
                 v = &v->tables_last->value;
         if (!v->table || v->table->closed || (!header && !v->table->by_dots))
-                return fail_at(t, key->line, key->column, "this name is taken: it is not a table that can be added to");
+                return fail_at(t, key->line, key->column,
+                               "this name is taken: it is not a table that can be added to");
         *at = v->table;
         return true;
 }
@@ -515,14 +528,16 @@ static bool read_value(struct toml *t, struct value *v)
                 ok = read_inline_table(t, v);
         } else {
                 here(t, &v->form);
-                ok = peek(t, 0) == '"' || peek(t, 0) == '\'' ? read_string(t, &v->form) : read_bare(t, &v->form);
+                ok = peek(t, 0) == '"' || peek(t, 0) == '\'' ? read_string(t, &v->form)
+                                                             : read_bare(t, &v->form);
         }
         t->depth--;
         return ok;
 }
 
 /* [a.b]: opens the table. */
-static bool open_table(struct toml *t, struct table *in, const struct mv_form *key, struct table **ret)
+static bool open_table(struct toml *t, struct table *in, const struct mv_form *key,
+                       struct table **ret)
 {
         struct entry *e = find(in, key->text);
         if (!e) {
@@ -539,16 +554,20 @@ static bool open_table(struct toml *t, struct table *in, const struct mv_form *k
 }
 
 /* [[a.b]]: one more table of the array. */
-static bool open_array_table(struct toml *t, struct table *in, const struct mv_form *key, struct table **ret)
+static bool open_array_table(struct toml *t, struct table *in, const struct mv_form *key,
+                             struct table **ret)
 {
         struct entry *e = find(in, key->text), *item;
         if (!e) {
                 e = add(t, in, key);
                 if (!e)
                         return false;
-                e->value.form = (struct mv_form){ .kind = MV_VECTOR, .line = key->line, .column = key->column };
+                e->value.form = (struct mv_form){ .kind = MV_VECTOR,
+                                                  .line = key->line,
+                                                  .column = key->column };
         } else if (!e->value.tables) {
-                return fail_at(t, key->line, key->column, "this name is taken: it is not an array of tables");
+                return fail_at(t, key->line, key->column,
+                               "this name is taken: it is not an array of tables");
         }
         item = t->keys++ < TOML_KEYS_MAX ? mv_new(t->arena, struct entry, 1) : NULL;
         if (!item || !make_table(t, &item->value, key))
@@ -575,7 +594,8 @@ static bool read_header(struct toml *t, struct table *root, struct table **ret)
         if (peek(t, 0) != ']' || (array && peek(t, 1) != ']'))
                 return fail(t, array ? "']]' expected" : "']' expected");
         t->p += array ? 2 : 1;
-        return (array ? open_array_table(t, in, &key, ret) : open_table(t, in, &key, ret)) && end_line(t);
+        return (array ? open_array_table(t, in, &key, ret) : open_table(t, in, &key, ret)) &&
+               end_line(t);
 }
 
 /* --- the tree as forms ------------------------------------------------------------------------ */
@@ -624,16 +644,21 @@ static bool read_document(struct toml *t, struct value *root)
                         return false;
                 if (t->p == t->end)
                         return true;
-                bool ok = *t->p == '[' ? read_header(t, root->table, &table) : read_assignment(t, table) && end_line(t);
+                bool ok = *t->p == '[' ? read_header(t, root->table, &table)
+                                       : read_assignment(t, table) && end_line(t);
                 if (!ok)
                         return false;
         }
 }
 
-int mv__read_toml(struct mv_slice text, struct mv_arena *a, struct mv_form *ret, struct mv_syntax_error *ret_error,
-                  struct mv_err *err)
+int mv__read_toml(struct mv_slice text, struct mv_arena *a, struct mv_form *ret,
+                  struct mv_syntax_error *ret_error, struct mv_err *err)
 {
-        struct toml t = { .p = text.p, .end = text.p + text.len, .line_start = text.p, .line = 1, .arena = a,
+        struct toml t = { .p = text.p,
+                          .end = text.p + text.len,
+                          .line_start = text.p,
+                          .line = 1,
+                          .arena = a,
                           .error = ret_error };
         struct value root = { 0 };
         if (!mv_utf8_valid(text)) {
