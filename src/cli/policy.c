@@ -78,6 +78,35 @@ int cli_policy_context(const struct cli_options *o, struct cli_policy *p, struct
         return r < 0 ? r : choose(o, p, ret, err);
 }
 
+static int configure(const struct cli_policy *p, struct mv_host *h, const char *name, const char *json,
+                     struct mv_err *err)
+{
+        struct mv_provider_info info;
+        uint32_t index;
+        if (mv_host_provider_find(h, name, &index) < 0)
+                return mv_fail(err, MV_E_INVALID, 0, "%s: provider_configs: Provider '%s' not found", p->file.name,
+                               name);
+        int r = mv_host_provider_info(h, index, &info, err);
+        if (r < 0 || !info.available)
+                return r;
+        if (mv_host_provider_init(h, name, json, err) < 0)
+                return mv_wrap(err, "%s: provider_configs.%s", p->file.name, name);
+        return 0;
+}
+
+int cli_policy_providers(const struct cli_policy *p, struct mv_host *h, struct mv_err *err)
+{
+        struct mv_slice slice;
+        char *json, name[100];
+        int r = 0;
+        for (uint32_t i = 0; r == 0 && (json = mv_settings_provider(&p->file, i, &slice)); i++) {
+                mv_fmt(name, sizeof name, "%.*s", (int)slice.len, (const char *)slice.p);
+                r = configure(p, h, name, json, err);
+                free(json);
+        }
+        return r;
+}
+
 void cli_policy_done(struct cli_policy *p)
 {
         if (!p->loaded)

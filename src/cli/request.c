@@ -302,6 +302,8 @@ static int request(const struct cli_options *o, struct cli_request *q, struct mv
                 r = evaluate_args(o, q, err);
         if (r == 0)
                 r = host_for(o->explain ? "none" : o->audit, &q->host, err);
+        if (r == 0 && q->policy)
+                r = cli_policy_providers(q->policy, q->host, err);
         if (r < 0)
                 return r;
         warn_about_limits(o, q->context);

@@ -8,6 +8,7 @@
 #include <wire/text.h>
 
 #define PATH_BYTES_MAX 400
+#define KEYS_MAX       4096 /* of one section, duplicates included: finding one is a walk */
 #define NAMED_MAX      4096 /* entries of one map: finding a name is a walk */
 
 struct path {
@@ -447,6 +448,11 @@ static void bind_pairs(const struct place *p, const struct mv_section *s,
 {
         for (uint32_t i = 0; i + 1 < count; i += 2) {
                 const struct mv_form *key = &pairs[i];
+                if (i >= 2 * KEYS_MAX) {
+                        struct place at = { p->b, p->path, key };
+                        wrong_shape(&at, "TOO_MANY_ENTRIES", "Too many entries: at most 4096", NULL);
+                        return;
+                }
                 if (!key_text(p, key))
                         continue;
                 const struct mv_field *f = field_of(s, key->text);
@@ -455,8 +461,6 @@ static void bind_pairs(const struct place *p, const struct mv_section *s,
                 struct place at_key = { p->b, &inner, key }, at = { p->b, &inner, key + 1 };
                 if (!f)
                         unknown_key(&at_key, s, key->text);
-                else if (i >= 2 * (MV_DIAGNOSTICS_MAX + s->count))
-                        return; /* more keys than the section has fields: a thousand complaints are enough */
                 else if (seen_before(pairs, i, f->name))
                         report_duplicate(&at_key, key->text);
                 if (f)

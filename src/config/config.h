@@ -14,7 +14,7 @@ struct mv_agent_options {
         bool strict;          /* unknown and duplicate keys are errors */
         bool lenient_digests; /* "sha256:" and anything is a digest (REQ-ACV-22) */
 };
-struct mv_agent_file {
+struct mv_agent_file { /* stays where it was made: diagnostics point to the arena */
         struct mv_arena arena;
         struct mv_agent_config config;     /* defaults where nothing was given */
         struct mv_diagnostics diagnostics; /* schema order */
@@ -34,8 +34,11 @@ void mv__validate_microvm(const struct mv_agent_config *c, bool lenient_digests,
 void mv__validate_general(const struct mv_agent_config *c, struct mv_diagnostics *d);
 /* Two agents of one host may not have one context id: reports into the second one's diagnostics. */
 void mv_agent_check_host(const struct mv_agent_file *first, struct mv_agent_file *second);
-/* REQ-ACV-17: is there an error at this path; and would there be one with this text in its place? */
+/* REQ-ACV-17: is there no error at this path; and would there be none with this value (an RTFS literal) in its
+ * place? NOT_FOUND: no such field. INVALID: the literal is none. Values that are tried use the file's arena. */
 bool mv_agent_field_ok(const struct mv_agent_file *f, const char *path);
+int mv_agent_field_try(struct mv_agent_file *f, const char *path, struct mv_slice literal, bool *ret_ok,
+                       struct mv_err *err);
 /* REQ-ACV-18: the text for people. name: of the file, or NULL. */
 void mv_agent_report(const struct mv_agent_file *f, const char *name, struct mv_text *ret);
 void mv_agent_report_json(const struct mv_agent_file *f, const char *name, struct mv_text *ret);
@@ -49,6 +52,8 @@ void mv__report_json(const struct mv_diagnostics *d, const char *name, struct mv
 void mv_agent_print(const struct mv_agent_config *c, enum mv_syntax syntax, struct mv_text *ret);
 void mv__print(const struct mv_section *schema, const void *section, enum mv_syntax syntax,
                struct mv_text *ret);
+/* One value kept as it was written (MV_F_ANY). */
+void mv__print_form(const struct mv_form *f, enum mv_syntax syntax, struct mv_text *ret);
 /* Do two sections say the same (what is given and where aside)? */
 bool mv__sections_equal(const struct mv_section *schema, const void *a, const void *b);
 

@@ -124,6 +124,11 @@ static void put_form(struct mv_text *t, const struct mv_form *f, enum mv_syntax 
         }
 }
 
+void mv__print_form(const struct mv_form *f, enum mv_syntax syntax, struct mv_text *ret)
+{
+        put_form(ret, f, syntax);
+}
+
 /* --- single values ---------------------------------------------------------------------------- */
 static void put_texts(struct mv_text *t, const struct mv_item *item, const char *between)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <config/bind.h>
+#include <config/config.h>
 #include <config/forms.h>
 #include <config/settings.h>
 #include <errno.h>
@@ -120,6 +121,18 @@ static void check_level(const struct checking *k, const struct mv_settings *s)
         }
 }
 
+static void check_providers(const struct checking *k, const struct mv_item *configs)
+{
+        if (!configs->given)
+                return;
+        bool tables = configs->any->kind == MV_MAP;
+        for (uint32_t i = 1; tables && i < configs->any->count; i += 2)
+                tables = configs->any->items[i].kind == MV_MAP;
+        if (!tables)
+                wrong(k, configs, "EXPECTED_MAP", "provider_configs", "Expected map for provider_configs config",
+                      "Write [provider_configs.NAME]");
+}
+
 static void check_settings(struct mv_settings_file *f)
 {
         const struct mv_settings *s = &f->settings;
@@ -127,6 +140,7 @@ static void check_settings(struct mv_settings_file *f)
         const struct mv_exec_config *configs = s->capability_configs.items;
         const struct mv_environment *environments = s->environments.items;
         check_level(&k, s);
+        check_providers(&k, &s->provider_configs);
         check_exec(&k, &s->default_config);
         for (uint32_t i = 0; i < s->capability_configs.count; i++) {
                 struct mv_item at = { .line = configs[i].at.line, .column = configs[i].at.column };
@@ -188,6 +202,17 @@ int mv_settings_parse(struct mv_slice text, const char *name, struct mv_settings
         mv__diagnostics_sort(&ret->diagnostics, &mv__settings_schema);
         ret->valid = ret->diagnostics.errors == 0;
         return 0;
+}
+
+char *mv_settings_provider(const struct mv_settings_file *f, uint32_t index, struct mv_slice *ret_name)
+{
+        const struct mv_item *configs = &f->settings.provider_configs;
+        struct mv_text t = { 0 };
+        if (!configs->given || index >= configs->any->count / 2)
+                return NULL;
+        *ret_name = configs->any->items[2 * index].text;
+        mv__print_form(&configs->any->items[2 * index + 1], MV_SYNTAX_JSON, &t);
+        return mv_text_take(&t);
 }
 
 int mv_settings_load(const char *path, struct mv_settings_file *ret, struct mv_err *err)

@@ -60,7 +60,7 @@ struct mv_origin { /* where a grant of the file stands */
         const char *path; /* "grants.hosts[2]" */
         uint32_t line, column;
 };
-struct mv_settings_file {
+struct mv_settings_file { /* stays where it was made: diagnostics point to the arena */
         struct mv_arena arena;
         const char *name; /* for messages; the caller keeps it */
         struct mv_settings settings;
@@ -88,6 +88,8 @@ struct mv_policy_settings {
 int mv_settings_resolve(struct mv_settings_file *f, const char *environment,
                         struct mv_policy_settings *ret, struct mv_err *err);
 void mv_policy_settings_done(struct mv_policy_settings *p);
+/* The configuration of a provider as JSON, malloc'ed; NULL: the file has none for it. index counts them all. */
+char *mv_settings_provider(const struct mv_settings_file *f, uint32_t index, struct mv_slice *ret_name);
 /* May this grant be asked for under the context? The texts are as mv_context_allow* take them. */
 bool mv_grant_covered(const struct mv_context *c, enum mv_grant_kind kind, const char *text);
 /* The line that grants, or the section that would: never NULL for a loaded file. */

@@ -215,6 +215,17 @@ def environments_are_chosen_by_option_or_variable():  # REQ-CFG-07
 
 
 @test
+def providers_get_their_configuration():  # REQ-CFG-04
+    good = settings('default_provider = "mock"\n[provider_configs.mock]\n')
+    equal(run('eval', '1', '--policy', good)[0], 0)
+    for text, part in (('[provider_configs.mock]\nspaceship = 1\n', 'provider_configs.mock'),
+                       ('[provider_configs.moc]\n', "Provider 'moc' not found"), ('provider_configs = 5\n', 'Expected map')):
+        code, out, err = run('eval', '1', '--policy', settings('default_provider = "mock"\n' + text))
+        equal((code, out), (2, ''))
+        has(err, part)
+
+
+@test
 def a_wrong_settings_file_runs_nothing():  # REQ-CFG-10
     path = settings('[grants]\nreed = ["/"]\n')
     code, out, err = run('eval', '1', '--policy', path)

@@ -276,6 +276,41 @@ TEST(diagnostics_come_in_the_order_of_the_schema) /* REQ-ACV-20 */
         mv_agent_done(&f);
 }
 
+TEST(a_value_is_tried_without_changing_the_file) /* REQ-ACV-17 */
+{
+        static const struct {
+                const char *path, *literal;
+                int r;
+                bool ok;
+        } rows[] = {
+                { "microvm.resources.vcpus", "0", 0, false },
+                { "microvm.resources.vcpus", "2", 0, true },
+                { "microvm.resources.vcpus", "\"2\"", 0, false },
+                { "microvm.devices.vsock.cid", "2", 0, false },
+                { "orchestrator.isolation.mode", ":wasm", 0, false },
+                { "orchestrator.isolation.fs.mounts.capabilities.mode", ":rw", 0, false },
+                { "orchestrator.isolation.fs.mounts.capabilities.mode", ":ro", 0, true },
+                { "network.egress.allow_domains", "[\"a b\"]", 0, false },
+                { "profile", ":spaceship", 0, false },
+                { "microvm.resources.cpus", "1", -MV_E_NOT_FOUND, false },
+                { "orchestrator.isolation.fs.mounts.other.mode", ":ro", -MV_E_NOT_FOUND, false },
+                { "version", "\"1\" :profile", -MV_E_INVALID, false },
+                { "version", "(", -MV_E_INVALID, false },
+        };
+        struct mv_agent_file f;
+        struct mv_err err;
+        REQUIRE(mv_agent_parse(MV_SLICE("(profile:microvm-min \"a\" \"" DIGEST "\")"), MV_SYNTAX_RTFS, NULL, &f, &err) == 0);
+        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+                bool ok = false;
+                int r = mv_agent_field_try(&f, rows[i].path, mv_slice_str(rows[i].literal), &ok, &err);
+                if (r != rows[i].r || ok != rows[i].ok)
+                        mv_test_failed(rows[i].path, (int)i, rows[i].literal);
+        }
+        const struct mv_mount *m = f.config.orchestrator.isolation.fs.mounts.items;
+        CHECK(f.config.microvm.resources.vcpus.integer == 1 && mv_slice_eq_str(m->mode.text, "ro"));
+        mv_agent_done(&f);
+}
+
 TEST(two_agents_of_one_host_need_two_context_ids) /* REQ-ACV-19 */
 {
         struct mv_agent_file files[2];
@@ -314,6 +349,22 @@ TEST(reports_are_written_for_people_and_for_tools) /* REQ-ACV-18, -20 */
         CHECK_STR(text, "✅ MicroVM configuration is valid\n");
         free(text);
         mv_agent_done(&f);
+}
+
+TEST(more_keys_than_anybody_writes_are_refused)
+{
+        struct mv_text t = { 0 };
+        struct mv_agent_file f;
+        struct mv_err err;
+        mv_text_str(&t, "{");
+        for (int i = 0; i < 5000; i++)
+                mv_text_str(&t, ":version \"1\" ");
+        mv_text_str(&t, ":profile :minimal}");
+        REQUIRE(mv_agent_parse(mv_slice(t.p, t.len), MV_SYNTAX_RTFS, NULL, &f, &err) == 0);
+        CHECK(!f.valid && f.diagnostics.warnings == 4095 && first(&f, "TOO_MANY_ENTRIES") == NULL);
+        CHECK(f.diagnostics.errors == 1 && f.diagnostics.count == MV_DIAGNOSTICS_MAX);
+        mv_agent_done(&f);
+        mv_text_done(&t);
 }
 
 TEST(a_text_that_is_too_long_is_refused)
