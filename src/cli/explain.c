@@ -45,6 +45,8 @@ static void put_text(const struct cli_policy *p, const char *subject, const stru
         printf(" %s: %s\n", subject, e->text);
         if (!e->allowed && e->hint[0])
                 printf("        hint: %s\n", e->hint);
+        if (!e->allowed && !o && p)
+                printf("        note: %s does not grant it, and options only narrow: grant it there\n", p->file.name);
         if (o)
                 printf("        by %s:%u:%u %s\n", p->file.name, o->line, o->column, o->path);
 }

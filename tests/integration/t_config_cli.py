@@ -194,6 +194,9 @@ def explain_names_the_line_that_decides():
     code, out, _ = run('call', 'ccos.io.read-file', '"/workspace/x"', '--policy', MICROVM_TOML, '--explain')
     equal(code, 0)
     has(out, f'by {MICROVM_TOML}:7:9 grants.read[0]')
+    code, out, _ = run('call', 'ccos.echo', '1', '--policy', MICROVM_TOML, '--explain')
+    equal(code, 3)
+    has(out, f'{MICROVM_TOML} does not grant it')
     code, out, _ = run('call', 'ccos.math.add', '1', '2', '--policy', MICROVM_TOML, '--explain', '--json')
     equal(json.loads(out)['call']['source'],
           {'file': MICROVM_TOML, 'field_path': 'grants.capabilities[0]', 'line': 6, 'column': 17})
