@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CUT_BYTES_MIN 70 /* of a path in a rule, policy/path.c */
+
 static int not_valid(const struct mv_settings_file *f, struct mv_err *err)
 {
         for (uint32_t i = 0; i < f->diagnostics.count; i++) {
@@ -116,6 +118,22 @@ void cli_policy_done(struct cli_policy *p)
         p->loaded = false;
 }
 
+/* A rule shows the beginning of a long path: the line is told only when one grant begins like that. */
+static const struct mv_origin *origin_of_cut(const struct mv_settings_file *f, enum mv_grant_kind kind,
+                                             const char *text)
+{
+        const struct mv_origin *found = NULL;
+        size_t n = strlen(text);
+        for (uint32_t i = 0; n >= CUT_BYTES_MIN && i < f->origins_count; i++) {
+                if (f->origins[i].kind != kind || strncmp(f->origins[i].text, text, n) != 0)
+                        continue;
+                if (found && strcmp(found->text, f->origins[i].text) != 0)
+                        return NULL;
+                found = &f->origins[i];
+        }
+        return found;
+}
+
 const struct mv_origin *cli_policy_origin(const struct cli_policy *p, const char *rule)
 {
         static const struct {
@@ -124,9 +142,12 @@ const struct mv_origin *cli_policy_origin(const struct cli_policy *p, const char
         } rows[] = { { "grant read ", MV_GRANT_READ },     { "grant write ", MV_GRANT_WRITE },
                      { "grant env ", MV_GRANT_ENV },       { "grant host ", MV_GRANT_HOST },
                      { "deny host ", MV_GRANT_DENY_HOST }, { "grant ", MV_GRANT_CAPABILITY } };
-        for (size_t i = 0; p->loaded && i < sizeof rows / sizeof rows[0]; i++)
-                if (strncmp(rule, rows[i].prefix, strlen(rows[i].prefix)) == 0)
-                        return mv_settings_origin(&p->file, rows[i].kind,
-                                                  rule + strlen(rows[i].prefix));
+        for (size_t i = 0; p->loaded && i < sizeof rows / sizeof rows[0]; i++) {
+                if (strncmp(rule, rows[i].prefix, strlen(rows[i].prefix)) != 0)
+                        continue;
+                const char *text = rule + strlen(rows[i].prefix);
+                const struct mv_origin *o = mv_settings_origin(&p->file, rows[i].kind, text);
+                return o ? o : origin_of_cut(&p->file, rows[i].kind, text);
+        }
         return NULL;
 }

@@ -66,32 +66,41 @@ static bool same_key(const struct mv_form *f, const struct mv_value *key)
                mv_slice_eq(f->text, key->text);
 }
 
-/* The key as it was written in the form of the map, or NULL. */
-static const struct mv_form *written_key(const struct mv_form *shadow, const struct mv_value *key)
+/* The next key at or behind `from` that was written like this one, or the count. */
+static uint32_t written_key(const struct mv_form *shadow, const struct mv_value *key, uint32_t from)
 {
-        if (!shadow || shadow->kind != MV_MAP || shadow->count > WRITTEN_KEYS_MAX)
-                return NULL;
-        for (uint32_t i = 0; i + 1 < shadow->count; i += 2)
-                if (same_key(&shadow->items[i], key))
-                        return &shadow->items[i];
-        return NULL;
+        while (from < shadow->count && !same_key(&shadow->items[from], key))
+                from += 2;
+        return from;
 }
 
+/* A key that was written twice is given twice, with the value that counts: the binder tells about it. */
 static void give_map(struct giving *g, const struct mv_value *v, const struct mv_form *shadow,
                      struct mv_form *ret)
 {
-        struct mv_form *items = mv_new(g->arena, struct mv_form, 2 * (size_t)v->count + 1);
+        static const struct mv_form nothing = { .kind = MV_MAP };
+        bool is_map = shadow && shadow->kind == MV_MAP && shadow->count <= WRITTEN_KEYS_MAX;
+        const struct mv_form *keys = is_map ? shadow : &nothing;
+        struct mv_form *items = mv_new(g->arena, struct mv_form, 2 * (size_t)v->count + keys->count + 1);
         if (!items) {
                 g->full = true;
                 return;
         }
-        for (uint32_t i = 0; i < v->count; i++) {
-                const struct mv_form *key = written_key(shadow, &v->entries[i].key);
-                items[2 * i] = give(g, &v->entries[i].key, key, ret);
-                items[2 * i + 1] = give(g, &v->entries[i].value, key ? key + 1 : NULL, ret);
-        }
         ret->items = items;
-        ret->count = 2 * v->count;
+        for (uint32_t i = 0; i < v->count; i++) {
+                const struct mv_value *key = &v->entries[i].key;
+                uint32_t at = written_key(keys, key, 0), last = at;
+                for (uint32_t k = at; k < keys->count; k = written_key(keys, key, k + 2))
+                        last = k;
+                const struct mv_form *written = last < keys->count ? &keys->items[last] : NULL;
+                struct mv_form value = give(g, &v->entries[i].value, written ? written + 1 : NULL, ret);
+                do {
+                        *items++ = give(g, key, at < keys->count ? &keys->items[at] : NULL, ret);
+                        *items++ = value;
+                        at = written_key(keys, key, at + 2);
+                } while (at < keys->count);
+        }
+        ret->count = (uint32_t)(items - ret->items);
 }
 
 static void give_sequence(struct giving *g, const struct mv_value *v, const struct mv_form *shadow,
