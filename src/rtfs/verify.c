@@ -19,9 +19,10 @@ static const char *const shapes[] = {
 
 struct op_shape op_shape(uint32_t op)
 {
-        const char *s = shapes[op], *comma = strchr(s, ',');
+        const char *s = shapes[op];
         bool wide = s[1] == 'K' || s[1] == 'G' || s[1] == 'S';
-        return (struct op_shape){ s[0], s[1], wide ? 0 : s[2], comma ? comma[1] : 0 };
+        const char *end = s + (wide ? 2 : 3);
+        return (struct op_shape){ s[0], s[1], wide ? 0 : s[2], *end == ',' ? end[1] : 0 };
 }
 
 static const struct node *consts_of(const struct proto *p, uint32_t *ret_count)
