@@ -227,6 +227,8 @@ static bool read_string(struct toml *t, struct mv_form *f)
                 return no_room(t);
         while (t->p < t->end) {
                 bool closes = multi ? is_triple(t, quote) && peek(t, 3) != quote : *t->p == quote;
+                if (multi && is_triple(t, quote) && peek(t, 3) == quote && peek(t, 4) == quote && peek(t, 5) == quote)
+                        return fail(t, "more than two quotes in front of the closing ones");
                 if (closes) {
                         t->p += multi ? 3 : 1;
                         f->kind = MV_STRING;
@@ -249,8 +251,10 @@ static bool take_number(struct toml *t, char buf[NUMBER_BYTES_MAX], size_t *ret_
         for (; t->p < t->end && !strchr(" \t\r\n,]}#", *t->p) && *t->p; t->p++) {
                 uint8_t c = *t->p;
                 if (c == '_') {
-                        bool before = n && strchr("0123456789abcdefABCDEF", buf[n - 1]);
-                        bool after = peek(t, 1) && strchr("0123456789abcdefABCDEF", peek(t, 1));
+                        bool hex = n > 1 && buf[1] == 'x';
+                        const char *digits = hex ? "0123456789abcdefABCDEF" : "0123456789";
+                        bool before = n && strchr(digits, buf[n - 1]);
+                        bool after = peek(t, 1) && strchr(digits, peek(t, 1));
                         if (!before || !after)
                                 return fail(t, "an underscore stands between digits");
                         continue;
