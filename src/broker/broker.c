@@ -272,9 +272,14 @@ static int on_frame(void *ctx, struct mv_slice bytes, struct mv_slice *ret_reply
         return r;
 }
 
+static bool on_output(void *ctx, bool to_stderr, struct mv_slice bytes)
+{
+        return mv__write_output(ctx, to_stderr, bytes);
+}
+
 struct mv_door_host mv_broker_door(struct mv_broker *b)
 {
-        return (struct mv_door_host){ .ctx = b, .frame = on_frame };
+        return (struct mv_door_host){ .ctx = b, .frame = on_frame, .output = on_output };
 }
 
 void mv_broker_outcome(const struct mv_broker *b, struct mv_broker_outcome *ret)

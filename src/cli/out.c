@@ -256,6 +256,10 @@ int cli_result(const struct mv_result *r, const struct cli_options *o, const str
                 print_error(r, p);
                 return exit_of(mv_result_termination(r));
         }
+        /* A program's output is its value, and has been printed. */
+        bool foreign = p->kind == MV_PROGRAM_EXTERNAL || p->kind == MV_PROGRAM_SCRIPT;
+        if (foreign && !mv_result_metadata(r)->simulated)
+                return CLI_DONE;
         size_t len;
         char *text = mv_value_display(mv_result_value(r), &len);
         if (text) {

@@ -18,6 +18,7 @@
 #include <provider/common.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include <wire/text.h>
 
 static uint64_t clock_ns(clockid_t id)
@@ -170,6 +171,12 @@ static int tap_frame(void *ctx, struct mv_slice frame, struct mv_slice *ret_repl
         return r;
 }
 
+static bool tap_output(void *ctx, bool to_stderr, struct mv_slice bytes)
+{
+        struct mv__door_tap *tap = ctx;
+        return tap->inner.output(tap->inner.ctx, to_stderr, bytes);
+}
+
 static int open_broker(struct mv__exec *e, struct mv_err *err)
 {
         struct mv_broker_options o = { .execution_id = e->result->execution_id,
@@ -191,7 +198,7 @@ static int run_cell(struct mv__exec *e, struct mv_cell *cell, struct mv_slice st
 {
         struct mv_run run = { .execution_id = e->result->execution_id,
                               .start = start,
-                              .door = { &e->tap, tap_frame },
+                              .door = { &e->tap, tap_frame, tap_output },
                               .limits = e->limits,
                               .deadline_ns = e->deadline_ns,
                               .capability_id = e->x->capability_id,
@@ -207,11 +214,13 @@ static int run_cell(struct mv__exec *e, struct mv_cell *cell, struct mv_slice st
 
 static int run_behind_wall(struct mv__exec *e, struct mv_exit *ret, struct mv_err *err)
 {
-        struct mv_cell_spec spec = { e->result->execution_id, e->limits };
+        bool foreign = mv__program_is_foreign(e->x->program.kind);
+        struct mv_program_spec program;
+        struct mv_cell_spec spec = { e->result->execution_id, e->limits, foreign ? &program : NULL };
         struct mv_metadata *m = &e->result->metadata;
         struct mv_cell *cell;
-        struct mv_slice start;
-        int r = mv__start_frame(e, &start, err);
+        struct mv_slice start = { NULL, 0 };
+        int r = foreign ? mv__foreign_spec(e, &program, err) : mv__start_frame(e, &start, err);
         uint64_t t0 = mv__now_ns();
         if (r == 0)
                 r = mv__cell_take(e->entry, &spec, &cell, err);
@@ -220,7 +229,13 @@ static int run_behind_wall(struct mv__exec *e, struct mv_exit *ret, struct mv_er
         uint64_t t1 = mv__now_ns();
         r = run_cell(e, cell, start, ret, err);
         uint64_t t2 = mv__now_ns();
-        bool in_order = r == 0 && ret->termination == MV_END_COMPLETED && !e->tap.failed;
+        if (r == 0 && ret->output_fd > 0) {
+                mv__collect_output(e->result, ret->output_fd);
+                close(ret->output_fd);
+        }
+        if (r == 0 && foreign)
+                r = mv__foreign_outcome(e, ret, err);
+        bool in_order = r == 0 && !foreign && ret->termination == MV_END_COMPLETED && !e->tap.failed;
         mv__cell_give(e->entry, cell, e->limits.memory_bytes_max, in_order, e->host->pool_cells);
         m->open_ns = t1 - t0;
         m->run_ns = t2 - t1;

@@ -84,6 +84,7 @@ int mv__schema_check(const struct mv_value *schema, const struct mv_value *confi
 enum mv_program_class mv__program_class(enum mv_program_kind kind);
 bool mv__program_is_rtfs(enum mv_program_kind kind);
 bool mv__is_bytecode(struct mv_slice bytes); /* by its first bytes */
+bool mv__program_is_foreign(enum mv_program_kind kind); /* external programs and scripts */
 const char *mv__program_kind_name(enum mv_program_kind kind);
 const char *mv__purpose_name(enum mv_purpose purpose);
 int mv__execution_check(const struct mv_execution *x,
@@ -104,6 +105,8 @@ struct mv_result {
         struct mv_slice stdout_bytes, stderr_bytes;
         uint8_t root[MV_DIGEST_BYTES];
         uint32_t records;
+        const struct mv_output_file *outputs;
+        uint32_t outputs_count, outputs_skipped;
 };
 struct mv_result *mv__result_new(void); /* NULL: out of memory */
 const char *mv__result_text(struct mv_result *r,
