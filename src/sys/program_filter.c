@@ -10,6 +10,7 @@
 #include <sys/program_filter.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #if defined(__x86_64__)
@@ -33,7 +34,7 @@
 static const short allowed[] = {
         /* files */
         SYS_read, SYS_write, SYS_close, SYS_fstat, SYS_lseek, SYS_pread64, SYS_pwrite64, SYS_readv, SYS_writev, SYS_preadv,
-        SYS_pwritev, SYS_preadv2, SYS_pwritev2, SYS_openat, SYS_openat2, SYS_close_range, SYS_dup, SYS_dup3, SYS_fcntl,
+        SYS_pwritev, SYS_preadv2, SYS_pwritev2, SYS_openat, SYS_close_range, SYS_dup, SYS_dup3, SYS_fcntl,
         SYS_flock, SYS_fsync, SYS_fdatasync, SYS_sync_file_range, SYS_truncate, SYS_ftruncate, SYS_fallocate, SYS_fadvise64,
         SYS_getdents64, SYS_getcwd, SYS_chdir, SYS_fchdir, SYS_mkdirat, SYS_mknodat, SYS_unlinkat, SYS_renameat2,
         SYS_linkat, SYS_symlinkat, SYS_readlinkat, SYS_fchmod, SYS_fchmodat, NR_FCHMODAT2, SYS_fchown, SYS_fchownat,
@@ -153,6 +154,32 @@ static void put_arguments(struct mv_sys_program_filter *f)
         choose(f, SYS_prctl, 0, own, sizeof own / sizeof own[0], EPERM);
 }
 
+/* (5): one bit test on the argument that holds a mode. */
+static void put_mode(struct mv_sys_program_filter *f, long nr, unsigned argument)
+{
+        put(f, JUMP(BPF_JEQ, nr, 0, 4));
+        put(f, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+                                            (uint32_t)(offsetof(struct seccomp_data, args) + 8 * argument)));
+        put(f, JUMP(BPF_JSET, S_ISUID | S_ISGID, 0, 1));
+        put(f, FAIL(EPERM));
+        put(f, ANSWER(SECCOMP_RET_ALLOW));
+}
+
+static void put_modes(struct mv_sys_program_filter *f)
+{
+        put_mode(f, SYS_fchmod, 1);
+        put_mode(f, SYS_fchmodat, 2);
+        put_mode(f, NR_FCHMODAT2, 2);
+        put_mode(f, SYS_openat, 3);
+        put_mode(f, SYS_mknodat, 2);
+#ifdef SYS_open
+        put_mode(f, SYS_chmod, 1);
+        put_mode(f, SYS_open, 2);
+        put_mode(f, SYS_creat, 1);
+        put_mode(f, SYS_mknod, 1);
+#endif
+}
+
 static int by_number(const void *a, const void *b)
 {
         return *(const short *)a - *(const short *)b;
@@ -187,6 +214,7 @@ void mv_sys_program_filter(struct mv_sys_program_filter *ret, bool local_sockets
         put_clone(ret);
         put_socket(ret, local_sockets);
         put_arguments(ret);
+        put_modes(ret);
         put_allowed(ret);
         for (unsigned i = 0; i < sizeof refused / sizeof refused[0]; i++) {
                 put(ret, JUMP(BPF_JEQ, refused[i], 0, 1));

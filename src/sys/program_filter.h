@@ -8,7 +8,9 @@
  * (2) A call of another ABI kills the process.
  * (3) clone may not make a namespace, and clone3, whose flags a filter cannot see, does not exist.
  * (4) Sockets: local, IPv4 and IPv6 only, and no raw ones; families that are not bound to a network namespace (vsock) or
- *     reach far into the kernel (packet, netlink, AF_ALG) are refused. */
+ *     reach far into the kernel (packet, netlink, AF_ALG) are refused.
+ * (5) No file gets a set-user-id or set-group-id bit: in a granted directory it would be a way to the caller's rights for
+ *     anybody on the host. openat2, whose mode a filter cannot see, does not exist. */
 #include <linux/filter.h>
 #include <stdbool.h>
 
