@@ -276,8 +276,8 @@ int main(void)
 {
         struct cell c = { .root_fd = -1, .scratch_fd = -1 };
         struct mv_cell_report r = { .exit_code = -1 };
-        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* (3) */
         struct mv_cur plan = read_plan();
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* (3); not before the plan: until then the host maps our ids */
         for (;;) {
                 enum mv_cell_op op = mv_get_u8(&plan);
                 if (plan.bad)

@@ -17,9 +17,11 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #define STACK_BYTES 32768
 #define FDS_MAX 96
+#define EXEC_TRIES 2000
 #define FD_ASIDE 128 /* where descriptors wait while the fixed places are filled */
 
 /* Shared with the child until exec (1): it says here which step failed. */
@@ -184,10 +186,24 @@ static int proc_write(pid_t pid, const char *file, const char *text)
         return write(fd, text, strlen(text)) < 0 ? errno : 0;
 }
 
+/* A program that gave up privileges is not dumpable, and its child is so until exec is complete, which it is a moment after
+ * it has let go of our memory: until then its files in /proc belong to root. */
+static int proc_write_soon(pid_t pid, const char *file, const char *text)
+{
+        const struct timespec moment = { 0, 50000 };
+        int error = proc_write(pid, file, text);
+        for (int i = 0; error == EACCES && i < EXEC_TRIES; i++) {
+                nanosleep(&moment, NULL);
+                error = proc_write(pid, file, text);
+        }
+        return error;
+}
+
 static int ids_map(pid_t pid, unsigned inside, unsigned uid, unsigned gid)
 {
         char text[48];
-        int error = mv_sys_cell_maps_ids() ? 0 : proc_write(pid, "setgroups", "deny");
+        bool any = mv_sys_cell_maps_ids();
+        int error = any ? 0 : proc_write_soon(pid, "setgroups", "deny");
         mv_fmt(text, sizeof text, "%u %u 1", inside, uid);
         if (!error)
                 error = proc_write(pid, "uid_map", text);
