@@ -78,7 +78,6 @@ static void remove_dir(const char *path)
 
 __attribute__((destructor)) static void tear_down(void)
 {
-        mv_host_free(host);
         remove_dir(dir);
 }
 
@@ -576,4 +575,11 @@ TEST(many_executions_leave_nothing) /* REQ-RES-14 */
         for (int i = 0; i < 50; i++)
                 mv_result_free(run(&a, NULL));
         check_rest(before);
+}
+
+TEST(the_host_lets_go_of_everything) /* the last one */
+{
+        host = mv_host_free(host);
+        CHECK(rest_now().processes == 0);
+        CHECK(rest_now().groups == 0);
 }
