@@ -180,30 +180,78 @@ static void put_modes(struct mv_sys_program_filter *f)
 #endif
 }
 
+/* --- the lists as a decision tree --------------------------------------------------------------------------------------- */
+/* The kernel runs the filter once for every system call number when it is installed, and for calls it could not decide by
+ * number alone ever after: a list would cost a program's start tenths of a millisecond. Neighbouring numbers with the same
+ * answer make one leaf; a node is one comparison. */
+struct answer {
+        short nr;
+        uint32_t action;
+};
+struct leaf {
+        uint32_t from; /* up to the next leaf's */
+        uint32_t action;
+};
+#define ANSWERS_MAX (sizeof allowed / sizeof allowed[0] + sizeof refused / sizeof refused[0])
+
 static int by_number(const void *a, const void *b)
 {
-        return *(const short *)a - *(const short *)b;
+        return ((const struct answer *)a)->nr - ((const struct answer *)b)->nr;
 }
 
-/* Runs of neighbouring numbers: three instructions each. */
-static void put_allowed(struct mv_sys_program_filter *f)
+static unsigned answers_sorted(struct answer *ret)
 {
-        short sorted[sizeof allowed / sizeof allowed[0]];
-        unsigned n = sizeof allowed / sizeof allowed[0];
-        for (unsigned i = 0; i < n; i++)
-                sorted[i] = allowed[i];
-        qsort(sorted, n, sizeof sorted[0], by_number);
-        for (unsigned i = 0, end; i < n; i = end + 1) {
-                for (end = i; end + 1 < n && sorted[end + 1] <= sorted[end] + 1; end++)
-                        ;
-                put(f, JUMP(BPF_JGE, sorted[i], 0, 2));
-                put(f, JUMP(BPF_JGT, sorted[end], 1, 0));
-                put(f, ANSWER(SECCOMP_RET_ALLOW));
+        unsigned n = 0;
+        for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++)
+                ret[n++] = (struct answer){ allowed[i], SECCOMP_RET_ALLOW };
+        for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+                ret[n++] = (struct answer){ refused[i], SECCOMP_RET_ERRNO | EPERM };
+        qsort(ret, n, sizeof ret[0], by_number);
+        return n;
+}
+
+static void leaf_add(struct leaf *leaves, unsigned *n, uint32_t from, uint32_t action)
+{
+        if (*n == 0 || leaves[*n - 1].action != action)
+                leaves[(*n)++] = (struct leaf){ from, action };
+}
+
+static unsigned leaves_make(struct leaf *ret)
+{
+        static const uint32_t unknown = SECCOMP_RET_ERRNO | ENOSYS; /* (1) */
+        struct answer sorted[ANSWERS_MAX];
+        unsigned count = answers_sorted(sorted), n = 0;
+        uint32_t next = 0;
+        for (unsigned i = 0; i < count; i++) {
+                uint32_t nr = (uint32_t)sorted[i].nr;
+                assert(i == 0 || nr >= next); /* a number on both lists would be our bug */
+                if (nr > next)
+                        leaf_add(ret, &n, next, unknown);
+                leaf_add(ret, &n, nr, sorted[i].action);
+                next = nr + 1;
         }
+        leaf_add(ret, &n, next, unknown);
+        return n;
+}
+
+static void put_tree(struct mv_sys_program_filter *f, const struct leaf *leaves, unsigned count)
+{
+        if (count == 1) {
+                put(f, ANSWER(leaves[0].action));
+                return;
+        }
+        unsigned left = count / 2, at = f->len;
+        put(f, JUMP(BPF_JGE, leaves[left].from, 0, 0));
+        put_tree(f, leaves, left);
+        unsigned size = f->len - at - 1u;
+        assert(size <= UINT8_MAX);
+        f->code[at].jt = (uint8_t)size;
+        put_tree(f, leaves + left, count - left);
 }
 
 void mv_sys_program_filter(struct mv_sys_program_filter *ret, bool local_sockets)
 {
+        struct leaf leaves[2 * ANSWERS_MAX + 1];
         ret->len = 0;
         put(ret, LOAD(arch));
         put(ret, JUMP(BPF_JEQ, ARCH, 1, 0));
@@ -215,10 +263,5 @@ void mv_sys_program_filter(struct mv_sys_program_filter *ret, bool local_sockets
         put_socket(ret, local_sockets);
         put_arguments(ret);
         put_modes(ret);
-        put_allowed(ret);
-        for (unsigned i = 0; i < sizeof refused / sizeof refused[0]; i++) {
-                put(ret, JUMP(BPF_JEQ, refused[i], 0, 1));
-                put(ret, FAIL(EPERM));
-        }
-        put(ret, FAIL(ENOSYS));
+        put_tree(ret, leaves, leaves_make(leaves));
 }
