@@ -160,7 +160,7 @@ class Reader {
         if (n < 25 || n > 27) throw new RangeError('simple value');
         const raw = this.take(1 << (n - 24));
         const v = n === 25 ? fromHalf(raw.readUInt16BE(0)) : n === 26 ? raw.readFloatBE(0) : raw.readDoubleBE(0);
-        if (float(v)[0] !== (0xe0 | n)) throw new RangeError('not the shortest float');
+        if (!float(v).equals(Buffer.concat([Buffer.from([0xe0 | n]), raw]))) throw new RangeError('not the shortest float');
         return v;
     }
 
@@ -169,7 +169,7 @@ class Reader {
         let last = Buffer.alloc(0), plain = true;
         for (let i = 0; i < count; i++) {
             const start = this.at, key = this.item(depth), raw = this.data.subarray(start, this.at);
-            if (Buffer.compare(raw, last) <= 0 ||
+            if (Buffer.compare(raw, last) <= 0 || raw[0] >> 5 === 7 ||
                 !(typeof key === 'string' || typeof key === 'number' || typeof key === 'bigint' || key instanceof Keyword))
                 throw new RangeError('map key');
             last = raw;

@@ -5,11 +5,13 @@ A call either returns the capability's value or raises Denied (not granted; it s
 Values are None, bool, int, float, str, list, dict, Keyword and Symbol. The encoding is deterministic CBOR (RFC 8949)."""
 import os
 import struct
+import sys
 
 VERSION, CALL, REPLY, FAULT, LOG = 1, 2, 3, 4, 6
 _PAYLOAD_MAX = 8 << 20
 _TAG_IDENTIFIER, _TAG_LIST, _TAG_FUNCTION, _TAG_ERROR = 39, 52225, 52226, 52227
 _DEPTH_MAX = 512
+sys.setrecursionlimit(max(sys.getrecursionlimit(), 8 * _DEPTH_MAX))  # a value may nest as deep as the host allows
 
 
 class Error(Exception):
@@ -147,8 +149,9 @@ class _Reader:
         layouts = {25: ">e", 26: ">f", 27: ">d"}
         if n not in layouts:
             raise ValueError("simple value")
-        v = struct.unpack(layouts[n], self.take(1 << (n - 24)))[0]
-        if _float(v)[0] != 0xE0 | n:
+        raw = self.take(1 << (n - 24))
+        v = struct.unpack(layouts[n], raw)[0]
+        if _float(v) != bytes((0xE0 | n,)) + raw:
             raise ValueError("not the shortest float")
         return v
 
