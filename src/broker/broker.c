@@ -157,7 +157,7 @@ static int carry_out(struct mv_broker *b, struct asked *q, struct mv_value *v)
 {
         struct mv_call call = { .capability = q->capability, .context = b->o.context, .host = mv__services(b),
                                 .files = &b->files, .arena = &q->arena, .limits = b->limits,
-                                .deadline_ns = b->o.deadline_ns, .cancel = b->o.cancel };
+                                .deadline_ns = b->o.deadline_ns, .tier_min = b->o.tier_min, .cancel = b->o.cancel };
         *v = (struct mv_value){ .kind = MV_NIL };
         b->denied_inside = false;
         uint64_t start = now_ns();

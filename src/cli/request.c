@@ -261,6 +261,7 @@ static int request(const struct cli_options *o, struct cli_request *q, struct mv
         q->x.args = q->args ? mv_result_value(q->args) : NULL;
         q->x.limits = o->limits;
         q->x.prelude = true;
+        q->x.collect_output = o->output != NULL;
         return 0;
 }
 
@@ -294,6 +295,9 @@ int cli_execute(struct cli_request *q, const struct cli_options *o, const char *
                 code = cli_error(&err, o->json);
         else {
                 code = cli_result(result, o, &q->x.program);
+                int written = cli_output_files(result, o);
+                if (code == CLI_DONE)
+                        code = written;
                 mv_result_free(result);
         }
         cli_request_done(q);

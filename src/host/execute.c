@@ -185,6 +185,7 @@ static int open_broker(struct mv__exec *e, struct mv_err *err)
                                        .trail = e->trail,
                                        .limits = e->limits,
                                        .deadline_ns = e->deadline_ns,
+                                       .tier_min = e->x->tier_min,
                                        .cancel = e->x->cancel,
                                        .replay = e->replay };
         int r = mv_broker_new(&o, &e->broker, err);

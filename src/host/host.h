@@ -25,6 +25,7 @@
 #define MV_HOST_POOL_DEFAULT  2
 #define MV_HOST_POOL_MAX      64
 
+struct sandbox;
 struct mv__kept {
         struct mv_cell *cell;
         uint64_t memory_bytes_max;
@@ -52,6 +53,7 @@ struct mv_host {
         uint32_t pool_cells; /* 0: nothing is kept */
         struct mv__entry entries[MV_HOST_PROVIDERS_MAX];
         uint32_t entries_count;
+        struct sandbox *sandboxes; /* contexts of the ccos.sandbox capabilities */
         const char *selected; /* for executions that name no provider; NULL: the strongest */
 };
 
@@ -113,6 +115,9 @@ const char *mv__result_text(struct mv_result *r,
                             const char *s); /* copy; "" for NULL or when memory is short */
 /* Fill r as a denial. */
 void mv__result_deny(struct mv_result *r, const struct mv_decision *d);
+
+/* --- scripts as capabilities (sandbox.c) -------------------------------------------------------- */
+int mv__sandbox_register(struct mv_host *h, struct mv_err *err);
 
 /* --- replay (replay.c) ------------------------------------------------------------------------ */
 struct mv__replay {

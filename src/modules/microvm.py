@@ -34,7 +34,16 @@ class Denied(Error):
 
 
 class Keyword(str):
-    """A keyword, without its colon."""
+    """A keyword, without its colon; never equal to the text of its name."""
+
+    def __eq__(self, other):
+        return isinstance(other, Keyword) and str.__eq__(self, other)
+
+    def __ne__(self, other):
+        return not self == other
+
+    def __hash__(self):
+        return hash((Keyword, str(self)))
 
 
 class Symbol(str):

@@ -275,6 +275,27 @@ try {
 
 
 @test
+def a_program_may_run_a_script_as_a_capability():
+    text = '(let [r (call "ccos.sandbox.python" {:code "import sys, json\\nprint(json.dumps(int(sys.argv[1]) * 2))" :args [21]})] (get r "result"))'
+    if not os.access(INTERPRETERS['py'], os.X_OK):
+        return
+    for provider in [p for p in providers() if p != 'mock']:
+        code, r = run_json('eval', text, '--provider', provider, '--allow', 'ccos.sandbox.python')
+        equal((code, r.get('value'), r.get('error')), (0, 42, None))
+    equal(run('eval', text)[0], 3)
+    if 'kvm' in providers(): # a script may not be behind less than what its caller asked for
+        code, r = run_json('eval', text, '--min-tier', 'vm', '--allow', 'ccos.sandbox.python')
+        has(r['error']['message'], 'no provider of tier vm')
+    text = '(call "ccos.sandbox.shell" {:code "echo out; echo err >&2; exit 3"})'
+    code, r = run_json('eval', text, '--allow', 'ccos.sandbox.shell')
+    equal(r['value'], {'result': None, 'stdout': 'out\n', 'stderr': 'err\n', 'exit_code': 3})
+    code, r = run_json('eval', '(call "ccos.sandbox.shell" {:code "sleep 20"})', '--allow', 'ccos.sandbox.shell', '--timeout', '400ms')
+    equal((code, r['termination']), (4, 'timeout'))
+    code, r = run_json('eval', '(call "ccos.sandbox.shell" {:code "true" :allowed_hosts ["x"]})', '--allow', 'ccos.sandbox.shell')
+    has(r['error']['message'], 'nothing else')
+
+
+@test
 def granted_paths_appear_at_their_place_and_nothing_else_does():
     os.makedirs(path('in'), exist_ok=True)
     os.makedirs(path('out'), exist_ok=True)
