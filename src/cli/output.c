@@ -44,7 +44,7 @@ static int open_parent(int root, const char *path, const char **ret_name)
 
 static int write_one(int root, const struct mv_output_file *f)
 {
-        const char *name;
+        const char *name = "";
         mv_auto_fd dir = open_parent(root, f->path, &name);
         if (dir < 0)
                 return -dir;
