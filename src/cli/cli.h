@@ -26,7 +26,6 @@ struct cli_list {
 };
 struct cli_options {
         bool json, explain, denied, ast;
-        bool json, explain, denied;
         const char *provider, *audit, *execution, *output;
         bool tier_given;
         enum mv_tier tier_min;

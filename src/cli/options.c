@@ -138,7 +138,6 @@ static const struct option {
         { "--arg", O_ARG, CLI_RUNNING, "an RTFS literal" },
         { "--audit", O_AUDIT, CLI_RUNNING | CLI_LIMITS, "a file, or none" },
         { "--output", O_OUTPUT, CLI_RUNNING, "a directory" },
-        { "--audit", O_AUDIT, CLI_RUNNING, "a file, or none" },
         { "--execution", O_EXECUTION, CLI_AUDIT, "an execution id" },
         { "--ast", O_AST, CLI_OUTPUT, NULL },
         { "--output", O_OUTPUT, CLI_OUTPUT, "a file" },
@@ -219,9 +218,6 @@ static bool set(struct cli_options *o, enum option_id id, const char *value)
                 return value[0] != 0;
         case O_EXECUTION:
                 o->execution = value;
-                return value[0] != 0;
-        case O_OUTPUT:
-                o->output = value;
                 return value[0] != 0;
         }
         return false;
