@@ -4,6 +4,7 @@
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -168,12 +169,33 @@ static int clone_blocked(struct launch *l, uint64_t flags, struct mv_sys_child *
 
 /* --- ids (2) ------------------------------------------------------------------------------------------------------------ */
 
+/* Is the id of programs an id at all in our own user namespace? In a container it usually is not. */
+static bool id_exists(const char *map)
+{
+        unsigned inside, outside, count;
+        bool found = false;
+        FILE *f = fopen(map, "re");
+        while (f && !found && fscanf(f, "%u %u %u", &inside, &outside, &count) == 3)
+                found = inside <= MV_SYS_CELL_ID_OUTSIDE && MV_SYS_CELL_ID_OUTSIDE - inside < count;
+        if (f)
+                fclose(f);
+        return found;
+}
+
+static bool ids_exist;
+static void ids_look(void)
+{
+        ids_exist = id_exists("/proc/self/uid_map") && id_exists("/proc/self/gid_map");
+}
+
 bool mv_sys_cell_maps_ids(void)
 {
+        static pthread_once_t once = PTHREAD_ONCE_INIT;
+        pthread_once(&once, ids_look);
         struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
         struct __user_cap_data_struct sets[2];
         const uint32_t needed = 1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_SYS_ADMIN;
-        return geteuid() == 0 && syscall(SYS_capget, &head, sets) == 0 && (sets[0].effective & needed) == needed;
+        return ids_exist && geteuid() == 0 && syscall(SYS_capget, &head, sets) == 0 && (sets[0].effective & needed) == needed;
 }
 
 static int proc_write(pid_t pid, const char *file, const char *text)

@@ -296,6 +296,20 @@ def a_program_may_run_a_script_as_a_capability():
 
 
 @test
+def without_user_namespaces_programs_are_refused_and_told_why():
+    if not shutil.which('unshare') or subprocess.run(['unshare', '-Ur', 'true'], check=False).returncode:
+        return
+    inside = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$0" "$@"'
+    r = subprocess.run(['unshare', '-Ur', 'sh', '-c', inside, MICROVM, 'exec', '--allow', 'external_program', '--', '/bin/true'],
+                       capture_output=True, env=ENV, cwd=WORK, timeout=60, check=False)
+    equal(r.returncode, 5)
+    has(r.stderr.decode(), 'user namespaces')
+    r = subprocess.run(['unshare', '-Ur', MICROVM, 'exec', '--allow', 'external_program', '--', 'id', '-u'], # nested: it works
+                       capture_output=True, env=ENV, cwd=WORK, timeout=60, check=False)
+    equal((r.returncode, r.stdout), (0, b'1000\n'))
+
+
+@test
 def granted_paths_appear_at_their_place_and_nothing_else_does():
     os.makedirs(path('in'), exist_ok=True)
     os.makedirs(path('out'), exist_ok=True)
