@@ -288,7 +288,7 @@ static int limit_old(struct mv_sys_group *g, enum mv_sys_controller c, const str
 static int make_old(struct mv_sys_group *g, const struct mv_sys_group_limits *l, struct mv_err *err)
 {
         for (int i = 0; i < MV_SYS_CONTROLLERS; i++) {
-                if (g->in->dirs[i] < 0)
+                if (g->in->dirs[i] < 0 || (i == MV_SYS_CPUACCT && !l->cpu_time))
                         continue;
                 if (mkdirat(g->in->dirs[i], g->name, 0755) < 0)
                         return mv_fail(err, MV_E_SYS, errno, "make a control group of %s", controllers[i]);

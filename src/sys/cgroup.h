@@ -24,6 +24,7 @@ void mv_sys_groups_done(struct mv_sys_groups *g);
 struct mv_sys_group_limits {
         uint64_t memory_bytes_max;
         uint32_t cpu_percent, pids_max; /* of one processor */
+        bool cpu_time; /* while it runs; version 1 needs one group more for it */
 };
 struct mv_sys_group {
         const struct mv_sys_groups *in;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the init of a cell is told: the root file system, the limits, the filter, the program. Nothing is decided later.
  *
- * (1) The program sees the system trees of this machine read-only, a few made-up files in /etc, its own /proc, seven device
+ * (1) The program sees the system trees of this machine read-only, a few made-up files in /etc, its own /proc, four device
  *     files, what was granted, and memory file systems. Nothing else of the host has a name in there.
  * (2) Two memory file systems: the root, which is read-only when the program starts, and the scratch one beneath /tmp,
  *     /workspace and /dev/shm, whose size is the execution's disk limit.
@@ -23,11 +23,12 @@
 
 static const char *const system_trees[] = { "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32" };
 static const char *const system_files[] = { "/etc/alternatives", "/etc/ld.so.cache" };
-static const char *const devices[] = { "null", "zero", "full", "random", "urandom" };
+static const char *const devices[] = { "null", "zero", "full", "urandom" };
 static const char *const links[][2] = { { "/proc/self/fd", "dev/fd" },
                                         { "/proc/self/fd/0", "dev/stdin" },
                                         { "/proc/self/fd/1", "dev/stdout" },
-                                        { "/proc/self/fd/2", "dev/stderr" } };
+                                        { "/proc/self/fd/2", "dev/stderr" },
+                                        { "urandom", "dev/random" } };
 static const struct {
         const char *path, *text;
 } made_up[] = {

@@ -197,7 +197,8 @@ static int start_init(struct mv__program *p, const struct mv__given *g, struct m
 static int open_inside(struct mv_cell *c, struct ends *e, struct mv_err *err)
 {
         struct mv__program *p = c->program;
-        struct mv_sys_group_limits limits = { c->limits.memory_bytes_max, p->wall->cpu_percent, MV_PROGRAM_PIDS_MAX };
+        struct mv_sys_group_limits limits = { c->limits.memory_bytes_max, p->wall->cpu_percent, MV_PROGRAM_PIDS_MAX,
+                                              c->limits.cpu_ns_max != 0 };
         struct mv__given given;
         int r = channels_make(p, e, err);
         if (r == 0)

@@ -45,7 +45,7 @@ static void measure(struct watch *w)
         uint64_t peak = mv_sys_group_memory_peak(&w->program->group), cpu = mv_sys_group_cpu_ns(&w->program->group);
         if (peak)
                 w->exit->memory_peak_bytes = peak;
-        if (cpu)
+        if (cpu > w->exit->cpu_ns)
                 w->exit->cpu_ns = cpu;
 }
 
@@ -70,6 +70,8 @@ static void kill_cell(struct watch *w)
                 return;
         mv_sys_child_kill(&w->program->child);
         mv_sys_child_wait(&w->program->child, &ended);
+        if (ended.cpu_ns > w->exit->cpu_ns) /* the kernel has made init the heir of everything it ended */
+                w->exit->cpu_ns = ended.cpu_ns;
         if (w->exit->exit_code < 0 && !w->exit->signal) /* the program itself had not ended yet */
                 w->exit->signal = SIGKILL;
 }
