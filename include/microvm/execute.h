@@ -109,6 +109,9 @@ struct mv_execution {
         uint32_t permissions_count;
         struct mv_limits limits;          /* only lower what the context gives */
         const struct mv_value *variables; /* MAP or NULL: host context values (`@name`, context/get) */
+        /* What a program or script writes, as it comes (captured all the same); on the thread of mv_execute. May be NULL. */
+        void (*on_output)(void *ctx, bool to_stderr, struct mv_slice bytes);
+        void *on_output_ctx;
         bool collect_output;              /* keep what a program leaves in /workspace/output: mv_result_output */
         bool prelude;                     /* install the CCOS prelude names (println, log, ...) */
         volatile int *cancel;             /* set non-zero from any thread to kill the execution; may be NULL */

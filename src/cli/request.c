@@ -284,11 +284,19 @@ void cli_request_done(struct cli_request *q)
         *q = (struct cli_request){ 0 };
 }
 
+static void print_output(void *ctx, bool to_stderr, struct mv_slice bytes)
+{
+        cli_write(to_stderr ? stderr : stdout, bytes);
+        fflush(to_stderr ? stderr : stdout);
+}
+
 int cli_execute(struct cli_request *q, const struct cli_options *o, const char *call_id)
 {
         struct mv_result *result;
         struct mv_err err;
         int code;
+        if (!o->json)
+                q->x.on_output = print_output;
         if (o->explain)
                 code = cli_explain(q, o, call_id);
         else if (mv_execute(q->host, &q->x, &result, &err) < 0)

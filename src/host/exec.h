@@ -13,6 +13,7 @@
  * whatever the provider makes of it. */
 struct mv__door_tap {
         struct mv_door_host inner;
+        const struct mv_execution *x;
         struct mv_err err;
         bool failed;
 };
@@ -23,6 +24,7 @@ struct mv__exec {
         struct mv_result *result;
         struct mv_context *context; /* the frozen copy */
         uint8_t context_digest[MV_DIGEST_BYTES], program_digest[MV_DIGEST_BYTES];
+        struct mv_slice identity;    /* what is run, as the records hold it */
         struct mv_decision decision; /* about the program */
         struct mv__entry *entry;     /* the chosen provider */
         bool using;                  /* counted as a user of entry */

@@ -59,15 +59,27 @@ static void make_id(struct mv_host *h, char ret[64])
         *p = '\0';
 }
 
-/* What identifies the program: its bytes, or for those without bytes the name of what is run. */
-static void program_digest(const struct mv_program *p, uint8_t ret[MV_DIGEST_BYTES])
+/* What identifies the program: its bytes, or for those without bytes the name of what is run; of an external program its path
+ * and arguments, a NUL after each. */
+static int identify(struct mv__exec *e, struct mv_err *err)
 {
-        struct mv_slice bytes = p->bytes;
-        if (p->kind == MV_PROGRAM_NATIVE)
-                bytes = mv_slice_str(p->name ? p->name : "");
-        else if (p->kind == MV_PROGRAM_EXTERNAL)
-                bytes = mv_slice_str(p->path);
-        mv_sha256(bytes, ret);
+        const struct mv_program *p = &e->x->program;
+        size_t len = 0;
+        e->identity = p->kind == MV_PROGRAM_NATIVE ? mv_slice_str(p->name ? p->name : "") : p->bytes;
+        if (p->kind == MV_PROGRAM_EXTERNAL) {
+                len = strlen(p->path) + 1;
+                for (size_t i = 0; p->argv && p->argv[i]; i++)
+                        len += strlen(p->argv[i]) + 1;
+                struct mv_out o = mv_out(mv_new(&e->scratch, uint8_t, len), len);
+                if (!o.p)
+                        return mv_fail(err, MV_E_LIMIT, 0, "a command line of %zu bytes", len);
+                mv_put_bytes(&o, p->path, strlen(p->path) + 1);
+                for (size_t i = 0; p->argv && p->argv[i]; i++)
+                        mv_put_bytes(&o, p->argv[i], strlen(p->argv[i]) + 1);
+                e->identity = mv_out_slice(&o);
+        }
+        mv_sha256(e->identity, e->program_digest);
+        return 0;
 }
 
 static bool put_context(struct mv_out *o, const void *what)
@@ -136,7 +148,9 @@ static int prepare(struct mv__exec *e, struct mv_err *err)
         if (r < 0)
                 return r;
         make_id(e->host, e->result->execution_id);
-        program_digest(&x->program, e->program_digest);
+        r = identify(e, err);
+        if (r < 0)
+                return r;
         r = freeze(e, err);
         if (r < 0)
                 return r;
@@ -174,7 +188,10 @@ static int tap_frame(void *ctx, struct mv_slice frame, struct mv_slice *ret_repl
 static bool tap_output(void *ctx, bool to_stderr, struct mv_slice bytes)
 {
         struct mv__door_tap *tap = ctx;
-        return tap->inner.output(tap->inner.ctx, to_stderr, bytes);
+        bool fits = tap->inner.output(tap->inner.ctx, to_stderr, bytes);
+        if (fits && tap->x->on_output)
+                tap->x->on_output(tap->x->on_output_ctx, to_stderr, bytes);
+        return fits;
 }
 
 static int open_broker(struct mv__exec *e, struct mv_err *err)
@@ -190,7 +207,10 @@ static int open_broker(struct mv__exec *e, struct mv_err *err)
                                        .replay = e->replay };
         int r = mv_broker_new(&o, &e->broker, err);
         if (r == 0)
+                {
                 e->tap.inner = mv_broker_door(e->broker);
+                e->tap.x = e->x;
+        }
         return r;
 }
 

@@ -110,7 +110,7 @@ static bool put_started_observed(struct mv_out *o, const void *what)
         return mv_cbor_put_map(o, 6) && key_opt(o, "name", p->name) &&
                key_str(o, "tier", mv_tier_name(e->result->tier)) &&
                key_int(o, "memory", e->limits.memory_bytes_max) && mv_cbor_put_str(o, "program") &&
-               mv_cbor_put_bytes(o, p->bytes) && key_str(o, "provider", e->result->provider) &&
+               mv_cbor_put_bytes(o, e->identity) && key_str(o, "provider", e->result->provider) &&
                key_int(o, "started_ms", e->result->metadata.started_ms);
 }
 

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <microvm/microvm.h>
@@ -127,16 +128,10 @@ static int count_mounts(void)
         return n;
 }
 
+static int groups_of(pid_t pid);
 static int count_groups(void)
 {
-        char command[160], text[32] = "";
-        snprintf(command, sizeof command, "find /sys/fs/cgroup -name 'microvm-%d-*' 2>/dev/null | wc -l", (int)getpid());
-        FILE *f = popen(command, "re");
-        if (f && !fgets(text, sizeof text, f))
-                text[0] = 0;
-        if (f)
-                pclose(f);
-        return atoi(text);
+        return groups_of(getpid());
 }
 
 static struct rest rest_now(void)
@@ -575,6 +570,48 @@ TEST(many_executions_leave_nothing) /* REQ-RES-14 */
         for (int i = 0; i < 50; i++)
                 mv_result_free(run(&a, NULL));
         check_rest(before);
+}
+
+static int groups_of(pid_t pid)
+{
+        char command[160], text[32] = "";
+        snprintf(command, sizeof command, "find /sys/fs/cgroup -name 'microvm-%d-*' 2>/dev/null | wc -l", (int)pid);
+        FILE *f = popen(command, "re");
+        if (f && !fgets(text, sizeof text, f))
+                text[0] = 0;
+        if (f)
+                pclose(f);
+        return atoi(text);
+}
+
+TEST(the_end_of_the_host_is_the_end_of_its_cells) /* and the next host removes the groups it could not */
+{
+        struct attack a = { .name = "ignore_term" };
+        struct mv_err err;
+        struct mv_host *next;
+        fflush(stdout);
+        pid_t pid = fork();
+        REQUIRE(pid >= 0);
+        if (pid == 0) {
+                run(&a, NULL);
+                _exit(0);
+        }
+        for (int i = 0; i < 200 && count_processes() == 0; i++)
+                usleep(10000);
+        CHECK(count_processes() > 0);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        for (int i = 0; i < 100 && count_processes() > 0; i++)
+                usleep(10000);
+        CHECK(count_processes() == 0);
+        REQUIRE(mv_host_new(NULL, &next, &err) == 0);
+        struct mv_host *mine = host;
+        struct attack first = { .name = "read_shadow" };
+        host = next;
+        mv_result_free(run(&first, NULL));
+        host = mine;
+        mv_host_free(next);
+        CHECK(groups_of(pid) == 0);
 }
 
 TEST(the_host_lets_go_of_everything) /* the last one */
