@@ -71,7 +71,6 @@ struct mv_program_spec {
         uint32_t grants_count;
         bool door;   /* descriptor 3 speaks the door: CALL and LOG frames, see wire/frame.h */
         bool output; /* what is left in /workspace/output is wanted: mv_exit.output_fd */
-        enum mv_tier tier_min;
 };
 
 struct mv_cell_spec {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writing what a program left behind where the caller asked for it.
  *
- * (1) The names are the program's. They are opened beneath the directory without following a link, and never over a file
- *     that exists, so that a program cannot choose what is replaced. */
+ * (1) The names are the program's. They are opened beneath the directory without following a link,
+ * and never over a file that exists, so that a program cannot choose what is replaced. */
 #include <base/err.h>
 #include <cli/cli.h>
 #include <errno.h>
@@ -75,12 +75,15 @@ int cli_output_files(const struct mv_result *r, const struct cli_options *o)
                 const struct mv_output_file *f = mv_result_output(r, i);
                 int error = root < 0 ? ENOTDIR : write_one(root, f);
                 if (error) {
-                        (void)mv_fail(&err, MV_E_SYS, error, "--output: write %s in %s", f->path, o->output);
+                        (void)mv_fail(&err, MV_E_SYS, error, "--output: write %s in %s", f->path,
+                                      o->output);
                         return cli_error(&err, false);
                 }
         }
         if (skipped)
-                fprintf(stderr, "note: %u entries of /workspace/output were left out: too many, too large, or no regular files\n",
+                fprintf(stderr,
+                        "note: %u entries of /workspace/output were left out: too many, too large, "
+                        "or no regular files\n",
                         skipped);
         return CLI_DONE;
 }

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* guest/cell_init.c - process 1 of a cell that runs a program.
  *
- * It is started by the host in new namespaces with a few ambient capabilities over them, carries out the plan
- * (wire/cell_plan.h), starts the program as its child, reaps whatever becomes an orphan and reports how the program ended.
+ * It is started by the host in new namespaces with a few ambient capabilities over them, carries
+ * out the plan (wire/cell_plan.h), starts the program as its child, reaps whatever becomes an
+ * orphan and reports how the program ended.
  *
- * (1) The end of init is the end of the cell: the kernel kills everything in its process namespace. Init ends when the host
- *     closes the control socket, whatever thread or process held it, and however it ended.
- * (2) The program's end is the cell's end: what it left running is killed before the report leaves.
- * (3) Nothing in the cell may read or stop init: it is not dumpable, holds no secret, and signals from inside its own
- *     namespace do not end process 1.
+ * (1) The end of init is the end of the cell: the kernel kills everything in its process
+ *     namespace. Init ends when the host closes the control socket, whatever thread or process
+ *     held it, and however it ended.
+ * (2) The program's end is the cell's end: what it left running is killed before the report
+ *     leaves.
+ * (3) Nothing in the cell may read or stop init: it is not dumpable, holds no secret, and signals
+ *     from inside its own namespace do not end process 1.
  * (4) Init keeps no capability once the program runs. */
 #include <errno.h>
 #include <guest/cell.h>
@@ -29,10 +32,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PLAN_BYTES_MAX ((uint32_t)64 << 20)
+#define PLAN_BYTES_MAX      ((uint32_t)64 << 20)
 #define PROGRAM_STACK_BYTES 65536
 
-/* --- the control socket ------------------------------------------------------------------------------------------------- */
+/* --- the control socket
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static void read_exactly(void *p, size_t len)
 {
@@ -48,8 +53,10 @@ static struct mv_cur read_plan(void)
 {
         uint8_t head[4];
         read_exactly(head, sizeof head);
-        uint32_t len = (uint32_t)head[0] | (uint32_t)head[1] << 8 | (uint32_t)head[2] << 16 | (uint32_t)head[3] << 24;
-        uint8_t *p = len && len <= PLAN_BYTES_MAX ? mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        uint32_t len = (uint32_t)head[0] | (uint32_t)head[1] << 8 | (uint32_t)head[2] << 16 |
+                       (uint32_t)head[3] << 24;
+        uint8_t *p = len && len <= PLAN_BYTES_MAX ? mmap(NULL, len, PROT_READ | PROT_WRITE,
+                                                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
                                                   : MAP_FAILED;
         if (p == MAP_FAILED)
                 _exit(MV_CELL_EXIT_MUTE);
@@ -77,7 +84,9 @@ _Noreturn static void fail(const struct cell *c, int error)
         _exit(1);
 }
 
-/* --- the plan ----------------------------------------------------------------------------------------------------------- */
+/* --- the plan
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 const char *cell_str(struct mv_cur *c)
 {
@@ -116,7 +125,8 @@ static int join(struct cell *c, int fd)
 static int become(struct cell *c, uint32_t id)
 {
         cell_step(c, "become user %u", id);
-        if (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, id, id, id) < 0 || syscall(SYS_setresuid, id, id, id) < 0)
+        if (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, id, id, id) < 0 ||
+            syscall(SYS_setresuid, id, id, id) < 0)
                 return errno;
         return 0;
 }
@@ -148,7 +158,9 @@ static int step(struct cell *c, enum mv_cell_op op, struct mv_cur *plan)
         }
 }
 
-/* --- the program -------------------------------------------------------------------------------------------------------- */
+/* --- the program
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 struct start {
         struct cell *cell;
@@ -186,7 +198,9 @@ static void capabilities_drop(void)
                 _exit(MV_CELL_EXIT_MUTE); /* (4) */
 }
 
-/* --- while it runs ------------------------------------------------------------------------------------------------------ */
+/* --- while it runs
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static int open_child_events(void)
 {
@@ -245,7 +259,8 @@ static void watch(const struct cell *c)
 
 static void wait_program(const struct cell *c, pid_t program, int events, struct mv_cell_report *r)
 {
-        struct timespec period = { c->watch_period_ms / 1000, (long)(c->watch_period_ms % 1000) * 1000000 };
+        struct timespec period = { c->watch_period_ms / 1000,
+                                   (long)(c->watch_period_ms % 1000) * 1000000 };
         while (!reap(program, r, WNOHANG)) {
                 struct pollfd on[2] = { { MV_CELL_FD_CONTROL, POLLIN, 0 }, { events, POLLIN, 0 } };
                 struct signalfd_siginfo info;
@@ -277,7 +292,8 @@ int main(void)
         struct cell c = { .root_fd = -1, .scratch_fd = -1 };
         struct mv_cell_report r = { .exit_code = -1 };
         struct mv_cur plan = read_plan();
-        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* (3); not before the plan: until then the host maps our ids */
+        prctl(PR_SET_DUMPABLE, 0, 0, 0,
+              0); /* (3); not before the plan: until then the host maps our ids */
         for (;;) {
                 enum mv_cell_op op = mv_get_u8(&plan);
                 if (plan.bad)
@@ -289,8 +305,8 @@ int main(void)
                         fail(&c, error);
         }
         pid_t program = start_program(&c, &plan);
-        /* The host sees the end of a stream when the program's processes closed it. A child that ended already left its
-         * signal pending. */
+        /* The host sees the end of a stream when the program's processes closed it. A child that
+         * ended already left its signal pending. */
         syscall(SYS_close_range, MV_CELL_FD_CONTROL + 1, ~0u, 0);
         int events = open_child_events();
         if (events < 0)

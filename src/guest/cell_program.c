@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The last steps before the program: a one-way door. They run in the program's own process, on init's memory, which is
- * suspended meanwhile.
+/* The last steps before the program: a one-way door. They run in the program's own process, on
+ * init's memory, which is suspended meanwhile.
  *
- * Order: descriptors and session (need nothing) -> rlimits -> no_new_privs -> capabilities (no mount or name is left to be
- * made) -> Landlock (needs no_new_privs, opens paths) -> seccomp (forbids all of the above) -> exec. */
+ * Order: descriptors and session (need nothing) -> rlimits -> no_new_privs -> capabilities (no
+ * mount or name is left to be made) -> Landlock (needs no_new_privs, opens paths) -> seccomp
+ * (forbids all of the above) -> exec. */
 #include <errno.h>
 #include <fcntl.h>
 #include <guest/cell.h>
@@ -16,7 +17,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Layouts of linux/landlock.h: the header of the machine that builds may be older than the kernel that runs. */
+/* Layouts of linux/landlock.h: the header of the machine that builds may be older than the kernel
+ * that runs. */
 struct landlock_ruleset {
         uint64_t handled_files, handled_network, scopes;
 };
@@ -120,7 +122,9 @@ static int descriptors(struct cell *c, bool door)
         int null = open("/dev/null", O_RDONLY);
         if (null < 0 || dup2(null, 0) < 0)
                 return errno;
-        return syscall(SYS_close_range, door ? MV_CELL_FD_DOOR + 1 : MV_CELL_FD_DOOR, ~0u, 0) < 0 ? errno : 0;
+        return syscall(SYS_close_range, door ? MV_CELL_FD_DOOR + 1 : MV_CELL_FD_DOOR, ~0u, 0) < 0
+                       ? errno
+                       : 0;
 }
 
 /* Seccomp stands by now: only what the filter admits may be called. */

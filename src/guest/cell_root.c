@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The steps that build the program's file system.
  *
- * (1) Mounts are made detached, given their attributes, and only then attached: no mount is ever visible with more rights
- *     than it ends with.
- * (2) Every path inside the cell is resolved beneath the new root's descriptor, before and after ENTER alike.
- * (3) The new mount namespace belongs to the cell's user namespace, so the kernel has made every inherited mount a slave:
- *     nothing done here is seen outside. */
+ * (1) Mounts are made detached, given their attributes, and only then attached: no mount is ever
+ *     visible with more rights than it ends with.
+ * (2) Every path inside the cell is resolved beneath the new root's descriptor, before and after
+ *     ENTER alike.
+ * (3) The new mount namespace belongs to the cell's user namespace, so the kernel has made every
+ *     inherited mount a slave: nothing done here is seen outside. */
 #include <errno.h>
 #include <fcntl.h>
 #include <guest/cell.h>
@@ -19,13 +20,16 @@
 
 #define UMOUNT_DETACH 2
 
-
 static int place_fd(const struct cell *c, uint8_t place)
 {
-        return place == MV_CELL_IN_SCRATCH ? c->scratch_fd : place == MV_CELL_IN_ROOT ? c->root_fd : AT_FDCWD;
+        return place == MV_CELL_IN_SCRATCH ? c->scratch_fd
+               : place == MV_CELL_IN_ROOT  ? c->root_fd
+                                           : AT_FDCWD;
 }
 
-/* --- memory file systems ------------------------------------------------------------------------------------------------ */
+/* --- memory file systems
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static int set_number(int fs, const char *key, uint64_t value)
 {
@@ -39,8 +43,9 @@ static int mount_new(const char *type, uint64_t bytes, uint64_t inodes, unsigned
         int fs = (int)syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
         if (fs < 0)
                 return -1;
-        if ((bytes && (set_number(fs, "size", bytes) < 0 || set_number(fs, "nr_inodes", inodes) < 0 ||
-                       syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "mode", "0755", 0) < 0)) ||
+        if ((bytes &&
+             (set_number(fs, "size", bytes) < 0 || set_number(fs, "nr_inodes", inodes) < 0 ||
+              syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "mode", "0755", 0) < 0)) ||
             (!bytes && syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "subset", "pid", 0) < 0) ||
             syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
                 int saved = errno;
@@ -61,7 +66,8 @@ static int attach(int mount_fd, int dir_fd, const char *path)
         return r < 0 ? errno : 0;
 }
 
-/* The root is attached over "/" of the private mount namespace; ENTER turns it into the real one. */
+/* The root is attached over "/" of the private mount namespace; ENTER turns it into the real one.
+ */
 static int make_root(struct cell *c, struct mv_cur *plan)
 {
         uint64_t bytes = mv_get_u64(plan), inodes = mv_get_u64(plan);
@@ -94,7 +100,9 @@ static int make_proc(struct cell *c, struct mv_cur *plan)
         return error;
 }
 
-/* --- entries ------------------------------------------------------------------------------------------------------------ */
+/* --- entries
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static int make_dir(struct cell *c, struct mv_cur *plan)
 {
@@ -134,19 +142,24 @@ static int make_file(struct cell *c, struct mv_cur *plan)
         return error;
 }
 
-/* --- binds -------------------------------------------------------------------------------------------------------------- */
+/* --- binds
+ * --------------------------------------------------------------------------------------------------------------
+ */
 
 static int source_open(const struct cell *c, uint8_t place, const char *source, uint32_t flags)
 {
         struct open_how how = { .flags = O_PATH | O_CLOEXEC,
-                                .resolve = flags & MV_CELL_STRICT ? RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS : 0 };
+                                .resolve = flags & MV_CELL_STRICT
+                                                   ? RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
+                                                   : 0 };
         return (int)syscall(SYS_openat2, place_fd(c, place), source, &how, sizeof how);
 }
 
 /* A clone of a mount tree: recursive, because the kernel does not let us uncover what it hides. */
 static int tree_clone(int fd)
 {
-        return (int)syscall(SYS_open_tree, fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+        return (int)syscall(SYS_open_tree, fd, "",
+                            OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
 }
 
 static int tree_restrict(int tree, uint32_t flags)
@@ -158,7 +171,8 @@ static int tree_restrict(int tree, uint32_t flags)
                 a.attr_set |= MOUNT_ATTR_NOEXEC;
         if (!(flags & MV_CELL_DEVICE))
                 a.attr_set |= MOUNT_ATTR_NODEV;
-        return (int)syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &a, sizeof a);
+        return (int)syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &a,
+                            sizeof a);
 }
 
 static int bind_tree(struct cell *c, struct mv_cur *plan)
@@ -192,7 +206,8 @@ static int attach_given(struct cell *c, struct mv_cur *plan)
         return error;
 }
 
-/* --- the end of the file system steps ----------------------------------------------------------------------------------- */
+/* --- the end of the file system steps
+ * ----------------------------------------------------------------------------------- */
 
 static int give_output(struct cell *c, struct mv_cur *plan)
 {
@@ -207,7 +222,10 @@ static int give_output(struct cell *c, struct mv_cur *plan)
                 char room[CMSG_SPACE(sizeof fd)];
                 struct cmsghdr head;
         } control = { { 0 } };
-        struct msghdr m = { .msg_iov = &bytes, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+        struct msghdr m = { .msg_iov = &bytes,
+                            .msg_iovlen = 1,
+                            .msg_control = &control,
+                            .msg_controllen = sizeof control };
         struct cmsghdr *head = CMSG_FIRSTHDR(&m);
         head->cmsg_level = SOL_SOCKET;
         head->cmsg_type = SCM_RIGHTS;
@@ -226,7 +244,9 @@ static int enter(struct cell *c)
             syscall(SYS_umount2, ".", UMOUNT_DETACH) < 0 || chdir("/") < 0)
                 return errno;
         cell_step(c, "make the root read-only");
-        return syscall(SYS_mount_setattr, AT_FDCWD, "/", 0, &read_only, sizeof read_only) < 0 ? errno : 0;
+        return syscall(SYS_mount_setattr, AT_FDCWD, "/", 0, &read_only, sizeof read_only) < 0
+                       ? errno
+                       : 0;
 }
 
 int cell_root_step(struct cell *c, enum mv_cell_op op, struct mv_cur *plan)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the processes of a cell use, read from its own /proc: the second-best measure, for hosts where no control group can be
- * had. A process that lives shorter than the period is seen only through what its parent waited for. */
+/* What the processes of a cell use, read from its own /proc: the second-best measure, for hosts
+ * where no control group can be had. A process that lives shorter than the period is seen only
+ * through what its parent waited for. */
 #include <fcntl.h>
 #include <guest/cell.h>
 #include <stdio.h>
@@ -39,8 +40,8 @@ static uint64_t resident_bytes(int proc, const char *name)
         return (uint64_t)resident * 4096;
 }
 
-/* Fields 14 to 17 of stat, in ticks: own time and that of children it waited for. The name may hold spaces, so the count
- * starts behind its last parenthesis. */
+/* Fields 14 to 17 of stat, in ticks: own time and that of children it waited for. The name may hold
+ * spaces, so the count starts behind its last parenthesis. */
 static uint64_t cpu_ns(int proc, const char *name)
 {
         char text[512];
@@ -48,10 +49,11 @@ static uint64_t cpu_ns(int proc, const char *name)
         if (!read_small(proc, name, "stat", text, sizeof text))
                 return 0;
         const char *at = strrchr(text, ')');
-        if (!at || sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %lu %lu", &ticks[0], &ticks[1],
-                          &ticks[2], &ticks[3]) != 4)
+        if (!at || sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %lu %lu",
+                          &ticks[0], &ticks[1], &ticks[2], &ticks[3]) != 4)
                 return 0;
-        return (uint64_t)(ticks[0] + ticks[1] + ticks[2] + ticks[3]) * (1000000000u / (uint64_t)sysconf(_SC_CLK_TCK));
+        return (uint64_t)(ticks[0] + ticks[1] + ticks[2] + ticks[3]) *
+               (1000000000u / (uint64_t)sysconf(_SC_CLK_TCK));
 }
 
 void cell_usage(uint64_t *ret_resident_bytes, uint64_t *ret_cpu_ns)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a program left in /workspace/output, copied into the result (REQ-FS-09, -11, -12).
  *
- * (1) Everything is opened beneath the directory init handed out, without following a link and without leaving its file
- *     system; every process of the cell is dead, so nothing changes under our hands.
+ * (1) Everything is opened beneath the directory init handed out, without following a link and
+ *     without leaving its file system; every process of the cell is dead, so nothing changes under
+ *     our hands.
  * (2) Only regular files count. A link, FIFO, socket or device is skipped and said. */
 #include <base/slice.h>
 #include <dirent.h>
@@ -15,11 +16,11 @@
 #include <sys/fd.h>
 #include <sys/stat.h>
 
-#define FILES_MAX 256u
-#define FILE_BYTES_MAX ((uint64_t)10 << 20)
+#define FILES_MAX       256u
+#define FILE_BYTES_MAX  ((uint64_t)10 << 20)
 #define TOTAL_BYTES_MAX ((uint64_t)64 << 20)
-#define DEPTH_MAX 8u
-#define PATH_BYTES_MAX 1024u
+#define DEPTH_MAX       8u
+#define PATH_BYTES_MAX  1024u
 
 struct collection {
         struct mv_result *result;
@@ -53,21 +54,25 @@ static void collect_file(struct collection *c, int fd, const char *path, uint64_
                 return;
         }
         c->total += size;
-        c->files[c->count++] = (struct mv_output_file){ mv__result_text(c->result, path), mv_slice(p, size) };
+        c->files[c->count++] =
+                (struct mv_output_file){ mv__result_text(c->result, path), mv_slice(p, size) };
 }
 
 static void collect_dir(struct collection *c, int dir_fd, const char *path, unsigned depth);
 
-static void collect_entry(struct collection *c, int dir_fd, const char *path, const char *name, unsigned depth)
+static void collect_entry(struct collection *c, int dir_fd, const char *path, const char *name,
+                          unsigned depth)
 {
         char whole[PATH_BYTES_MAX];
         struct stat st;
-        if (mv_fmt(whole, sizeof whole, "%s%s%s", path, path[0] ? "/" : "", name) == sizeof whole - 1) {
+        if (mv_fmt(whole, sizeof whole, "%s%s%s", path, path[0] ? "/" : "", name) ==
+            sizeof whole - 1) {
                 skip(c);
                 return;
         }
-        mv_auto_fd fd = mv_sys_openat2(dir_fd, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0,
-                                       RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV); /* (1) */
+        mv_auto_fd fd =
+                mv_sys_openat2(dir_fd, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0,
+                               RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV); /* (1) */
         if (fd < 0 || fstat(fd, &st) < 0)
                 skip(c);
         else if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
@@ -95,7 +100,8 @@ static void collect_dir(struct collection *c, int dir_fd, const char *path, unsi
 
 void mv__collect_output(struct mv_result *r, int dir_fd)
 {
-        struct collection c = { .result = r, .files = mv_new(&r->arena, struct mv_output_file, FILES_MAX) };
+        struct collection c = { .result = r,
+                                .files = mv_new(&r->arena, struct mv_output_file, FILES_MAX) };
         if (c.files)
                 collect_dir(&c, dir_fd, "", 0);
         r->outputs = c.files;

@@ -2,10 +2,13 @@
 /* External programs and scripts: what the provider is asked to run, and what its end means.
  *
  * (1) Nothing of this process's environment reaches a program but what was granted by name.
- * (2) The paths it sees of the host are exactly the granted ones; which of them are safe to show is the provider's to say.
- * (3) A program's outcome is delivered to the broker as the frames a runner would send, so one place judges and records
- *     every outcome: exit code 0 is a value (a script's output as JSON when it is JSON, else text), everything else an error.
- * (4) A script's calls go through the same door, broker and records as any other program's (REQ-PRV-20). */
+ * (2) The paths it sees of the host are exactly the granted ones; which of them are safe to show
+ *     is the provider's to say.
+ * (3) A program's outcome is delivered to the broker as the frames a runner would send, so one
+ *     place judges and records every outcome: exit code 0 is a value (a script's output as JSON
+ *     when it is JSON, else text), everything else an error.
+ * (4) A script's calls go through the same door, broker and records as any other program's (REQ-
+ *     PRV-20). */
 #include <base/slice.h>
 #include <host/exec.h>
 #include <stdlib.h>
@@ -15,32 +18,40 @@
 #include <wire/json.h>
 #include <wire/text.h>
 
-#define MESSAGE_BYTES_MAX 4096      /* of what a failed program wrote to stderr, in its error */
-#define ARGUMENT_BYTES_MAX 65536    /* of all arguments together on a script's command line; the files have them all */
+#define MESSAGE_BYTES_MAX 4096 /* of what a failed program wrote to stderr, in its error */
+#define ARGUMENT_BYTES_MAX                                                                         \
+        65536 /* of all arguments together on a script's command line; the files have them all */
 #define ARGV_MAX 512
 
-extern const uint8_t mv__module_python[], mv__module_python_end[], mv__module_node[], mv__module_node_end[];
+extern const uint8_t mv__module_python[], mv__module_python_end[], mv__module_node[],
+        mv__module_node_end[];
 
 bool mv__program_is_foreign(enum mv_program_kind kind)
 {
         return kind == MV_PROGRAM_EXTERNAL || kind == MV_PROGRAM_SCRIPT;
 }
 
-/* --- languages (REQ-PROG-03, -04) ----------------------------------------------------------------------------------------- */
+/* --- languages (REQ-PROG-03, -04)
+ * ----------------------------------------------------------------------------------------- */
 static const struct language {
         const char *name, *file;
         const char *interpreters[5];
 } languages[] = {
-        { "Python", "/workspace/input/program.py",
+        { "Python",
+          "/workspace/input/program.py",
           { "/usr/bin/python3", "/usr/local/bin/python3", "/usr/bin/python" } },
-        { "JavaScript", "/workspace/input/program.js", { "/usr/bin/node", "/usr/local/bin/node", "/usr/bin/nodejs" } },
+        { "JavaScript",
+          "/workspace/input/program.js",
+          { "/usr/bin/node", "/usr/local/bin/node", "/usr/bin/nodejs" } },
         { "Shell", "/workspace/input/program.sh", { "/bin/sh", "/bin/bash" } },
         { "Ruby", "/workspace/input/program.rb", { "/usr/bin/ruby", "/usr/local/bin/ruby" } },
-        { "Lua", "/workspace/input/program.lua",
+        { "Lua",
+          "/workspace/input/program.lua",
           { "/usr/bin/lua", "/usr/bin/lua5.4", "/usr/bin/lua5.3", "/usr/local/bin/lua" } },
 };
 
-static int language_find(const char *name, const struct language **ret, const char **ret_interpreter, struct mv_err *err)
+static int language_find(const char *name, const struct language **ret,
+                         const char **ret_interpreter, struct mv_err *err)
 {
         for (size_t i = 0; i < sizeof languages / sizeof languages[0]; i++) {
                 const struct language *l = &languages[i];
@@ -52,14 +63,17 @@ static int language_find(const char *name, const struct language **ret, const ch
                                 *ret_interpreter = *p;
                                 return 0;
                         }
-                return mv_fail(err, MV_E_UNAVAILABLE, 0, "no interpreter for %s is installed (looked for %s)", l->name,
+                return mv_fail(err, MV_E_UNAVAILABLE, 0,
+                               "no interpreter for %s is installed (looked for %s)", l->name,
                                l->interpreters[0]);
         }
-        return mv_fail(err, MV_E_UNSUPPORTED, 0, "scripts in '%s' cannot be run; Python, JavaScript, Shell, Ruby and Lua can",
+        return mv_fail(err, MV_E_UNSUPPORTED, 0,
+                       "scripts in '%s' cannot be run; Python, JavaScript, Shell, Ruby and Lua can",
                        name);
 }
 
-/* --- putting the request together --------------------------------------------------------------------------------------- */
+/* --- putting the request together
+ * --------------------------------------------------------------------------------------- */
 struct foreign {
         struct mv__exec *exec;
         struct mv_program_spec *spec;
@@ -94,7 +108,8 @@ static void arg(struct foreign *f, const char *text)
 static void env_item(struct foreign *f, const char *item)
 {
         if (f->envc == ARGV_MAX)
-                f->failed = mv_fail(&f->err, MV_E_LIMIT, 0, "more than %d environment variables", ARGV_MAX);
+                f->failed = mv_fail(&f->err, MV_E_LIMIT, 0, "more than %d environment variables",
+                                    ARGV_MAX);
         else
                 f->env[f->envc++] = item;
 }
@@ -130,12 +145,16 @@ static int put_grants(struct foreign *f) /* (2) */
 {
         const struct mv_context *c = f->exec->context;
         uint32_t count = c->writes.count + c->reads.count;
-        struct mv_program_grant *list = mv_new(&f->exec->scratch, struct mv_program_grant, count + 1);
+        struct mv_program_grant *list =
+                mv_new(&f->exec->scratch, struct mv_program_grant, count + 1);
         if (!list)
                 return mv_fail(&f->err, MV_E_LIMIT, 0, "the granted paths do not fit into memory");
         uint32_t w = 0, r = 0, n = 0;
-        while (w < c->writes.count || r < c->reads.count) { /* both are sorted, so a tree comes before what is inside it */
-                int order = w == c->writes.count ? 1 : r == c->reads.count ? -1 : strcmp(c->writes.items[w], c->reads.items[r]);
+        while (w < c->writes.count ||
+               r < c->reads.count) { /* both are sorted, so a tree comes before what is inside it */
+                int order = w == c->writes.count  ? 1
+                            : r == c->reads.count ? -1
+                                                  : strcmp(c->writes.items[w], c->reads.items[r]);
                 if (order == 0)
                         r++; /* write implies read */
                 list[n++] = order > 0 ? (struct mv_program_grant){ c->reads.items[r++], false }
@@ -146,7 +165,8 @@ static int put_grants(struct foreign *f) /* (2) */
         return 0;
 }
 
-/* REQ-PROC-06: arguments as JSON, in files whatever their size, and on the command line while they are small. */
+/* REQ-PROC-06: arguments as JSON, in files whatever their size, and on the command line while they
+ * are small. */
 static int put_input(struct foreign *f, bool on_command_line)
 {
         const struct mv_value *args = f->exec->x->args;
@@ -156,7 +176,8 @@ static int put_input(struct foreign *f, bool on_command_line)
         for (uint32_t i = 0; i < args->count; i++) {
                 char *json = mv_value_json(&args->items[i], &len);
                 if (!json)
-                        return mv_fail(&f->err, MV_E_INVALID, 0, "argument %u has no JSON form", i + 1);
+                        return mv_fail(&f->err, MV_E_INVALID, 0, "argument %u has no JSON form",
+                                       i + 1);
                 const char *text = keep(f, "%s%s", json, "");
                 free(json);
                 if (i == 0)
@@ -185,7 +206,8 @@ static void put_modules(struct foreign *f, const struct language *l)
         f->spec->door = true; /* (4) */
         env(f, "MICROVM_DOOR", "3");
         if (strcmp(l->name, "Python") == 0) {
-                file(f, "/opt/microvm/microvm.py", between(mv__module_python, mv__module_python_end));
+                file(f, "/opt/microvm/microvm.py",
+                     between(mv__module_python, mv__module_python_end));
                 env(f, "PYTHONPATH", "/opt/microvm");
                 env(f, "PYTHONDONTWRITEBYTECODE", "1");
         } else if (strcmp(l->name, "JavaScript") == 0) {
@@ -226,7 +248,8 @@ static int program_path(struct foreign *f, const char *name, const char **ret)
                 }
         }
         return mv_fail(&f->err, MV_E_NOT_FOUND, 0,
-                       "Process execution failed: '%s' is not in /usr/local/bin, /usr/bin or /bin; name it by its whole path",
+                       "Process execution failed: '%s' is not in /usr/local/bin, /usr/bin or /bin; "
+                       "name it by its whole path",
                        name);
 }
 
@@ -247,7 +270,9 @@ int mv__foreign_spec(struct mv__exec *e, struct mv_program_spec *ret, struct mv_
         struct foreign *f = mv_new(&e->scratch, struct foreign, 1);
         if (!f)
                 return mv_fail(err, MV_E_LIMIT, 0, "the request does not fit into memory");
-        *ret = (struct mv_program_spec){ .argv = f->argv, .env = f->env, .files = f->files, .tier_min = e->x->tier_min,
+        *ret = (struct mv_program_spec){ .argv = f->argv,
+                                         .env = f->env,
+                                         .files = f->files,
                                          .output = e->x->collect_output };
         f->exec = e;
         f->spec = ret;
@@ -262,7 +287,9 @@ int mv__foreign_spec(struct mv__exec *e, struct mv_program_spec *ret, struct mv_
         return r;
 }
 
-/* --- the outcome (3) ---------------------------------------------------------------------------------------------------- */
+/* --- the outcome (3)
+ * ----------------------------------------------------------------------------------------------------
+ */
 /* Text that is not UTF-8 has its foreign bytes replaced; the captured stream keeps them. */
 static struct mv_slice readable(struct mv__exec *e, struct mv_slice s)
 {
@@ -306,7 +333,8 @@ static const char *failure(struct mv__exec *e, const struct mv_exit *exit, struc
 {
         struct mv_slice text = trimmed(written);
         if (text.len > MESSAGE_BYTES_MAX)
-                text = mv_slice(text.p + text.len - MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX); /* the end says what happened */
+                text = mv_slice(text.p + text.len - MESSAGE_BYTES_MAX,
+                                MESSAGE_BYTES_MAX); /* the end says what happened */
         text = readable(e, text);
         char *p = mv_new(&e->scratch, char, MESSAGE_BYTES_MAX + 64);
         if (!p)

@@ -21,9 +21,9 @@
 #include <time.h>
 
 #define STACK_BYTES 32768
-#define FDS_MAX 96
-#define EXEC_TRIES 2000
-#define FD_ASIDE 128 /* where descriptors wait while the fixed places are filled */
+#define FDS_MAX     96
+#define EXEC_TRIES  2000
+#define FD_ASIDE    128 /* where descriptors wait while the fixed places are filled */
 
 /* Shared with the child until exec (1): it says here which step failed. */
 struct launch {
@@ -34,7 +34,8 @@ struct launch {
 
 #define IN_CHILD __attribute__((no_sanitize("address")))
 
-/* --- in the child, between clone and exec ------------------------------------------------------------------------------- */
+/* --- in the child, between clone and exec
+ * ------------------------------------------------------------------------------- */
 
 IN_CHILD static bool failed(struct launch *l, const char *step, long result)
 {
@@ -60,13 +61,15 @@ IN_CHILD static bool descriptors_place(struct launch *l)
                         return false;
         }
         int image = fcntl(w->image_fd, F_DUPFD_CLOEXEC, FD_ASIDE);
-        if (failed(l, "set the image aside", image) || failed(l, "close descriptors", syscall(SYS_close_range, 0, FD_ASIDE - 1, 0)))
+        if (failed(l, "set the image aside", image) ||
+            failed(l, "close descriptors", syscall(SYS_close_range, 0, FD_ASIDE - 1, 0)))
                 return false;
         for (unsigned i = 0; i < w->fds_count; i++)
                 if (!place(l, aside[i], (int)i))
                         return false;
         return !failed(l, "place the image", dup3(image, w->image_at, O_CLOEXEC)) &&
-               !failed(l, "close every other descriptor", syscall(SYS_close_range, FD_ASIDE, ~0u, 0));
+               !failed(l, "close every other descriptor",
+                       syscall(SYS_close_range, FD_ASIDE, ~0u, 0));
 }
 
 /* What the steps of the plan need, over the new namespaces only. */
@@ -83,7 +86,8 @@ IN_CHILD static bool capabilities_keep(struct launch *l)
         if (failed(l, "make capabilities inheritable", syscall(SYS_capset, &head, sets)))
                 return false;
         for (unsigned i = 0; i < sizeof needed / sizeof needed[0]; i++)
-                if (failed(l, "keep a capability", prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, needed[i], 0, 0)))
+                if (failed(l, "keep a capability",
+                           prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, needed[i], 0, 0)))
                         return false;
         return true;
 }
@@ -100,9 +104,11 @@ IN_CHILD static void child_main(struct launch *l)
         _exit(127);
 }
 
-/* --- clone3, which no C library wraps with a stack ---------------------------------------------------------------------- */
+/* --- clone3, which no C library wraps with a stack
+ * ---------------------------------------------------------------------- */
 
-__attribute__((noinline)) IN_CHILD static long clone3_on_stack(struct clone_args *args, void (*run)(struct launch *), struct launch *l)
+__attribute__((noinline)) IN_CHILD static long
+clone3_on_stack(struct clone_args *args, void (*run)(struct launch *), struct launch *l)
 {
 #if defined(__x86_64__)
         register void (*fn)(struct launch *) __asm__("r12") = run;
@@ -142,10 +148,11 @@ __attribute__((noinline)) IN_CHILD static long clone3_on_stack(struct clone_args
 #endif
 }
 
-/* All signals stay blocked in the child: a handler of ours must not run there while it shares our memory. */
+/* All signals stay blocked in the child: a handler of ours must not run there while it shares our
+ * memory. */
 static int clone_blocked(struct launch *l, uint64_t flags, struct mv_sys_child *ret)
 {
-        static _Thread_local uint8_t stack[STACK_BYTES] __attribute__((aligned(16)));
+        uint8_t stack[STACK_BYTES] __attribute__((aligned(16)));
         int pidfd = -1;
         struct clone_args args = { .flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | flags,
                                    .pidfd = (uint64_t)(uintptr_t)&pidfd,
@@ -167,9 +174,12 @@ static int clone_blocked(struct launch *l, uint64_t flags, struct mv_sys_child *
         return 0;
 }
 
-/* --- ids (2) ------------------------------------------------------------------------------------------------------------ */
+/* --- ids (2)
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
-/* Is the id of programs an id at all in our own user namespace? In a container it usually is not. */
+/* Is the id of programs an id at all in our own user namespace? In a container it usually is not.
+ */
 static bool id_exists(const char *map)
 {
         unsigned inside, outside, count;
@@ -195,7 +205,8 @@ bool mv_sys_cell_maps_ids(void)
         struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
         struct __user_cap_data_struct sets[2];
         const uint32_t needed = 1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_SYS_ADMIN;
-        return ids_exist && geteuid() == 0 && syscall(SYS_capget, &head, sets) == 0 && (sets[0].effective & needed) == needed;
+        return ids_exist && geteuid() == 0 && syscall(SYS_capget, &head, sets) == 0 &&
+               (sets[0].effective & needed) == needed;
 }
 
 static int proc_write(pid_t pid, const char *file, const char *text)
@@ -208,8 +219,9 @@ static int proc_write(pid_t pid, const char *file, const char *text)
         return write(fd, text, strlen(text)) < 0 ? errno : 0;
 }
 
-/* A program that gave up privileges is not dumpable, and its child is so until exec is complete, which it is a moment after
- * it has let go of our memory: until then its files in /proc belong to root. */
+/* A program that gave up privileges is not dumpable, and its child is so until exec is complete,
+ * which it is a moment after it has let go of our memory: until then its files in /proc belong to
+ * root. */
 static int proc_write_soon(pid_t pid, const char *file, const char *text)
 {
         const struct timespec moment = { 0, 50000 };
@@ -246,7 +258,8 @@ static int started_map(struct mv_sys_child *c, struct mv_err *err)
 static const char *refused(int error)
 {
         if (error == EPERM || error == ENOSPC || error == EUSERS || error == EINVAL)
-                return ": namespaces are refused (user.max_user_namespaces, kernel.unprivileged_userns_clone or a security "
+                return ": namespaces are refused (user.max_user_namespaces, "
+                       "kernel.unprivileged_userns_clone or a security "
                        "module)";
         return "";
 }
@@ -273,7 +286,8 @@ int mv_sys_cell_start(const struct mv_sys_cell *s, struct mv_sys_child *ret, str
         return 0;
 }
 
-/* --- mounts that translate owners --------------------------------------------------------------------------------------- */
+/* --- mounts that translate owners
+ * --------------------------------------------------------------------------------------- */
 
 /* Waits until it is killed. */
 IN_CHILD static int hold_namespace(void *arg)
@@ -288,7 +302,8 @@ int mv_sys_cell_owner_namespace(int *ret_fd, struct mv_err *err)
         char stack[4096] __attribute__((aligned(16))), path[48];
         struct mv_sys_child c = { 0, -1, -1, false };
         struct mv_sys_end end;
-        c.pid = clone(hold_namespace, stack + sizeof stack, CLONE_NEWUSER | CLONE_PIDFD | SIGCHLD, NULL, &c.pidfd);
+        c.pid = clone(hold_namespace, stack + sizeof stack, CLONE_NEWUSER | CLONE_PIDFD | SIGCHLD,
+                      NULL, &c.pidfd);
         if (c.pid < 0)
                 return mv_fail(err, MV_E_SYS, errno, "make a user namespace for granted files");
         int error = 0;
@@ -312,18 +327,25 @@ int mv_sys_cell_owner_namespace(int *ret_fd, struct mv_err *err)
 
 int mv_sys_cell_granted_mount(const char *path, bool read_only, int owner_namespace_fd, int *ret_fd)
 {
-        struct mount_attr attributes = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (read_only ? MOUNT_ATTR_RDONLY : 0u) };
-        struct mount_attr owners = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)owner_namespace_fd };
-        mv_auto_fd at = mv_sys_openat2(AT_FDCWD, path, O_PATH, 0, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+        struct mount_attr attributes = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+                                                     (read_only ? MOUNT_ATTR_RDONLY : 0u) };
+        struct mount_attr owners = { .attr_set = MOUNT_ATTR_IDMAP,
+                                     .userns_fd = (uint64_t)owner_namespace_fd };
+        mv_auto_fd at = mv_sys_openat2(AT_FDCWD, path, O_PATH, 0,
+                                       RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
         if (at < 0)
                 return at;
-        mv_auto_fd tree = (int)syscall(SYS_open_tree, at, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+        mv_auto_fd tree =
+                (int)syscall(SYS_open_tree, at, "",
+                             OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
         if (tree < 0)
                 return -errno;
-        if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) < 0)
+        if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes,
+                    sizeof attributes) < 0)
                 return -errno;
         /* Only the top of the tree: what is mounted below it keeps its owners. */
-        if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &owners, sizeof owners) < 0 && errno != EINVAL)
+        if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &owners, sizeof owners) < 0 &&
+            errno != EINVAL)
                 return -errno;
         *ret_fd = mv_fd_take(&tree);
         return 0;

@@ -14,13 +14,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PREFIX "microvm-" /* microvm-PID-NUMBER */
+#define PREFIX        "microvm-" /* microvm-PID-NUMBER */
 #define CPU_PERIOD_US 100000u
-#define REMOVE_TRIES 50   /* a group counts as busy for a moment after its last process was reaped */
+#define REMOVE_TRIES  50 /* a group counts as busy for a moment after its last process was reaped  \
+                          */
 
 static const char *const controllers[MV_SYS_CONTROLLERS] = { "memory", "cpu", "pids", "cpuacct" };
 
-/* --- small files -------------------------------------------------------------------------------------------------------- */
+/* --- small files
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 static int write_at(int dir_fd, const char *group, const char *file, const char *text)
 {
@@ -61,20 +64,23 @@ static uint64_t number_in(int fd, const char *key)
         return 0;
 }
 
-/* --- where our own group is --------------------------------------------------------------------------------------------- */
+/* --- where our own group is
+ * --------------------------------------------------------------------------------------------- */
 
 static bool names(const char *list, const char *name)
 {
         size_t n = strlen(name);
         for (const char *at = list; at && *at; at = strchr(at, ',')) {
                 at += *at == ',';
-                if (strncmp(at, name, n) == 0 && (at[n] == ',' || at[n] == 0 || at[n] == ':' || at[n] == '\n'))
+                if (strncmp(at, name, n) == 0 &&
+                    (at[n] == ',' || at[n] == 0 || at[n] == ':' || at[n] == '\n'))
                         return true;
         }
         return false;
 }
 
-/* The path of this process in the hierarchy of a controller ("" for version 2), from /proc/self/cgroup. */
+/* The path of this process in the hierarchy of a controller ("" for version 2), from
+ * /proc/self/cgroup. */
 static bool own_path(const char *controller, char *buf, size_t cap)
 {
         char line[1024];
@@ -103,7 +109,8 @@ static bool mounted_at(const char *controller, char *buf, size_t cap)
         while (f && !found && fgets(line, sizeof line, f)) {
                 if (sscanf(line, "%*s %2047s %63s %1023s", path, type, options) != 3)
                         continue;
-                found = controller[0] ? strcmp(type, "cgroup") == 0 && names(options, controller) : strcmp(type, "cgroup2") == 0;
+                found = controller[0] ? strcmp(type, "cgroup") == 0 && names(options, controller)
+                                      : strcmp(type, "cgroup2") == 0;
                 if (found)
                         mv_fmt(buf, cap, "%s", path);
         }
@@ -122,7 +129,9 @@ static int own_dir(const char *controller)
         return fd < 0 ? -errno : fd;
 }
 
-/* --- what can be had ---------------------------------------------------------------------------------------------------- */
+/* --- what can be had
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static void sweep(int dir_fd)
 {
@@ -172,12 +181,14 @@ static void find_old(struct mv_sys_groups *g)
                 if (fd >= 0)
                         close(fd);
                 if (i != MV_SYS_CPUACCT)
-                        lacks(g, controllers[i], error == ENOENT ? "its hierarchy is not mounted" : mv__errno_text(error));
+                        lacks(g, controllers[i],
+                              error == ENOENT ? "its hierarchy is not mounted"
+                                              : mv__errno_text(error));
         }
 }
 
-/* The controllers must be handed down to our own group's children, which the kernel refuses while processes are in it,
- * except in the root group. */
+/* The controllers must be handed down to our own group's children, which the kernel refuses while
+ * processes are in it, except in the root group. */
 static void find_unified(struct mv_sys_groups *g)
 {
         g->version = 2;
@@ -189,9 +200,11 @@ static void find_unified(struct mv_sys_groups *g)
                 error = try_make(fd);
         if (error) {
                 lacks(g, "memory, cpu, pids",
-                      error == EBUSY ? "this process is itself in the group that would have to hand them down (run it under "
-                                       "`systemd-run --user --scope -p Delegate=yes`, in a child group)"
-                                     : mv__errno_text(error));
+                      error == EBUSY
+                              ? "this process is itself in the group that would have to hand them "
+                                "down (run it under "
+                                "`systemd-run --user --scope -p Delegate=yes`, in a child group)"
+                              : mv__errno_text(error));
                 if (fd >= 0)
                         close(fd);
                 return;
@@ -230,7 +243,9 @@ void mv_sys_groups_done(struct mv_sys_groups *g)
                 mv_fd_closep(&g->dirs[i]);
 }
 
-/* --- one group ---------------------------------------------------------------------------------------------------------- */
+/* --- one group
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 struct limit_file {
         const char *file;
@@ -238,12 +253,14 @@ struct limit_file {
         bool optional; /* not every kernel was built with it */
 };
 
-static int write_limits(int dir_fd, const char *name, const struct limit_file *files, unsigned count, struct mv_err *err)
+static int write_limits(int dir_fd, const char *name, const struct limit_file *files,
+                        unsigned count, struct mv_err *err)
 {
         for (unsigned i = 0; i < count; i++) {
                 int error = write_number(dir_fd, name, files[i].file, files[i].value);
                 if (error && !(files[i].optional && error == ENOENT))
-                        return mv_fail(err, MV_E_SYS, error, "limit a control group: %s", files[i].file);
+                        return mv_fail(err, MV_E_SYS, error, "limit a control group: %s",
+                                       files[i].file);
         }
         return 0;
 }
@@ -255,19 +272,25 @@ static void oom_event_arm(struct mv_sys_group *g, int dir_fd)
         mv_auto_fd control = open_at(dir_fd, g->name, "memory.oom_control", O_RDONLY);
         mv_auto_fd event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         mv_fmt(text, sizeof text, "%d %d", event, control);
-        if (control < 0 || event < 0 || write_at(dir_fd, g->name, "cgroup.event_control", text) != 0)
+        if (control < 0 || event < 0 ||
+            write_at(dir_fd, g->name, "cgroup.event_control", text) != 0)
                 return;
         g->oom_event_fd = mv_fd_take(&event);
         g->oom_fd = mv_fd_take(&control);
 }
 
-static int limit_old(struct mv_sys_group *g, enum mv_sys_controller c, const struct mv_sys_group_limits *l, struct mv_err *err)
+static int limit_old(struct mv_sys_group *g, enum mv_sys_controller c,
+                     const struct mv_sys_group_limits *l, struct mv_err *err)
 {
-        const struct limit_file memory[] = { { "memory.limit_in_bytes", l->memory_bytes_max, false },
-                                             { "memory.memsw.limit_in_bytes", l->memory_bytes_max, true },
-                                             { "memory.swappiness", 0, true } };
-        const struct limit_file cpu[] = { { "cpu.cfs_period_us", CPU_PERIOD_US, false },
-                                          { "cpu.cfs_quota_us", (uint64_t)l->cpu_percent * CPU_PERIOD_US / 100, false } };
+        const struct limit_file memory[] = {
+                { "memory.limit_in_bytes", l->memory_bytes_max, false },
+                { "memory.memsw.limit_in_bytes", l->memory_bytes_max, true },
+                { "memory.swappiness", 0, true }
+        };
+        const struct limit_file cpu[] = {
+                { "cpu.cfs_period_us", CPU_PERIOD_US, false },
+                { "cpu.cfs_quota_us", (uint64_t)l->cpu_percent * CPU_PERIOD_US / 100, false }
+        };
         const struct limit_file pids[] = { { "pids.max", l->pids_max, false } };
         int dir = g->in->dirs[c];
         switch (c) {
@@ -291,20 +314,23 @@ static int make_old(struct mv_sys_group *g, const struct mv_sys_group_limits *l,
                 if (g->in->dirs[i] < 0 || (i == MV_SYS_CPUACCT && !l->cpu_time))
                         continue;
                 if (mkdirat(g->in->dirs[i], g->name, 0755) < 0)
-                        return mv_fail(err, MV_E_SYS, errno, "make a control group of %s", controllers[i]);
+                        return mv_fail(err, MV_E_SYS, errno, "make a control group of %s",
+                                       controllers[i]);
                 g->made[i] = true;
                 int r = limit_old(g, (enum mv_sys_controller)i, l, err);
                 if (r < 0)
                         return r;
                 int fd = open_at(g->in->dirs[i], g->name, "tasks", O_WRONLY);
                 if (fd < 0)
-                        return mv_fail(err, MV_E_SYS, errno, "open the members of a control group of %s", controllers[i]);
+                        return mv_fail(err, MV_E_SYS, errno,
+                                       "open the members of a control group of %s", controllers[i]);
                 g->join_fds[g->join_count++] = fd;
         }
         return 0;
 }
 
-static int make_unified(struct mv_sys_group *g, const struct mv_sys_group_limits *l, struct mv_err *err)
+static int make_unified(struct mv_sys_group *g, const struct mv_sys_group_limits *l,
+                        struct mv_err *err)
 {
         int dir = g->in->dirs[MV_SYS_MEMORY];
         char cpu[48];
@@ -331,13 +357,14 @@ static int make_unified(struct mv_sys_group *g, const struct mv_sys_group_limits
         return 0;
 }
 
-int mv_sys_group_make(const struct mv_sys_groups *g, const struct mv_sys_group_limits *l, struct mv_sys_group *ret,
-                      struct mv_err *err)
+int mv_sys_group_make(const struct mv_sys_groups *g, const struct mv_sys_group_limits *l,
+                      struct mv_sys_group *ret, struct mv_err *err)
 {
         static atomic_uint number;
         struct mv_sys_group made = MV_SYS_GROUP_NONE;
         made.in = g;
-        mv_fmt(made.name, sizeof made.name, PREFIX "%d-%u", (int)getpid(), atomic_fetch_add(&number, 1));
+        mv_fmt(made.name, sizeof made.name, PREFIX "%d-%u", (int)getpid(),
+               atomic_fetch_add(&number, 1));
         int r = 0;
         if (g->version == 1)
                 r = make_old(&made, l, err);
@@ -362,7 +389,8 @@ uint64_t mv_sys_group_cpu_ns(const struct mv_sys_group *g)
 {
         if (g->usage_fd < 0)
                 return 0;
-        return g->in->version == 2 ? number_in(g->usage_fd, "usage_usec ") * 1000 : number_in(g->usage_fd, "");
+        return g->in->version == 2 ? number_in(g->usage_fd, "usage_usec ") * 1000
+                                   : number_in(g->usage_fd, "");
 }
 
 uint64_t mv_sys_group_memory_peak(const struct mv_sys_group *g)
@@ -378,7 +406,8 @@ uint64_t mv_sys_group_oom_kills(const struct mv_sys_group *g)
 static void remove_group(int dir_fd, const char *name)
 {
         const struct timespec moment = { 0, 200000 };
-        for (int i = 0; i < REMOVE_TRIES && unlinkat(dir_fd, name, AT_REMOVEDIR) < 0 && errno == EBUSY; i++)
+        for (int i = 0;
+             i < REMOVE_TRIES && unlinkat(dir_fd, name, AT_REMOVEDIR) < 0 && errno == EBUSY; i++)
                 nanosleep(&moment, NULL);
 }
 

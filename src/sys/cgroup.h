@@ -3,20 +3,30 @@
 #define MV_SYS_CGROUP_H
 /* Control groups, version 2 or the old hierarchies, whichever holds the controllers.
  *
- * (1) A group is made beneath the caller's own one, never beside or above it: the caller's own limits keep holding.
- * (2) A group that was made is removed by done; one that a killed process left is found by its name and removed by sweep.
+ * (1) A group is made beneath the caller's own one, never beside or above it: the caller's own
+ *     limits keep holding.
+ * (2) A group that was made is removed by done; one that a killed process left is found by its
+ *     name and removed by sweep.
  * (3) What cannot be had is said in words, per controller. */
 #include <base/err.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-enum mv_sys_controller { MV_SYS_MEMORY, MV_SYS_CPU, MV_SYS_PIDS, MV_SYS_CPUACCT, MV_SYS_CONTROLLERS };
+enum mv_sys_controller {
+        MV_SYS_MEMORY,
+        MV_SYS_CPU,
+        MV_SYS_PIDS,
+        MV_SYS_CPUACCT,
+        MV_SYS_CONTROLLERS
+};
 
 /* What this process may use. Found once per provider. */
 struct mv_sys_groups {
-        int version; /* 2, 1, or 0: none */
-        int dirs[MV_SYS_CONTROLLERS]; /* where groups are made; one directory for all with version 2; -1: not to be had */
-        char missing[200]; /* "" when all of memory, cpu and pids can be limited; else what is not, and why */
+        int version;                  /* 2, 1, or 0: none */
+        int dirs[MV_SYS_CONTROLLERS]; /* where groups are made; one directory for all with version
+                                         2; -1: not to be had */
+        char missing[200]; /* "" when all of memory, cpu and pids can be limited; else what is not,
+                              and why */
 };
 void mv_sys_groups_find(struct mv_sys_groups *ret); /* sweeps what is left of dead processes too */
 void mv_sys_groups_done(struct mv_sys_groups *g);
@@ -24,13 +34,13 @@ void mv_sys_groups_done(struct mv_sys_groups *g);
 struct mv_sys_group_limits {
         uint64_t memory_bytes_max;
         uint32_t cpu_percent, pids_max; /* of one processor */
-        bool cpu_time; /* while it runs; version 1 needs one group more for it */
+        bool cpu_time;                  /* while it runs; version 1 needs one group more for it */
 };
 struct mv_sys_group {
         const struct mv_sys_groups *in;
         char name[48]; /* "": none */
         bool made[MV_SYS_CONTROLLERS];
-        int dir_fd;       /* version 2: what a process is started in; -1: join_fds instead */
+        int dir_fd; /* version 2: what a process is started in; -1: join_fds instead */
         int join_fds[MV_SYS_CONTROLLERS]; /* version 1 */
         unsigned join_count;
         int usage_fd;     /* CPU time; -1: not measured */
@@ -38,11 +48,17 @@ struct mv_sys_group {
         int oom_fd;       /* what says how often the kernel killed for memory; -1 */
         int oom_event_fd; /* readable when it did; -1 */
 };
-#define MV_SYS_GROUP_NONE ((struct mv_sys_group){ .dir_fd = -1, .join_fds = { -1, -1, -1, -1 }, .usage_fd = -1, .peak_fd = -1, .oom_fd = -1, .oom_event_fd = -1 })
+#define MV_SYS_GROUP_NONE                                                                          \
+        ((struct mv_sys_group){ .dir_fd = -1,                                                      \
+                                .join_fds = { -1, -1, -1, -1 },                                    \
+                                .usage_fd = -1,                                                    \
+                                .peak_fd = -1,                                                     \
+                                .oom_fd = -1,                                                      \
+                                .oom_event_fd = -1 })
 
 /* Only what g offers is limited; err only when something that it offers fails. */
-int mv_sys_group_make(const struct mv_sys_groups *g, const struct mv_sys_group_limits *l, struct mv_sys_group *ret,
-                      struct mv_err *err);
+int mv_sys_group_make(const struct mv_sys_groups *g, const struct mv_sys_group_limits *l,
+                      struct mv_sys_group *ret, struct mv_err *err);
 void mv_sys_group_joined(struct mv_sys_group *g); /* the join descriptors are not needed any more */
 uint64_t mv_sys_group_cpu_ns(const struct mv_sys_group *g);
 uint64_t mv_sys_group_memory_peak(const struct mv_sys_group *g);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hostile programs and scripts behind the process wall. Every attack must fail for its right reason, and leave nothing: no
- * process, no mount, no control group, no descriptor, no file. With MV_TEST_AS_USER everything is done by an ordinary user
- * without any right on this machine. */
+/* Hostile programs and scripts behind the process wall. Every attack must fail for its right
+ * reason, and leave nothing: no process, no mount, no control group, no descriptor, no file. With
+ * MV_TEST_AS_USER everything is done by an ordinary user without any right on this machine. */
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
@@ -21,14 +21,18 @@
 
 #define USER_ID 54321
 
-static char dir[64], attacker[96], shared[96], secret[96], abstract_name[64], socket_path[128], port_text[16];
+static char dir[64], attacker[96], shared[96], secret[96], abstract_name[64], socket_path[128],
+        port_text[16];
 static struct mv_host *host;
 
-/* --- the place ---------------------------------------------------------------------------------------------------------- */
+/* --- the place
+ * ----------------------------------------------------------------------------------------------------------
+ */
 static bool copy_file(const char *from, const char *to)
 {
         static char buf[1 << 16];
-        int in = open(from, O_RDONLY | O_CLOEXEC), out = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+        int in = open(from, O_RDONLY | O_CLOEXEC),
+            out = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
         ssize_t n = in < 0 || out < 0 ? -1 : 1;
         while (n > 0 && (n = read(in, buf, sizeof buf)) > 0)
                 if (write(out, buf, (size_t)n) != n)
@@ -46,7 +50,8 @@ static void listen_all(void)
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         snprintf(abstract_name, sizeof abstract_name, "microvm-escape-%d", (int)getpid());
         memcpy(a.sun_path + 1, abstract_name, strlen(abstract_name));
-        bind(fd, (struct sockaddr *)&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(abstract_name)));
+        bind(fd, (struct sockaddr *)&a,
+             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(abstract_name)));
         listen(fd, 4);
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         snprintf(socket_path, sizeof socket_path, "%s/door.sock", shared);
@@ -82,7 +87,9 @@ __attribute__((destructor)) static void tear_down(void)
         remove_dir(dir);
 }
 
-/* --- what is left ------------------------------------------------------------------------------------------------------- */
+/* --- what is left
+ * -------------------------------------------------------------------------------------------------------
+ */
 struct rest {
         int processes, mounts, groups, descriptors;
 };
@@ -136,7 +143,8 @@ static int count_groups(void)
 
 static struct rest rest_now(void)
 {
-        return (struct rest){ count_processes(), count_mounts(), count_groups(), count_entries("/proc/self/fd", "") };
+        return (struct rest){ count_processes(), count_mounts(), count_groups(),
+                              count_entries("/proc/self/fd", "") };
 }
 
 static void check_rest(struct rest before)
@@ -148,11 +156,13 @@ static void check_rest(struct rest before)
         CHECK(now.descriptors == before.descriptors);
 }
 
-/* --- running ------------------------------------------------------------------------------------------------------------ */
+/* --- running
+ * ------------------------------------------------------------------------------------------------------------
+ */
 struct attack {
         const char *name, *arg;
-        const char *right;     /* errnos that are the right reason, "EPERM|EACCES" */
-        const char *write;     /* a path granted for writing, or NULL */
+        const char *right; /* errnos that are the right reason, "EPERM|EACCES" */
+        const char *write; /* a path granted for writing, or NULL */
 };
 
 static struct mv_context *context_for(const struct attack *a)
@@ -170,8 +180,11 @@ static struct mv_result *run(const struct attack *a, const struct mv_limits *lim
 {
         const char *argv[] = { a->name, a->arg, NULL };
         struct mv_context *c = context_for(a);
-        struct mv_execution x = { .program = { .kind = MV_PROGRAM_EXTERNAL, .path = attacker, .argv = argv },
-                                  .context = c, .provider = "process" };
+        struct mv_execution x = {
+                .program = { .kind = MV_PROGRAM_EXTERNAL, .path = attacker, .argv = argv },
+                .context = c,
+                .provider = "process"
+        };
         struct mv_result *r = NULL;
         struct mv_err err;
         if (limits)
@@ -189,7 +202,8 @@ __attribute__((constructor(200))) static void set_up(void)
         signal(SIGPIPE, SIG_IGN);
         setenv("MV_SECRET", "do-not-tell", 1);
         if (as_user && geteuid() == 0 &&
-            (setgroups(0, NULL) < 0 || setresgid(USER_ID, USER_ID, USER_ID) < 0 || setresuid(USER_ID, USER_ID, USER_ID) < 0))
+            (setgroups(0, NULL) < 0 || setresgid(USER_ID, USER_ID, USER_ID) < 0 ||
+             setresuid(USER_ID, USER_ID, USER_ID) < 0))
                 abort();
         snprintf(dir, sizeof dir, "/tmp/microvm-escape-XXXXXX");
         if (!mkdtemp(dir))
@@ -197,7 +211,8 @@ __attribute__((constructor(200))) static void set_up(void)
         snprintf(attacker, sizeof attacker, "%s/attacker", dir);
         snprintf(shared, sizeof shared, "%s/shared", dir);
         snprintf(secret, sizeof secret, "%s/secret", dir);
-        if (!copy_file(PROGRAM_HOSTILE, attacker) || mkdir(shared, 0755) < 0 || !copy_file("/etc/hostname", secret))
+        if (!copy_file(PROGRAM_HOSTILE, attacker) || mkdir(shared, 0755) < 0 ||
+            !copy_file("/etc/hostname", secret))
                 abort();
         listen_all();
         if (mv_host_new(NULL, &host, &err) < 0)
@@ -223,14 +238,15 @@ static bool refused_rightly(const struct attack *a, const struct mv_result *r)
 {
         char text[160] = "", wanted[96], error[32] = "";
         struct mv_slice out = mv_result_stdout(r);
-        snprintf(text, sizeof text, "%.*s", (int)(out.len < 150 ? out.len : 150), (const char *)out.p);
+        snprintf(text, sizeof text, "%.*s", (int)(out.len < 150 ? out.len : 150),
+                 (const char *)out.p);
         snprintf(wanted, sizeof wanted, "%s: refused ", a->name);
         if (strncmp(text, wanted, strlen(wanted)) == 0)
                 (void)!sscanf(text + strlen(wanted), "%31s", error);
         bool ok = error[0] && one_of(a->right, error);
         if (!ok)
-                printf("# %s: %s (wanted %s), %s\n", a->name, text[0] ? text : "no output", a->right,
-                       mv_result_ok(r) ? "ended" : mv_result_error(r)->message);
+                printf("# %s: %s (wanted %s), %s\n", a->name, text[0] ? text : "no output",
+                       a->right, mv_result_ok(r) ? "ended" : mv_result_error(r)->message);
         return ok;
 }
 
@@ -268,14 +284,20 @@ static bool ends_with(const char *name, const struct mv_limits *limits, enum mv_
         return ok;
 }
 
-/* --- files -------------------------------------------------------------------------------------------------------------- */
+/* --- files
+ * --------------------------------------------------------------------------------------------------------------
+ */
 TEST(no_path_leads_to_a_file_of_the_host) /* REQ-FS-01, -02, -05 */
 {
         const struct attack list[] = {
-                { "read_shadow", NULL, "ENOENT" },      { "root_home", NULL, "ENOENT" },
-                { "read_arg", secret, "ENOENT" },       { "proc_self_root", NULL, "ENOENT" },
-                { "dot_dot", NULL, "ENOENT" },          { "symlink_out", NULL, "ENOENT" },
-                { "docker_socket", NULL, "ENOENT" },    { "hard_link", NULL, "EXDEV|EACCES|EPERM" },
+                { "read_shadow", NULL, "ENOENT" },
+                { "root_home", NULL, "ENOENT" },
+                { "read_arg", secret, "ENOENT" },
+                { "proc_self_root", NULL, "ENOENT" },
+                { "dot_dot", NULL, "ENOENT" },
+                { "symlink_out", NULL, "ENOENT" },
+                { "docker_socket", NULL, "ENOENT" },
+                { "hard_link", NULL, "EXDEV|EACCES|EPERM" },
                 { "hard_link_arg", attacker, "EXDEV|EACCES|EPERM" },
                 { "rename_out", NULL, "EXDEV|EROFS|EACCES|EPERM" },
         };
@@ -295,11 +317,11 @@ TEST(nothing_outside_its_own_directories_can_be_written) /* REQ-PROC-11 */
 TEST(process_one_can_be_neither_read_nor_entered) /* REQ-RES-09 */
 {
         const struct attack list[] = {
-                { "proc_1_root", NULL, "EACCES|EPERM" },   { "proc_1_cwd", NULL, "EACCES|EPERM" },
-                { "proc_1_mem", NULL, "EACCES|EPERM" },    { "proc_1_environ", NULL, "EACCES|EPERM" },
-                { "proc_1_fd", NULL, "EACCES|EPERM" },     { "proc_1_ns", NULL, "EACCES|EPERM" },
-                { "trace_init", NULL, "EPERM" },           { "vm_read", NULL, "EPERM" },
-                { "trace_me", NULL, "EPERM" },             { "pidfd_steal", NULL, "EPERM" },
+                { "proc_1_root", NULL, "EACCES|EPERM" }, { "proc_1_cwd", NULL, "EACCES|EPERM" },
+                { "proc_1_mem", NULL, "EACCES|EPERM" },  { "proc_1_environ", NULL, "EACCES|EPERM" },
+                { "proc_1_fd", NULL, "EACCES|EPERM" },   { "proc_1_ns", NULL, "EACCES|EPERM" },
+                { "trace_init", NULL, "EPERM" },         { "vm_read", NULL, "EPERM" },
+                { "trace_me", NULL, "EPERM" },           { "pidfd_steal", NULL, "EPERM" },
         };
         ALL_REFUSED(list);
 }
@@ -307,13 +329,13 @@ TEST(process_one_can_be_neither_read_nor_entered) /* REQ-RES-09 */
 TEST(the_files_of_the_kernel_are_not_there)
 {
         const struct attack list[] = {
-                { "core_pattern", NULL, "ENOENT" }, { "sysrq", NULL, "ENOENT" },
-                { "kallsyms", NULL, "ENOENT" },     { "kcore", NULL, "ENOENT" },
+                { "core_pattern", NULL, "ENOENT" },  { "sysrq", NULL, "ENOENT" },
+                { "kallsyms", NULL, "ENOENT" },      { "kcore", NULL, "ENOENT" },
                 { "release_agent", NULL, "ENOENT" }, { "make_group", NULL, "ENOENT" },
-                { "dev_mem", NULL, "ENOENT" },      { "dev_kvm", NULL, "ENOENT" },
-                { "dev_disk", NULL, "ENOENT" },     { "dev_tty", NULL, "ENOENT" },
-                { "dev_ptmx", NULL, "ENOENT" },     { "block_device", NULL, "EPERM" },
-                { "by_handle", NULL, "EPERM" },     { "name_handle", NULL, "EPERM" },
+                { "dev_mem", NULL, "ENOENT" },       { "dev_kvm", NULL, "ENOENT" },
+                { "dev_disk", NULL, "ENOENT" },      { "dev_tty", NULL, "ENOENT" },
+                { "dev_ptmx", NULL, "ENOENT" },      { "block_device", NULL, "EPERM" },
+                { "by_handle", NULL, "EPERM" },      { "name_handle", NULL, "EPERM" },
         };
         ALL_REFUSED(list);
 }
@@ -338,15 +360,18 @@ TEST(a_granted_directory_cannot_be_turned_against_the_host) /* REQ-FS-11 */
         CHECK(stat(suid, &st) == 0 && st.st_uid == geteuid());
 }
 
-/* --- namespaces and identity -------------------------------------------------------------------------------------------- */
+/* --- namespaces and identity
+ * -------------------------------------------------------------------------------------------- */
 TEST(no_mount_and_no_namespace_can_be_made) /* REQ-PROC-11 */
 {
         const struct attack list[] = {
-                { "remount", NULL, "EPERM" },       { "mount_proc", NULL, "EPERM" },   { "umount_usr", NULL, "EPERM" },
-                { "change_root", NULL, "EPERM" },   { "pivot", NULL, "EPERM" },        { "tree_open", NULL, "EPERM" },
-                { "fs_open", NULL, "EPERM" },       { "attributes", NULL, "EPERM" },   { "unshare_user", NULL, "EPERM" },
-                { "unshare_mount", NULL, "EPERM" }, { "clone_user", NULL, "EPERM" },   { "clone_3", NULL, "ENOSYS" },
-                { "set_ns", NULL, "EPERM" },        { "host_name", NULL, "EPERM" },
+                { "remount", NULL, "EPERM" },      { "mount_proc", NULL, "EPERM" },
+                { "umount_usr", NULL, "EPERM" },   { "change_root", NULL, "EPERM" },
+                { "pivot", NULL, "EPERM" },        { "tree_open", NULL, "EPERM" },
+                { "fs_open", NULL, "EPERM" },      { "attributes", NULL, "EPERM" },
+                { "unshare_user", NULL, "EPERM" }, { "unshare_mount", NULL, "EPERM" },
+                { "clone_user", NULL, "EPERM" },   { "clone_3", NULL, "ENOSYS" },
+                { "set_ns", NULL, "EPERM" },       { "host_name", NULL, "EPERM" },
         };
         ALL_REFUSED(list);
 }
@@ -365,14 +390,25 @@ TEST(no_right_can_be_gained) /* REQ-RES-09 */
 TEST(the_kernels_wide_doors_are_shut) /* REQ-RES-09 */
 {
         const struct attack list[] = {
-                { "key_ctl", NULL, "EPERM" },        { "key_add", NULL, "EPERM" },    { "io_uring", NULL, "EPERM" },
-                { "bpf_call", NULL, "EPERM" },       { "user_fault", NULL, "EPERM" }, { "perf", NULL, "EPERM" },
-                { "module_load", NULL, "EPERM" },    { "kexec", NULL, "EPERM" },      { "reboot_now", NULL, "EPERM" },
-                { "set_time", NULL, "EPERM" },       { "set_clock", NULL, "EPERM" },  { "adjust_clock", NULL, "EPERM" },
-                { "kernel_log", NULL, "EPERM" },     { "swap", NULL, "EPERM" },       { "personality_set", NULL, "EPERM" },
+                { "key_ctl", NULL, "EPERM" },
+                { "key_add", NULL, "EPERM" },
+                { "io_uring", NULL, "EPERM" },
+                { "bpf_call", NULL, "EPERM" },
+                { "user_fault", NULL, "EPERM" },
+                { "perf", NULL, "EPERM" },
+                { "module_load", NULL, "EPERM" },
+                { "kexec", NULL, "EPERM" },
+                { "reboot_now", NULL, "EPERM" },
+                { "set_time", NULL, "EPERM" },
+                { "set_clock", NULL, "EPERM" },
+                { "adjust_clock", NULL, "EPERM" },
+                { "kernel_log", NULL, "EPERM" },
+                { "swap", NULL, "EPERM" },
+                { "personality_set", NULL, "EPERM" },
                 { "seccomp_more", NULL, "EPERM" },
 #if defined(__x86_64__)
-                { "ports", NULL, "EPERM" },          { "segments", NULL, "EPERM" },
+                { "ports", NULL, "EPERM" },
+                { "segments", NULL, "EPERM" },
 #endif
         };
         ALL_REFUSED(list);
@@ -392,19 +428,22 @@ TEST(a_call_of_another_abi_kills)
 }
 #endif
 
-/* --- descriptors, processes, terminals ---------------------------------------------------------------------------------- */
+/* --- descriptors, processes, terminals
+ * ---------------------------------------------------------------------------------- */
 TEST(nothing_is_inherited_and_nobody_else_is_seen) /* REQ-PROC-07, -11 */
 {
         const struct attack list[] = {
-                { "descriptors", NULL, "EBADF" },       { "environment", NULL, "ENOENT" },
-                { "see_processes", NULL, "ESRCH" },     { "type_for_user", NULL, "ENOTTY|EPERM" },
-                { "console", NULL, "ENOTTY|EPERM" },    { "kill_init", NULL, "EPERM|ESRCH" },
-                { "stop_init", NULL, "EPERM|ESRCH" },   { "signal_all", NULL, "EPERM|ESRCH" },
+                { "descriptors", NULL, "EBADF" },     { "environment", NULL, "ENOENT" },
+                { "see_processes", NULL, "ESRCH" },   { "type_for_user", NULL, "ENOTTY|EPERM" },
+                { "console", NULL, "ENOTTY|EPERM" },  { "kill_init", NULL, "EPERM|ESRCH" },
+                { "stop_init", NULL, "EPERM|ESRCH" }, { "signal_all", NULL, "EPERM|ESRCH" },
         };
         ALL_REFUSED(list);
 }
 
-/* --- network ------------------------------------------------------------------------------------------------------------ */
+/* --- network
+ * ------------------------------------------------------------------------------------------------------------
+ */
 TEST(there_is_no_network) /* REQ-PROC-12 */
 {
         const struct attack list[] = {
@@ -422,13 +461,15 @@ TEST(there_is_no_network) /* REQ-PROC-12 */
         ALL_REFUSED(list);
 }
 
-/* --- resources ---------------------------------------------------------------------------------------------------------- */
+/* --- resources
+ * ----------------------------------------------------------------------------------------------------------
+ */
 TEST(bombs_end_at_their_limits) /* REQ-RES-01, -04, -05 */
 {
         const struct attack list[] = {
-                { "fork_bomb", NULL, "EAGAIN" },      { "descriptor_bomb", NULL, "EMFILE" },
+                { "fork_bomb", NULL, "EAGAIN" },       { "descriptor_bomb", NULL, "EMFILE" },
                 { "disk_fill", NULL, "ENOSPC|EFBIG" }, { "inode_fill", NULL, "ENOSPC" },
-                { "zombies", NULL, "ESRCH" },         { "daemon_left", NULL, "ESRCH" },
+                { "zombies", NULL, "ESRCH" },          { "daemon_left", NULL, "ESRCH" },
         };
         ALL_REFUSED(list);
 }
@@ -458,7 +499,8 @@ TEST(output_is_held) /* REQ-PROC-17 */
         check_rest(before);
 }
 
-TEST(the_deadline_needs_nobodys_cooperation) /* REQ-PROC-09: within 50 ms; a shared machine gets twice that */
+TEST(the_deadline_needs_nobodys_cooperation) /* REQ-PROC-09: within 50 ms; a shared machine gets
+                                                twice that */
 {
         static const char *const names[] = { "stop_self", "ignore_term", "spin" };
         const struct mv_limits small = { .wall_ns_max = 300000000 };
@@ -479,17 +521,22 @@ TEST(cpu_time_is_held) /* REQ-RES-06 */
         CHECK(now_ms() - before < 2500);
 }
 
-/* --- scripts: the door and the output directory ------------------------------------------------------------------------- */
-static struct mv_result *run_script(const char *language, const char *text, const char *allow, bool collect)
+/* --- scripts: the door and the output directory
+ * ------------------------------------------------------------------------- */
+static struct mv_result *run_script(const char *language, const char *text, const char *allow,
+                                    bool collect)
 {
         struct mv_err err;
         struct mv_context *c = mv_context_new(MV_LEVEL_CONTROLLED);
         mv_context_allow(c, "external_program", &err);
         if (allow)
                 mv_context_allow(c, allow, &err);
-        struct mv_execution x = { .program = { .kind = MV_PROGRAM_SCRIPT, .language = language,
+        struct mv_execution x = { .program = { .kind = MV_PROGRAM_SCRIPT,
+                                               .language = language,
                                                .bytes = { (const uint8_t *)text, strlen(text) } },
-                                  .context = c, .provider = "process", .collect_output = collect };
+                                  .context = c,
+                                  .provider = "process",
+                                  .collect_output = collect };
         struct mv_result *r = NULL;
         if (mv_execute(host, &x, &r, &err) < 0)
                 printf("# script: %s\n", err.msg);
@@ -501,17 +548,22 @@ TEST(what_a_script_sends_through_its_door_is_hostile) /* REQ-PRV-20 */
 {
         static const char *const texts[] = {
                 "import os\nos.write(3, b'\\xff' * 64)\nos.read(3, 1)\n",
-                "import os,struct\nos.write(3, struct.pack('<IBBHQ', 0xffffffff, 1, 2, 0, 1))\nos.read(3, 1)\n",
-                "import os,struct\nos.write(3, struct.pack('<IBBHQ', 1, 1, 7, 0, 0) + b'\\xf6')\nos.read(3, 1)\n", /* RESULT */
-                "import os,struct\nos.write(3, struct.pack('<IBBHQ', 1, 1, 5, 0, 0) + b'\\xf6')\nos.read(3, 1)\n", /* STEP */
-                "import os,struct\nos.write(3, struct.pack('<IBBHQ', 1, 1, 2, 0, 9) + b'\\xf6')\nos.read(3, 1)\n", /* seq */
+                "import os,struct\nos.write(3, struct.pack('<IBBHQ', 0xffffffff, 1, 2, 0, "
+                "1))\nos.read(3, 1)\n",
+                "import os,struct\nos.write(3, struct.pack('<IBBHQ', 1, 1, 7, 0, 0) + "
+                "b'\\xf6')\nos.read(3, 1)\n", /* RESULT */
+                "import os,struct\nos.write(3, struct.pack('<IBBHQ', 1, 1, 5, 0, 0) + "
+                "b'\\xf6')\nos.read(3, 1)\n", /* STEP */
+                "import os,struct\nos.write(3, struct.pack('<IBBHQ', 1, 1, 2, 0, 9) + "
+                "b'\\xf6')\nos.read(3, 1)\n", /* seq */
         };
         struct rest before = rest_now();
         for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
                 struct mv_result *r = run_script("Python", texts[i], NULL, false);
                 REQUIRE(r != NULL);
                 CHECK(mv_result_termination(r) == MV_END_KILLED);
-                CHECK(strstr(mv_result_error(r)->message, "frame") || strstr(mv_result_error(r)->message, "protocol") ||
+                CHECK(strstr(mv_result_error(r)->message, "frame") ||
+                      strstr(mv_result_error(r)->message, "protocol") ||
                       strstr(mv_result_error(r)->message, "CALL"));
                 mv_result_free(r);
         }
@@ -520,16 +572,19 @@ TEST(what_a_script_sends_through_its_door_is_hostile) /* REQ-PRV-20 */
 
 TEST(a_script_is_denied_what_was_not_granted_and_may_catch_it) /* REQ-PRV-20, REQ-AUTH-10 */
 {
-        struct mv_result *r = run_script("Python",
-                "import microvm, json\n"
-                "out = []\n"
-                "for name, args in (('ccos.io.read-file', ['/etc/shadow']), ('ccos.system.get-env', ['MV_SECRET']),\n"
-                "                   ('ccos.math.add', [1, 2])):\n"
-                "    try:\n"
-                "        out.append(microvm.call(name, *args))\n"
-                "    except microvm.Denied as e:\n"
-                "        out.append(e.capability)\n"
-                "print(json.dumps(out))\n", "ccos.math.add", false);
+        struct mv_result *r =
+                run_script("Python",
+                           "import microvm, json\n"
+                           "out = []\n"
+                           "for name, args in (('ccos.io.read-file', ['/etc/shadow']), "
+                           "('ccos.system.get-env', ['MV_SECRET']),\n"
+                           "                   ('ccos.math.add', [1, 2])):\n"
+                           "    try:\n"
+                           "        out.append(microvm.call(name, *args))\n"
+                           "    except microvm.Denied as e:\n"
+                           "        out.append(e.capability)\n"
+                           "print(json.dumps(out))\n",
+                           "ccos.math.add", false);
         REQUIRE(r != NULL);
         REQUIRE(mv_result_ok(r));
         char *json = mv_value_json(mv_result_value(r), NULL);
@@ -542,19 +597,23 @@ TEST(a_script_is_denied_what_was_not_granted_and_may_catch_it) /* REQ-PRV-20, RE
 
 TEST(only_regular_files_come_out_of_the_output_directory) /* REQ-FS-09, -11, -12 */
 {
-        struct mv_result *r = run_script("Shell",
+        struct mv_result *r = run_script(
+                "Shell",
                 "cd /workspace/output\n"
                 "echo good > good.txt; mkdir sub; echo deep > sub/deep.txt\n"
                 "ln -s /etc/passwd link; ln -s / dirlink; mkfifo fifo; ln good.txt hard.txt\n"
-                "head -c 11000000 /dev/zero > large.bin\n", NULL, true);
+                "head -c 11000000 /dev/zero > large.bin\n",
+                NULL, true);
         uint32_t skipped, good = 0;
         REQUIRE(r != NULL);
         REQUIRE(mv_result_ok(r));
         uint32_t count = mv_result_output_count(r, &skipped);
         for (uint32_t i = 0; i < count; i++) {
                 const struct mv_output_file *f = mv_result_output(r, i);
-                good += (strcmp(f->path, "good.txt") == 0 || strcmp(f->path, "hard.txt") == 0) && f->bytes.len == 5;
-                good += strcmp(f->path, "sub/deep.txt") == 0 && memcmp(f->bytes.p, "deep\n", 5) == 0;
+                good += (strcmp(f->path, "good.txt") == 0 || strcmp(f->path, "hard.txt") == 0) &&
+                        f->bytes.len == 5;
+                good += strcmp(f->path, "sub/deep.txt") == 0 &&
+                        memcmp(f->bytes.p, "deep\n", 5) == 0;
         }
         CHECK(count == 3);
         CHECK(good == 3);
@@ -575,7 +634,8 @@ TEST(many_executions_leave_nothing) /* REQ-RES-14 */
 static int groups_of(pid_t pid)
 {
         char command[160], text[32] = "";
-        snprintf(command, sizeof command, "find /sys/fs/cgroup -name 'microvm-%d-*' 2>/dev/null | wc -l", (int)pid);
+        snprintf(command, sizeof command,
+                 "find /sys/fs/cgroup -name 'microvm-%d-*' 2>/dev/null | wc -l", (int)pid);
         FILE *f = popen(command, "re");
         if (f && !fgets(text, sizeof text, f))
                 text[0] = 0;
@@ -584,7 +644,8 @@ static int groups_of(pid_t pid)
         return atoi(text);
 }
 
-TEST(the_end_of_the_host_is_the_end_of_its_cells) /* and the next host removes the groups it could not */
+TEST(the_end_of_the_host_is_the_end_of_its_cells) /* and the next host removes the groups it could
+                                                     not */
 {
         struct attack a = { .name = "ignore_term" };
         struct mv_err err;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the init of a cell is told: the root file system, the limits, the filter, the program. Nothing is decided later.
+/* What the init of a cell is told: the root file system, the limits, the filter, the program.
+ * Nothing is decided later.
  *
- * (1) The program sees the system trees of this machine read-only, a few made-up files in /etc, its own /proc, four device
- *     files, what was granted, and memory file systems. Nothing else of the host has a name in there.
- * (2) Two memory file systems: the root, which is read-only when the program starts, and the scratch one beneath /tmp,
- *     /workspace and /dev/shm, whose size is the execution's disk limit.
+ * (1) The program sees the system trees of this machine read-only, a few made-up files in /etc,
+ *     its own /proc, four device files, what was granted, and memory file systems. Nothing else of
+ *     the host has a name in there.
+ * (2) Two memory file systems: the root, which is read-only when the program starts, and the
+ *     scratch one beneath /tmp, /workspace and /dev/shm, whose size is the execution's disk limit.
  * (3) Grants come last, so that one inside /tmp or /workspace is not covered by ours. */
 #include <errno.h>
 #include <sched.h>
@@ -17,11 +19,12 @@
 #include <base/slice.h>
 #include <provider/process/program.h>
 
-#define PLAN_BYTES_BASE ((size_t)64 << 10) /* everything but files, strings and grants */
-#define ROOT_BYTES_BASE ((uint64_t)1 << 20)
+#define PLAN_BYTES_BASE  ((size_t)64 << 10) /* everything but files, strings and grants */
+#define ROOT_BYTES_BASE  ((uint64_t)1 << 20)
 #define ROOT_INODES_BASE 512u
 
-static const char *const system_trees[] = { "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32" };
+static const char *const system_trees[] = { "/usr",   "/bin",   "/sbin",  "/lib",
+                                            "/lib32", "/lib64", "/libx32" };
 static const char *const system_files[] = { "/etc/alternatives", "/etc/ld.so.cache" };
 static const char *const devices[] = { "null", "zero", "full", "urandom" };
 static const char *const links[][2] = { { "/proc/self/fd", "dev/fd" },
@@ -32,7 +35,8 @@ static const char *const links[][2] = { { "/proc/self/fd", "dev/fd" },
 static const struct {
         const char *path, *text;
 } made_up[] = {
-        { "etc/passwd", "program:x:1000:1000::/workspace:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n" },
+        { "etc/passwd",
+          "program:x:1000:1000::/workspace:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n" },
         { "etc/group", "program:x:1000:\nnogroup:x:65534:\n" },
         { "etc/hosts", "127.0.0.1 localhost\n::1 localhost\n" },
         { "etc/hostname", "microvm\n" },
@@ -40,7 +44,9 @@ static const struct {
 };
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
-/* --- writing steps ------------------------------------------------------------------------------------------------------ */
+/* --- writing steps
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static void put_text(struct mv_out *o, const char *s)
 {
@@ -73,7 +79,8 @@ static void put_link(struct mv_out *o, const char *target, const char *path)
         put_text(o, path);
 }
 
-static void put_bind(struct mv_out *o, enum mv_cell_place place, const char *source, const char *path, uint32_t flags)
+static void put_bind(struct mv_out *o, enum mv_cell_place place, const char *source,
+                     const char *path, uint32_t flags)
 {
         mv_put_u8(o, MV_CELL_BIND);
         mv_put_u8(o, (uint8_t)place);
@@ -92,7 +99,9 @@ static void put_way(struct mv_out *o, const char *path)
         }
 }
 
-/* --- the root file system ----------------------------------------------------------------------------------------------- */
+/* --- the root file system
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static void put_memory(struct mv_out *o, enum mv_cell_op op, uint64_t bytes, uint64_t inodes)
 {
@@ -150,7 +159,8 @@ static void put_devices(struct mv_out *o)
         for (size_t i = 0; i < COUNT(devices); i++) {
                 mv_fmt(source, sizeof source, "/dev/%s", devices[i]);
                 put_file(o, source + 1, mv_slice(NULL, 0));
-                put_bind(o, MV_CELL_HOST, source, source + 1, MV_CELL_READ_ONLY | MV_CELL_NO_EXEC | MV_CELL_DEVICE);
+                put_bind(o, MV_CELL_HOST, source, source + 1,
+                         MV_CELL_READ_ONLY | MV_CELL_NO_EXEC | MV_CELL_DEVICE);
         }
         for (size_t i = 0; i < COUNT(links); i++)
                 put_link(o, links[i][0], links[i][1]);
@@ -158,7 +168,8 @@ static void put_devices(struct mv_out *o)
 
 static void put_scratch(struct mv_out *o, uint64_t bytes) /* (2) */
 {
-        static const char *const inside[] = { "tmp", "shm", "workspace", "workspace/input", "workspace/output" };
+        static const char *const inside[] = { "tmp", "shm", "workspace", "workspace/input",
+                                              "workspace/output" };
         static const char *const outside[] = { "tmp", "dev/shm", "workspace", "input" };
         put_memory(o, MV_CELL_SCRATCH, bytes, MV_PROGRAM_INODES_MAX);
         for (size_t i = 0; i < COUNT(inside); i++)
@@ -179,7 +190,8 @@ static void put_files(struct mv_out *o, const struct mv_program_spec *s)
         for (uint32_t i = 0; i < s->files_count; i++) {
                 const char *at = s->files[i].path;
                 bool is_input = strncmp(at, input, sizeof input - 1) == 0;
-                mv_fmt(path, sizeof path, "%s%s", is_input ? "input/" : "", is_input ? at + sizeof input - 1 : at + 1);
+                mv_fmt(path, sizeof path, "%s%s", is_input ? "input/" : "",
+                       is_input ? at + sizeof input - 1 : at + 1);
                 put_way(o, path);
                 put_file(o, path, s->files[i].bytes);
                 any |= is_input;
@@ -188,7 +200,8 @@ static void put_files(struct mv_out *o, const struct mv_program_spec *s)
                 put_bind(o, MV_CELL_IN_ROOT, "input", "workspace/input", MV_CELL_READ_ONLY);
 }
 
-static void put_grants(struct mv_out *o, const struct mv_program_spec *s, const struct mv__given *given) /* (3) */
+static void put_grants(struct mv_out *o, const struct mv_program_spec *s,
+                       const struct mv__given *given) /* (3) */
 {
         for (uint32_t i = 0; i < s->grants_count; i++) {
                 const struct mv_program_grant *g = &s->grants[i];
@@ -211,7 +224,8 @@ static void put_grants(struct mv_out *o, const struct mv_program_spec *s, const 
 static void put_root(struct mv_out *o, const struct mv__program *p, const struct mv__given *given)
 {
         const struct mv_program_spec *s = p->spec;
-        put_memory(o, MV_CELL_ROOT, ROOT_BYTES_BASE + files_bytes(s), ROOT_INODES_BASE + 8 * (s->files_count + s->grants_count));
+        put_memory(o, MV_CELL_ROOT, ROOT_BYTES_BASE + files_bytes(s),
+                   ROOT_INODES_BASE + 8 * (s->files_count + s->grants_count));
         put_system_trees(o);
         put_system_files(o);
         put_dir(o, MV_CELL_IN_ROOT, "proc", 0555);
@@ -228,7 +242,8 @@ static void put_root(struct mv_out *o, const struct mv__program *p, const struct
         mv_put_u8(o, MV_CELL_ENTER);
 }
 
-/* --- the program's process ---------------------------------------------------------------------------------------------- */
+/* --- the program's process
+ * ---------------------------------------------------------------------------------------------- */
 
 static void put_limit(struct mv_out *o, int resource, uint64_t value)
 {
@@ -256,20 +271,21 @@ static void put_limits(struct mv_out *o, const struct mv_limits *l, bool group)
 }
 
 /* linux/landlock.h, by the ABI that brought the right */
-#define LL_EXECUTE (1u << 0)
+#define LL_EXECUTE    (1u << 0)
 #define LL_WRITE_FILE (1u << 1)
-#define LL_READ_FILE (1u << 2)
-#define LL_READ_DIR (1u << 3)
-#define LL_ABI_1 ((1u << 13) - 1)
-#define LL_REFER (1u << 13)
-#define LL_TRUNCATE (1u << 14)
-#define LL_IOCTL_DEV (1u << 15)
-#define LL_READ (LL_EXECUTE | LL_READ_FILE | LL_READ_DIR)
-#define LL_ON_FILES (LL_EXECUTE | LL_WRITE_FILE | LL_READ_FILE | LL_TRUNCATE | LL_IOCTL_DEV)
+#define LL_READ_FILE  (1u << 2)
+#define LL_READ_DIR   (1u << 3)
+#define LL_ABI_1      ((1u << 13) - 1)
+#define LL_REFER      (1u << 13)
+#define LL_TRUNCATE   (1u << 14)
+#define LL_IOCTL_DEV  (1u << 15)
+#define LL_READ       (LL_EXECUTE | LL_READ_FILE | LL_READ_DIR)
+#define LL_ON_FILES   (LL_EXECUTE | LL_WRITE_FILE | LL_READ_FILE | LL_TRUNCATE | LL_IOCTL_DEV)
 
 static uint64_t landlock_files(int abi)
 {
-        return LL_ABI_1 | (abi >= 2 ? LL_REFER : 0) | (abi >= 3 ? LL_TRUNCATE : 0) | (abi >= 5 ? LL_IOCTL_DEV : 0);
+        return LL_ABI_1 | (abi >= 2 ? LL_REFER : 0) | (abi >= 3 ? LL_TRUNCATE : 0) |
+               (abi >= 5 ? LL_IOCTL_DEV : 0);
 }
 
 static void put_rule(struct mv_out *o, const char *path, uint64_t access)
@@ -278,9 +294,10 @@ static void put_rule(struct mv_out *o, const char *path, uint64_t access)
         mv_put_u64(o, access);
 }
 
-/* The second wall around files: what the mounts would give away through a bug. Network: nothing is allowed, TCP included.
- * Scopes: abstract sockets and signals stay inside. */
-static void put_landlock(struct mv_out *o, const struct mv__program *p, const struct mv__given *given)
+/* The second wall around files: what the mounts would give away through a bug. Network: nothing is
+ * allowed, TCP included. Scopes: abstract sockets and signals stay inside. */
+static void put_landlock(struct mv_out *o, const struct mv__program *p,
+                         const struct mv__given *given)
 {
         int abi = p->wall->landlock_abi;
         uint64_t all = landlock_files(abi);
@@ -299,10 +316,12 @@ static void put_landlock(struct mv_out *o, const struct mv__program *p, const st
         put_rule(o, "/tmp", all);
         put_rule(o, "/workspace", all);
         put_rule(o, "/dev/shm", all);
-        put_rule(o, "/dev", (LL_READ_FILE | LL_WRITE_FILE | LL_READ_DIR | LL_TRUNCATE | LL_IOCTL_DEV) & all);
+        put_rule(o, "/dev",
+                 (LL_READ_FILE | LL_WRITE_FILE | LL_READ_DIR | LL_TRUNCATE | LL_IOCTL_DEV) & all);
         for (uint32_t i = 0; i < p->spec->grants_count; i++)
                 if (p->spec->grants[i].write)
-                        put_rule(o, p->spec->grants[i].path, given->is_dir[i] ? all : all & LL_ON_FILES);
+                        put_rule(o, p->spec->grants[i].path,
+                                 given->is_dir[i] ? all : all & LL_ON_FILES);
 }
 
 static void put_strings(struct mv_out *o, const char *const *list)
@@ -315,10 +334,11 @@ static void put_strings(struct mv_out *o, const char *const *list)
                 put_text(o, list[i]);
 }
 
-static void put_program(struct mv_out *o, const struct mv__program *p, const struct mv_limits *limits,
-                        const struct mv__given *given)
+static void put_program(struct mv_out *o, const struct mv__program *p,
+                        const struct mv_limits *limits, const struct mv__given *given)
 {
-        const struct mv_sys_program_filter *f = given->directories ? &p->wall->filter_no_local : &p->wall->filter;
+        const struct mv_sys_program_filter *f =
+                given->directories ? &p->wall->filter_no_local : &p->wall->filter;
         mv_put_u8(o, MV_CELL_PROGRAM);
         mv_put_u8(o, p->spec->door);
         put_limits(o, limits, p->group.peak_fd >= 0);
@@ -333,7 +353,9 @@ static void put_program(struct mv_out *o, const struct mv__program *p, const str
         put_strings(o, p->spec->env);
 }
 
-/* --- the whole ---------------------------------------------------------------------------------------------------------- */
+/* --- the whole
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static void put_plan(struct mv_out *o, const struct mv__program *p, const struct mv_limits *limits,
                      const struct mv__given *given)
@@ -346,7 +368,8 @@ static void put_plan(struct mv_out *o, const struct mv__program *p, const struct
                 mv_put_u8(o, MV_CELL_IDS);
                 mv_put_u32(o, MV_SYS_CELL_ID_INSIDE);
         }
-        mv_put_u8(o, MV_CELL_UNSHARE); /* after joining, so that its own group is the root it sees */
+        mv_put_u8(o,
+                  MV_CELL_UNSHARE); /* after joining, so that its own group is the root it sees */
         mv_put_u32(o, CLONE_NEWCGROUP);
         put_root(o, p, given);
         mv_put_u8(o, MV_CELL_HOSTNAME);
@@ -367,7 +390,8 @@ static size_t plan_bytes(const struct mv_program_spec *s)
                 n += strlen(*a) + 8;
         for (const char *const *e = s->env; e && *e; e++)
                 n += strlen(*e) + 8;
-        for (uint32_t i = 0; i < s->grants_count; i++) { /* each directory on the way is written out */
+        for (uint32_t i = 0; i < s->grants_count;
+             i++) { /* each directory on the way is written out */
                 size_t len = strlen(s->grants[i].path), depth = 1;
                 for (const char *c = s->grants[i].path; *c; c++)
                         depth += *c == '/';
@@ -376,8 +400,9 @@ static size_t plan_bytes(const struct mv_program_spec *s)
         return n;
 }
 
-int mv__program_plan(const struct mv__program *p, const struct mv_limits *limits, const struct mv__given *given,
-                     uint8_t **ret, size_t *ret_len, struct mv_err *err)
+int mv__program_plan(const struct mv__program *p, const struct mv_limits *limits,
+                     const struct mv__given *given, uint8_t **ret, size_t *ret_len,
+                     struct mv_err *err)
 {
         size_t cap = 4 + plan_bytes(p->spec);
         uint8_t *bytes = malloc(cap);
@@ -388,7 +413,8 @@ int mv__program_plan(const struct mv__program *p, const struct mv_limits *limits
         put_plan(&o, p, limits, given);
         if (o.overflow) {
                 free(bytes);
-                return mv_fail(err, MV_E_INTERNAL, 0, "the plan of a cell takes more than %zu bytes", cap);
+                return mv_fail(err, MV_E_INTERNAL, 0,
+                               "the plan of a cell takes more than %zu bytes", cap);
         }
         struct mv_out head = mv_out(bytes, 4);
         mv_put_u32(&head, (uint32_t)(o.len - 4));

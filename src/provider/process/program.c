@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* provider/process/program.c - the life of a cell that runs a program.
  *
- * (1) open makes the control group and starts init in its namespaces, where it waits; run sends the plan. Until then nothing
- *     of the program exists.
- * (2) close ends init, and with it every process of the cell, before the group is removed and the descriptors are closed;
- *     mounts and namespaces go with their last process.
- * (3) A grant is opened without following a symbolic link, by this process or by init, and mounted from that descriptor. */
+ * (1) open makes the control group and starts init in its namespaces, where it waits; run sends
+ *     the plan. Until then nothing of the program exists.
+ * (2) close ends init, and with it every process of the cell, before the group is removed and the
+ *     descriptors are closed; mounts and namespaces go with their last process.
+ * (3) A grant is opened without following a symbolic link, by this process or by init, and mounted
+ *     from that descriptor. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -39,7 +40,9 @@ static int wall_of(struct mv_provider *p, struct mv__wall **ret, struct mv_err *
         return r;
 }
 
-/* --- grants (3) --------------------------------------------------------------------------------------------------------- */
+/* --- grants (3)
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static bool below(const char *path, const char *dir)
 {
@@ -60,11 +63,14 @@ static int grant_check(const struct mv_program_grant *g, bool *ret_is_dir, struc
                 return grant_refused(g, "it is the whole machine; name the trees it needs", err);
         if (below(g->path, "/proc") || below(g->path, "/sys") || below(g->path, "/dev"))
                 return grant_refused(g, "it belongs to the kernel", err);
-        mv_auto_fd fd = mv_sys_openat2(AT_FDCWD, g->path, O_PATH, 0, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+        mv_auto_fd fd = mv_sys_openat2(AT_FDCWD, g->path, O_PATH, 0,
+                                       RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
         if (fd == -ELOOP)
-                return grant_refused(g, "a symbolic link is on the way; grant the place it leads to", err);
+                return grant_refused(
+                        g, "a symbolic link is on the way; grant the place it leads to", err);
         if (fd == -ENOENT)
-                return grant_refused(g, "it does not exist; to let it be made, grant its directory", err);
+                return grant_refused(g, "it does not exist; to let it be made, grant its directory",
+                                     err);
         if (fd < 0)
                 return mv_fail(err, MV_E_SYS, -fd, "open %s, which was granted", g->path);
         if (fstat(fd, &st) < 0)
@@ -80,12 +86,15 @@ static int grant_check(const struct mv_program_grant *g, bool *ret_is_dir, struc
 static int owner_namespace(struct mv__wall *w, struct mv_err *err)
 {
         pthread_mutex_lock(&w->lock);
-        int r = w->owner_namespace_fd >= 0 ? 0 : mv_sys_cell_owner_namespace(&w->owner_namespace_fd, err);
+        int r = w->owner_namespace_fd >= 0
+                        ? 0
+                        : mv_sys_cell_owner_namespace(&w->owner_namespace_fd, err);
         pthread_mutex_unlock(&w->lock);
         return r;
 }
 
-/* As root the program runs under an id of its own, so the mounts translate owners; only we may make such mounts. */
+/* As root the program runs under an id of its own, so the mounts translate owners; only we may make
+ * such mounts. */
 static int grants_mount(const struct mv__program *p, struct mv__given *given, struct mv_err *err)
 {
         given->mounts = mv_sys_cell_maps_ids();
@@ -95,7 +104,8 @@ static int grants_mount(const struct mv__program *p, struct mv__given *given, st
         int r = owner_namespace(p->wall, err);
         for (uint32_t i = 0; r == 0 && i < p->spec->grants_count; i++) {
                 const struct mv_program_grant *g = &p->spec->grants[i];
-                int sys = mv_sys_cell_granted_mount(g->path, !g->write, p->wall->owner_namespace_fd, &given->fds[given->count]);
+                int sys = mv_sys_cell_granted_mount(g->path, !g->write, p->wall->owner_namespace_fd,
+                                                    &given->fds[given->count]);
                 if (sys < 0)
                         return mv_fail(err, MV_E_SYS, -sys, "mount %s, which was granted", g->path);
                 given->count++;
@@ -106,7 +116,8 @@ static int grants_mount(const struct mv__program *p, struct mv__given *given, st
 static int grants_prepare(const struct mv__program *p, struct mv__given *given, struct mv_err *err)
 {
         if (p->spec->grants_count > MV_PROGRAM_GRANTS_MAX)
-                return mv_fail(err, MV_E_LIMIT, 0, "a program gets at most %u granted paths", MV_PROGRAM_GRANTS_MAX);
+                return mv_fail(err, MV_E_LIMIT, 0, "a program gets at most %u granted paths",
+                               MV_PROGRAM_GRANTS_MAX);
         for (uint32_t i = 0; i < p->spec->grants_count; i++) {
                 int r = grant_check(&p->spec->grants[i], &given->is_dir[i], err);
                 if (r < 0)
@@ -116,7 +127,9 @@ static int grants_prepare(const struct mv__program *p, struct mv__given *given, 
         return grants_mount(p, given, err);
 }
 
-/* --- opening ------------------------------------------------------------------------------------------------------------ */
+/* --- opening
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 struct ends { /* of the child; closed here once it has them */
         int control, out, err, door;
@@ -153,7 +166,8 @@ static int pipe_make(int *ours, int *theirs)
 static int channels_make(struct mv__program *p, struct ends *e, struct mv_err *err)
 {
         if (pair_make(&p->control_fd, &e->control) < 0 || pipe_make(&p->out_fd, &e->out) < 0 ||
-            pipe_make(&p->err_fd, &e->err) < 0 || (p->spec->door && pair_make(&p->door_fd, &e->door) < 0))
+            pipe_make(&p->err_fd, &e->err) < 0 ||
+            (p->spec->door && pair_make(&p->door_fd, &e->door) < 0))
                 return mv_fail(err, MV_E_SYS, errno, "make the streams of a program");
         return 0;
 }
@@ -161,7 +175,8 @@ static int channels_make(struct mv__program *p, struct ends *e, struct mv_err *e
 static uint64_t scratch_bytes(uint64_t memory)
 {
         uint64_t half = memory / 2;
-        return half < MV_PROGRAM_SCRATCH_BYTES_MAX ? half & ~(uint64_t)4095 : MV_PROGRAM_SCRATCH_BYTES_MAX;
+        return half < MV_PROGRAM_SCRATCH_BYTES_MAX ? half & ~(uint64_t)4095
+                                                   : MV_PROGRAM_SCRATCH_BYTES_MAX;
 }
 
 static void given_start(struct mv__given *g, const struct mv__program *p, const struct ends *e)
@@ -197,8 +212,8 @@ static int start_init(struct mv__program *p, const struct mv__given *g, struct m
 static int open_inside(struct mv_cell *c, struct ends *e, struct mv_err *err)
 {
         struct mv__program *p = c->program;
-        struct mv_sys_group_limits limits = { c->limits.memory_bytes_max, p->wall->cpu_percent, MV_PROGRAM_PIDS_MAX,
-                                              c->limits.cpu_ns_max != 0 };
+        struct mv_sys_group_limits limits = { c->limits.memory_bytes_max, p->wall->cpu_percent,
+                                              MV_PROGRAM_PIDS_MAX, c->limits.cpu_ns_max != 0 };
         struct mv__given given;
         int r = channels_make(p, e, err);
         if (r == 0)
@@ -223,8 +238,14 @@ int mv__program_open(struct mv_cell *c, const struct mv_cell_spec *spec, struct 
         struct mv__program *p = calloc(1, sizeof *p);
         if (!p)
                 return mv_fail(err, MV_E_NOMEM, 0, "program cell: %zu bytes", sizeof *p);
-        *p = (struct mv__program){ .spec = spec->program, .child = MV_SYS_CHILD_NONE, .group = MV_SYS_GROUP_NONE,
-                                   .control_fd = -1, .out_fd = -1, .err_fd = -1, .door_fd = -1, .output_fd = -1 };
+        *p = (struct mv__program){ .spec = spec->program,
+                                   .child = MV_SYS_CHILD_NONE,
+                                   .group = MV_SYS_GROUP_NONE,
+                                   .control_fd = -1,
+                                   .out_fd = -1,
+                                   .err_fd = -1,
+                                   .door_fd = -1,
+                                   .output_fd = -1 };
         c->program = p;
         int r = wall_of(c->provider, &p->wall, err);
         if (r == 0)

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* provider/process/program_run.c - while a program runs: its streams, its door, its limits, its end.
+/* provider/process/program_run.c - while a program runs: its streams, its door, its limits, its
+ * end.
  *
- * (1) Nothing here waits longer than the deadline; every descriptor of the cell is read without blocking.
- * (2) The first reason to end is the one reported. A limit ends everything in the cell, not only the process that hit it.
- * (3) What the program sends through its door are calls and log lines, nothing else; a length is believed only after
- *     mv_frame_payload_len, and memory is taken as bytes arrive. While an answer waits to be read nothing more is taken.
- * (4) When init reports the end, every process of the cell is dead: the streams are then read to their end. */
+ * (1) Nothing here waits longer than the deadline; every descriptor of the cell is read without
+ *     blocking.
+ * (2) The first reason to end is the one reported. A limit ends everything in the cell, not only
+ *     the process that hit it.
+ * (3) What the program sends through its door are calls and log lines, nothing else; a length is
+ *     believed only after mv_frame_payload_len, and memory is taken as bytes arrive. While an
+ *     answer waits to be read nothing more is taken.
+ * (4) When init reports the end, every process of the cell is dead: the streams are then read to
+ *     their end. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -18,8 +23,8 @@
 #include <sys/fd.h>
 #include <wire/frame.h>
 
-#define READ_BYTES ((size_t)64 << 10)
-#define DOOR_READ_MIN ((size_t)16 << 10)
+#define READ_BYTES       ((size_t)64 << 10)
+#define DOOR_READ_MIN    ((size_t)16 << 10)
 #define CPU_CHECK_NS_MIN 1000000ull
 
 struct watch {
@@ -33,23 +38,27 @@ struct watch {
         int failed_sys;   /* a step of the cell itself failed: the provider's failure */
         struct mv_cell_report report;
         size_t report_len;
-        uint8_t *in;      /* from the door, not a whole frame yet */
+        uint8_t *in; /* from the door, not a whole frame yet */
         size_t in_len, in_cap;
         struct mv_slice answer; /* not read by the program yet */
 };
 
-/* --- ending ------------------------------------------------------------------------------------------------------------- */
+/* --- ending
+ * -------------------------------------------------------------------------------------------------------------
+ */
 
 static void measure(struct watch *w)
 {
-        uint64_t peak = mv_sys_group_memory_peak(&w->program->group), cpu = mv_sys_group_cpu_ns(&w->program->group);
+        uint64_t peak = mv_sys_group_memory_peak(&w->program->group),
+                 cpu = mv_sys_group_cpu_ns(&w->program->group);
         if (peak)
                 w->exit->memory_peak_bytes = peak;
         if (cpu > w->exit->cpu_ns)
                 w->exit->cpu_ns = cpu;
 }
 
-__attribute__((format(printf, 3, 4))) static void end(struct watch *w, enum mv_termination t, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static void end(struct watch *w, enum mv_termination t,
+                                                      const char *fmt, ...)
 {
         va_list ap;
         if (w->over) /* (2) */
@@ -70,7 +79,8 @@ static void kill_cell(struct watch *w)
                 return;
         mv_sys_child_kill(&w->program->child);
         mv_sys_child_wait(&w->program->child, &ended);
-        if (ended.cpu_ns > w->exit->cpu_ns) /* the kernel has made init the heir of everything it ended */
+        if (ended.cpu_ns >
+            w->exit->cpu_ns) /* the kernel has made init the heir of everything it ended */
                 w->exit->cpu_ns = ended.cpu_ns;
         if (w->exit->exit_code < 0 && !w->exit->signal) /* the program itself had not ended yet */
                 w->exit->signal = SIGKILL;
@@ -78,13 +88,15 @@ static void kill_cell(struct watch *w)
 
 static void end_memory(struct watch *w)
 {
-        end_kill(w, MV_END_MEMORY, "out of memory: the program and its children needed more than %llu KiB",
+        end_kill(w, MV_END_MEMORY,
+                 "out of memory: the program and its children needed more than %llu KiB",
                  (unsigned long long)(w->cell->limits.memory_bytes_max >> 10));
 }
 
 static void end_cpu(struct watch *w, uint64_t used)
 {
-        end_kill(w, MV_END_TIMEOUT, "CPU time limit exceeded: %llu ms > %llu ms", (unsigned long long)(used / 1000000),
+        end_kill(w, MV_END_TIMEOUT, "CPU time limit exceeded: %llu ms > %llu ms",
+                 (unsigned long long)(used / 1000000),
                  (unsigned long long)(w->cpu_ns_max / 1000000));
 }
 
@@ -100,10 +112,12 @@ static void end_ended(struct watch *w)
         else if (w->terminating)
                 end(w, MV_END_TIMEOUT, "Execution timeout after %llums",
                     (unsigned long long)((mv__now_ns() - w->started_ns) / 1000000));
-        else if (r->signal == SIGXCPU || (w->cpu_ns_max && r->cpu_ns >= w->cpu_ns_max && r->signal == SIGKILL))
+        else if (r->signal == SIGXCPU ||
+                 (w->cpu_ns_max && r->cpu_ns >= w->cpu_ns_max && r->signal == SIGKILL))
                 end_cpu(w, r->cpu_ns);
         else if (r->signal)
-                end(w, MV_END_KILLED, "killed by SIG%s", sigabbrev_np(r->signal) ? sigabbrev_np(r->signal) : "?");
+                end(w, MV_END_KILLED, "killed by SIG%s",
+                    sigabbrev_np(r->signal) ? sigabbrev_np(r->signal) : "?");
         else
                 end(w, MV_END_COMPLETED, "exit code %d", r->exit_code);
 }
@@ -114,10 +128,13 @@ static void end_silent(struct watch *w)
         if (mv_sys_group_oom_kills(&w->program->group))
                 end_memory(w);
         else
-                end_kill(w, MV_END_KILLED, w->cell->cancelled ? "cancelled" : "the cell's init was killed");
+                end_kill(w, MV_END_KILLED,
+                         w->cell->cancelled ? "cancelled" : "the cell's init was killed");
 }
 
-/* --- limits (1) --------------------------------------------------------------------------------------------------------- */
+/* --- limits (1)
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 /* A polite word first; whoever ignores it has MV_PROGRAM_GRACE_NS (REQ-PROC-09). */
 static void deadline_reached(struct watch *w, uint64_t now)
@@ -150,13 +167,16 @@ static uint64_t time_left(struct watch *w)
                 end_cpu(w, used);
                 return 0;
         }
-        uint64_t cpu_left = (w->cpu_ns_max - used) * 100 / w->program->wall->cpu_percent; /* no faster than its share */
+        uint64_t cpu_left = (w->cpu_ns_max - used) * 100 /
+                            w->program->wall->cpu_percent; /* no faster than its share */
         if (cpu_left < CPU_CHECK_NS_MIN)
                 cpu_left = CPU_CHECK_NS_MIN;
         return cpu_left < left ? cpu_left : left;
 }
 
-/* --- streams ------------------------------------------------------------------------------------------------------------ */
+/* --- streams
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 /* One read; true while there may be more. */
 static bool stream_read(struct watch *w, int *fd, bool to_stderr)
@@ -169,7 +189,8 @@ static bool stream_read(struct watch *w, int *fd, bool to_stderr)
                 mv_fd_closep(fd);
                 return false;
         }
-        if (!w->run->door.output || w->run->door.output(w->run->door.ctx, to_stderr, mv_slice(buf, (size_t)n)))
+        if (!w->run->door.output ||
+            w->run->door.output(w->run->door.ctx, to_stderr, mv_slice(buf, (size_t)n)))
                 return true;
         end_kill(w, MV_END_OUTPUT, "the program wrote more than it may");
         return false;
@@ -183,7 +204,9 @@ static void streams_drain(struct watch *w) /* (4) */
                 ;
 }
 
-/* --- init's reports ----------------------------------------------------------------------------------------------------- */
+/* --- init's reports
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 static void end_failed(struct watch *w)
 {
@@ -192,8 +215,9 @@ static void end_failed(struct watch *w)
         bool start = strncmp(r->step, "execute ", 8) == 0;
         if (!start)
                 w->failed_sys = r->error ? r->error : EINVAL;
-        end(w, start ? MV_END_ERROR : MV_END_KILLED, start ? "Process execution failed: %s: %s" : "%s: %s",
-            start ? r->step + 8 : r->step, mv__errno_text(r->error));
+        end(w, start ? MV_END_ERROR : MV_END_KILLED,
+            start ? "Process execution failed: %s: %s" : "%s: %s", start ? r->step + 8 : r->step,
+            mv__errno_text(r->error));
 }
 
 static void reported(struct watch *w)
@@ -236,8 +260,12 @@ static void control_read(struct watch *w)
                 char room[CMSG_SPACE(sizeof(int))];
                 struct cmsghdr head;
         } control;
-        struct iovec to = { (uint8_t *)&w->report + w->report_len, sizeof w->report - w->report_len };
-        struct msghdr m = { .msg_iov = &to, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+        struct iovec to = { (uint8_t *)&w->report + w->report_len,
+                            sizeof w->report - w->report_len };
+        struct msghdr m = { .msg_iov = &to,
+                            .msg_iovlen = 1,
+                            .msg_control = &control,
+                            .msg_controllen = sizeof control };
         ssize_t n = recvmsg(w->program->control_fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return;
@@ -253,7 +281,9 @@ static void control_read(struct watch *w)
         reported(w);
 }
 
-/* --- the door (3) ------------------------------------------------------------------------------------------------------- */
+/* --- the door (3)
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 static bool room(struct watch *w)
 {
@@ -272,13 +302,16 @@ static void hand_over(struct watch *w, struct mv_slice bytes)
 {
         struct mv_err why = { .msg = "" };
         struct mv_frame f;
-        if (mv_frame_decode(bytes, &f, &why) < 0 || (f.type != MV_FRAME_CALL && f.type != MV_FRAME_LOG)) {
-                end_kill(w, MV_END_KILLED, "protocol violation: %s", why.msg[0] ? why.msg : "a frame that programs do not send");
+        if (mv_frame_decode(bytes, &f, &why) < 0 ||
+            (f.type != MV_FRAME_CALL && f.type != MV_FRAME_LOG)) {
+                end_kill(w, MV_END_KILLED, "protocol violation: %s",
+                         why.msg[0] ? why.msg : "a frame that programs do not send");
                 return;
         }
         int r = w->run->door.frame(w->run->door.ctx, bytes, &w->answer, &why);
         if (r < 0)
-                end_kill(w, MV_END_KILLED, "%s%s", why.code == MV_E_HOSTILE ? "protocol violation: " : "", why.msg);
+                end_kill(w, MV_END_KILLED, "%s%s",
+                         why.code == MV_E_HOSTILE ? "protocol violation: " : "", why.msg);
         if (r != MV_DOOR_REPLY)
                 w->answer.len = 0;
 }
@@ -286,7 +319,8 @@ static void hand_over(struct watch *w, struct mv_slice bytes)
 static void answer_send(struct watch *w)
 {
         while (w->answer.len && !w->over) {
-                ssize_t n = send(w->program->door_fd, w->answer.p, w->answer.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+                ssize_t n = send(w->program->door_fd, w->answer.p, w->answer.len,
+                                 MSG_DONTWAIT | MSG_NOSIGNAL);
                 if (n < 0 && errno == EAGAIN)
                         return;
                 if (n < 0 && errno != EINTR) { /* nobody will read it */
@@ -328,14 +362,17 @@ static void door_read(struct watch *w)
                 end_kill(w, MV_END_KILLED, "no host memory for a frame of the program");
                 return;
         }
-        ssize_t n = recv(w->program->door_fd, w->in + w->in_len, w->in_cap - w->in_len, MSG_DONTWAIT);
+        ssize_t n =
+                recv(w->program->door_fd, w->in + w->in_len, w->in_cap - w->in_len, MSG_DONTWAIT);
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
                 mv_fd_closep(&w->program->door_fd); /* it closed its door and goes on without */
         w->in_len += n > 0 ? (size_t)n : 0;
         frames(w);
 }
 
-/* --- the loop ----------------------------------------------------------------------------------------------------------- */
+/* --- the loop
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 enum { ON_CONTROL, ON_OUT, ON_ERR, ON_OOM, ON_DOOR, ON_COUNT };
 
@@ -343,8 +380,11 @@ static void look(struct watch *w)
 {
         struct mv__program *p = w->program;
         short door = w->answer.len ? POLLOUT : POLLIN;
-        struct pollfd on[ON_COUNT] = { { p->control_fd, POLLIN, 0 }, { p->out_fd, POLLIN, 0 }, { p->err_fd, POLLIN, 0 },
-                                       { p->group.oom_event_fd, POLLIN, 0 }, { p->door_fd, door, 0 } };
+        struct pollfd on[ON_COUNT] = { { p->control_fd, POLLIN, 0 },
+                                       { p->out_fd, POLLIN, 0 },
+                                       { p->err_fd, POLLIN, 0 },
+                                       { p->group.oom_event_fd, POLLIN, 0 },
+                                       { p->door_fd, door, 0 } };
         uint64_t ns = time_left(w);
         if (w->over)
                 return;
@@ -374,13 +414,14 @@ static void plan_send(struct watch *w)
         size_t at = 0;
         while (at < w->program->plan_len && !w->over) {
                 struct pollfd on = { w->program->control_fd, POLLOUT, 0 };
-                ssize_t n = send(w->program->control_fd, w->program->plan + at, w->program->plan_len - at,
-                                 MSG_DONTWAIT | MSG_NOSIGNAL);
+                ssize_t n = send(w->program->control_fd, w->program->plan + at,
+                                 w->program->plan_len - at, MSG_DONTWAIT | MSG_NOSIGNAL);
                 if (n > 0) {
                         at += (size_t)n;
                 } else if (errno == EAGAIN) {
                         uint64_t ns = time_left(w);
-                        struct timespec t = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
+                        struct timespec t = { (time_t)(ns / 1000000000u),
+                                              (long)(ns % 1000000000u) };
                         ppoll(&on, 1, &t, NULL);
                 } else if (errno != EINTR) {
                         end_silent(w);
@@ -406,16 +447,20 @@ static void finish(struct watch *w)
         free(w->in);
 }
 
-int mv__program_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret, struct mv_err *err)
+int mv__program_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret,
+                    struct mv_err *err)
 {
         int r = mv__provider_gate(run, err);
         if (r < 0)
                 return r;
         if (c->used)
-                return mv_fail(err, MV_E_STATE, 0, "process cells are used once; this one has run already");
+                return mv_fail(err, MV_E_STATE, 0,
+                               "process cells are used once; this one has run already");
         c->used = true;
         struct mv_exit x = { .termination = MV_END_KILLED, .exit_code = -1 };
-        struct watch w = { .cell = c, .program = c->program, .run = run, .exit = &x, .started_ns = mv__now_ns() };
+        struct watch w = {
+                .cell = c, .program = c->program, .run = run, .exit = &x, .started_ns = mv__now_ns()
+        };
         w.deadline_ns = lower(run->deadline_ns, w.started_ns + c->limits.wall_ns_max);
         w.cpu_ns_max = lower(run->limits.cpu_ns_max, c->limits.cpu_ns_max);
         plan_send(&w);

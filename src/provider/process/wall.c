@@ -16,25 +16,31 @@ static struct mv_slice init_image(void)
 int mv__wall_probe(struct mv_err *err)
 {
         if (init_image().len == 0)
-                return mv_fail(err, MV_E_UNAVAILABLE, 0, "this build has no init for programs: it was made without musl-gcc");
+                return mv_fail(err, MV_E_UNAVAILABLE, 0,
+                               "this build has no init for programs: it was made without musl-gcc");
         if (!mv_sys_filter_supported())
-                return mv_fail(err, MV_E_UNAVAILABLE, 0, "the kernel has no seccomp filters that kill");
+                return mv_fail(err, MV_E_UNAVAILABLE, 0,
+                               "the kernel has no seccomp filters that kill");
         int error = mv_sys_probe_user_namespaces();
         if (error)
                 return mv_fail(err, MV_E_UNAVAILABLE, error,
-                               "programs and scripts need user namespaces, which this kernel refuses to this user (sysctl "
+                               "programs and scripts need user namespaces, which this kernel "
+                               "refuses to this user (sysctl "
                                "user.max_user_namespaces, kernel.unprivileged_userns_clone)");
         return 0;
 }
 
 int mv__wall_init(struct mv__wall *w, struct mv_err *err)
 {
-        *w = (struct mv__wall){ .image_fd = -1, .owner_namespace_fd = -1, .cpu_percent = w->cpu_percent,
+        *w = (struct mv__wall){ .image_fd = -1,
+                                .owner_namespace_fd = -1,
+                                .cpu_percent = w->cpu_percent,
                                 .groups.dirs = { -1, -1, -1, -1 } };
         pthread_mutex_init(&w->lock, NULL);
         int r = mv__wall_probe(err);
         if (r == 0)
-                r = mv_sys_memfd_sealed("microvm-init", init_image().p, init_image().len, &w->image_fd, err);
+                r = mv_sys_memfd_sealed("microvm-init", init_image().p, init_image().len,
+                                        &w->image_fd, err);
         if (r < 0)
                 return r;
         mv_sys_groups_find(&w->groups);
@@ -63,10 +69,13 @@ void mv__wall_text(char *buf, size_t cap)
         }
         mv_sys_groups_find(&groups);
         mv_sys_groups_done(&groups);
-        size_t n = mv_fmt(buf, cap, "programs: namespaces, seccomp%s", mv_sys_probe_landlock() > 0 ? ", Landlock" : "");
+        size_t n = mv_fmt(buf, cap, "programs: namespaces, seccomp%s",
+                          mv_sys_probe_landlock() > 0 ? ", Landlock" : "");
         if (!groups.missing[0])
                 mv_fmt(buf + n, cap - n, ", control groups v%d", groups.version);
         else
-                mv_fmt(buf + n, cap - n, "; no control group (%s): memory and CPU time are held by rlimits and a look every %u ms",
+                mv_fmt(buf + n, cap - n,
+                       "; no control group (%s): memory and CPU time are held by rlimits and a "
+                       "look every %u ms",
                        groups.missing, MV_PROGRAM_WATCH_MS);
 }
