@@ -16,8 +16,10 @@
 
 #define PREFIX        "microvm-" /* microvm-PID-NUMBER */
 #define CPU_PERIOD_US 100000u
-#define REMOVE_TRIES  50 /* a group counts as busy for a moment after its last process was reaped  \
-                          */
+#define REST_PART_MAX 32u /* of the limit, charged to a group that is used again */
+#define REMOVE_TRIES                                                                               \
+        50 /* a group counts as busy for a moment after its last process was reaped                \
+            */
 
 static const char *const controllers[MV_SYS_CONTROLLERS] = { "memory", "cpu", "pids", "cpuacct" };
 
@@ -363,6 +365,7 @@ int mv_sys_group_make(const struct mv_sys_groups *g, const struct mv_sys_group_l
         static atomic_uint number;
         struct mv_sys_group made = MV_SYS_GROUP_NONE;
         made.in = g;
+        made.limits = *l;
         mv_fmt(made.name, sizeof made.name, PREFIX "%d-%u", (int)getpid(),
                atomic_fetch_add(&number, 1));
         int r = 0;
@@ -378,19 +381,37 @@ int mv_sys_group_make(const struct mv_sys_groups *g, const struct mv_sys_group_l
         return 0;
 }
 
-void mv_sys_group_joined(struct mv_sys_group *g)
+static uint64_t cpu_ns_now(const struct mv_sys_group *g)
 {
-        for (unsigned i = 0; i < g->join_count; i++)
-                mv_fd_closep(&g->join_fds[i]);
-        g->join_count = 0;
+        return g->in->version == 2 ? number_in(g->usage_fd, "usage_usec ") * 1000
+                                   : number_in(g->usage_fd, "");
+}
+
+static bool limits_same(const struct mv_sys_group_limits *a, const struct mv_sys_group_limits *b)
+{
+        return a->memory_bytes_max == b->memory_bytes_max && a->cpu_percent == b->cpu_percent &&
+               a->pids_max == b->pids_max && a->cpu_time == b->cpu_time;
+}
+
+bool mv_sys_group_again(struct mv_sys_group *g, const struct mv_sys_group_limits *l)
+{
+        if (!g->in || g->in->version != 1 || g->peak_fd < 0 || !limits_same(&g->limits, l))
+                return false;
+        int dir = g->in->dirs[MV_SYS_MEMORY];
+        mv_auto_fd usage = open_at(dir, g->name, "memory.usage_in_bytes", O_RDONLY);
+        mv_auto_fd members = open_at(dir, g->name, "tasks", O_RDONLY);
+        char byte;
+        if (usage < 0 || number_in(usage, "") > l->memory_bytes_max / REST_PART_MAX ||
+            members < 0 || read(members, &byte, 1) != 0 || number_in(g->oom_fd, "oom_kill ") != 0)
+                return false;
+        if (g->usage_fd >= 0)
+                g->cpu_ns_before = cpu_ns_now(g);
+        return write_number(dir, g->name, "memory.max_usage_in_bytes", 0) == 0;
 }
 
 uint64_t mv_sys_group_cpu_ns(const struct mv_sys_group *g)
 {
-        if (g->usage_fd < 0)
-                return 0;
-        return g->in->version == 2 ? number_in(g->usage_fd, "usage_usec ") * 1000
-                                   : number_in(g->usage_fd, "");
+        return g->usage_fd < 0 ? 0 : cpu_ns_now(g) - g->cpu_ns_before;
 }
 
 uint64_t mv_sys_group_memory_peak(const struct mv_sys_group *g)
@@ -413,7 +434,8 @@ static void remove_group(int dir_fd, const char *name)
 
 void mv_sys_group_done(struct mv_sys_group *g)
 {
-        mv_sys_group_joined(g);
+        for (unsigned i = 0; i < g->join_count; i++)
+                mv_fd_closep(&g->join_fds[i]);
         mv_fd_closep(&g->dir_fd);
         mv_fd_closep(&g->usage_fd);
         mv_fd_closep(&g->peak_fd);

@@ -47,6 +47,8 @@ struct mv_sys_group {
         int peak_fd;      /* memory peak; -1 */
         int oom_fd;       /* what says how often the kernel killed for memory; -1 */
         int oom_event_fd; /* readable when it did; -1 */
+        uint64_t cpu_ns_before;
+        struct mv_sys_group_limits limits;
 };
 #define MV_SYS_GROUP_NONE                                                                          \
         ((struct mv_sys_group){ .dir_fd = -1,                                                      \
@@ -59,7 +61,10 @@ struct mv_sys_group {
 /* Only what g offers is limited; err only when something that it offers fails. */
 int mv_sys_group_make(const struct mv_sys_groups *g, const struct mv_sys_group_limits *l,
                       struct mv_sys_group *ret, struct mv_err *err);
-void mv_sys_group_joined(struct mv_sys_group *g); /* the join descriptors are not needed any more */
+/* May a group whose processes are gone hold others, under the same limits? Making one costs as much
+ * as starting a process. Only version 1, where its memory peak can be set back; not when the kernel
+ * killed in it, nor while more than a small part of the limit is still charged to it. */
+bool mv_sys_group_again(struct mv_sys_group *g, const struct mv_sys_group_limits *l);
 uint64_t mv_sys_group_cpu_ns(const struct mv_sys_group *g);
 uint64_t mv_sys_group_memory_peak(const struct mv_sys_group *g);
 uint64_t mv_sys_group_oom_kills(const struct mv_sys_group *g);

@@ -3,8 +3,8 @@
  *
  * (1) open makes the control group and starts init in its namespaces, where it waits; run sends
  *     the plan. Until then nothing of the program exists.
- * (2) close ends init, and with it every process of the cell, before the group is removed and the
- *     descriptors are closed; mounts and namespaces go with their last process.
+ * (2) close ends init, and with it every process of the cell, before the group is given back and
+ *     the descriptors are closed; mounts and namespaces go with their last process.
  * (3) A grant is opened without following a symbolic link, by this process or by init, and mounted
  *     from that descriptor. */
 #include <errno.h>
@@ -209,6 +209,44 @@ static int start_init(struct mv__program *p, const struct mv__given *g, struct m
         return mv_sys_cell_start(&start, &p->child, err);
 }
 
+/* --- control groups -----------------------------------------------------------------------------
+ */
+
+/* An empty one that waits, or a new one. A group belongs to one cell between take and give. */
+static int group_take(struct mv__program *p, const struct mv_sys_group_limits *limits,
+                      struct mv_err *err)
+{
+        struct mv__wall *w = p->wall;
+        struct mv_sys_group waiting = MV_SYS_GROUP_NONE;
+        pthread_mutex_lock(&w->lock);
+        if (w->idle_count)
+                waiting = w->idle[--w->idle_count];
+        pthread_mutex_unlock(&w->lock);
+        if (mv_sys_group_again(&waiting, limits)) {
+                p->group = waiting;
+                return 0;
+        }
+        mv_sys_group_done(&waiting);
+        return mv_sys_group_make(&w->groups, limits, &p->group, err);
+}
+
+/* Its processes are dead. */
+static void group_give(struct mv__program *p)
+{
+        struct mv__wall *w = p->wall;
+        bool kept = false;
+        if (w && p->group.in && w->groups.version == 1 && p->group.peak_fd >= 0) {
+                pthread_mutex_lock(&w->lock);
+                kept = w->idle_count < MV_PROGRAM_GROUPS_IDLE;
+                if (kept)
+                        w->idle[w->idle_count++] = p->group;
+                pthread_mutex_unlock(&w->lock);
+        }
+        if (!kept)
+                mv_sys_group_done(&p->group);
+        p->group = MV_SYS_GROUP_NONE;
+}
+
 static int open_inside(struct mv_cell *c, struct ends *e, struct mv_err *err)
 {
         struct mv__program *p = c->program;
@@ -217,7 +255,7 @@ static int open_inside(struct mv_cell *c, struct ends *e, struct mv_err *err)
         struct mv__given given;
         int r = channels_make(p, e, err);
         if (r == 0)
-                r = mv_sys_group_make(&p->wall->groups, &limits, &p->group, err);
+                r = group_take(p, &limits, err);
         if (r < 0)
                 return r;
         p->scratch_bytes = scratch_bytes(c->limits.memory_bytes_max);
@@ -228,7 +266,6 @@ static int open_inside(struct mv_cell *c, struct ends *e, struct mv_err *err)
         if (r == 0)
                 r = start_init(p, &given, err);
         given_done(&given);
-        mv_sys_group_joined(&p->group);
         return r;
 }
 
@@ -258,7 +295,7 @@ void mv__program_close(struct mv_cell *c)
 {
         struct mv__program *p = c->program;
         mv_sys_child_done(&p->child); /* (2) */
-        mv_sys_group_done(&p->group);
+        group_give(p);
         mv_fd_closep(&p->control_fd);
         mv_fd_closep(&p->out_fd);
         mv_fd_closep(&p->err_fd);

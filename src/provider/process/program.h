@@ -17,6 +17,7 @@
 #define MV_PROGRAM_SCRATCH_BYTES_MAX ((uint64_t)256 << 20)
 #define MV_PROGRAM_INODES_MAX        8192u
 #define MV_PROGRAM_STACK_BYTES       ((uint64_t)8 << 20)
+#define MV_PROGRAM_GROUPS_IDLE       4u /* control groups that wait for the next cell */
 #define MV_PROGRAM_GRANTS_MAX        64u
 #define MV_PROGRAM_GRACE_NS                                                                        \
         10000000ull /* between SIGTERM and SIGKILL when a limit ends it; inside the 50 ms promised \
@@ -29,7 +30,9 @@ struct mv__wall {
         int landlock_abi; /* 0: none */
         struct mv_sys_program_filter filter, filter_no_local;
         int owner_namespace_fd; /* -1 until the first grant that needs it */
-        pthread_mutex_t lock;   /* the line above */
+        struct mv_sys_group idle[MV_PROGRAM_GROUPS_IDLE]; /* empty groups of ended cells */
+        unsigned idle_count;
+        pthread_mutex_t lock; /* the lines above, from owner_namespace_fd on */
         uint32_t cpu_percent;
 };
 

@@ -55,6 +55,8 @@ void mv__wall_done(struct mv__wall *w)
 {
         mv_fd_closep(&w->image_fd);
         mv_fd_closep(&w->owner_namespace_fd);
+        while (w->idle_count)
+                mv_sys_group_done(&w->idle[--w->idle_count]);
         mv_sys_groups_done(&w->groups);
         pthread_mutex_destroy(&w->lock);
 }
