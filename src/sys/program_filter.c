@@ -223,7 +223,6 @@ static const short allowed[] = {
         SYS_setfsuid,
         SYS_setfsgid,
         /* sockets; socket itself is below */
-        SYS_socketpair,
         SYS_bind,
         SYS_listen,
         SYS_accept,
@@ -395,6 +394,19 @@ static void put_socket(struct mv_sys_program_filter *f, bool local) /* (4) */
         put(f, ANSWER(SECCOMP_RET_ALLOW));
 }
 
+/* A datagram socket of a pair may be connected anew, to any socket file. */
+static void put_socketpair(struct mv_sys_program_filter *f, bool local)
+{
+        put(f, JUMP(BPF_JEQ, SYS_socketpair, 0, 7));
+        put(f, LOAD(args[1]));
+        put(f, (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xf));
+        put(f, JUMP(BPF_JEQ, SOCK_STREAM, 3, 0));
+        put(f, JUMP(BPF_JEQ, SOCK_SEQPACKET, 2, 0));
+        put(f, JUMP(BPF_JEQ, local ? SOCK_DGRAM : SOCK_STREAM, 1, 0));
+        put(f, FAIL(EPERM));
+        put(f, ANSWER(SECCOMP_RET_ALLOW));
+}
+
 static void put_arguments(struct mv_sys_program_filter *f)
 {
         static const uint32_t requests[] = { 0x5401 /* TCGETS */,
@@ -532,6 +544,7 @@ void mv_sys_program_filter(struct mv_sys_program_filter *ret, bool local_sockets
         put(ret, ANSWER(SECCOMP_RET_KILL_PROCESS));
         put_clone(ret);
         put_socket(ret, local_sockets);
+        put_socketpair(ret, local_sockets);
         put_arguments(ret);
         put_modes(ret);
         put_tree(ret, leaves, leaves_make(leaves));

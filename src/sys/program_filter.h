@@ -22,7 +22,7 @@ struct mv_sys_program_filter {
         struct sock_filter code[MV_SYS_PROGRAM_FILTER_MAX];
         unsigned short len;
 };
-/* local_sockets: socket(AF_UNIX) too. Not when host directories are granted: a socket file in one
+/* local_sockets: socket(AF_UNIX) and pairs of datagram sockets too. Not when host directories are granted: a socket file in one
  * leads to its owner. */
 void mv_sys_program_filter(struct mv_sys_program_filter *ret, bool local_sockets);
 

@@ -369,6 +369,9 @@ TEST(a_granted_directory_cannot_be_turned_against_the_host) /* REQ-FS-11 */
                 { "create_setuid", owned, "EPERM", shared },
                 { "other_owner", owned, "EPERM|EINVAL", shared },
                 { "path_socket", socket_path, "EAFNOSUPPORT", shared },
+                { "pair_socket", socket_path, "EPERM", shared },
+                { "pair_raw", socket_path, "EPERM", shared },
+                { "pair_stream", socket_path, "EISCONN|EINVAL", shared },
                 { "read_arg", secret, "ENOENT", shared },
         };
         ALL_REFUSED(list);
@@ -500,6 +503,17 @@ TEST(memory_is_held_for_the_whole_family) /* REQ-RES-03, REQ-PROC-18 */
         REQUIRE(r != NULL);
         CHECK(mv_result_termination(r) == MV_END_MEMORY || refused_rightly(&one, r));
         CHECK(mv_result_metadata(r)->memory_peak_bytes <= (32 << 20) + (2 << 20));
+        mv_result_free(r);
+}
+
+TEST(the_reported_memory_peak_is_measured) /* REQ-PROC-15: within 10 % */
+{
+        struct attack a = { .name = "use_32_mib", .right = "ESRCH" };
+        struct mv_result *r = run(&a, NULL);
+        REQUIRE(r != NULL);
+        CHECK(refused_rightly(&a, r));
+        CHECK(mv_result_metadata(r)->memory_peak_bytes >= 32 << 20);
+        CHECK(mv_result_metadata(r)->memory_peak_bytes <= (32 << 20) / 10 * 11);
         mv_result_free(r);
 }
 
