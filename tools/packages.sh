@@ -29,4 +29,4 @@ need_packages() {
 want_packages() {
         need_packages "$@" || echo "going on without:$missing"
 }
-build_packages="gcc libc6-dev meson ninja-build pkg-config python3 musl-tools libssl-dev libcurl4-openssl-dev"
+build_packages="gcc libc6-dev meson ninja-build pkg-config python3 musl-tools libssl-dev libcurl4-openssl-dev libedit-dev"

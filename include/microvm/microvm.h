@@ -8,7 +8,9 @@
 #include <microvm/context.h>
 #include <microvm/error.h>
 #include <microvm/execute.h>
+#include <microvm/language.h>
 #include <microvm/provider.h>
+#include <microvm/session.h>
 #include <microvm/value.h>
 
 #define MICROVM_VERSION "0.1.0"

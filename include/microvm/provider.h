@@ -23,6 +23,7 @@ enum mv_feature {
         MV_FEAT_NO_KERNEL_SHARED = 1u << 7, /* the guest cannot reach the host's system call table at all */
         MV_FEAT_RESET = 1u << 8, /* a used cell can be proven equal to a fresh one */
         MV_FEAT_PROGRAMS = 1u << 9, /* external programs and scripts */
+        MV_FEAT_SESSION = 1u << 10, /* a cell takes further runs that find what earlier ones left (mv_session_open) */
 };
 
 enum mv_termination {
@@ -76,6 +77,7 @@ struct mv_program_spec {
 struct mv_cell_spec {
         const char *execution_id;
         struct mv_limits limits; /* effective: already the minimum of everything that was asked */
+        bool session;            /* more than one run will come; limits of time are those of each run */
         const struct mv_program_spec *program; /* NULL: RTFS */
 };
 
@@ -89,6 +91,9 @@ struct mv_run {
         const char *capability_id;
         const char *const *permissions;
         uint32_t permissions_count;
+        /* MV_FEAT_SESSION. resumes: the last run in this cell belonged to the same session and ended in order; the runner is as
+         * it left it and is given this START. Without resumes a used cell is refused. */
+        bool session, resumes;
 };
 
 struct mv_exit {

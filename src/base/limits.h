@@ -33,4 +33,8 @@
 #define MV_DEFAULT_FUEL (1ull << 40)
 #define MV_DEFAULT_OUTPUT_BYTES (1ull << 20)
 
+/* A session's evaluation is asked to stop at its deadline, or when its caller cancels it, so that what was defined before
+ * survives. One that has not answered this much later is killed, with its cell. */
+#define MV_SESSION_GRACE_NS 500000000ull
+
 #endif

@@ -228,6 +228,29 @@ static int on_call(struct mv_broker *b, const struct mv_frame *f, struct mv_err 
         return r;
 }
 
+/* --- TICK ---------------------------------------------------------------------------------------------------------- */
+/* Is there a reason for a session's program to stop? The first one is kept. */
+static bool has_to_stop(struct mv_broker *b)
+{
+        if (!b->o.session || b->stopped != MV_END_COMPLETED)
+                return b->stopped != MV_END_COMPLETED;
+        if (b->o.cancel && *b->o.cancel)
+                b->stopped = MV_END_KILLED;
+        else if (b->o.deadline_ns && now_ns() >= b->o.deadline_ns)
+                b->stopped = MV_END_TIMEOUT;
+        return b->stopped != MV_END_COMPLETED;
+}
+
+static int on_tick(struct mv_broker *b, const struct mv_frame *f, struct mv_err *err)
+{
+        static const uint8_t nil[] = { 0xf6 };
+        if (!b->o.session)
+                return MV_HOSTILE(err, "TICK: not in a session");
+        if (f->seq || !mv_slice_eq(f->payload, mv_slice(nil, sizeof nil)))
+                return MV_HOSTILE(err, "TICK: shape");
+        return mv__reply_nil(b, has_to_stop(b) ? MV_FRAME_CANCEL : MV_FRAME_TICK, err);
+}
+
 /* --- the door ------------------------------------------------------------------------------------------------------ */
 static int dispatch(struct mv_broker *b, struct mv_slice bytes, struct mv_slice *ret_reply, struct mv_err *err)
 {
@@ -237,7 +260,12 @@ static int dispatch(struct mv_broker *b, struct mv_slice bytes, struct mv_slice 
                 return r;
         switch (f.type) {
         case MV_FRAME_CALL:
-                r = on_call(b, &f, err);
+                r = has_to_stop(b) ? mv__reply_nil(b, MV_FRAME_CANCEL, err) : on_call(b, &f, err);
+                if (r == 0)
+                        *ret_reply = mv_slice(b->reply.p, b->reply.len);
+                return r < 0 ? r : MV_DOOR_REPLY;
+        case MV_FRAME_TICK:
+                r = on_tick(b, &f, err);
                 if (r == 0)
                         *ret_reply = mv_slice(b->reply.p, b->reply.len);
                 return r < 0 ? r : MV_DOOR_REPLY;

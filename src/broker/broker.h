@@ -48,6 +48,7 @@ struct mv_broker_options {
         uint64_t deadline_ns;                     /* capabilities such as sleep-ms and http-fetch respect it; 0: none */
         enum mv_tier tier_min;                    /* what the execution asked for; holds for what its calls start too */
         volatile int *cancel;                     /* non-zero: stop waiting inside capabilities; may be NULL */
+        bool session;                             /* the guest asks whether to go on (TICK) and may be told to stop */
         const struct mv_broker_replay *replay;    /* NULL: effects happen. Else outlives the broker */
 };
 int mv_broker_new(const struct mv_broker_options *o, struct mv_broker **ret, struct mv_err *err);
@@ -59,7 +60,7 @@ struct mv_broker_outcome {
         bool outcome_known, ok;
         const struct mv_value *value;    /* ok */
         struct mv_program_error error;   /* !ok; all texts point into the broker */
-        enum mv_termination termination; /* COMPLETED, ERROR, DENIED, FUEL, MEMORY, OUTPUT */
+        enum mv_termination termination; /* COMPLETED, ERROR, DENIED, FUEL, MEMORY, OUTPUT; of a session TIMEOUT, KILLED */
         uint64_t fuel, guest_memory_bytes;
         uint32_t calls, denials;
         struct mv_slice stdout_bytes, stderr_bytes;

@@ -224,7 +224,10 @@ int mv__on_error(struct mv_broker *b, struct mv_slice payload, struct mv_err *er
                 return r;
         if (texts[F_KIND].len == 0 || texts[F_KIND].len > 63)
                 return MV_HOSTILE(err, "ERROR: kind");
-        end_with(b, termination_of(texts[F_KIND]), keep_text(b, texts[F_KIND], 63),
+        bool told = b->stopped != MV_END_COMPLETED && mv_slice_eq_str(texts[F_KIND], "Interrupted");
+        if (told && b->stopped == MV_END_KILLED)
+                texts[F_MESSAGE] = MV_SLICE("stopped by the caller");
+        end_with(b, told ? b->stopped : termination_of(texts[F_KIND]), keep_text(b, texts[F_KIND], 63),
                  keep_text(b, texts[F_MESSAGE], MESSAGE_BYTES_MAX));
         struct mv_program_error *e = &b->outcome.error;
         e->operation = keep_text(b, texts[F_OPERATION], MESSAGE_BYTES_MAX);

@@ -33,6 +33,7 @@ struct mv_broker {
         uint32_t calls, denials;
         bool closed;             /* an outcome is known or the guest was hostile: no further frame */
         struct mv_err fatal;     /* set inside a service: the call's answer must not leave (2) */
+        enum mv_termination stopped; /* why a session's program was told to stop; COMPLETED: it was not */
         bool denied_inside;      /* the running call was denied after it began */
         struct mv_decision inside;
 
@@ -73,6 +74,8 @@ bool mv__build_call(struct mv_broker *b, const struct asked *q, struct mv_out *o
 bool mv__put_args(struct mv_out *o, const struct asked *q);
 
 /* reply.c: the frame for the guest in b->reply; its payload. */
+/* A frame with nil for payload: TICK, CANCEL. */
+int mv__reply_nil(struct mv_broker *b, enum mv_frame_type type, struct mv_err *err);
 int mv__reply_value(struct mv_broker *b, uint64_t seq, const struct mv_value *v, struct mv_err *err);
 int mv__reply_fault(struct mv_broker *b, uint64_t seq, const struct mv_fault *f, struct mv_err *err);
 int mv__reply_denial(struct mv_broker *b, uint64_t seq, const struct mv_decision *d, struct mv_err *err);

@@ -42,6 +42,17 @@ static bool try_value(struct mv_broker *b, uint64_t seq, const struct mv_value *
         return ok;
 }
 
+int mv__reply_nil(struct mv_broker *b, enum mv_frame_type type, struct mv_err *err)
+{
+        if (!mv__bytes_reserve(&b->reply, REPLY_BYTES_FIRST))
+                return no_memory(err);
+        struct mv_out o = mv_out(b->reply.p, b->reply.cap);
+        size_t at = mv_frame_open(&o, type, 0);
+        mv_cbor_put_null(&o);
+        b->reply.len = o.len;
+        return mv_frame_close(&o, at) ? 0 : mv_fail(err, MV_E_INTERNAL, 0, "broker: frame %u with nothing in it", type);
+}
+
 int mv__reply_value(struct mv_broker *b, uint64_t seq, const struct mv_value *v, struct mv_err *err)
 {
         const size_t cap_max = MV_FRAME_HEADER_BYTES + MV_FRAME_PAYLOAD_MAX;

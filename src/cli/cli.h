@@ -95,6 +95,10 @@ int cli_explain(struct cli_request *q, const struct cli_options *o,
                 const char *call_id); /* explain.c */
 int cli_host(const char *audit_path,
              struct mv_host **ret); /* "none": records stay in memory; NULL: the user's store */
+/* One more grant, as the option of that name gives it: "allow" "allow-net" "allow-read" "allow-write" "env". NOT_FOUND for
+ * another name. */
+int cli_grant(struct mv_context *c, const char *what, const char *text, struct mv_err *err);
+char *cli_state_file(const char *name, struct mv_err *err);  /* in the user's state directory, which is made; malloc'ed */
 char *cli_audit_default(struct mv_err *err); /* malloc'ed path, its directory made */
 
 /* --- programs (program.c) --------------------------------------------------------------------- */
@@ -116,6 +120,7 @@ int cmd_eval(int argc, char **argv);
 int cmd_call(int argc, char **argv);
 int cmd_compile(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
+int cmd_repl(int argc, char **argv);
 int cmd_exec(int argc, char **argv);
 int cmd_providers(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);

@@ -28,6 +28,28 @@ static const char running[] =
         "  --explain              decide and print, run nothing\n"
         "  --json                 one JSON object on stdout\n";
 
+static const char repl[] =
+        "One session in one cell: what is defined stays. Every input is an execution of its own.\n"
+        "On a terminal: lines are edited, Tab completes names, the history is kept; from a pipe: values only.\n"
+        ":help lists the commands; Ctrl-C stops the evaluation, not the session.\n"
+        "options: those of `microvm help run`, without --json and --explain\n";
+
+static const char compiling[] =
+        "options:\n"
+        "  -o FILE                where the program goes (default: the same name, .rtfsb or .cbor)\n"
+        "  --ast                  a tree of forms instead of bytecode\n"
+        "  --provider --min-tier --level --timeout --memory --cpu --fuel --max-output --audit\n"
+        "                         as for run: the compiler works behind the wall\n"
+        "  --json                 one JSON object on stdout\n";
+
+static const char inspecting[] =
+        "FILE is source, bytecode or a tree of forms. Nothing of it runs but its macros.\n"
+        "Listed: every capability id with its effects, permissions and places; calls whose id is computed at\n"
+        "run time, with their places; effects declared in metadata; the grants the program would want.\n"
+        "options:\n"
+        "  --provider --min-tier --level --timeout --memory --cpu --fuel --max-output --audit   as for run\n"
+        "  --json                 one JSON object on stdout\n";
+
 static const char audit[] =
         "audit show FILE [--execution ID] [--denied] [--json]\n"
         "audit verify FILE [--json]        chain, roots and seals; names the first bad record\n"
@@ -53,6 +75,12 @@ static const char *details(const char *verb)
         for (size_t i = 0; i < sizeof with_options / sizeof with_options[0]; i++)
                 if (strcmp(verb, with_options[i]) == 0)
                         return running;
+        if (strcmp(verb, "repl") == 0)
+                return repl;
+        if (strcmp(verb, "compile") == 0)
+                return compiling;
+        if (strcmp(verb, "inspect") == 0)
+                return inspecting;
         return strcmp(verb, "audit") == 0 ? audit : "";
 }
 

@@ -16,6 +16,7 @@ static const struct feature {
         { MV_FEAT_NO_KERNEL_SHARED, "no-shared-kernel" },
         { MV_FEAT_RESET, "proven-reset" },
         { MV_FEAT_PROGRAMS, "programs" },
+        { MV_FEAT_SESSION, "session" },
 };
 #define FEATURES_COUNT (sizeof features / sizeof features[0])
 

@@ -14,6 +14,7 @@ const struct cli_verb cli_verbs[] = {
           cmd_compile },
         { "inspect", "FILE [--json] [options]", "what a program can ask of the host, without running it",
           cmd_inspect },
+        { "repl", "[options]", "a session: definitions stay from one input to the next", cmd_repl },
         { "exec", "[options] -- PATH [ARG...]", "run an external program", cmd_exec },
         { "providers", "[--json]", "the walls: name, tier, available or why not, what they enforce",
           cmd_providers },

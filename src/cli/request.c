@@ -28,20 +28,20 @@ static int make_directories(char *path, struct mv_err *err)
         return 0;
 }
 
-char *cli_audit_default(struct mv_err *err)
+char *cli_state_file(const char *name, struct mv_err *err)
 {
         const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
         char *path = NULL;
         bool from_state = state && state[0] == '/';
         if (!from_state && (!home || home[0] != '/')) {
                 (void)mv_fail(err, MV_E_INVALID, 0,
-                              "neither XDG_STATE_HOME nor HOME says where the audit store is; use "
+                              "neither XDG_STATE_HOME nor HOME says where the %s is; use "
                               "--audit FILE, "
-                              "or --audit none");
+                              "or --audit none", name);
                 return NULL;
         }
-        if (asprintf(&path, "%s%s/ccos-microvm/audit.mva", from_state ? state : home,
-                     from_state ? "" : "/.local/state") < 0) {
+        if (asprintf(&path, "%s%s/ccos-microvm/%s", from_state ? state : home,
+                     from_state ? "" : "/.local/state", name) < 0) {
                 (void)mv_fail(err, MV_E_NOMEM, 0, "audit path");
                 return NULL;
         }
@@ -50,6 +50,11 @@ char *cli_audit_default(struct mv_err *err)
                 return NULL;
         }
         return path;
+}
+
+char *cli_audit_default(struct mv_err *err)
+{
+        return cli_state_file("audit.mva", err);
 }
 
 static int host_for(const char *audit_path, struct mv_host **ret, struct mv_err *err)
@@ -132,6 +137,25 @@ static int grant_paths(struct mv_context *c, const struct cli_list *l, grant_fn 
                 if (absolute(l->items[i], path, err) < 0 || allow(c, path, err) < 0)
                         return mv_wrap(err, "%s %s", option, l->items[i]);
         return 0;
+}
+
+int cli_grant(struct mv_context *c, const char *what, const char *text, struct mv_err *err)
+{
+        static const struct {
+                const char *what;
+                grant_fn allow;
+                bool path;
+        } rows[] = { { "allow", mv_context_allow, false },
+                     { "allow-net", mv_context_allow_host, false },
+                     { "allow-read", mv_context_allow_read, true },
+                     { "allow-write", mv_context_allow_write, true },
+                     { "env", mv_context_allow_env, false } };
+        struct cli_list one = { { text }, 1 };
+        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+                if (strcmp(rows[i].what, what) == 0)
+                        return rows[i].path ? grant_paths(c, &one, rows[i].allow, what, err)
+                                            : grant(c, &one, rows[i].allow, what, err);
+        return mv_fail(err, MV_E_NOT_FOUND, 0, "no grant '%s'", what);
 }
 
 static int grant_all(struct mv_context *c, const struct cli_options *o, struct mv_err *err)

@@ -4,7 +4,7 @@
  *
  * (1) Outgoing frames are written straight into the outbox: the door copies nothing on this side.
  * (2) Nothing here returns into nothing: after the last frame the door is rung again, and the host, which has its result,
- *     never resumes. */
+ *     never resumes; but for a session, when it has put the next START into the inbox before. */
 #include <string.h>
 #include <guest/runner.h>
 #include <wire/frame.h>
@@ -41,7 +41,9 @@ void mv_kvm_main(uint64_t arena_bytes)
                 fail(&err);
         else
                 mv_kvm_ring(MV_KVM_OP_READY, 0);
-        mv_runner_run(&runner, mv_kvm_inbox());
+        do
+                mv_runner_run(&runner, mv_kvm_inbox());
+        while (runner.kept && !runner.ended);
         for (;;)
                 mv_kvm_ring(MV_KVM_OP_SEND, 0); /* (2) */
 }

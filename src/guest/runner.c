@@ -10,7 +10,7 @@
 struct start {
         struct mv_slice kind, program, args, context, purpose;
         int64_t fuel, depth;
-        bool prelude;
+        bool prelude, keep;
 };
 
 int mv_runner_init(struct mv_runner *r, void *arena, size_t arena_bytes, void *out, size_t out_bytes,
@@ -176,13 +176,14 @@ static int start_field(struct mv_cur *c, struct mv_slice key, struct start *s, s
                         s->purpose = item.text;
                 return e;
         }
-        if (!mv_slice_eq_str(key, "fuel") && !mv_slice_eq_str(key, "depth") && !mv_slice_eq_str(key, "prelude"))
+        bool flag = mv_slice_eq_str(key, "prelude") || mv_slice_eq_str(key, "keep");
+        if (!mv_slice_eq_str(key, "fuel") && !mv_slice_eq_str(key, "depth") && !flag)
                 return mv_cbor_skip(c, &raw, err);
         int e = mv_cbor_next(c, &item, err);
         if (e)
                 return e;
-        if (mv_slice_eq_str(key, "prelude"))
-                s->prelude = item.kind == MV_CBOR_BOOL && item.boolean;
+        if (flag)
+                *(mv_slice_eq_str(key, "keep") ? &s->keep : &s->prelude) = item.kind == MV_CBOR_BOOL && item.boolean;
         else if (item.kind == MV_CBOR_INT && item.integer >= 0)
                 *(mv_slice_eq_str(key, "fuel") ? &s->fuel : &s->depth) = item.integer;
         else
@@ -236,14 +237,43 @@ static int decode_start(struct mv_slice frame, struct start *s, struct mv_err *e
         return e;
 }
 
-static int load(struct mv_runner *r, const struct start *s, struct mv_err *err)
+static bool fill_nil(struct mv_runner *r, struct mv_out *o, const void *arg)
+{
+        (void)r;
+        (void)arg;
+        return mv_cbor_put_null(o);
+}
+
+/* Between two steps of a session's program: may it go on? */
+static bool on_tick(void *ctx)
+{
+        struct mv_runner *r = ctx;
+        struct mv_slice reply;
+        struct mv_frame f;
+        struct mv_err err;
+        return put_frame(r, MV_FRAME_TICK, 0, fill_nil, NULL) && flush(r, true, &reply) &&
+               mv_frame_decode(reply, &f, &err) == 0 && f.type == MV_FRAME_TICK;
+}
+
+/* A session's first START makes the evaluator, with its arguments; those that follow find it as it was left. */
+static int prepare(struct mv_runner *r, const struct start *s, struct mv_err *err)
 {
         struct mv_rtfs_options o = { .fuel = (uint64_t)s->fuel, .call_depth = (uint32_t)s->depth, .prelude = s->prelude,
-                                     .event = on_event, .event_ctx = r };
+                                     .event = on_event, .event_ctx = r, .tick = s->keep ? on_tick : NULL };
+        bool goes_on = s->keep && r->kept;
+        r->kept = s->keep;
+        if (goes_on) {
+                mv_rtfs_continue(r->rtfs, &o);
+                return 0;
+        }
         mv_rtfs_reset(r->rtfs, &o);
         int e = s->args.len ? mv_rtfs_set_args(r->rtfs, s->args, err) : 0;
-        if (e == 0 && s->context.len)
-                e = mv_rtfs_set_context(r->rtfs, s->context, err);
+        return e == 0 && s->context.len ? mv_rtfs_set_context(r->rtfs, s->context, err) : e;
+}
+
+static int load(struct mv_runner *r, const struct start *s, struct mv_err *err)
+{
+        int e = prepare(r, s, err);
         if (e)
                 return e;
         if (mv_slice_eq_str(s->kind, "source"))
@@ -295,8 +325,11 @@ static bool take_reply(struct mv_runner *r, struct mv_slice frame)
                         return true;
                 }
         } else if (f.type == MV_FRAME_CANCEL) {
-                r->ended = true;
-                return false;
+                if (r->kept) /* the session goes on: so does the conversation, up to the error */
+                        mv_rtfs_stop(r->rtfs);
+                else
+                        r->ended = true;
+                return r->kept;
         }
         send_error(r, "InternalError", "Internal error: the host's reply does not decode");
         return false;

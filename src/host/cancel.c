@@ -2,6 +2,7 @@
 /* A caller cancels by setting a flag, which wakes nobody; while a cell runs a watcher looks at
  * it and tells the provider. Started only for executions that have a flag. */
 #include <host/exec.h>
+#include <provider/common.h>
 #include <time.h>
 
 #define WATCH_PERIOD_NS                                                                            \
@@ -22,9 +23,12 @@ static void wait_a_period(struct mv__watch *w)
 static void *watch(void *arg)
 {
         struct mv__watch *w = arg;
+        uint64_t seen_ns = 0;
         pthread_mutex_lock(&w->lock);
         while (!w->done) {
-                if (*w->flag) /* again and again: a cancel that came too early must not be lost */
+                if (*w->flag && !seen_ns)
+                        seen_ns = mv__now_ns();
+                if (seen_ns && mv__now_ns() - seen_ns >= w->patience_ns) /* again and again: a cancel that came too early must not be lost */
                         w->ops->cancel(w->cell);
                 wait_a_period(w);
         }
@@ -35,7 +39,8 @@ static void *watch(void *arg)
 int mv__watch_start(struct mv__watch *w, const struct mv__exec *e, struct mv_cell *cell,
                     struct mv_err *err)
 {
-        *w = (struct mv__watch){ .ops = e->entry->ops, .cell = cell, .flag = e->x->cancel };
+        *w = (struct mv__watch){ .ops = e->entry->ops, .cell = cell, .flag = e->x->cancel,
+                                .patience_ns = e->session ? MV_SESSION_GRACE_NS : 0 };
         if (!w->flag || !w->ops->cancel)
                 return 0;
         pthread_mutex_init(&w->lock, NULL);

@@ -18,8 +18,22 @@ struct mv__door_tap {
         bool failed;
 };
 
+struct mv_session {
+        struct mv_host *host;
+        struct mv__entry *entry;
+        bool using, prelude;
+        char id[64];
+        uint64_t memory_bytes_max;
+        struct mv_arena memory; /* of the copies below */
+        const struct mv_value *args, *variables;
+        struct mv_cell *cell; /* NULL: before the first evaluation, or lost */
+        uint64_t evaluations; /* that ended in order in this cell */
+        bool lost;
+};
+
 struct mv__exec {
         struct mv_host *host;
+        struct mv_session *session; /* NULL: an execution with a cell of its own */
         const struct mv_execution *x;
         struct mv_result *result;
         struct mv_context *context; /* the frozen copy */
@@ -39,6 +53,17 @@ struct mv__exec {
         const char *const *token; /* what the boundary gate checks against */
         uint32_t token_count;
 };
+
+/* mv_execute, for a session or NULL (execute.c). */
+int mv__execute(struct mv_host *h, const struct mv_execution *x, struct mv_session *s,
+                struct mv_result **ret, struct mv_err *err);
+/* prefix and a version 4 UUID. */
+void mv__make_id(struct mv_host *h, const char *prefix, char ret[64]);
+
+/* A session's cell for this evaluation, and what becomes of it after (session.c). */
+int mv__session_cell(struct mv_session *s, const struct mv__exec *e, struct mv_cell **ret,
+                     struct mv_err *err);
+void mv__session_after(struct mv_session *s, bool in_order);
 
 /* The frame of mv_execute, shared with replay (execute.c). init: NULL result only on failure. */
 int mv__exec_init(struct mv__exec *e, struct mv_host *h, const struct mv_execution *x,
@@ -76,6 +101,7 @@ struct mv__watch {
         const struct mv_provider_ops *ops;
         struct mv_cell *cell;
         volatile int *flag;
+        uint64_t patience_ns; /* how long a flag that is set may wait for the program to obey */
 };
 int mv__watch_start(struct mv__watch *w, const struct mv__exec *e, struct mv_cell *cell,
                     struct mv_err *err);

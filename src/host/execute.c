@@ -36,7 +36,7 @@ static uint64_t wall_ms(void)
 /* --- before anything runs --------------------------------------------------------------------- */
 /* A version 4 UUID. Its bits are SHA-256 of the host's random seed and a counter: as
  * unpredictable as the seed, without a system call per execution. */
-static void make_id(struct mv_host *h, char ret[64])
+void mv__make_id(struct mv_host *h, const char *prefix, char ret[64])
 {
         struct {
                 uint8_t seed[MV_DIGEST_BYTES];
@@ -48,7 +48,7 @@ static void make_id(struct mv_host *h, char ret[64])
         mv_sha256(mv_slice(&in, sizeof in), u);
         u[6] = (uint8_t)((u[6] & 0x0f) | 0x40); /* version 4 */
         u[8] = (uint8_t)((u[8] & 0x3f) | 0x80); /* variant 1 */
-        memcpy(ret, "exec_", 5);
+        memcpy(ret, prefix, 5);
         char *p = ret + 5;
         for (size_t i = 0; i < 16; i++) {
                 if (i == 4 || i == 6 || i == 8 || i == 10)
@@ -147,7 +147,7 @@ static int prepare(struct mv__exec *e, struct mv_err *err)
         int r = mv__execution_check(x, err);
         if (r < 0)
                 return r;
-        make_id(e->host, e->result->execution_id);
+        mv__make_id(e->host, "exec_", e->result->execution_id);
         r = identify(e, err);
         if (r < 0)
                 return r;
@@ -160,6 +160,13 @@ static int prepare(struct mv__exec *e, struct mv_err *err)
         if (x->program.kind == MV_PROGRAM_NONE)
                 asked = mv_limits_min(asked, mv__settings_of(x->capability_id)->limits);
         mv__exec_limits(e, asked);
+        if (e->session && asked.memory_bytes_max && asked.memory_bytes_max < e->session->memory_bytes_max)
+                return mv_fail(err, MV_E_INVALID, 0,
+                               "a memory limit of %llu bytes: the session's cell has %llu; open a session with less",
+                               (unsigned long long)asked.memory_bytes_max,
+                               (unsigned long long)e->session->memory_bytes_max);
+        if (e->session)
+                e->limits.memory_bytes_max = e->session->memory_bytes_max;
         if (!e->decision.allowed)
                 return 0;
         r = mv__choose(e->host, x, &asked, &e->entry, err);
@@ -204,6 +211,7 @@ static int open_broker(struct mv__exec *e, struct mv_err *err)
                                        .deadline_ns = e->deadline_ns,
                                        .tier_min = e->x->tier_min,
                                        .cancel = e->x->cancel,
+                                       .session = e->session != NULL,
                                        .replay = e->replay };
         int r = mv_broker_new(&o, &e->broker, err);
         if (r == 0)
@@ -224,7 +232,13 @@ static int run_cell(struct mv__exec *e, struct mv_cell *cell, struct mv_slice st
                               .deadline_ns = e->deadline_ns,
                               .capability_id = e->x->capability_id,
                               .permissions = e->token,
-                              .permissions_count = e->token_count };
+                              .permissions_count = e->token_count,
+                              .session = e->session != NULL,
+                              .resumes = e->session && e->session->evaluations > 0 };
+        if (e->session) { /* the broker asks it to stop at the deadline; the wall falls behind that */
+                run.deadline_ns += MV_SESSION_GRACE_NS;
+                run.limits.wall_ns_max += MV_SESSION_GRACE_NS;
+        }
         struct mv__watch watch;
         int r = mv__watch_start(&watch, e, cell, err);
         if (r == 0)
@@ -237,14 +251,17 @@ static int run_behind_wall(struct mv__exec *e, struct mv_exit *ret, struct mv_er
 {
         bool foreign = mv__program_is_foreign(e->x->program.kind);
         struct mv_program_spec program;
-        struct mv_cell_spec spec = { e->result->execution_id, e->limits, foreign ? &program : NULL };
+        struct mv_cell_spec spec = { .execution_id = e->result->execution_id,
+                                     .limits = e->limits,
+                                     .program = foreign ? &program : NULL };
         struct mv_metadata *m = &e->result->metadata;
         struct mv_cell *cell;
         struct mv_slice start = { NULL, 0 };
         int r = foreign ? mv__foreign_spec(e, &program, err) : mv__start_frame(e, &start, err);
         uint64_t t0 = mv__now_ns();
         if (r == 0)
-                r = mv__cell_take(e->entry, &spec, &cell, err);
+                r = e->session ? mv__session_cell(e->session, e, &cell, err)
+                               : mv__cell_take(e->entry, &spec, &cell, err);
         if (r < 0)
                 return r;
         uint64_t t1 = mv__now_ns();
@@ -257,7 +274,10 @@ static int run_behind_wall(struct mv__exec *e, struct mv_exit *ret, struct mv_er
         if (r == 0 && foreign)
                 r = mv__foreign_outcome(e, ret, err);
         bool in_order = r == 0 && !foreign && ret->termination == MV_END_COMPLETED && !e->tap.failed;
-        mv__cell_give(e->entry, cell, e->limits.memory_bytes_max, in_order, e->host->pool_cells);
+        if (e->session)
+                mv__session_after(e->session, in_order);
+        else
+                mv__cell_give(e->entry, cell, e->limits.memory_bytes_max, in_order, e->host->pool_cells);
         m->open_ns = t1 - t0;
         m->run_ns = t2 - t1;
         m->close_ns = mv__now_ns() - t2;
@@ -372,11 +392,12 @@ void mv__exec_done(struct mv__exec *e)
         mv_arena_done(&e->scratch);
 }
 
-int mv_execute(struct mv_host *h, const struct mv_execution *x, struct mv_result **ret,
-               struct mv_err *err)
+int mv__execute(struct mv_host *h, const struct mv_execution *x, struct mv_session *s,
+                struct mv_result **ret, struct mv_err *err)
 {
         struct mv__exec e;
         int r = mv__exec_init(&e, h, x, err);
+        e.session = s;
         if (r == 0)
                 r = execute(&e, err);
         mv__exec_done(&e);
@@ -386,4 +407,10 @@ int mv_execute(struct mv_host *h, const struct mv_execution *x, struct mv_result
         }
         *ret = e.result;
         return 0;
+}
+
+int mv_execute(struct mv_host *h, const struct mv_execution *x, struct mv_result **ret,
+               struct mv_err *err)
+{
+        return mv__execute(h, x, NULL, ret, err);
 }

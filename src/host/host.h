@@ -15,6 +15,7 @@
 #include <base/limits.h>
 #include <capability/table.h>
 #include <microvm/execute.h>
+#include <microvm/session.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <security/security.h>

@@ -90,7 +90,8 @@ static bool put_started(struct mv_out *o, const void *what)
         const struct mv__exec *e = what;
         const struct mv_execution *x = e->x;
         bool other = x->purpose != MV_PURPOSE_RUN; /* a run needs no word: its records are the same as ever */
-        return mv_cbor_put_map(o, other ? 11 : 10) && put_args(o, x->args) &&
+        const struct mv_session *s = e->session;
+        return mv_cbor_put_map(o, 10u + other + (s != NULL)) && put_args(o, x->args) &&
                key_int(o, "fuel", e->limits.fuel_max) &&
                key_str(o, "kind", mv__program_kind_name(x->program.kind)) &&
                key_str(o, "level", mv_level_name(mv_context_level(e->context))) &&
@@ -100,17 +101,20 @@ static bool put_started(struct mv_out *o, const void *what)
                (!other || key_str(o, "purpose", mv__purpose_name(x->purpose))) &&
                mv_cbor_put_str(o, "variables") &&
                (x->variables ? mv_value_encode(o, x->variables) : mv_cbor_put_null(o)) &&
-               key_opt(o, "capability", x->capability_id);
+               key_opt(o, "capability", x->capability_id) &&
+               (!s || key_int(o, "evaluation", s->evaluations + 1));
 }
 
 static bool put_started_observed(struct mv_out *o, const void *what)
 {
         const struct mv__exec *e = what;
         const struct mv_program *p = &e->x->program;
-        return mv_cbor_put_map(o, 6) && key_opt(o, "name", p->name) &&
+        return mv_cbor_put_map(o, e->session ? 7 : 6) && key_opt(o, "name", p->name) &&
                key_str(o, "tier", mv_tier_name(e->result->tier)) &&
                key_int(o, "memory", e->limits.memory_bytes_max) && mv_cbor_put_str(o, "program") &&
-               mv_cbor_put_bytes(o, e->identity) && key_str(o, "provider", e->result->provider) &&
+               mv_cbor_put_bytes(o, e->identity) &&
+               (!e->session || key_str(o, "session", e->session->id)) &&
+               key_str(o, "provider", e->result->provider) &&
                key_int(o, "started_ms", e->result->metadata.started_ms);
 }
 

@@ -189,6 +189,18 @@ static int read_purpose(struct mv_slice started, enum mv_purpose *ret, struct mv
         return mv_fail(err, MV_E_UNSUPPORTED, 0, "an execution of this purpose cannot be run again");
 }
 
+/* An evaluation of a session found what others had defined; its own record does not hold that. */
+static int check_alone(const struct entry *started, struct mv_err *err)
+{
+        struct mv_slice raw, session = mv__map_text(started->observed, "session");
+        struct mv_err absent;
+        if (mv__map_find(started->semantic, "evaluation", &raw, &absent) < 0)
+                return 0;
+        return mv_fail(err, MV_E_UNSUPPORTED, 0,
+                       "this is an evaluation of session %.*s: it cannot be run again without those before it",
+                       MV_SARG(session));
+}
+
 static int read_request(const struct entry *started, struct mv__exec *e, struct mv_execution *x,
                         struct mv_err *err)
 {
@@ -315,7 +327,9 @@ static int run_again(struct mv__exec *e, const struct story *s, struct mv_execut
 {
         struct source source;
         struct mv_broker_replay replay = { &source, source_next };
-        int r = read_request(s->first, e, x, err);
+        int r = check_alone(s->first, err);
+        if (r == 0)
+                r = read_request(s->first, e, x, err);
         if (r == 0)
                 r = choose(e, s, x, provider, err);
         if (r == 0)

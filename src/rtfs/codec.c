@@ -10,7 +10,7 @@
  *     needed.
  * (3) Containers nest at most MV_VALUE_DEPTH_MAX deep, both ways. */
 #include <base/limits.h>
-#include <rtfs/node.h>
+#include <rtfs/map.h>
 #include <rtfs/vm.h>
 #include <wire/cbor.h>
 #include <wire/text.h>
@@ -101,6 +101,17 @@ static bool encode_texts(struct encoder *e, const struct map *m, uint32_t tag)
         return true;
 }
 
+/* Keys are non-negative integers, in their order. */
+static bool encode_dense(struct encoder *e, val m)
+{
+        struct map_iter it;
+        val key, value;
+        for (map_iter(&it, m); map_next(&it, &key, &value);)
+                if (!encode(e, key) || !encode(e, value))
+                        return false;
+        return true;
+}
+
 static bool encode_map(struct encoder *e, const struct map *m)
 {
         struct pass natural = { .tag = T_INT }, negative = { .tag = T_INT, .negative = true };
@@ -108,6 +119,8 @@ static bool encode_map(struct encoder *e, const struct map *m)
                 return false;
         if (!m->root)
                 return true;
+        if (is_dense(m))
+                return encode_dense(e, OBJ(T_MAP, m));
         return encode_pass(e, m->root, m->height, &natural) &&
                encode_pass(e, m->root, m->height, &negative) && encode_texts(e, m, T_STRING) &&
                encode_texts(e, m, T_KEYWORD);

@@ -123,11 +123,13 @@ static int maps_equal(struct walk *w, val a, val b)
         if (as_map(a)->height || as_map(b)->height)
                 return tall_maps_equal(w, a, b);
         /* One leaf each: no iterators on the C stack. */
-        for (uint32_t i = 0; i < 2 * map_count(a); i += 2) {
-                val ka = as_map(a)->root->item[i], kb = as_map(b)->root->item[i];
-                int e = key_order(ka, kb) == 0 ? 1 : 0;
+        const struct node *leaf_a = as_map(a)->root, *leaf_b = as_map(b)->root;
+        if (!leaf_a || !leaf_b || leaf_a->h.used != leaf_b->h.used)
+                return !leaf_a && !leaf_b;
+        for (uint32_t i = 0; i < leaf_a->h.used; i += 2) {
+                int e = key_order(leaf_a->item[i], leaf_b->item[i]) == 0 ? 1 : 0;
                 if (e == 1)
-                        e = equal(w, as_map(a)->root->item[i + 1], as_map(b)->root->item[i + 1]);
+                        e = equal(w, leaf_a->item[i + 1], leaf_b->item[i + 1]);
                 if (e != 1)
                         return e;
         }

@@ -50,16 +50,22 @@ enum native_status fail_form(struct func *f, const char *what)
         return raise_fmt(f->r, E_PARSE, "%s", what);
 }
 
-enum native_status emit(struct func *f, uint32_t word)
+enum native_status emit_more(struct func *f, uint32_t word)
 {
         TRY(put_word(f, &f->code, word));
         return put_word(f, &f->pos, f->at);
 }
 
+enum native_status emit(struct func *f, uint32_t word)
+{
+        f->last = f->code.count;
+        return emit_more(f, word);
+}
+
 enum native_status emit2(struct func *f, uint32_t word, uint32_t second)
 {
         TRY(emit(f, word));
-        return emit(f, second);
+        return emit_more(f, second);
 }
 
 enum native_status emit_jump(struct func *f, uint32_t word, uint32_t *ret_patch)
@@ -72,11 +78,17 @@ enum native_status emit_jump(struct func *f, uint32_t word, uint32_t *ret_patch)
 void patch_here(struct func *f, uint32_t patch)
 {
         f->code.p[patch] = f->code.count - (patch + 1);
+        f->last = NO_CODE; /* what was emitted last is not the only way to get here */
 }
 
 enum native_status emit_loop(struct func *f, uint32_t target)
 {
-        return emit2(f, OP_WORD(OP_LOOP, 0, 0, 0), target - (f->code.count + 2));
+        uint32_t word = OP_WORD(OP_LOOP, 0, 0, 0);
+        if (f->code.count > target && f->last == f->code.count - 1 && OP_OF(f->code.p[f->last]) == OP_MOVE) { /* LOOP can do that as well */
+                word = (f->code.p[f->last] & ~0xffu) | OP_LOOP;
+                f->code.count = --f->pos.count;
+        }
+        return emit2(f, word, target - (f->code.count + 2));
 }
 
 static bool same_const(val a, val b)
@@ -225,8 +237,7 @@ enum native_status symbol_value(struct func *f, struct name *n, uint8_t dst, int
         return N_OK;
 }
 
-/* A plain local can be used where it is. */
-static bool plain_local(struct func *f, val form, uint8_t *ret)
+bool plain_local(struct func *f, val form, uint8_t *ret)
 {
         if (form.tag != T_SYMBOL)
                 return false;
@@ -453,186 +464,6 @@ static enum native_status map_value_literal(struct func *f, val m, uint8_t dst)
         return map_literal(f, pairs, dst);
 }
 
-/* --- calls --------------------------------------------------------------------------------------------------------------- */
-static const struct { const char *name; uint8_t op, jump; } binary_ops[] = {
-        { "+", OP_ADD, 0 },        { "-", OP_SUB, 0 },         { "*", OP_MUL, 0 },        { "/", OP_DIV, 0 },
-        { "mod", OP_MOD, 0 },      { "<", OP_LT, OP_JNLT },    { "<=", OP_LE, OP_JNLE },  { ">", OP_GT, OP_JNGT },
-        { ">=", OP_GE, OP_JNGE },  { "=", OP_EQ, OP_JNEQ },    { "not=", OP_NE, OP_JNNE }, { "!=", OP_NE, OP_JNNE },
-};
-
-static int binary_of(struct func *f, val form)
-{
-        if (form.tag != T_LIST || len(form) != 3 || inline_native(f, at(form, 0)) < 0)
-                return -1;
-        for (size_t i = 0; i < sizeof binary_ops / sizeof *binary_ops; i++)
-                if (mv_slice_eq_str(name_slice(at(form, 0)), binary_ops[i].name))
-                        return (int)i;
-        return -1;
-}
-
-static bool small_int(val v)
-{
-        return v.tag == T_INT && v.i == (int8_t)v.i;
-}
-
-static enum native_status binary(struct func *f, val form, int op, uint8_t dst)
-{
-        uint32_t free = f->free;
-        uint8_t a, b;
-        TRY(operand(f, at(form, 1), &a));
-        if (small_int(at(form, 2)) && op < 2) {
-                TRY(emit(f, OP_WORD(op == 0 ? OP_ADDI : OP_SUBI, dst, a, at(form, 2).i)));
-        } else {
-                TRY(operand(f, at(form, 2), &b));
-                TRY(emit(f, OP_WORD(binary_ops[op].op, dst, a, b)));
-        }
-        f->free = free;
-        return N_OK;
-}
-
-enum native_status test_jump(struct func *f, val test, uint32_t *ret_patch)
-{
-        uint32_t free = f->free;
-        uint8_t a, b;
-        f->at = test.tag == T_LIST && as_cons(test)->pos ? as_cons(test)->pos : f->at;
-        int op = binary_of(f, test);
-        if (op >= 0 && binary_ops[op].jump) {
-                TRY(operand(f, at(test, 1), &a));
-                if (small_int(at(test, 2))) {
-                        TRY(emit_jump(f, OP_WORD(binary_ops[op].jump + (OP_JNLTI - OP_JNLT), a, at(test, 2).i, 0),
-                                      ret_patch));
-                } else {
-                        TRY(operand(f, at(test, 2), &b));
-                        TRY(emit_jump(f, OP_WORD(binary_ops[op].jump, a, b, 0), ret_patch));
-                }
-        } else {
-                TRY(operand(f, test, &a));
-                TRY(emit_jump(f, OP_WORD(OP_JF, a, 0, 0), ret_patch));
-        }
-        f->free = free;
-        return N_OK;
-}
-
-enum native_status native_call(struct func *f, const char *name, uint8_t dst, uint8_t first, uint8_t count)
-{
-        int i = native_find(f->r, mv_slice_str(name));
-        if (i < 0)
-                return raise_fmt(f->r, E_INTERNAL, "no builtin %s", name);
-        return emit2(f, OP_WORD(OP_NCALL, dst, first, count), (uint32_t)i);
-}
-
-/* Arguments into consecutive registers from the next free one. */
-static enum native_status arguments(struct func *f, val args)
-{
-        for (struct cons *c = as_cons(args); c->count; c = c->tail) {
-                uint8_t reg;
-                uint32_t here = f->at;
-                TRY(new_reg(f, &reg));
-                TRY(expr(f, c->head, reg, false));
-                f->at = here;
-        }
-        return N_OK;
-}
-
-/* apply needs the machine itself: it is called like any function value. */
-static bool native_is_direct(const struct native *n)
-{
-        return n->fn != NULL;
-}
-
-static bool arity_fits(const struct native *n, uint32_t count)
-{
-        return (n->args_min < 0 || count >= (uint32_t)n->args_min) && (n->args_max < 0 || count <= (uint32_t)n->args_max);
-}
-
-#define ARGS_MAX 200u /* more are passed as a vector to apply */
-
-static enum native_status wide_call(struct func *f, val form, uint8_t dst)
-{ /* (f a b ... 201 or more): (apply f [a b ...]) */
-        uint32_t free = f->free;
-        uint8_t apply, fn, args;
-        TRY(new_reg(f, &apply));
-        TRY(new_reg(f, &fn));
-        TRY(new_reg(f, &args));
-        int i = native_find(f->r, MV_SLICE("apply"));
-        TRY(load_const(f, (val){ .tag = T_NATIVE, .i = i }, apply));
-        TRY(expr(f, at(form, 0), fn, false));
-        val b = vec_builder(f->r);
-        for (struct cons *c = as_cons(rest_of(form, 1)); !nomem(b) && c->count; c = c->tail)
-                if (!vec_push(f->r, b, c->head))
-                        return N_NOMEM;
-        if (nomem(b))
-                return N_NOMEM;
-        TRY(vector_literal(f, b, args));
-        TRY(emit(f, OP_WORD(OP_CALL, apply, 2, 0)));
-        f->free = free;
-        return emit(f, OP_WORD(OP_MOVE, dst, apply, 0));
-}
-
-static enum native_status inline_call(struct func *f, val form, int native, uint8_t dst)
-{
-        uint32_t free = f->free, here = f->at;
-        TRY(arguments(f, rest_of(form, 1)));
-        f->at = here;
-        TRY(emit2(f, OP_WORD(OP_NCALL, dst, free, len(form) - 1), (uint32_t)native));
-        f->free = free;
-        return N_OK;
-}
-
-/* (+ a b c ...): all operands first (spec 6.4), then pairwise. */
-static enum native_status fold_call(struct func *f, val form, int op, uint8_t dst)
-{
-        uint32_t free = f->free, here = f->at, n = len(form) - 1;
-        TRY(arguments(f, rest_of(form, 1)));
-        f->at = here;
-        for (uint32_t i = 1; i < n; i++)
-                TRY(emit(f, OP_WORD(binary_ops[op].op, i == n - 1 ? dst : free, free, free + i)));
-        f->free = free;
-        return N_OK;
-}
-
-static int fold_of(struct func *f, val form)
-{
-        if (len(form) < 4 || inline_native(f, at(form, 0)) < 0)
-                return -1;
-        for (int i = 0; i < 3; i++) /* + - * */
-                if (mv_slice_eq_str(name_slice(at(form, 0)), binary_ops[i].name))
-                        return i;
-        return -1;
-}
-
-static enum native_status plain_call(struct func *f, val form, uint8_t dst, bool tail)
-{
-        uint32_t free = f->free, here = f->at;
-        uint8_t base;
-        TRY(new_reg(f, &base));
-        TRY(expr(f, at(form, 0), base, false));
-        TRY(arguments(f, rest_of(form, 1)));
-        f->at = here;
-        bool replace = tail && f->tail_ok;
-        TRY(emit(f, OP_WORD(replace ? OP_TAIL : OP_CALL, base, len(form) - 1, 0)));
-        f->free = free;
-        if (replace)
-                TRY(emit(f, OP_WORD(OP_RET, base, 0, 0)));
-        return base == dst ? N_OK : emit(f, OP_WORD(OP_MOVE, dst, base, 0));
-}
-
-enum native_status call_plain(struct func *f, val form, uint8_t dst, bool tail)
-{
-        if (len(form) - 1 > ARGS_MAX)
-                return wide_call(f, form, dst);
-        int op = binary_of(f, form);
-        if (op >= 0)
-                return binary(f, form, op, dst);
-        op = fold_of(f, form);
-        if (op >= 0)
-                return fold_call(f, form, op, dst);
-        int32_t native = inline_native(f, at(form, 0));
-        if (native >= 0 && native_is_direct(f->r->natives[native]) && arity_fits(f->r->natives[native], len(form) - 1))
-                return inline_call(f, form, native, dst);
-        return plain_call(f, form, dst, tail);
-}
-
 /* --- macros ---------------------------------------------------------------------------------------------------------------- */
 #define EXPANSIONS_MAX 1000
 
@@ -677,7 +508,7 @@ enum native_status expand_macro(struct func *f, val form, val *ret, bool *ret_ex
 }
 
 /* --- expressions -------------------------------------------------------------------------------------------------------------- */
-static bool shadowed(struct func *f, struct name *n)
+bool is_shadowed(struct func *f, struct name *n)
 {
         if (is_local_name(f, n))
                 return true;
@@ -693,7 +524,7 @@ static enum native_status list_form(struct func *f, val form, uint8_t dst, bool 
                 f->at = as_cons(form)->pos;
         if (head.tag == T_SYMBOL) {
                 struct name *n = as_name(head);
-                bool replaced = n->special && special_can_be_shadowed(n->special) && (shadowed(f, n) || is_macro_call(f, form));
+                bool replaced = n->special && special_can_be_shadowed(n->special) && (is_shadowed(f, n) || is_macro_call(f, form));
                 if (n->special && !replaced)
                         return special_form(f, n->special, form, dst, tail);
                 bool expanded;
@@ -764,6 +595,7 @@ enum native_status body(struct func *f, val forms, uint8_t dst, bool tail)
 static enum native_status make_code(struct func *f, struct code **ret)
 {
         uint32_t n = f->code.count;
+        shorten_jumps(f);
         struct code *c = heap_alloc(f->r, O_CODE, sizeof *c + 8 * (size_t)n);
         if (!c)
                 return N_NOMEM;
@@ -815,7 +647,7 @@ enum native_status compile_form(struct mv_rtfs *r, val form, struct proto **ret)
                 return raise_memory(r, "compiling");
         bool outer_no_collect = r->no_collect;
         r->no_collect = true;
-        *f = (struct func){ .r = r };
+        *f = (struct func){ .r = r, .growing = NO_REGISTER };
         s = new_reg(f, &dst);
         if (s == N_OK)
                 s = expr(f, form, dst, false);

@@ -14,6 +14,7 @@
 
 #define REGS_MAX 250
 #define UPS_MAX 250
+#define PARAMS_MAX 64u
 
 #define TRY(call)                                                                                                      \
         do {                                                                                                           \
@@ -43,7 +44,12 @@ struct loop {
         uint32_t count;
         uint8_t reg;         /* first loop register */
         bool is_function;
+        uint64_t grows;      /* bit i: variable i grows in place (compile_own.c) */
+        uint8_t owner;       /* register with the owner's number, if there is such a variable */
 };
+#define NO_REGISTER UINT32_MAX
+
+#define NO_CODE UINT32_MAX
 
 struct func {
         struct mv_rtfs *r;
@@ -58,8 +64,10 @@ struct func {
         uint32_t scope_vars;  /* vars of the innermost frame start here; a local def belongs to it */
         bool is_local;        /* inside some frame: def is local */
         uint32_t free, regs;
+        uint32_t last;        /* the instruction emitted last; NO_CODE: control may come from elsewhere as well */
         uint32_t at;          /* source position of what is being compiled */
         struct loop *loop;
+        uint32_t growing;     /* register of the variable whose next value is being compiled, if PUT may change it */
         uint32_t depth;
         bool tail_ok;         /* a call in tail position may replace this frame */
         uint32_t try_done;    /* jump left behind by a catch clause with a selector */
@@ -69,6 +77,7 @@ struct func {
 void *compile_work(struct mv_rtfs *r, size_t bytes); /* zeroed, until compile_form returns; NULL: too small a cell */
 enum native_status fail_form(struct func *f, const char *what); /* ParseError at f->at */
 enum native_status emit(struct func *f, uint32_t word);
+enum native_status emit_more(struct func *f, uint32_t word); /* a further word of an instruction */
 enum native_status emit2(struct func *f, uint32_t word, uint32_t second);
 enum native_status emit_jump(struct func *f, uint32_t word, uint32_t *ret_patch);
 void patch_here(struct func *f, uint32_t patch);
@@ -85,6 +94,7 @@ enum native_status operand(struct func *f, val form, uint8_t *ret);
 enum native_status call_plain(struct func *f, val form, uint8_t dst, bool tail); /* the form as an ordinary call */
 enum native_status native_call(struct func *f, const char *name, uint8_t dst, uint8_t first, uint8_t count);
 enum native_status symbol_value(struct func *f, struct name *n, uint8_t dst, int skip);
+bool is_shadowed(struct func *f, struct name *n); /* does it mean something of the program's own here? */
 bool is_local_name(struct func *f, const struct name *n);
 enum native_status expand_macro(struct func *f, val form, val *ret, bool *ret_expanded);
 enum native_status body(struct func *f, val forms, uint8_t dst, bool tail);   /* LIST of forms, implicit do */
@@ -102,8 +112,23 @@ enum native_status function_proto(struct func *parent, struct mv_rtfs *r, struct
 /* Jump when the test is false; ret_patch gets the jump. */
 enum native_status test_jump(struct func *f, val test, uint32_t *ret_patch);
 enum native_status data_form(struct func *f, val form, val *ret); /* deep: map literals become maps */
+bool plain_local(struct func *f, val form, uint8_t *ret); /* the register of a local that can be used where it is */
 int32_t inline_native(struct func *f, val head); /* builtin index when head certainly names that builtin, else -1 */
 bool mentions(val form, const struct name *n, int depth);
+
+/* compile_call.c: 0, or what r->operators has for a builtin of this name */
+uint8_t operator_of(struct mv_slice name);
+
+/* compile_own.c: may assoc change loop variable `index` in place? */
+bool grows_in_place(struct func *f, val bindings, uint32_t index, val forms);
+
+/* compile_improve.c */
+/* Let what was emitted last write to `to` instead of `from`, if all it does is to compute `from`. */
+bool redirect_result(struct func *f, uint32_t last, uint8_t from, uint8_t to);
+/* Does code from `at` on read the register? */
+bool reads_register(struct func *f, uint32_t at, uint8_t reg);
+/* Jumps to jumps go to the end at once, and a jump to a return is one. */
+void shorten_jumps(struct func *f);
 
 /* compile_forms.c */
 enum native_status special_form(struct func *f, int special, val form, uint8_t dst, bool tail);

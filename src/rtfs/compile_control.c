@@ -202,17 +202,9 @@ static enum native_status for_level(struct func *f, struct comprehension *c, uin
         struct scope s = scope_open(f);
         if (i >= vec_count(c->v)) {
                 TRY(new_reg(f, &item));
-                if (item != c->builder + 1) { /* %push! takes two consecutive registers */
-                        TRY(new_reg(f, &index));
-                        TRY(declare_defs(f, c->body));
-                        TRY(body(f, c->body, index, false));
-                        TRY(emit(f, OP_WORD(OP_MOVE, item, c->builder, 0)));
-                        TRY(native_call(f, "%push!", item, item, 2));
-                } else {
-                        TRY(declare_defs(f, c->body));
-                        TRY(body(f, c->body, item, false));
-                        TRY(native_call(f, "%push!", c->builder, c->builder, 2));
-                }
+                TRY(declare_defs(f, c->body));
+                TRY(body(f, c->body, item, false));
+                TRY(emit(f, OP_WORD(OP_PUSH, c->builder, item, 0)));
                 scope_close(f, s);
                 return N_OK;
         }

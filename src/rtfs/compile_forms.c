@@ -2,57 +2,8 @@
 /* Special forms (spec section 3). A malformed one is a ParseError (R-12), except for step, for, dotimes and get, whose
  * shape errors stay run-time errors of the kinds programs may rely on. */
 #include <rtfs/compile.h>
+#include <rtfs/special_forms.h>
 #include <wire/text.h>
-
-enum special {
-        S_NONE,
-        /* these mean the same everywhere */
-        S_LET, S_IF, S_DO, S_FN, S_DEF, S_DEFN, S_DEFMACRO, S_DEFSTRUCT, S_DEFTYPE, S_TRY, S_MATCH, S_FOR, S_DOTIMES,
-        S_LOOP, S_RECUR, S_QUOTE, S_QUASIQUOTE, S_UNQUOTE, S_CONTEXT, S_META, S_DELEGATE,
-        /* these give way to a local variable or a definition of the program with the same name */
-        S_SHADOWABLE_,
-        S_AND, S_OR, S_WHEN, S_WHEN_NOT, S_IF_NOT, S_IF_LET, S_WHEN_LET, S_COND, S_CASE, S_THREAD_FIRST, S_THREAD_LAST,
-        S_GET, S_STEP, S_STEP_IF, S_STEP_LOOP, S_STEP_PARALLEL, S_REJECTED, S_PLAN, S_MODULE, S_IMPORT, S_LLM, S_THROW,
-        S_UPDATE,
-};
-static const struct { const char *word; uint8_t special; } words[] = {
-        { "let", S_LET }, { "if", S_IF }, { "do", S_DO }, { "fn", S_FN }, { "def", S_DEF }, { "defn", S_DEFN },
-        { "defmacro", S_DEFMACRO }, { "defstruct", S_DEFSTRUCT }, { "deftype", S_DEFTYPE }, { "try", S_TRY },
-        { "match", S_MATCH }, { "for", S_FOR }, { "dotimes", S_DOTIMES }, { "loop", S_LOOP }, { "recur", S_RECUR },
-        { "quote", S_QUOTE }, { "quasiquote", S_QUASIQUOTE }, { "unquote", S_UNQUOTE }, { "unquote-splicing", S_UNQUOTE },
-        { "context ref", S_CONTEXT }, { "with meta", S_META }, { "delegate to", S_DELEGATE }, { "and", S_AND },
-        { "or", S_OR }, { "when", S_WHEN }, { "when-not", S_WHEN_NOT }, { "if-not", S_IF_NOT }, { "if-let", S_IF_LET },
-        { "when-let", S_WHEN_LET }, { "cond", S_COND }, { "case", S_CASE }, { "->", S_THREAD_FIRST },
-        { "->>", S_THREAD_LAST }, { "get", S_GET }, { "step", S_STEP }, { "step-if", S_STEP_IF },
-        { "step-loop", S_STEP_LOOP }, { "step-parallel", S_STEP_PARALLEL }, { "set!", S_REJECTED },
-        { "parallel", S_REJECTED }, { "with-resource", S_REJECTED }, { "discover-agents", S_REJECTED },
-        { "plan", S_PLAN }, { "capability", S_PLAN }, { "resource", S_PLAN }, { "intent", S_PLAN },
-        { "module", S_MODULE }, { "import", S_IMPORT }, { "llm-execute", S_LLM },
-        { "throw", S_THROW }, { "update", S_UPDATE },
-};
-
-int special_of(struct mv_slice word)
-{
-        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-                if (mv_slice_eq_str(word, words[i].word))
-                        return words[i].special;
-        return S_NONE;
-}
-
-int special_count(void)
-{
-        return (int)(sizeof words / sizeof *words);
-}
-
-const char *special_word(int i)
-{
-        return words[i].word;
-}
-
-bool special_can_be_shadowed(int special)
-{
-        return special > S_SHADOWABLE_;
-}
 
 /* --- small helpers -------------------------------------------------------------------------------------------------------- */
 enum native_status raise_op(struct func *f, enum error_kind kind, const char *fmt, ...)
@@ -573,6 +524,17 @@ static enum native_status defmacro_form(struct func *f, val form, uint8_t dst)
 }
 
 /* --- loop, recur -------------------------------------------------------------------------------------------------------------- */
+static enum native_status declare_owner(struct func *f, val bindings, val forms, struct loop *l)
+{
+        for (uint32_t i = 0; i < l->count; i++)
+                if (grows_in_place(f, bindings, i, forms))
+                        l->grows |= 1ull << i;
+        if (!l->grows)
+                return N_OK;
+        TRY(new_reg(f, &l->owner));
+        return emit(f, OP_WORD(OP_OWNER, l->owner, 0, 0));
+}
+
 static enum native_status loop_form(struct func *f, val form, uint8_t dst, bool tail)
 {
         val v = at(form, 1);
@@ -588,7 +550,9 @@ static enum native_status loop_form(struct func *f, val form, uint8_t dst, bool 
                         TRY(bind_pattern(f, vec_at(v, 2 * i), reg));
         }
         l.reg = (uint8_t)(f->free - l.count);
+        TRY(declare_owner(f, v, rest_of(form, 2), &l));
         l.start = f->code.count;
+        f->last = NO_CODE; /* the loop comes back to here */
         for (uint32_t i = 0; i < l.count; i++)
                 if (vec_at(v, 2 * i).tag != T_SYMBOL)
                         TRY(bind_pattern(f, vec_at(v, 2 * i), (uint8_t)(l.reg + i)));
@@ -603,10 +567,47 @@ static enum native_status loop_form(struct func *f, val form, uint8_t dst, bool 
         return N_OK;
 }
 
+/* One value of a recur: the instruction that gave it, and where the code of the next one begins. */
+struct turn {
+        uint32_t last, end;
+        bool stays; /* the variable keeps its value */
+};
+
+/* A value for the loop's variable in register `own`, into register reg. */
+static enum native_status turn_value(struct func *f, val form, uint8_t own, uint8_t reg, struct turn *ret)
+{
+        uint8_t local;
+        f->last = NO_CODE;
+        *ret = (struct turn){ .stays = plain_local(f, form, &local) && local == own };
+        if (!ret->stays)
+                TRY(expr(f, form, reg, false));
+        if (f->last == f->code.count - 1 && f->code.p[f->last] == OP_WORD(OP_MOVE, reg, own, 0)) {
+                f->code.count = --f->pos.count;
+                ret->stays = true;
+        }
+        ret->last = f->last;
+        ret->end = f->code.count;
+        return N_OK;
+}
+
+/* The new values lie in registers from `first` on. One that nothing behind it needs the old value of is computed in
+ * place, the others are moved. */
+static enum native_status assign_turn(struct func *f, const struct loop *l, const struct turn *t, uint8_t first)
+{
+        for (uint32_t i = 0; i < l->count; i++) {
+                uint8_t from = (uint8_t)(first + i), to = (uint8_t)(l->reg + i);
+                bool in_place = t[i].stays ||
+                                (!reads_register(f, t[i].end, to) && redirect_result(f, t[i].last, from, to));
+                if (!in_place)
+                        TRY(emit(f, OP_WORD(OP_MOVE, to, from, 0)));
+        }
+        return N_OK;
+}
+
 static enum native_status recur_form(struct func *f, val form, bool tail)
 {
         struct loop *l = f->loop;
-        uint32_t n = len(form) - 1, first = f->free, k;
+        uint32_t n = len(form) - 1, first = f->free;
         uint8_t reg;
         if (!l || !tail)
                 return fail_form(f, "recur is only possible in tail position of a loop or function");
@@ -616,12 +617,14 @@ static enum native_status recur_form(struct func *f, val form, bool tail)
                 mv_fmt(expected, sizeof expected, "%u", l->count);
                 return raise_arity(f->r, "recur", expected, n);
         }
+        struct turn t[PARAMS_MAX + 1];
         for (uint32_t i = 0; i < n; i++) {
                 TRY(new_reg(f, &reg));
-                TRY(expr(f, at(form, 1 + i), reg, false));
+                f->growing = l->grows >> i & 1 ? l->reg + i : NO_REGISTER;
+                TRY(turn_value(f, at(form, 1 + i), (uint8_t)(l->reg + i), reg, &t[i]));
         }
-        for (k = 0; k < n; k++)
-                TRY(emit(f, OP_WORD(OP_MOVE, l->reg + k, first + k, 0)));
+        f->growing = NO_REGISTER;
+        TRY(assign_turn(f, l, t, (uint8_t)first));
         f->free = first;
         return emit_loop(f, l->start);
 }

@@ -66,7 +66,7 @@ enum native_status declare_defs(struct func *f, val forms)
 }
 
 struct params {
-        val patterns[64], types[64];
+        val patterns[PARAMS_MAX], types[PARAMS_MAX];
         uint32_t count;
         val rest, rest_type; /* NIL: none */
 };
@@ -90,7 +90,7 @@ static enum native_status read_params(struct func *f, val vector, struct params 
                 if (is_rest) {
                         ps->rest = p;
                         ps->rest_type = type;
-                } else if (ps->count == 64) {
+                } else if (ps->count == PARAMS_MAX) {
                         return fail_form(f, "more than 64 parameters");
                 } else {
                         ps->patterns[ps->count] = p;
@@ -176,7 +176,7 @@ enum native_status function_proto(struct func *parent, struct mv_rtfs *r, struct
         struct params *ps = compile_work(r, sizeof *ps);
         if (!ps)
                 return raise_memory(r, "compiling");
-        *g = (struct func){ .r = r, .parent = parent };
+        *g = (struct func){ .r = r, .parent = parent, .growing = NO_REGISTER };
         g->at = parent ? parent->at : r->source_pos;
         g->depth = parent ? parent->depth : 0;
         TRY(read_signature(g, &rest, &delegate, &params_form, &return_type));
@@ -204,6 +204,6 @@ enum native_status function(struct func *f, struct name *name, val rest, uint8_t
         TRY(add_const(f, OBJ(T_PROTO, p), &k));
         TRY(emit(f, OP_WIDE(OP_CLOSURE, dst, k)));
         for (uint32_t i = 0; i < g->up_count; i++)
-                TRY(emit(f, (uint32_t)g->ups[i].kind << 8 | g->ups[i].index));
+                TRY(emit_more(f, (uint32_t)g->ups[i].kind << 8 | g->ups[i].index));
         return N_OK;
 }

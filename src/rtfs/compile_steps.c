@@ -6,6 +6,7 @@
 struct step {
         uint8_t id, error; /* registers; error follows id */
         val expose, keys, params;
+        bool exposed_inside; /* step-parallel: the exposure was set behind the start, so it ends before the failure is told */
         val rest;          /* LIST of body forms */
         char problem[160];   /* InvalidArguments text, or "" */
 };
@@ -96,6 +97,8 @@ static enum native_status step_close(struct func *f, const struct step *st, uint
         TRY(step_clear(f, st));
         TRY(jump(f, &done));
         TRY(add_handler(f, from, to, f->code.count, st->error));
+        if (st->exposed_inside)
+                TRY(native_call(f, "%clear-expose", a, a, 0));
         TRY(emit(f, OP_WORD(OP_MOVE, a, st->id, 0)));
         TRY(native_call(f, "%error-text", b, st->error, 1));
         TRY(native_call(f, "%step-failed", a, a, 2));
@@ -234,6 +237,7 @@ enum native_status step_parallel_form(struct func *f, val form, uint8_t dst)
         /* Its own order of notifications: started, exposure, branches, exposure off, completed. */
         struct step inner = st;
         st.expose = NIL;
+        st.exposed_inside = inner.expose.tag != T_NIL;
         TRY(step_open(f, &st, "step-parallel", NIL));
         uint8_t builder, item;
         TRY(new_reg(f, &builder));

@@ -120,21 +120,50 @@ enum native_status raise_memory(struct mv_rtfs *r, const char *doing)
         return N_FATAL;
 }
 
-enum native_status charge(struct mv_rtfs *r, uint64_t units)
+static bool interrupted(struct mv_rtfs *r)
 {
-        if (r->interrupt) {
-                r->fatal = E_INTERRUPTED;
-                mv_fmt(r->fatal_text, sizeof r->fatal_text, "Interrupted");
-                return N_FATAL;
-        }
-        if (units <= (uint64_t)r->fuel_left) {
-                r->fuel_left -= (int64_t)units;
-                return N_OK;
-        }
+        r->fatal = E_INTERRUPTED;
+        mv_fmt(r->fatal_text, sizeof r->fatal_text, "Interrupted");
+        return false;
+}
+
+static bool fuel_is_out(struct mv_rtfs *r)
+{
         r->fuel_left = 0;
         r->fatal = E_FUEL;
         mv_fmt(r->fatal_text, sizeof r->fatal_text, "Fuel limit exceeded: %lu steps", (unsigned long)r->fuel_start);
-        return N_FATAL;
+        return false;
+}
+
+bool fuel_goes_on(struct mv_rtfs *r)
+{
+        if (r->interrupt)
+                return interrupted(r);
+        if (r->fuel_left < 0)
+                return fuel_is_out(r);
+        if (r->options.tick && !r->options.tick(r->options.event_ctx))
+                return interrupted(r);
+        fuel_next_stop(r);
+        return true;
+}
+
+/* An interrupt may come at any moment, from another thread too: it is looked for after its mark was written over. */
+void fuel_next_stop(struct mv_rtfs *r)
+{
+        bool ticks = r->options.tick && r->fuel_left > MV_TICK_FUEL;
+        r->fuel_stop = ticks ? r->fuel_left - MV_TICK_FUEL : 0;
+        if (r->interrupt)
+                r->fuel_stop = INT64_MAX;
+}
+
+enum native_status charge(struct mv_rtfs *r, uint64_t units)
+{
+        if (r->interrupt)
+                return interrupted(r), N_FATAL;
+        if (units > (uint64_t)r->fuel_left)
+                return fuel_is_out(r), N_FATAL;
+        r->fuel_left -= (int64_t)units;
+        return r->fuel_left >= r->fuel_stop || fuel_goes_on(r) ? N_OK : N_FATAL;
 }
 
 enum native_status emit_event(struct mv_rtfs *r, const char *event, const val *items, uint32_t count)

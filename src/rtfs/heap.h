@@ -16,14 +16,14 @@ struct mv_rtfs;
 #ifdef MV_TORTURE /* collect all the time, and with a mark stack that always overflows */
 #define HEAP_SOFT_STEP ((size_t)2 << 10)
 #define HEAP_ROOM_PER_LIVE 0
-#define HEAP_ROOM_BITS 9
+#define HEAP_ROOM_FIRST ((size_t)1 << 10)
 #define HEAP_MARKS_MAX 8u
 #else
 #define HEAP_SOFT_STEP ((size_t)256 << 10) /* first soft limit: small programs dirty few pages and never collect */
 /* Free room after a collection, as a multiple of what is alive. A collection reads what is alive and what is dead; more
  * room means fewer of them, and more memory touched. */
 #define HEAP_ROOM_PER_LIVE 3
-#define HEAP_ROOM_BITS 16 /* room for an instruction that failed once: 2^17 bytes, then twice as much each time */
+#define HEAP_ROOM_FIRST ((size_t)1 << 17) /* at least, for an instruction that failed */
 #define HEAP_MARKS_MAX (1u << 17)
 #endif
 
@@ -43,6 +43,12 @@ bool heap_extend(struct mv_rtfs *r, size_t bytes);
 static inline struct heap *heap_of(struct mv_rtfs *r)
 {
         return (struct heap *)(void *)r;
+}
+/* Is there room for what a builtin is going to allocate? Asked before long work, that would have to be done again.
+ * bytes: not more than it needs. False: NOMEM. */
+static inline bool heap_has_room(struct mv_rtfs *r, size_t bytes)
+{
+        return bytes <= (size_t)(heap_of(r)->limit - heap_of(r)->top) || heap_extend(r, bytes);
 }
 /* An object with its header, size: bytes, rounded up to 16. What follows the header is for the caller to fill, all of it,
  * before the next safepoint. NULL: NOMEM. */
@@ -112,13 +118,19 @@ val map_new(struct mv_rtfs *r, const val *keys_and_values, uint32_t count); /* c
 /* A builder is a fresh map nobody else holds: add changes it in place. False: NOMEM, its entries are unchanged. */
 val map_builder(struct mv_rtfs *r);
 bool map_add(struct mv_rtfs *r, val builder, val key, val value);
+/* m with an entry, and m is gone: what `owner` made of it before is changed in place. The caller vouches that nobody
+ * looks at m any more. NOMEM: m is as it was. */
+val map_put_owned(struct mv_rtfs *r, val m, val key, val value, uint32_t owner);
 static inline uint32_t map_count(val m) { return as_map(m)->count; }
-/* Iteration in canonical order; holds no memory. */
+/* Iteration in canonical order; holds no memory. Never more than map_count entries, even of a map that code with a
+ * forged owner has damaged. */
 #define MAP_HEIGHT_MAX 12
 struct map_iter {
         const struct node *node[MAP_HEIGHT_MAX];
         uint16_t at[MAP_HEIGHT_MAX];
-        int depth;
+        uint32_t left; /* entries to come, at most */
+        int depth, levels; /* levels: above the leaves of a dense map */
+        bool dense;
 };
 void map_iter(struct map_iter *it, val m);
 bool map_next(struct map_iter *it, val *ret_key, val *ret_value);

@@ -209,7 +209,7 @@ static enum native_status step_other(struct sweep *w, uint32_t word)
 {
         uint32_t op = OP_OF(word);
         struct op_shape s = op_shape(op);
-        if (s.a == 'r')
+        if (s.a == 'r' || s.a == 'm')
                 TRY(read_reg(w, A_OF(word)));
         if (op == OP_VEC || op == OP_VECPUSH)
                 TRY(read_run(w, B_OF(word), C_OF(word)));
@@ -222,7 +222,7 @@ static enum native_status step_other(struct sweep *w, uint32_t word)
         if (op == OP_ITER || op == OP_NEXT)
                 for (uint32_t i = 0; i < 3; i++)
                         set(w, A_OF(word) + i, UNBOUND);
-        else if (s.a == 'w')
+        else if (s.a == 'w' || s.a == 'm')
                 set(w, A_OF(word), UNBOUND);
         return N_OK;
 }

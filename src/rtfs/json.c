@@ -178,6 +178,7 @@ static enum native_status write_sorted(struct writer *w, val m)
         map_iter(&it, m);
         while (map_next(&it, &e[n].key, &e[n].value))
                 n++;
+        count = n;
         sort_entries(e, count);
         enum native_status status = N_OK;
         for (uint32_t i = 0; i < count && status == N_OK; i++)

@@ -7,15 +7,15 @@
  *     that start with % (natives_seq.c), are used here: a program cannot change what the library
  *     means.
  * (2) Arguments are checked in the order of spec 7.6: the collection first; the function only if
- *     there is an element. */
+ *     there is an element.
+ * (3) Documentation stands below each source, in the shape of the other builtins' tables. */
 #include <rtfs/vm.h>
 
 const char library_source[] =
         "(defn map [f coll]\n"
-        "  (let [v (%items \"map\" \"vector, list, or string\" true coll) n (count v)]\n"
+        "  (let [v (%items \"map\" \"vector, list, or string\" true coll)]\n"
         "    (%function \"map\" \"function\" f v)\n"
-        "    (loop [i 0 out (%builder)]\n"
-        "      (if (< i n) (recur (+ i 1) (%push! out (f (nth v i)))) out))))\n"
+        "    (for [x v] (f x))))\n"
 
         "(defn map-indexed [f coll]\n"
         "  (let [v (%items \"map-indexed\" \"vector, string, or list\" true coll) n (count v)]\n"
@@ -24,20 +24,14 @@ const char library_source[] =
         "      (if (< i n) (recur (+ i 1) (%push! out (f i (nth v i)))) (%like coll out)))))\n"
 
         "(defn filter [f coll]\n"
-        "  (let [v (%items \"filter\" \"vector or list\" false coll) n (count v)]\n"
+        "  (let [v (%items \"filter\" \"vector or list\" false coll)]\n"
         "    (%function \"filter\" \"function\" f v)\n"
-        "    (loop [i 0 out (%builder)]\n"
-        "      (if (< i n)\n"
-        "        (let [x (nth v i)] (recur (+ i 1) (if (f x) (%push! out x) out)))\n"
-        "        out))))\n"
+        "    (for [x v :when (f x)] x)))\n"
 
         "(defn remove [f coll]\n"
-        "  (let [v (%items \"remove\" \"vector, string, or list\" true coll) n (count v)]\n"
+        "  (let [v (%items \"remove\" \"vector, string, or list\" true coll)]\n"
         "    (%function \"remove\" \"function\" f v)\n"
-        "    (loop [i 0 out (%builder)]\n"
-        "      (if (< i n)\n"
-        "        (let [x (nth v i)] (recur (+ i 1) (if (f x) out (%push! out x))))\n"
-        "        (%like coll out)))))\n"
+        "    (%like coll (for [x v :when (not (f x))] x))))\n"
 
         /* (reduce f coll) starts with the first element. */
         "(defn reduce [& args]\n"
@@ -50,8 +44,8 @@ const char library_source[] =
         "          (%fail-generic \"reduce on empty collection with no initial value\")\n"
         "          (let [start (if with-init 0 1)]\n"
         "            (if (< start n) (%function \"reduce\" \"function\" f v) nil)\n"
-        "            (loop [i start acc (if with-init (nth args 1) (nth v 0))]\n"
-        "              (if (< i n) (recur (+ i 1) (f acc (nth v i))) acc))))))))\n"
+        "            (loop [acc (if with-init (nth args 1) (nth v 0)) i start]\n"
+        "              (if (< i n) (recur (f acc (nth v i)) (+ i 1)) acc))))))))\n"
 
         "(defn group-by [f coll]\n"
         "  (if (nil? coll)\n"
@@ -124,6 +118,54 @@ const char library_source[] =
         "        (let [sorted (%sort-by ks v)]\n"
         "          (if (string? coll) (join \"\" sorted) sorted))))))\n";
 
+const struct native library_docs[] = {
+        { "map", 2, 2, NULL, "What f gives on each item.",
+          "(map inc [1 2 3])", "[2 3 4]", "f coll",
+          "vector",
+          "TypeError: no vector, list, map or string; f is no function and there is an item" },
+        { "map-indexed", 2, 2, NULL, "What f gives on each index and item.",
+          "(map-indexed vector [:a :b])", "[[0 :a] [1 :b]]", "f coll",
+          "vector, list or string, as the argument is",
+          "TypeError: no vector, list, map or string; f is no function" },
+        { "filter", 2, 2, NULL, "Items for which f is truthy.",
+          "(filter odd? [1 2 3])", "[1 3]", "f coll",
+          "vector",
+          "TypeError: no vector, list or map; f is no function" },
+        { "remove", 2, 2, NULL, "Items for which f is falsy.",
+          "(remove odd? [1 2 3])", "[2]", "f coll",
+          "vector, list or string, as the argument is",
+          "TypeError: no vector, list, map or string; f is no function" },
+        { "reduce", 2, 3, NULL, "Items combined from left to right, beginning with init or the first item.",
+          "(reduce + 10 [1 2 3])", "16", "f init? coll",
+          "what f gave last; init, or the only item, when f was never called",
+          "Generic: no vector, list, map or string, or empty without init; TypeError: f is no function" },
+        { "group-by", 2, 2, NULL, "Items by what f gives on them.",
+          "(group-by even? [1 2 3])", "{\"false\" [1 3] \"true\" [2]}", "f coll",
+          "map from key to vector; what cannot be a key stands there as its text",
+          "TypeError: no vector, list, map or nil; f is no function" },
+        { "every?", 2, 2, NULL, "Is f truthy for all items?",
+          "(every? odd? [1 3])", "true", "f coll",
+          "boolean; true for an empty collection",
+          "TypeError: no vector, list, map or string; f is no function" },
+        { "some?", 1, 2, NULL, "Is f truthy for an item? With one argument: is it not nil?",
+          "(some? odd? [2 3])", "true", "f coll, or value",
+          "boolean; false for an empty collection",
+          "TypeError: no vector, list, map or string; f is no function" },
+        { "update", 3, -1, NULL, "The collection with the value at a key replaced by what f gives on it.",
+          "(update {:n 1} :n + 10)", "{:n 11}", "coll key f extra*",
+          "map or vector",
+          "TypeError: no map, vector or list, a key it cannot have, or f is no function; IndexOutOfBounds; Generic: f is a string that names no function" },
+        { "sort", 1, 2, NULL, "Items in order, equal ones as they stood: by the order of all values, or by less, which gives a boolean or a negative, zero or positive integer.",
+          "(sort > [1 3 2])", "[3 2 1]", "less? coll",
+          "vector, or string of a string",
+          "TypeError: no vector, list or string; less is no function or gives something else" },
+        { "sort-by", 2, 2, NULL, "Items in the order of what f gives on them.",
+          "(sort-by count [\"aaa\" \"b\"])", "[\"b\" \"aaa\"]", "f coll",
+          "vector, or string of a string",
+          "TypeError: no vector, list, map or string; f is no function" },
+        { 0 },
+};
+
 #define HOST_CALL(name, id) "(defn " name " [& args] (%apply call \"" id "\" args))\n"
 
 const char ccos_prelude_source[] =
@@ -162,3 +204,71 @@ const char ccos_prelude_source[] =
         "        new (%apply conj (if (nil? old) [] old) more)]\n"
         "    (try (call \"ccos.state.kv.put\" key new) (catch e nil))\n"
         "    new))\n";
+
+/* Examples: what a host that grants nothing makes of them. */
+const struct native prelude_docs[] = {
+        { "tool/log", 0, -1, NULL, "Write to the log.",
+          "(try (tool/log) (catch e :refused))", ":refused", "message*",
+          "the reply of ccos.io.log", "of the call" },
+        { "tool.log", 0, -1, NULL, "Write to the log.",
+          "(try (tool.log) (catch e :refused))", ":refused", "message*",
+          "the reply of ccos.io.log", "of the call" },
+        { "log", 0, -1, NULL, "Write to the log.",
+          "(try (log) (catch e :refused))", ":refused", "message*",
+          "the reply of ccos.io.log", "of the call" },
+        { "log-step", 0, -1, NULL, "Write to the log.",
+          "(try (log-step) (catch e :refused))", ":refused", "message*",
+          "the reply of ccos.io.log", "of the call" },
+        { "println", 0, -1, NULL, "Print a line.",
+          "(try (println) (catch e :refused))", ":refused", "value*",
+          "the reply of ccos.io.println", "of the call" },
+        { "step", 0, -1, NULL, "With a keyword in front: print a line.",
+          "(try (step :info \"text\") (catch e :refused))", ":refused", "level value*",
+          "the reply of ccos.io.println", "of the call" },
+        { "tool/time-ms", 0, -1, NULL, "Milliseconds since 1970.",
+          "(try (tool/time-ms) (catch e :refused))", ":refused", "",
+          "the reply of ccos.system.current-timestamp-ms", "of the call" },
+        { "tool.time-ms", 0, -1, NULL, "Milliseconds since 1970.",
+          "(try (tool.time-ms) (catch e :refused))", ":refused", "",
+          "the reply of ccos.system.current-timestamp-ms", "of the call" },
+        { "current-time-millis", 0, -1, NULL, "Milliseconds since 1970.",
+          "(try (current-time-millis) (catch e :refused))", ":refused", "",
+          "the reply of ccos.system.current-timestamp-ms", "of the call" },
+        { "get-env", 0, -1, NULL, "A variable of the host's environment.",
+          "(try (get-env) (catch e :refused))", ":refused", "name",
+          "the reply of ccos.system.get-env", "of the call" },
+        { "file-exists?", 0, -1, NULL, "Is there such a file?",
+          "(try (file-exists?) (catch e :refused))", ":refused", "path",
+          "the reply of ccos.io.file-exists", "of the call" },
+        { "tool/open-file", 0, -1, NULL, "The text of a file.",
+          "(try (tool/open-file) (catch e :refused))", ":refused", "path",
+          "the reply of ccos.io.open-file", "of the call" },
+        { "tool/http-fetch", 0, -1, NULL, "The answer to a request.",
+          "(try (tool/http-fetch) (catch e :refused))", ":refused", "url-or-map",
+          "the reply of ccos.network.http-fetch", "of the call" },
+        { "http-fetch", 0, -1, NULL, "The answer to a request.",
+          "(try (http-fetch) (catch e :refused))", ":refused", "url-or-map",
+          "the reply of ccos.network.http-fetch", "of the call" },
+        { "thread/sleep", 0, -1, NULL, "Wait.",
+          "(try (thread/sleep) (catch e :refused))", ":refused", "milliseconds",
+          "the reply of ccos.system.sleep-ms", "of the call" },
+        { "load-capability", 0, -1, NULL, "Load the manifest of a capability.",
+          "(try (load-capability) (catch e :refused))", ":refused", "path",
+          "the reply of ccos.capability.load", "of the call" },
+        { "ccos.context/set", 2, 2, NULL, "The same as context/set.",
+          "(ccos.context/set :k 5)", "nil", "key value",
+          "nil", "TypeError: the key is no string, keyword or symbol" },
+        { "kv/assoc!", 1, -1, NULL, "Read, set keys of and write what the key-value store holds under a key.",
+          "(kv/assoc! \"k\" :a 1)", "{:a 1}", "key map-key value ...",
+          "the new value; a store that cannot be reached counts as an empty map",
+          "as assoc, dissoc and conj; those of the two calls are swallowed" },
+        { "kv/dissoc!", 1, -1, NULL, "Read, remove keys from and write what the key-value store holds under a key.",
+          "(kv/dissoc! \"k\" :a)", "{}", "key map-key*",
+          "the new value; a store that cannot be reached counts as an empty map",
+          "as assoc, dissoc and conj; those of the two calls are swallowed" },
+        { "kv/conj!", 1, -1, NULL, "Read, add items to and write what the key-value store holds under a key.",
+          "(kv/conj! \"k\" 1)", "[1]", "key item*",
+          "the new value; a store that cannot be reached counts as an empty vector",
+          "as assoc, dissoc and conj; those of the two calls are swallowed" },
+        { 0 },
+};

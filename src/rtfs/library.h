@@ -49,6 +49,15 @@ enum native_status push_all(struct mv_rtfs *r, val builder, val v);
 void *work_memory(struct mv_rtfs *r, size_t bytes);
 void *work_memory_raw(struct mv_rtfs *r, size_t bytes);
 
+/* --- collections (natives_coll.c, natives_seq.c): builtins that are instructions as well ------ */
+enum native_status coll_nth(struct mv_rtfs *r, val coll, val index, val *ret);
+enum native_status coll_count(struct mv_rtfs *r, val coll, val *ret);
+enum native_status coll_get(struct mv_rtfs *r, val coll, val key, val absent, val *ret);
+#define PUT_FUEL 12 /* what assoc takes for one entry */
+/* (assoc coll key value) on args, and coll is gone (map_put_owned). */
+enum native_status coll_put(struct mv_rtfs *r, const val args[3], val owner, val *ret);
+enum native_status coll_push(struct mv_rtfs *r, val builder, val item);
+
 /* --- strings --------------------------------------------------------------------------------- */
 /* Code points [from, to) of a string; from <= to <= chars. */
 val string_part(struct mv_rtfs *r, val s, uint32_t from, uint32_t to);

@@ -6,7 +6,8 @@
  *
  * (1) Nodes of a published map are never written to: put and remove copy the path and allocate
  *     nodes of exactly the size they need. Running out of memory therefore changes nothing.
- * (2) A builder's nodes are nobody else's: map_add writes to them in place. Nodes that are full
+ * (2) A builder's nodes are nobody else's: map_add writes to them in place, and map_put_owned to
+ *     those of its owner (map.h). Nodes that are full
  *     on the way down are split first, so the way back up has nothing to do; a split alone does
  *     not change what the map holds.
  * (3) A node splits in halves, but on the right edge of the tree it gives away only its end:
@@ -14,7 +15,7 @@
  * (4) A removal that leaves fewer than 8 pairs joins the node with a neighbour when both fit, so
  *     two neighbours hold at least 8 pairs each on average, and no heap fills a tree of
  *     MAP_HEIGHT_MAX levels. One that would get there is out of memory. */
-#include <rtfs/node.h>
+#include <rtfs/map.h>
 #include <rtfs/vm.h>
 
 /* A put copies one node of each level. Wider nodes make fewer levels but larger copies: measured on a map of 100,000
@@ -95,11 +96,21 @@ static const val *find_in_leaf(const struct node *n, val key)
         return key_is_at(n, at, key) ? &n->item[2 * at + 1] : NULL;
 }
 
+static bool dense_get(const struct map *m, val key, val *ret)
+{
+        const val *found = key.tag == T_INT ? dense_find(m, key.i) : NULL;
+        if (found)
+                *ret = *found;
+        return found;
+}
+
 bool map_get(val m, val key, val *ret)
 {
         const struct node *n = as_map(m)->root;
         if (!n)
                 return false;
+        if (is_dense(as_map(m)))
+                return dense_get(as_map(m), key, ret);
         for (uint32_t height = as_map(m)->height; height; height--)
                 n = node_at(n, 2 * child_for(n, key) + 1);
         const val *found = find_in_leaf(n, key);
@@ -236,6 +247,20 @@ static bool put_below(struct put *p, const struct node *n, uint32_t height, bool
         return add_pair(p, copy, at + 1, pair, last);
 }
 
+val map_head(struct mv_rtfs *r, val m, uint32_t owner)
+{
+        size_t size = owner == NOBODY ? sizeof(struct map) : sizeof(struct owned_map);
+        struct map *head = heap_alloc(r, O_MAP, size);
+        if (!head)
+                return NOMEM_VAL;
+        head->height = as_map(m)->height;
+        head->count = as_map(m)->count;
+        set_root(head, as_map(m)->root, root_owner(as_map(m)));
+        if (owner != NOBODY)
+                owned_map(head)->owner = owner;
+        return OBJ(T_MAP, head);
+}
+
 static val map_with(struct mv_rtfs *r, struct node *root, uint32_t height, uint32_t count)
 {
         struct map *m = root ? heap_alloc(r, O_MAP, sizeof *m) : NULL;
@@ -260,6 +285,8 @@ static struct node *leaf_of_one(struct mv_rtfs *r, val key, val value)
 val map_put(struct mv_rtfs *r, val m, val key, val value)
 {
         const struct map *from = as_map(m);
+        if (is_dense(from))
+                return dense_put(r, m, key, value);
         if (!from->root)
                 return map_with(r, leaf_of_one(r, key, value), 0, 1);
         struct put p = { r, key, value, false, NULL, NULL };
@@ -336,6 +363,8 @@ val map_remove(struct mv_rtfs *r, val m, val key)
         val unused;
         if (!map_get(m, key, &unused))
                 return m;
+        if (is_dense(from))
+                return dense_remove(r, m, key.i);
         if (!remove_below(r, from->root, height, key, &root))
                 return NOMEM_VAL;
         if (!root)
@@ -375,7 +404,7 @@ static bool full_and_at_end(const struct node *n, val key)
         return key_order(n->item[n->h.used - 2], key) < 0;
 }
 
-static bool split_root(struct mv_rtfs *r, struct map *m, val key)
+static bool split_root(struct mv_rtfs *r, struct map *m, val key, uint32_t owner)
 {
         if (m->height + 2 > MAP_HEIGHT_MAX)
                 return false;
@@ -383,8 +412,8 @@ static bool split_root(struct mv_rtfs *r, struct map *m, val key)
         struct node *right = root ? split_off(r, m->root, full_and_at_end(m->root, key)) : NULL;
         if (!right)
                 return false;
-        set_pair(root, 0, m->root->item[0], OBJ(T_NODE, m->root));
-        set_pair(root, 1, right->item[0], OBJ(T_NODE, right));
+        set_pair(root, 0, m->root->item[0], owned_link(m->root, owner));
+        set_pair(root, 1, right->item[0], owned_link(right, owner));
         root->h.used = 4;
         m->root = root;
         m->height++;
@@ -399,7 +428,7 @@ static void open_pair(struct node *n, uint32_t at)
 }
 
 /* n, an inner node with room, gets its full child `at` split. */
-static bool split_child(struct mv_rtfs *r, struct node *n, uint32_t at, val key)
+static bool split_child(struct mv_rtfs *r, struct node *n, uint32_t at, val key, uint32_t owner)
 {
         struct node *child = node_at(n, 2 * at + 1);
         bool at_end = at == pairs(n) - 1 && full_and_at_end(child, key);
@@ -407,25 +436,50 @@ static bool split_child(struct mv_rtfs *r, struct node *n, uint32_t at, val key)
         if (!right)
                 return false;
         open_pair(n, at + 1);
-        set_pair(n, at + 1, right->item[0], OBJ(T_NODE, right));
+        set_pair(n, at + 1, right->item[0], owned_link(right, owner));
+        return true;
+}
+
+/* Child `at` of n, which is the owner's, as the owner's. */
+static struct node *own_child(struct mv_rtfs *r, struct node *n, uint32_t at, uint32_t owner)
+{
+        val *link = &n->item[2 * at + 1];
+        struct node *child = (struct node *)link->o;
+        if (owner != NOBODY && link->pos != owner) {
+                child = node_copy(r, child, child->h.used, 2 * PAIRS_MAX);
+                if (child)
+                        *link = owned_link(child, owner);
+        }
+        return child;
+}
+
+static bool own_root(struct mv_rtfs *r, struct map *m, uint32_t owner)
+{
+        if (owner == NOBODY || root_owner(m) == owner) /* a builder's nodes are nobody else's (2) */
+                return true;
+        struct node *root = node_copy(r, m->root, m->root->h.used, 2 * PAIRS_MAX);
+        if (!root)
+                return false;
+        set_root(m, root, owner);
         return true;
 }
 
 /* Where the pointer to the leaf for `key` stands, with room for one more pair in that leaf's
  * count. */
-static struct node **open_path(struct mv_rtfs *r, struct map *m, val key)
+static struct node **open_path(struct mv_rtfs *r, struct map *m, val key, uint32_t owner)
 {
         struct node **link = &m->root;
-        if (pairs(m->root) == PAIRS_MAX && !split_root(r, m, key))
+        if (!own_root(r, m, owner))
+                return NULL;
+        if (pairs(m->root) == PAIRS_MAX && !split_root(r, m, key, owner))
                 return NULL;
         for (uint32_t height = m->height; height; height--) {
                 struct node *n = *link;
                 uint32_t at = child_for(n, key);
-                if (pairs(node_at(n, 2 * at + 1)) == PAIRS_MAX) {
-                        if (!split_child(r, n, at, key))
-                                return NULL;
-                        at = child_for(n, key);
-                }
+                struct node *child = own_child(r, n, at, owner);
+                if (!child || (pairs(child) == PAIRS_MAX && !split_child(r, n, at, key, owner)))
+                        return NULL;
+                at = child_for(n, key);
                 if (key_order(key, n->item[2 * at]) < 0) /* only ever the first */
                         n->item[2 * at] = key;
                 link = (struct node **)&n->item[2 * at + 1].o;
@@ -433,15 +487,14 @@ static struct node **open_path(struct mv_rtfs *r, struct map *m, val key)
         return link;
 }
 
-bool map_add(struct mv_rtfs *r, val builder, val key, val value)
+bool tree_set(struct mv_rtfs *r, struct map *m, val key, val value, uint32_t owner)
 {
-        struct map *m = as_map(builder);
         if (!m->root) {
                 m->root = leaf_of_one(r, key, value);
                 m->count = m->root ? 1 : 0;
                 return m->root;
         }
-        struct node **link = open_path(r, m, key);
+        struct node **link = open_path(r, m, key, owner);
         if (!link)
                 return false;
         struct node *leaf = *link;
@@ -464,6 +517,48 @@ bool map_add(struct mv_rtfs *r, val builder, val key, val value)
         return true;
 }
 
+bool map_add(struct mv_rtfs *r, val builder, val key, val value)
+{
+        return tree_set(r, as_map(builder), key, value, 0);
+}
+
+/* --- growing what one owner has ---------------------------------------------------------------- */
+#define DENSE_LEAST 32u /* a smaller map stays a tree */
+
+val tree_last_key(const struct map *m)
+{
+        const struct node *n = m->root;
+        for (uint32_t height = m->height; height; height--)
+                n = node_at(n, n->h.used - 1u);
+        return n->item[n->h.used - 2];
+}
+
+/* Looked at whenever the number of entries has doubled. */
+static bool becomes_dense(const struct map *m, val key)
+{
+        if (m->count < DENSE_LEAST || (m->count & (m->count - 1)) || !dense_takes(m->count, key))
+                return false;
+        val least = m->root->item[0];
+        return least.tag == T_INT && least.i >= 0 && dense_takes(m->count, tree_last_key(m));
+}
+
+val map_put_owned(struct mv_rtfs *r, val m, val key, val value, uint32_t owner)
+{
+        bool was_dense = is_dense(as_map(m)), dense = was_dense && dense_takes(map_count(m), key);
+        if (!was_dense && becomes_dense(as_map(m), key)) {
+                dense = true;
+                m = map_to_dense(r, m, owner);
+        } else if (was_dense && !dense) {
+                m = map_to_tree(r, m, owner);
+        } else if (map_owner(as_map(m)) != owner) {
+                m = map_head(r, m, owner);
+        }
+        if (nomem(m))
+                return m;
+        bool ok = dense ? dense_set(r, as_map(m), key.i, value, owner) : tree_set(r, as_map(m), key, value, owner);
+        return ok ? m : NOMEM_VAL;
+}
+
 val map_new(struct mv_rtfs *r, const val *keys_and_values, uint32_t count)
 {
         if (count == 0)
@@ -482,16 +577,31 @@ val map_new(struct mv_rtfs *r, const val *keys_and_values, uint32_t count)
 }
 
 /* --- iteration -------------------------------------------------------------------------------- */
-void map_iter(struct map_iter *it, val m)
+/* at[] are item indexes: of pairs in a tree, of slots in a dense map. */
+static void descend(struct map_iter *it, const struct node *n, int levels)
 {
-        const struct node *n = as_map(m)->root;
-        it->depth = -1;
-        for (uint32_t left = n ? as_map(m)->height + 1 : 0; left; left--) {
+        for (; levels > 0; levels--) {
                 it->depth++;
                 it->node[it->depth] = n;
                 it->at[it->depth] = 0;
-                if (left > 1)
+                if (levels > 1)
                         n = node_at(n, 1);
+        }
+}
+
+void map_iter(struct map_iter *it, val m)
+{
+        const struct map *map = as_map(m);
+        it->depth = -1;
+        it->left = map->count;
+        it->dense = is_dense(map);
+        if (it->dense && map->root) {
+                it->levels = (int)(dense_shift(map) / DENSE_BITS);
+                it->depth = 0;
+                it->node[0] = map->root;
+                it->at[0] = 0;
+        } else if (map->root) {
+                descend(it, map->root, (int)map->height + 1);
         }
 }
 
@@ -513,8 +623,48 @@ static bool next_leaf(struct map_iter *it)
         return true;
 }
 
+static int64_t dense_key(const struct map_iter *it)
+{
+        int64_t key = 0;
+        for (int d = 0; d <= it->depth; d++)
+                key = key << DENSE_BITS | it->at[d];
+        return key;
+}
+
+/* The next slot in key order that has something: up from a node that is used up, down into one that is not. */
+static bool dense_next(struct map_iter *it, val *ret_key, val *ret_value)
+{
+        while (it->depth >= 0) {
+                int d = it->depth;
+                if (it->at[d] == DENSE_WIDTH) {
+                        if (--it->depth >= 0)
+                                it->at[d - 1]++;
+                        continue;
+                }
+                const val *v = &it->node[d]->item[it->at[d]];
+                if (d < it->levels && v->tag == T_NODE) {
+                        it->node[++it->depth] = (const struct node *)v->o;
+                        it->at[it->depth] = 0;
+                        continue;
+                }
+                if (d == it->levels && v->tag != T_UNBOUND) {
+                        *ret_key = INT(dense_key(it));
+                        *ret_value = *v;
+                        it->at[d]++;
+                        return true;
+                }
+                it->at[d]++;
+        }
+        return false;
+}
+
 bool map_next(struct map_iter *it, val *ret_key, val *ret_value)
 {
+        if (it->left == 0)
+                return false;
+        it->left--;
+        if (it->dense)
+                return dense_next(it, ret_key, ret_value);
         if (it->depth < 0)
                 return false;
         if (it->at[it->depth] >= it->node[it->depth]->h.used && !next_leaf(it))

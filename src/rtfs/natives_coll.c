@@ -49,12 +49,17 @@ static bool count_of(val v, int64_t *ret)
         return true;
 }
 
-static enum native_status count_(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+enum native_status coll_count(struct mv_rtfs *r, val coll, val *ret)
 {
         int64_t n;
-        if (!count_of(args[0], &n))
-                return raise_type(r, "count", "vector, list, map, or string", args[0]);
+        if (!count_of(coll, &n))
+                return raise_type(r, "count", "vector, list, map, or string", coll);
         return give(ret, INT(n));
+}
+
+static enum native_status count_(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+{
+        return coll_count(r, args[0], ret);
 }
 
 static enum native_status length(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
@@ -128,18 +133,28 @@ static enum native_status last(struct mv_rtfs *r, val *args, uint32_t count, val
         return item_at(r, args[0], (uint32_t)n - 1, ret);
 }
 
-static enum native_status nth(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+static enum native_status nth_or(struct mv_rtfs *r, val coll, val index, const val *absent, val *ret)
 {
         int64_t n = 0;
-        if (args[1].tag != T_INT)
-                return raise_type(r, "nth", "integer", args[1]);
-        if (args[0].tag == T_MAP || !count_of(args[0], &n))
-                return raise_type(r, "nth", "vector, list, or string", args[0]);
-        if (args[1].i >= 0 && args[1].i < n)
-                return item_at(r, args[0], (uint32_t)args[1].i, ret);
-        if (count > 2)
-                return give(ret, args[2]);
-        return raise_index(r, args[1].i, (uint64_t)n);
+        if (index.tag != T_INT)
+                return raise_type(r, "nth", "integer", index);
+        if (coll.tag == T_MAP || !count_of(coll, &n))
+                return raise_type(r, "nth", "vector, list, or string", coll);
+        if (index.i >= 0 && index.i < n)
+                return item_at(r, coll, (uint32_t)index.i, ret);
+        if (absent)
+                return give(ret, *absent);
+        return raise_index(r, index.i, (uint64_t)n);
+}
+
+enum native_status coll_nth(struct mv_rtfs *r, val coll, val index, val *ret)
+{
+        return nth_or(r, coll, index, NULL, ret);
+}
+
+static enum native_status nth(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+{
+        return nth_or(r, args[0], args[1], count > 2 ? &args[2] : NULL, ret);
 }
 
 /* --- lookup ---------------------------------------------------------------------------------- */
@@ -148,15 +163,9 @@ static bool index_ok(val v, val index)
         return index.tag == T_INT && index.i >= 0 && index.i < sequence_count(v);
 }
 
-static enum native_status get(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+enum native_status coll_get(struct mv_rtfs *r, val coll, val key, val absent, val *ret)
 {
-        if (count < 2 || count > 3)
-                return raise_arity(r, "get", "2 or 3", count);
-        val coll = args[0], key = args[1], found = count > 2 ? args[2] : NIL;
-        if (coll.tag == T_ERROR && key.tag == T_KEYWORD) {
-                val lookup[2] = { coll, found };
-                return keyword_lookup(r, key, lookup, 2, ret);
-        }
+        val found = absent;
         if (coll.tag == T_MAP) {
                 if (!map_key_ok(key))
                         return raise_map_key(r, key);
@@ -164,6 +173,9 @@ static enum native_status get(struct mv_rtfs *r, val *args, uint32_t count, val 
         } else if (is_sequence(coll) && key.tag == T_INT) {
                 if (index_ok(coll, key))
                         return item_at(r, coll, (uint32_t)key.i, ret);
+        } else if (coll.tag == T_ERROR && key.tag == T_KEYWORD) {
+                val lookup[2] = { coll, absent };
+                return keyword_lookup(r, key, lookup, 2, ret);
         } else if (coll.tag != T_NIL) {
                 char actual[64];
                 mv_fmt(actual, sizeof actual, "%s with %s", type_name(coll), type_name(key));
@@ -171,6 +183,13 @@ static enum native_status get(struct mv_rtfs *r, val *args, uint32_t count, val 
                                        actual);
         }
         return give(ret, found);
+}
+
+static enum native_status get(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+{
+        if (count < 2 || count > 3)
+                return raise_arity(r, "get", "2 or 3", count);
+        return coll_get(r, args[0], args[1], count > 2 ? args[2] : NIL, ret);
 }
 
 static enum native_status step_into(struct mv_rtfs *r, val key, val *at, bool *ret_found)
@@ -237,7 +256,7 @@ static enum native_status entries(struct mv_rtfs *r, const char *op, bool keys, 
         if (charge(r, map_count(m)))
                 return N_FATAL;
         struct map_iter it;
-        val out = vec_builder(r), key, value;
+        val out = heap_has_room(r, map_count(m) * sizeof(val)) ? vec_builder(r) : NOMEM_VAL, key, value;
         if (nomem(out))
                 return N_NOMEM;
         map_iter(&it, m);
@@ -305,6 +324,17 @@ static enum native_status assoc(struct mv_rtfs *r, val *args, uint32_t count, va
                         TRY(set_index(r, "assoc", coll, args[i], args[i + 1], &coll));
         }
         return give(ret, coll);
+}
+
+enum native_status coll_put(struct mv_rtfs *r, const val args[3], val owner, val *ret)
+{
+        val copy[3] = { args[0], args[1], args[2] };
+        bool owned = owner.tag == T_INT && owner.i > 0 && owner.i <= UINT32_MAX;
+        if (args[0].tag != T_MAP || !map_key_ok(args[1]) || !owned)
+                return assoc(r, copy, 3, ret);
+        if (charge(r, PUT_FUEL))
+                return N_FATAL;
+        return give(ret, map_put_owned(r, args[0], args[1], args[2], (uint32_t)owner.i));
 }
 
 static enum native_status dissoc(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
@@ -426,53 +456,123 @@ PREDICATE(is_symbol, tag == T_SYMBOL)
 PREDICATE(is_fn, tag == T_NATIVE || tag == T_CLOSURE)
 
 const struct native natives_coll[] = {
-        { "vector", 0, -1, vector, "A vector of the arguments.", "(vector 1 :a)", "[1 :a]" },
-        { "list", 0, -1, list, "A list of the arguments.", "(list 1 2 3)", "(1 2 3)" },
+        { "vector", 0, -1, vector, "A vector of the arguments.", "(vector 1 :a)", "[1 :a]",
+          "item*", "vector",
+          "none" },
+        { "list", 0, -1, list, "A list of the arguments.", "(list 1 2 3)", "(1 2 3)",
+          "item*", "list",
+          "none" },
         { "hash-map", 0, -1, hash_map, "A map of keys and values.", "(hash-map :a 1 \"k\" 2)",
-          "{:a 1 \"k\" 2}" },
+          "{:a 1 \"k\" 2}",
+          "key value ...", "map; of equal keys the last counts",
+          "ArityMismatch: an odd number of arguments; TypeError: a key that is no string, keyword or integer" },
         { "count", 1, 1, count_, "Items of a vector, list or map, code points of a string.",
-          "(count [1 2])", "2" },
-        { "length", 1, 1, length, "The same as count.", "(length \"日本語\")", "3" },
-        { "empty?", 1, 1, empty, "Is it nil or an empty collection?", "(empty? {})", "true" },
-        { "first", 1, 1, first, "First item or character, or nil.", "(first [9 8])", "9" },
-        { "rest", 1, 1, rest, "Everything behind the first item.", "(rest [9 8])", "[8]" },
-        { "last", 1, 1, last, "Last item or character.", "(last [9 8])", "8" },
+          "(count [1 2])", "2",
+          "coll", "integer",
+          "TypeError: no vector, list, map or string; nil has no count" },
+        { "length", 1, 1, length, "The same as count.", "(length \"日本語\")", "3",
+          "coll", "integer",
+          "TypeError: no vector, list, map or string" },
+        { "empty?", 1, 1, empty, "Is it nil or an empty collection?", "(empty? {})", "true",
+          "value", "boolean; true for nil, false for what is no collection",
+          "none" },
+        { "first", 1, 1, first, "First item or character, or nil.", "(first [9 8])", "9",
+          "coll", "item, one-character string, or nil",
+          "TypeError: no vector, list or string" },
+        { "rest", 1, 1, rest, "Everything behind the first item.", "(rest [9 8])", "[8]",
+          "coll", "vector, list or string, as the argument is",
+          "TypeError: no vector, list or string" },
+        { "last", 1, 1, last, "Last item or character.", "(last [9 8])", "8",
+          "coll", "item or nil; of the empty string the empty string",
+          "TypeError: no vector, list or string" },
         { "nth", 2, 3, nth, "Item at an index counted from 0; a default if there is none.",
-          "(nth [5 6] 1)", "6" },
+          "(nth [5 6] 1)", "6",
+          "coll index default?", "item",
+          "TypeError: the index is no integer, or coll no vector, list or string; IndexOutOfBounds without a default" },
         { "get", -1, -1, get, "Value of a key or index, else the default or nil.",
-          "(get {:a 1} :b 0)", "0" },
+          "(get {:a 1} :b 0)", "0",
+          "coll key default?", "value",
+          "TypeError: a key that this collection cannot have; nil has no keys; with one argument see the form get" },
         { "get-in", 2, 3, get_in, "Value at a path of keys and indices.",
-          "(get-in {:a [10 20]} [:a 1])", "20" },
+          "(get-in {:a [10 20]} [:a 1])", "20",
+          "coll path default?", "value",
+          "TypeError: the path is no vector or list" },
         { "contains?", 2, 2, contains,
           "Has the map the key, the sequence the value, the string the text?",
-          "(contains? [1 2 3] 2)", "true" },
+          "(contains? [1 2 3] 2)", "true",
+          "coll value", "boolean",
+          "TypeError: no vector, list, map or string" },
         { "keys", 1, 1, keys_, "Keys of a map in canonical order.", "(keys {:b 1 :a 2})",
-          "[:a :b]" },
+          "[:a :b]",
+          "map", "vector",
+          "TypeError: not a map" },
         { "vals", 1, 1, vals, "Values of a map in the order of its keys.", "(vals {:b 1 :a 2})",
-          "[2 1]" },
-        { "find", 2, 2, find, "Key and value as a vector, or nil.", "(find {:a 1} :a)", "[:a 1]" },
+          "[2 1]",
+          "map", "vector",
+          "TypeError: not a map" },
+        { "find", 2, 2, find, "Key and value as a vector, or nil.", "(find {:a 1} :a)", "[:a 1]",
+          "map key", "vector or nil",
+          "TypeError: not a map" },
         { "assoc", 3, -1, assoc, "A map or vector with values set.", "(assoc {:a 1} :b 2)",
-          "{:a 1 :b 2}" },
-        { "dissoc", 2, -1, dissoc, "A map without keys.", "(dissoc {:a 1 :b 2} :a)", "{:b 2}" },
+          "{:a 1 :b 2}",
+          "coll key value ...", "map or vector",
+          "ArityMismatch: an even number of arguments; TypeError: no map, vector or list, or a key it cannot have; IndexOutOfBounds: a vector has no such index" },
+        { "dissoc", 2, -1, dissoc, "A map without keys.", "(dissoc {:a 1 :b 2} :a)", "{:b 2}",
+          "map key key*", "map",
+          "TypeError: not a map" },
         { "merge", 1, -1, merge, "Maps in one; later ones win.", "(merge {:a 1} {:a 2 :b 3})",
-          "{:a 2 :b 3}" },
+          "{:a 2 :b 3}",
+          "map map*", "map; nil when all are nil",
+          "TypeError: neither map nor nil" },
         { "conj", 2, -1, conj_, "A collection with items added where it is cheapest.",
-          "(conj [1] 2)", "[1 2]" },
-        { "cons", 2, 2, cons, "A vector with an item in front.", "(cons 0 [1 2])", "[0 1 2]" },
+          "(conj [1] 2)", "[1 2]",
+          "coll item item*", "vector, list or map, as the argument is; nil counts as a vector",
+          "TypeError: no vector, list, map or nil; for a map, an item that is no pair or map" },
+        { "cons", 2, 2, cons, "A vector with an item in front.", "(cons 0 [1 2])", "[0 1 2]",
+          "item coll", "vector",
+          "TypeError: no vector, list or nil" },
         { "type-name", 1, 1, type_name_, "Name of a value's type.", "(type-name 1.5)",
-          "\"float\"" },
-        { "int?", 1, 1, is_int, "Is it an integer?", "(int? 1)", "true" },
-        { "float?", 1, 1, is_float, "Is it a float?", "(float? 1)", "false" },
-        { "number?", 1, 1, is_number_, "Is it an integer or a float?", "(number? 1.5)", "true" },
-        { "string?", 1, 1, is_string, "Is it a string?", "(string? \"s\")", "true" },
-        { "string-p", 1, 1, is_string, "The same as string?.", "(string-p :s)", "false" },
-        { "bool?", 1, 1, is_bool, "Is it true or false?", "(bool? nil)", "false" },
-        { "nil?", 1, 1, is_nil, "Is it nil?", "(nil? nil)", "true" },
-        { "map?", 1, 1, is_map, "Is it a map?", "(map? {})", "true" },
-        { "vector?", 1, 1, is_vector, "Is it a vector?", "(vector? [])", "true" },
-        { "list?", 1, 1, is_list, "Is it a list?", "(list? [])", "false" },
-        { "keyword?", 1, 1, is_keyword, "Is it a keyword?", "(keyword? :k)", "true" },
-        { "symbol?", 1, 1, is_symbol, "Is it a symbol?", "(symbol? 'x)", "true" },
-        { "fn?", 1, 1, is_fn, "Is it a function? Keywords are not.", "(fn? inc)", "true" },
+          "\"float\"",
+          "value", "string",
+          "none" },
+        { "int?", 1, 1, is_int, "Is it an integer?", "(int? 1)", "true",
+          "value", "boolean",
+          "none" },
+        { "float?", 1, 1, is_float, "Is it a float?", "(float? 1)", "false",
+          "value", "boolean",
+          "none" },
+        { "number?", 1, 1, is_number_, "Is it an integer or a float?", "(number? 1.5)", "true",
+          "value", "boolean",
+          "none" },
+        { "string?", 1, 1, is_string, "Is it a string?", "(string? \"s\")", "true",
+          "value", "boolean",
+          "none" },
+        { "string-p", 1, 1, is_string, "The same as string?.", "(string-p :s)", "false",
+          "value", "boolean",
+          "none" },
+        { "bool?", 1, 1, is_bool, "Is it true or false?", "(bool? nil)", "false",
+          "value", "boolean",
+          "none" },
+        { "nil?", 1, 1, is_nil, "Is it nil?", "(nil? nil)", "true",
+          "value", "boolean",
+          "none" },
+        { "map?", 1, 1, is_map, "Is it a map?", "(map? {})", "true",
+          "value", "boolean",
+          "none" },
+        { "vector?", 1, 1, is_vector, "Is it a vector?", "(vector? [])", "true",
+          "value", "boolean",
+          "none" },
+        { "list?", 1, 1, is_list, "Is it a list?", "(list? [])", "false",
+          "value", "boolean",
+          "none" },
+        { "keyword?", 1, 1, is_keyword, "Is it a keyword?", "(keyword? :k)", "true",
+          "value", "boolean",
+          "none" },
+        { "symbol?", 1, 1, is_symbol, "Is it a symbol?", "(symbol? 'x)", "true",
+          "value", "boolean",
+          "none" },
+        { "fn?", 1, 1, is_fn, "Is it a function? Keywords are not.", "(fn? inc)", "true",
+          "value", "boolean",
+          "none" },
         { 0 },
 };

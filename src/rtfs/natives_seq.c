@@ -289,6 +289,8 @@ static enum native_status sort(struct mv_rtfs *r, val *args, uint32_t count, val
                 return sort_string(r, v, ret);
         if (!is_sequence(v))
                 return raise_type(r, "sort", "vector or string", v);
+        if (!heap_has_room(r, 3 * sizeof(val) * (size_t)sequence_count(v))) /* items, work memory, result */
+                return N_NOMEM;
         TRY(items_of(r, v, &items));
         TRY(sort_by_keys(r, items, items, sequence_count(v)));
         return give(ret, vec_new(r, items, sequence_count(v)));
@@ -330,7 +332,7 @@ static enum native_status arithmetic(struct mv_rtfs *r, int64_t first, int64_t b
                 return N_FATAL;
         if (count > r->arena_bytes / sizeof(val)) /* do not fill the heap to find out */
                 return raise_memory(r, "a sequence of numbers");
-        val out = vec_builder(r);
+        val out = heap_has_room(r, count * sizeof(val)) ? vec_builder(r) : NOMEM_VAL;
         if (nomem(out))
                 return N_NOMEM;
         /* unsigned: the value behind the last one may overflow */
@@ -471,11 +473,16 @@ static enum native_status builder(struct mv_rtfs *r, val *args, uint32_t count, 
         return give(ret, vec_builder(r));
 }
 
+enum native_status coll_push(struct mv_rtfs *r, val builder, val item)
+{
+        if (builder.tag != T_VECTOR || (const uint8_t *)builder.o < r->heap.image_top)
+                return misused(r); /* never change what a reset keeps */
+        return push(r, builder, item);
+}
+
 static enum native_status push_(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
-        if (args[0].tag != T_VECTOR || (const uint8_t *)args[0].o < r->heap.image_top)
-                return misused(r); /* never change what a reset keeps */
-        TRY(push(r, args[0], args[1]));
+        TRY(coll_push(r, args[0], args[1]));
         return give(ret, args[0]);
 }
 
@@ -559,23 +566,43 @@ static enum native_status fail_generic(struct mv_rtfs *r, val *args, uint32_t co
 
 const struct native natives_seq[] = {
         { "concat", 0, -1, concat, "Vectors, lists and characters of strings in one vector.",
-          "(concat [1] \"ab\" nil [2])", "[1 \"a\" \"b\" 2]" },
+          "(concat [1] \"ab\" nil [2])", "[1 \"a\" \"b\" 2]",
+          "value*", "vector; what is no sequence is one item, nil is none",
+          "none" },
         { "subvec", 2, 3, subvec, "Items from start to before end.", "(subvec [1 2 3 4] 1 3)",
-          "[2 3]" },
-        { "take", 2, 2, take, "The first n items or characters.", "(take 2 [1 2 3])", "[1 2]" },
-        { "drop", 2, 2, drop, "Everything behind the first n.", "(drop 2 \"xyz\")", "\"z\"" },
-        { "reverse", 1, 1, reverse, "From the end to the start.", "(reverse [1 2 3])", "[3 2 1]" },
+          "[2 3]",
+          "coll start end?", "vector",
+          "TypeError: no vector or list, or not integers; IndexOutOfBounds: a range outside of it" },
+        { "take", 2, 2, take, "The first n items or characters.", "(take 2 [1 2 3])", "[1 2]",
+          "n coll", "vector, or string of a string",
+          "TypeError: n is no integer, or coll no vector, list or string" },
+        { "drop", 2, 2, drop, "Everything behind the first n.", "(drop 2 \"xyz\")", "\"z\"",
+          "n coll", "vector, or string of a string",
+          "TypeError: n is no integer, or coll no vector, list or string" },
+        { "reverse", 1, 1, reverse, "From the end to the start.", "(reverse [1 2 3])", "[3 2 1]",
+          "coll", "vector, or string of a string",
+          "TypeError: no vector, list or string" },
         { "distinct", 1, 1, distinct, "First occurrences only.", "(distinct \"mississippi\")",
-          "\"misp\"" },
+          "\"misp\"",
+          "coll", "vector, or string of a string",
+          "TypeError: no vector, list or string" },
         { "frequencies", 1, 1, frequencies, "How often each item occurs.",
-          "(frequencies [:a :b :a])", "{:a 2 :b 1}" },
+          "(frequencies [:a :b :a])", "{:a 2 :b 1}",
+          "coll", "map from item to integer; an item that cannot be a key stands there as its text",
+          "TypeError: no vector, list, map or string" },
         { "partition", 2, 2, partition, "Vectors of n items; the last may be shorter.",
-          "(partition 2 [1 2 3])", "[[1 2] [3]]" },
+          "(partition 2 [1 2 3])", "[[1 2] [3]]",
+          "n coll", "vector of vectors",
+          "TypeError: n is no positive integer, or coll no vector or list" },
         { "%sort", 1, 1, sort, NULL, NULL, NULL },
         { "range", 1, 3, range, "Integers from start to before end, in steps.", "(range 0 10 3)",
-          "[0 3 6 9]" },
+          "[0 3 6 9]",
+          "start? end step?", "vector of integers",
+          "TypeError: not integers; InvalidArgument: a step of 0" },
         { "numbers", 2, 2, numbers, "Integers from a to b, both included.", "(numbers 1 4)",
-          "[1 2 3 4]" },
+          "[1 2 3 4]",
+          "first last", "vector of integers; floats are truncated",
+          "TypeError: not numbers" },
         { "%builder", 0, 0, builder, NULL, NULL, NULL },
         { "%push!", 2, 2, push_, NULL, NULL, NULL },
         { "%items", 4, 4, items, NULL, NULL, NULL },

@@ -62,13 +62,6 @@ enum native_status num_mul(struct mv_rtfs *r, val a, val b, val *ret)
         return N_OK;
 }
 
-static val whole_or_float(double q) /* (2) */
-{
-        if (q >= -TWO_63 && q < TWO_63 && q == trunc(q))
-                return INT((int64_t)q);
-        return FLOAT(q);
-}
-
 enum native_status num_div(struct mv_rtfs *r, val a, val b, val *ret)
 {
         if (!is_number(a) || !is_number(b))
@@ -80,7 +73,7 @@ enum native_status num_div(struct mv_rtfs *r, val a, val b, val *ret)
         else if (a.tag == T_INT && b.tag == T_INT && b.i == -1 && a.i != INT64_MIN)
                 *ret = INT(-a.i);
         else
-                *ret = whole_or_float(as_double(a) / as_double(b));
+                *ret = num_quotient(as_double(a), as_double(b)); /* (2) */
         return N_OK;
 }
 

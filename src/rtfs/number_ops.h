@@ -30,6 +30,14 @@ static inline double as_double(val v)
 {
         return v.tag == T_INT ? (double)v.i : v.f;
 }
+/* What dividing two floats gives, the divisor not being 0: an integer when the quotient is whole and one. */
+static inline val num_quotient(double a, double b)
+{
+        double q = a / b;
+        if (q >= -0x1p63 && q < 0x1p63 && (double)(int64_t)q == q)
+                return INT((int64_t)q);
+        return FLOAT(q);
+}
 /* Truncation that saturates; NaN is 0. */
 int64_t num_truncate(double x);
 

@@ -4,14 +4,15 @@
 /* The instruction set: 32-bit words, `op | A << 8 | B << 16 | C << 24`, some with a second word. Registers are relative to
  * the frame. Operand letters (the verifier and the disassembler read them):
  *
- *   r register read   w register written   u unsigned byte   i signed byte   - unused
+ *   r register read   w register written   m both   u unsigned byte   i signed byte   k constant index in a byte
+ *   - unused
  *   then for B and C together:  K constant index   G global slot   S signed 16-bit number
- *   then after a comma the second word:  J jump, signed, relative to the word behind it   K constant   N native   L loop
- *                                        (a jump backwards, which costs fuel)
+ *   then after a comma the second word:  J jump, signed, relative to the word behind it   K constant   N native   R register
+ *                                        L loop (a jump backwards, which costs fuel)
  *   range: the named registers start a run whose length is the last operand
  *
- * grep OP-ORDER: vm.c dispatches in this order. Any change changes MV_BYTECODE_VERSION. */
-#define MV_BYTECODE_VERSION 1
+ * vm_loop.c has a label for each. Any change changes MV_BYTECODE_VERSION. */
+#define MV_BYTECODE_VERSION 2
 
 #define OP_MAP(X)                                                                                                      \
         X(MOVE, "wr-")                                                                                                 \
@@ -28,7 +29,7 @@
         X(GETGLOBAL, "wG")   /* unbound: host context, then UndefinedSymbol */                                         \
         X(SETGLOBAL, "rG")                                                                                             \
         X(JMP, "---,J")                                                                                                \
-        X(LOOP, "---,L")                                                                                               \
+        X(LOOP, "wr-,L")     /* A := B, then back */                                                                          \
         X(JF, "r--,J")                                                                                                 \
         X(JT, "r--,J")                                                                                                 \
         X(JBOUND, "r--,J")                                                                                             \
@@ -37,6 +38,11 @@
         X(MUL, "wrr")                                                                                                  \
         X(DIV, "wrr")                                                                                                  \
         X(MOD, "wrr")                                                                                                  \
+        X(ADDK, "wrk")                                                                                                 \
+        X(SUBK, "wrk")                                                                                                 \
+        X(MULK, "wrk")                                                                                                 \
+        X(DIVK, "wrk")                                                                                                 \
+        X(MODK, "wrk")                                                                                                 \
         X(ADDI, "wri")                                                                                                 \
         X(SUBI, "wri")                                                                                                 \
         X(LT, "wrr")                                                                                                   \
@@ -51,6 +57,12 @@
         X(JNGE, "rr-,J")                                                                                               \
         X(JNEQ, "rr-,J")                                                                                               \
         X(JNNE, "rr-,J")                                                                                               \
+        X(JNLTK, "rk-,J")    /* ... against a constant */                                                              \
+        X(JNLEK, "rk-,J")                                                                                              \
+        X(JNGTK, "rk-,J")                                                                                              \
+        X(JNGEK, "rk-,J")                                                                                              \
+        X(JNEQK, "rk-,J")                                                                                              \
+        X(JNNEK, "rk-,J")                                                                                              \
         X(JNLTI, "ri-,J")    /* ... against a small integer */                                                         \
         X(JNLEI, "ri-,J")                                                                                              \
         X(JNGTI, "ri-,J")                                                                                              \
@@ -58,15 +70,21 @@
         X(JNEQI, "ri-,J")                                                                                              \
         X(JNNEI, "ri-,J")                                                                                              \
         X(NOT, "wr-")                                                                                                  \
-        X(CALL, "wu-")       /* A: function, then B arguments; result in A */                                          \
-        X(TAIL, "wu-")       /* the same as the frame's last act; RET A follows */                                     \
+        X(CALL, "mu-")       /* A: function, then B arguments; result in A */                                          \
+        X(TAIL, "mu-")       /* the same as the frame's last act; RET A follows */                                     \
         X(RET, "r--")                                                                                                  \
         X(NCALL, "wru,N")    /* builtin on C registers from B; arity was checked by the compiler and is by the verifier */ \
         X(CLOSURE, "wK")     /* then one word per upvalue: from << 8 | index; from 0 register 1 upvalue 2 self */      \
         X(VEC, "wru")        /* C registers from B */                                                                  \
-        X(VECPUSH, "wru")    /* A: a vector under construction */                                                      \
+        X(VECPUSH, "mru")    /* A: a vector under construction */                                                      \
         X(MAP, "wru")        /* C pairs from B */                                                                      \
-        X(MAPPUT, "wru")                                                                                               \
+        X(MAPPUT, "mru")                                                                                               \
+        X(NTH, "wrr")        /* item C of B */                                                                         \
+        X(COUNT, "wr-")                                                                                                \
+        X(GET, "mrr")        /* entry C of B; A: what to give when there is none */                                    \
+        X(OWNER, "w--")      /* a number that nobody else has (map.h) */                                               \
+        X(PUT, "mrr,R")      /* A := A with key B and value C, in place where the second word's register is the owner */ \
+        X(PUSH, "rr-")       /* append B to the builder A */                                                           \
         X(VCHK, "ruu")       /* C 1: exactly B elements, 0: at least B; else TypeError */                              \
         X(VNTH, "wru")       /* nil beyond the end */                                                                  \
         X(VREST, "wru")      /* elements from C on, as a vector */                                                     \
@@ -80,7 +98,7 @@
         X(JNTYPE, "r--,J")   /* word 3: constant type form */                                                          \
         X(CHECK, "ru-,K")    /* annotation check of A against K; B: 0, or 1 for a rest list */                         \
         X(ITER, "wr-")       /* A: vector of the collection in B, A+1: 0; TypeError unless it can be iterated */       \
-        X(NEXT, "w--,J")     /* A as ITER made it; item into A+2, or jump at the end */                                \
+        X(NEXT, "m--,J")     /* A as ITER made it; item into A+2, or jump at the end */                                \
         X(RERAISE, "r--")    /* unless nil */                                                                          \
         X(RAISE, "-u-,K")    /* B: kind, K: text */
 

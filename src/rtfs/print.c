@@ -7,7 +7,7 @@
  *     there is no end to printing it, and a deadline is seen on the way.
  * (3) A map literal that is still a form prints like a map, in source order. */
 #include <base/limits.h>
-#include <rtfs/node.h>
+#include <rtfs/map.h>
 #include <rtfs/vm.h>
 #include <wire/text.h>
 
@@ -63,9 +63,22 @@ static bool print_entries(struct printer *p, const struct node *n, uint32_t heig
         return true;
 }
 
+static bool print_dense(struct printer *p, val m)
+{
+        struct map_iter it;
+        val key, value;
+        bool first = true;
+        for (map_iter(&it, m); map_next(&it, &key, &value);)
+                if (!separate(p, &first) || !print(p, key) || !mv_put_u8(p->o, ' ') || !print(p, value))
+                        return false;
+        return true;
+}
+
 static bool print_map(struct printer *p, const struct map *m)
 {
         bool first = true;
+        if (is_dense(m))
+                return print_dense(p, OBJ(T_MAP, m));
         return !m->root || print_entries(p, m->root, m->height, &first);
 }
 

@@ -67,6 +67,7 @@ static bool add_natives(struct mv_rtfs *r)
                         if (r->native_count == NATIVES_MAX)
                                 return false;
                         val v = { .tag = T_NATIVE, .i = r->native_count };
+                        r->operators[r->native_count] = operator_of(mv_slice_str(n->name));
                         r->natives[r->native_count++] = n;
                         if (n->name[0] != '%' && !define_global(r, mv_slice_str(n->name), v))
                                 return false;
@@ -132,6 +133,7 @@ static void apply_options(struct mv_rtfs *r, const struct mv_rtfs_options *o)
         uint64_t fuel = r->options.fuel ? r->options.fuel : MV_DEFAULT_FUEL;
         r->fuel_start = fuel > INT64_MAX ? INT64_MAX : fuel;
         r->fuel_left = (int64_t)r->fuel_start;
+        fuel_next_stop(r);
         if (r->options.call_depth && r->options.call_depth < r->frames_size)
                 r->frames_size = r->options.call_depth;
         if (!r->options.prelude)
@@ -157,6 +159,31 @@ void mv_rtfs_reset(struct mv_rtfs *r, const struct mv_rtfs_options *o)
         memcpy(r->buckets, r->saved + align16(SAVED_STRUCT_BYTES) + SAVED_GLOBALS_MAX * sizeof(val),
                NAME_BUCKETS * sizeof *r->buckets);
         apply_options(r, o);
+}
+
+void mv_rtfs_continue(struct mv_rtfs *r, const struct mv_rtfs_options *o)
+{
+        uint32_t depth = r->options.call_depth;
+        r->frame_count = r->frame_floor = r->stack_top = 0;
+        r->pending = r->result = r->call_id = r->call_args = NIL;
+        r->fatal = E_MAX_;
+        r->fatal_pos = r->source_pos = 0;
+        r->room_given = 0;
+        r->call_seq = 0;
+        r->suspended = r->no_collect = r->compile_only = r->building = false;
+        r->forms = r->empty_list;
+        r->module_names = r->empty_map; /* a module that was not finished */
+        r->undefined = NULL;
+        r->interrupt = 0;
+        if ((size_t)(r->heap.limit - r->heap.top) < HEAP_SOFT_STEP) /* reading and compiling do not collect */
+                (void)heap_collect(r, HEAP_SOFT_STEP);
+        r->heap.peak = r->heap.top;
+        r->options = *o;
+        r->options.call_depth = depth;
+        uint64_t fuel = o->fuel ? o->fuel : MV_DEFAULT_FUEL;
+        r->fuel_start = fuel > INT64_MAX ? INT64_MAX : fuel;
+        r->fuel_left = (int64_t)r->fuel_start;
+        fuel_next_stop(r);
 }
 
 static int build_library(struct mv_rtfs *r, struct mv_err *err)
@@ -453,9 +480,17 @@ void mv_rtfs_fault(struct mv_rtfs *r, const struct mv_rtfs_fault *f)
                 raise_memory(r, "a host call's error does not fit");
 }
 
+void mv_rtfs_stop(struct mv_rtfs *r)
+{
+        r->suspended = false;
+        r->interrupt = 1;
+        r->fuel_stop = INT64_MAX;
+}
+
 void mv_rtfs_interrupt(struct mv_rtfs *r)
 {
         r->interrupt = 1;
+        r->fuel_stop = INT64_MAX;
 }
 
 /* --- results --------------------------------------------------------------------------------------------------------------------- */

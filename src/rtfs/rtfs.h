@@ -22,13 +22,22 @@ struct mv_rtfs_options {
          * false ends the program with OutputExhausted. */
         bool (*event)(void *ctx, struct mv_slice cbor_array);
         void *event_ctx;
+        /* Asked every MV_TICK_FUEL steps whether to go on; false ends the program with "Interrupted". Fuel counts do not
+         * depend on it. NULL: never asked. */
+        bool (*tick)(void *event_ctx);
 };
+#define MV_TICK_FUEL (1 << 18) /* a few milliseconds */
 
 /* Build an evaluator with its library inside arena (16-byte aligned, at least MV_RTFS_ARENA_MIN). LIMIT when too small. */
 #define MV_RTFS_ARENA_MIN (512u << 10)
 int mv_rtfs_init(void *arena, size_t bytes, const struct mv_rtfs_options *o, struct mv_rtfs **ret, struct mv_err *err);
 /* Back to the state after mv_rtfs_init, with new options: nothing of what ran remains reachable. Costs what it dirtied. */
 void mv_rtfs_reset(struct mv_rtfs *r, const struct mv_rtfs_options *o);
+
+/* For the next program of a session: what earlier ones defined stays, whatever ended them. Fuel, calls and events count
+ * from the start again; prelude and call_depth stay as they were. A builtin that is redefined keeps its meaning in code
+ * that was compiled before. */
+void mv_rtfs_continue(struct mv_rtfs *r, const struct mv_rtfs_options *o);
 
 /* Inputs, before loading. value/map are CBOR. */
 int mv_rtfs_set_args(struct mv_rtfs *r, struct mv_slice cbor_array, struct mv_err *err);    /* global `args` */
@@ -45,6 +54,8 @@ bool mv_rtfs_failed(const struct mv_rtfs *r);
 enum mv_rtfs_status { MV_RTFS_DONE, MV_RTFS_CALL, MV_RTFS_ERROR };
 enum mv_rtfs_status mv_rtfs_run(struct mv_rtfs *r);
 
+/* The host does not answer the call: the program ends with "Interrupted" when it runs again. */
+void mv_rtfs_stop(struct mv_rtfs *r);
 /* Ask a running evaluator to stop: it ends with kind "Interrupted" at the next call or loop turn. Any thread, from a signal
  * handler too. Cleared by reset. */
 void mv_rtfs_interrupt(struct mv_rtfs *r);

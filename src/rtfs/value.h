@@ -41,8 +41,13 @@ enum tag { /* grep TAG-ORDER: type_name(), truthy(), compare.c */
 
 struct obj;
 typedef struct val {
-        uint32_t tag;
-        uint32_t pos; /* of symbols read from source: line << 12 | column; else 0; never compared */
+        union {
+                struct {
+                        uint32_t tag;
+                        uint32_t pos; /* of symbols read from source: line << 12 | column; else 0; never compared */
+                };
+                uint64_t head; /* both at once: a value is written and copied as two words (copy_val) */
+        };
         union {
                 int64_t i;
                 double f;
@@ -50,12 +55,26 @@ typedef struct val {
         };
 } val;
 
-#define NIL ((val){ .tag = T_NIL, .i = 0 })
-#define UNBOUND ((val){ .tag = T_UNBOUND, .i = 0 })
-#define INT(n) ((val){ .tag = T_INT, .i = (n) })
-#define FLOAT(x) ((val){ .tag = T_FLOAT, .f = (x) })
-#define BOOL(b) ((val){ .tag = (b) ? T_TRUE : T_FALSE, .i = 0 })
-#define OBJ(t, p) ((val){ .tag = (t), .o = (struct obj *)(p) })
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && sizeof(struct val) == 16, "head is the tag while pos is 0");
+
+#define NIL ((val){ .head = T_NIL, .i = 0 })
+#define UNBOUND ((val){ .head = T_UNBOUND, .i = 0 })
+#define INT(n) ((val){ .head = T_INT, .i = (n) })
+#define FLOAT(x) ((val){ .head = T_FLOAT, .f = (x) })
+#define BOOL(b) ((val){ .head = (b) ? T_TRUE : T_FALSE, .i = 0 })
+#define OBJ(t, p) ((val){ .head = (t), .o = (struct obj *)(p) })
+
+/* A copy as two words. A value is mostly copied right after it was written as two words, and a processor cannot forward
+ * two small stores to one wide load: it waits until both are in its cache. The barrier keeps the compiler from joining
+ * the halves. */
+static inline void copy_val(val *to, const val *from)
+{
+        uint64_t head = from->head;
+        int64_t payload = from->i;
+        __asm__("" : "+r"(head));
+        to->head = head;
+        to->i = payload;
+}
 
 static inline bool truthy(val v)
 {
@@ -129,7 +148,7 @@ struct cons { /* list cell; the empty list is the one cell with count 0 */
         uint32_t count; /* cells from here on */
         uint32_t pos;   /* line << 12 | column of a list read from source, else 0 */
 };
-struct map { /* persistent B+ tree in canonical key order; height 0: root is a leaf */
+struct map { /* persistent B+ tree in canonical key order; height 0: root is a leaf. Or dense: map.h */
         struct obj h;
         uint32_t count;
         uint32_t height;

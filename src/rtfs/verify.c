@@ -19,9 +19,10 @@ static const char *const shapes[] = {
 
 struct op_shape op_shape(uint32_t op)
 {
-        const char *s = shapes[op], *comma = strchr(s, ',');
+        const char *s = shapes[op];
         bool wide = s[1] == 'K' || s[1] == 'G' || s[1] == 'S';
-        return (struct op_shape){ s[0], s[1], wide ? 0 : s[2], comma ? comma[1] : 0 };
+        const char *end = s + (wide ? 2 : 3);
+        return (struct op_shape){ s[0], s[1], wide ? 0 : s[2], *end == ',' ? end[1] : 0 };
 }
 
 static const struct node *consts_of(const struct proto *p, uint32_t *ret_count)
@@ -81,10 +82,14 @@ static bool no(struct checker *c, const char *why)
 }
 
 /* --- one operand ------------------------------------------------------------------------------ */
+static bool constant_fits(struct checker *c, uint32_t index);
+
 static bool byte_fits(struct checker *c, char letter, uint32_t value)
 {
-        if ((letter == 'r' || letter == 'w') && value >= c->p->regs)
+        if ((letter == 'r' || letter == 'w' || letter == 'm') && value >= c->p->regs)
                 return no(c, "bytecode: register");
+        if (letter == 'k')
+                return constant_fits(c, value);
         if (letter == '-' && value != 0)
                 return no(c, "bytecode: unused operand");
         return true;
@@ -212,6 +217,8 @@ static bool second_word_fits(struct checker *c, uint32_t w, struct op_shape s)
                 return jump_fits(c, true);
         case 'K':
                 return constant_fits(c, c->word[c->at + 1]);
+        case 'R':
+                return byte_fits(c, 'r', c->word[c->at + 1]);
         case 'N':
                 return builtin_fits(c, c->word[c->at + 1], C_OF(w));
         default:

@@ -19,12 +19,14 @@ struct native {
         const char *name;
         int16_t args_min, args_max; /* -1: any number. Checked before fn is called; the text of a mismatch derives from it */
         enum native_status (*fn)(struct mv_rtfs *r, val *args, uint32_t count, val *ret);
-        /* Documentation, printed by tools and tested: "(conj [1] 2)" => "[1 2]" */
-        const char *doc, *example, *gives;
+        /* Documentation (docs.h), printed by tools and tested: "(conj [1] 2)" => "[1 2]". NULL: internal. */
+        const char *doc, *example, *gives, *args, *result, *errors;
 };
-/* natives[i].name; the table is assembled from one array per file in natives.c. NULL-terminated arrays. */
+/* natives[i].name; the table is assembled from one array per file in rtfs.c. NULL-terminated arrays. */
 extern const struct native natives_core[], natives_math[], natives_string[], natives_coll[], natives_seq[], natives_misc[],
         natives_types[];
+/* Documentation of what library.c defines in RTFS; fn is NULL. */
+extern const struct native library_docs[], prelude_docs[];
 
 struct frame {
         struct closure *closure; /* NULL: the bottom frame of a run */
@@ -50,6 +52,7 @@ struct mv_rtfs {
         uint32_t frame_floor;   /* frames below belong to an outer run (macro expansion) */
         int64_t fuel_left;
         uint64_t fuel_start;
+        volatile int64_t fuel_stop; /* below it fuel_goes_on is asked: the end, a tick, or (INT64_MAX) an interrupt */
         uint32_t global_count;
         val pending;            /* error being raised, or NIL */
         enum error_kind fatal;  /* E_FUEL, E_MEMORY, E_OUTPUT, E_INTERRUPTED; E_MAX_: none */
@@ -67,6 +70,7 @@ struct mv_rtfs {
         uint32_t names_in_table, names_in_chains;
         val aliases;            /* MAP type alias name -> type form (deftype) */
         uint64_t step_count;
+        uint32_t owner_count;   /* owners of maps that were given out (map.h) */
         uint32_t source_pos;    /* position for errors raised outside of code */
         uint8_t overridden[GLOBALS_MAX / 8]; /* globals the program itself defines: never inlined */
         uint32_t prelude_from, prelude_to; /* globals of the CCOS prelude */
@@ -75,8 +79,8 @@ struct mv_rtfs {
         bool compile_only;      /* nothing of the program has run: a macro cannot use what it defines */
         struct name *undefined; /* that a macro asked for meanwhile; NULL: none */
         volatile int interrupt;
-        uint64_t room_at;       /* the instruction that last ran out of memory, and how often in a row */
-        uint32_t room_streak;
+        uint64_t room_at;       /* the instruction that last ran out of memory, and what it got then */
+        size_t room_given;
         char fatal_text[160];
         char hint_text[96];
         /* --- fixed after init ----------------------------------------------------------------------------------------- */
@@ -88,6 +92,7 @@ struct mv_rtfs {
         struct obj **marks;     /* the collector's mark stack */
         uint32_t marks_size;
         const struct native *natives[NATIVES_MAX];
+        uint8_t operators[NATIVES_MAX]; /* natives that are instructions (operator_of), else 0 */
         uint32_t native_count;
         bool building;          /* the library is being compiled: names that start with % are visible */
         val *globals;           /* GLOBALS_MAX */
@@ -100,6 +105,9 @@ _Static_assert(offsetof(struct mv_rtfs, heap) == 0, "heap_of");
 /* --- for builtins -------------------------------------------------------------------------------------------------- */
 /* Take `units` of fuel for work proportional to size. Returns N_OK or N_FATAL: `if (charge(r, n)) return N_FATAL;` */
 enum native_status charge(struct mv_rtfs *r, uint64_t units);
+/* fuel_left fell below fuel_stop: is there a reason to end? Then false, and r->fatal says why. */
+bool fuel_goes_on(struct mv_rtfs *r) __attribute__((cold));
+void fuel_next_stop(struct mv_rtfs *r);
 /* Raise errors (spec 6.2). Each returns N_ERROR, or N_NOMEM: `return raise_type(r, "+", "number", v);` */
 enum native_status raise_type(struct mv_rtfs *r, const char *op, const char *expected, val actual); /* actual: its type name */
 enum native_status raise_type_text(struct mv_rtfs *r, const char *op, const char *expected, const char *actual);

@@ -20,6 +20,18 @@ void mv_sys_child_kill(const struct mv_sys_child *c)
                 syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0);
 }
 
+void mv_sys_child_stop(const struct mv_sys_child *c)
+{
+        if (c->pidfd >= 0)
+                syscall(SYS_pidfd_send_signal, c->pidfd, SIGSTOP, NULL, 0);
+}
+
+void mv_sys_child_continue(const struct mv_sys_child *c)
+{
+        if (c->pidfd >= 0)
+                syscall(SYS_pidfd_send_signal, c->pidfd, SIGCONT, NULL, 0);
+}
+
 static uint64_t timeval_ns(struct timeval t)
 {
         return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_usec * 1000u;

@@ -43,6 +43,9 @@ struct mv_sys_end {
 int mv_sys_spawn(const struct mv_sys_spawn *s, struct mv_sys_child *ret, struct mv_err *err);
 /* SIGKILL; harmless when it ended already. Any thread, until mv_sys_child_done. */
 void mv_sys_child_kill(const struct mv_sys_child *c);
+/* SIGSTOP and SIGCONT: it takes no processor time in between. Harmless when it ended. */
+void mv_sys_child_stop(const struct mv_sys_child *c);
+void mv_sys_child_continue(const struct mv_sys_child *c);
 /* Block until it ended, and reap it. */
 void mv_sys_child_wait(struct mv_sys_child *c, struct mv_sys_end *ret);
 /* Kill, reap and close; accepts a child that never was. */

@@ -11,11 +11,11 @@
  *     8     8   seq      CALL: 1, 2, 3 ... ; REPLY, FAULT: the CALL it answers; else 0
  *    16   len   payload  one deterministic CBOR item (wire/cbor.h)
  *
- * Conversation: host START; guest { STEP | LOG | CALL (host REPLY | FAULT) }*; guest RESULT | ERROR. Host may send CANCEL
+ * Conversation: host START; guest { STEP | LOG | CALL (host REPLY | FAULT) | TICK (host TICK) }*; guest RESULT | ERROR. Host may send CANCEL
  * in place of a reply. Anything else is hostile and ends the cell.
  *
  * START  {"program": {"kind": "source"|"bytecode"|"ast", "bytes": text|bytes}, "args": [..], "context": {..}, "fuel": int,
- *         "memory": int, "depth": int, "output": int, "prelude": bool, "purpose": "run"|"compile"|"parse"|"inspect"}
+ *         "memory": int, "depth": int, "output": int, "prelude": bool, "keep": bool, "purpose": "run"|"compile"|"parse"|"inspect"}
  *        (string keys; see guest/runner.c). compile, parse: RESULT's value is the bytecode, the AST as base64 text;
  *        inspect: what rtfs/inspect.c reports. None of them runs the program.
  * CALL   [id text, [args]]                 REPLY  value
@@ -23,6 +23,9 @@
  * STEP   [event text, item...]             "step-started" name | "step-completed" id value | "step-failed" id text |
  *                                          "expose" bool keys-or-nil | "clear-expose" | "ctx-set" key value |
  *                                          "hint" key value | "clear-hints"
+ *        keep: of a session. The evaluator stays for the next START with keep, whose args and context are not looked at.
+ * TICK   nil: a session's program runs on; the host answers TICK nil, or CANCEL nil: it ends with ERROR "Interrupted",
+ *        as it does for CANCEL in place of a reply. Outside a session CANCEL ends the run without a word.
  * LOG    text: runner diagnostics, never program output
  * RESULT {"value": any, "fuel": int, "memory": int}
  * ERROR  {"kind","message","line","column","fuel","memory", and what FAULT has, "data", "hint": of UndefinedSymbol}
@@ -44,6 +47,7 @@ enum mv_frame_type {
         MV_FRAME_RESULT,
         MV_FRAME_ERROR,
         MV_FRAME_CANCEL,
+        MV_FRAME_TICK,
         MV_FRAME_MAX_
 };
 

@@ -449,6 +449,62 @@ TEST(only_guest_frames_come_from_a_guest)
         ends_it(MV_SLICE("\xa0"), MV_FRAME_FAULT, 1);
         ends_it(MV_SLICE("\xf6"), MV_FRAME_CANCEL, 0);
         ends_it(MV_SLICE("\x01"), MV_FRAME_LOG, 0);
+        ends_it(MV_SLICE("\xf6"), MV_FRAME_TICK, 0); /* outside a session */
+}
+
+/* --- sessions: the guest asks whether to go on -------------------------------------------------------- */
+static int tick(struct door *d, struct mv_slice payload)
+{
+        return door_payload(d, MV_FRAME_TICK, 0, payload);
+}
+
+TEST(a_session_goes_on_until_its_deadline_or_its_caller_says_stop)
+{
+        volatile int cancel = 0;
+        struct door *d = door_open(&(struct mv_broker_options){ .session = true, .cancel = &cancel }, NULL);
+        CHECK(tick(d, MV_SLICE("\xf6")) == MV_DOOR_REPLY && d->answer.type == MV_FRAME_TICK);
+        cancel = 1;
+        CHECK(tick(d, MV_SLICE("\xf6")) == MV_DOOR_REPLY && d->answer.type == MV_FRAME_CANCEL);
+        cancel = 0; /* said is said */
+        CHECK(tick(d, MV_SLICE("\xf6")) == MV_DOOR_REPLY && d->answer.type == MV_FRAME_CANCEL);
+        door_close(d);
+        d = door_open(&(struct mv_broker_options){ .session = true, .deadline_ns = 1 }, NULL);
+        CHECK(tick(d, MV_SLICE("\xf6")) == MV_DOOR_REPLY && d->answer.type == MV_FRAME_CANCEL);
+        door_close(d);
+}
+
+TEST(a_session_that_has_to_stop_gets_no_call_carried_out_and_nothing_on_record)
+{
+        struct door *d = door_open(&(struct mv_broker_options){ .session = true, .deadline_ns = 1 }, NULL);
+        mv_context_allow(d->context, "ccos.echo", &d->err);
+        CHECK(door_payload(d, MV_FRAME_CALL, 1, MV_SLICE("\x82\x69" "ccos.echo\x81\x01")) == MV_DOOR_REPLY);
+        CHECK(d->answer.type == MV_FRAME_CANCEL);
+        struct mv_broker_outcome o;
+        CHECK(door_payload(d, MV_FRAME_ERROR, 0, MV_SLICE("\xa2\x64kind\x6bInterrupted\x67message\x61x")) == MV_DOOR_DONE);
+        mv_broker_outcome(d->broker, &o);
+        CHECK(o.calls == 0 && o.termination == MV_END_TIMEOUT);
+        door_close(d);
+}
+
+TEST(a_tick_that_is_not_exactly_right_ends_the_cell)
+{
+        static const struct mv_slice payloads[] = { MV_SLICE(""), MV_SLICE("\xf5"), MV_SLICE("\xf6\xf6"), MV_SLICE("\x80") };
+        for (size_t i = 0; i < sizeof payloads / sizeof *payloads; i++) {
+                struct door *d = door_open(&(struct mv_broker_options){ .session = true }, NULL);
+                CHECK(tick(d, payloads[i]) == -(int)MV_E_HOSTILE);
+                CHECK(tick(d, MV_SLICE("\xf6")) == -(int)MV_E_HOSTILE);
+                door_close(d);
+        }
+}
+
+TEST(a_guest_that_says_interrupted_without_being_told_has_failed_by_itself)
+{
+        struct door *d = door_open(&(struct mv_broker_options){ .session = true }, NULL);
+        struct mv_broker_outcome o;
+        CHECK(door_payload(d, MV_FRAME_ERROR, 0, MV_SLICE("\xa2\x64kind\x6bInterrupted\x67message\x61x")) == MV_DOOR_DONE);
+        mv_broker_outcome(d->broker, &o);
+        CHECK(o.termination == MV_END_ERROR);
+        door_close(d);
 }
 
 TEST(an_end_that_is_not_exactly_right_ends_the_cell)

@@ -495,10 +495,10 @@ def tables_and_help_are_for_people():
         equal((code, err), (0, ''))
         assert out.strip() and '\033' not in out
     listed = run('help')[1]
-    for verb in ('run', 'eval', 'call', 'exec', 'bench', 'audit', 'demo'):
+    for verb in ('run', 'eval', 'call', 'compile', 'inspect', 'repl', 'exec', 'bench', 'audit', 'demo'):
         has(listed, f'  {verb} ')
         equal(run('help', verb)[0], 0)
-    assert '  config ' not in listed and '  repl ' not in listed
+    assert '  config ' not in listed
 
 
 @test

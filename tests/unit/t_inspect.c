@@ -87,6 +87,10 @@ TEST(the_builtin_call_does_not_get_away)
                 "(try (x) (catch e call))",
                 "(match 1 1 call)",
                 "(update {:a \"x\"} :a call)",
+                "((get {} :x call) \"a\")",
+                "(let [f (get {} :x call)] (f \"a\"))",
+                "(loop [m {} i 0] (if (< i 9) (recur (assoc m i call) (+ i 1)) ((get m 3) \"a\")))",
+                "(loop [v [] i 0] (if (< i 9) (recur (conj v call) (+ i 1)) ((nth v 3) \"a\")))",
         };
         for (size_t i = 0; i < sizeof programs / sizeof *programs; i++) {
                 bool there = strstr(sites(programs[i]), "[nil nil ") != NULL;

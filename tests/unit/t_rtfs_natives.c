@@ -3,29 +3,32 @@
  * under random arguments and without memory (spec 4, 6, 7). */
 #include "../test.h"
 #include <base/slice.h>
+#include <rtfs/docs.h>
 #include <rtfs/library.h>
 #include <rtfs/number_ops.h>
 #include <rtfs/rtfs.h>
+#include <rtfs/special_forms.h>
 #include <rtfs/types.h>
 #include <stdlib.h>
 
 #define ARENA_BYTES (16u << 20)
 #define FUEL        50000000u
 
+static struct mv_rtfs *the_evaluator; /* made once */
+
 static struct mv_rtfs *evaluator(void)
 {
-        static struct mv_rtfs *r;
         struct mv_rtfs_options o = { .fuel = FUEL };
         struct mv_err err;
-        if (!r) {
+        if (!the_evaluator) {
                 void *arena = aligned_alloc(4096, ARENA_BYTES);
-                if (!arena || mv_rtfs_init(arena, ARENA_BYTES, &o, &r, &err)) {
+                if (!arena || mv_rtfs_init(arena, ARENA_BYTES, &o, &the_evaluator, &err)) {
                         printf("# %s\n", arena ? err.msg : "no memory");
                         abort();
                 }
         }
-        mv_rtfs_reset(r, &o);
-        return r;
+        mv_rtfs_reset(the_evaluator, &o);
+        return the_evaluator;
 }
 
 /* The display form of a program's value, the display text of its error, or "call ID ARGS". */
@@ -74,18 +77,115 @@ static void check_examples(const struct example *e, size_t count)
         static const struct example examples[] = { __VA_ARGS__ };                                  \
         check_examples(examples, sizeof examples / sizeof *examples)
 
-TEST(every_builtin_gives_what_its_documentation_says)
+/* With the prelude and a host that refuses every call. */
+static const char *run_refused(const char *source)
+{
+        static char text[4096];
+        struct mv_rtfs_options o = { .fuel = FUEL, .prelude = true };
+        struct mv_rtfs_fault fault = { .kind = MV_SLICE("UnknownCapability"), .message = MV_SLICE("Unknown capability: it") };
+        struct mv_out to = mv_out(text, sizeof text - 1);
+        struct mv_rtfs *r = evaluator();
+        struct mv_rtfs_error e = { .message = MV_SLICE("") };
+        struct mv_err err;
+        enum mv_rtfs_status s;
+        mv_rtfs_reset(r, &o);
+        if (mv_rtfs_load_source(r, mv_slice_str(source), &err))
+                return "hostile";
+        while ((s = mv_rtfs_run(r)) == MV_RTFS_CALL)
+                mv_rtfs_fault(r, &fault);
+        if (s == MV_RTFS_DONE)
+                mv_rtfs_display_result(r, &to);
+        else
+                mv_rtfs_error(r, &e);
+        mv_put_slice(&to, e.message);
+        text[to.len] = '\0';
+        return text;
+}
+
+TEST(every_form_and_builtin_gives_what_its_documentation_says)
+{
+        struct mv_rtfs_doc d;
+        CHECK(mv_rtfs_doc_count() > 170);
+        for (uint32_t i = 0; i < mv_rtfs_doc_count(); i++) {
+                mv_rtfs_doc_at(i, &d);
+                REQUIRE(d.name && d.text && d.syntax && d.result && d.errors && d.example && d.gives);
+                CHECK(d.text[0] && d.result[0] && d.errors[0]);
+                if (strcmp(run_refused(d.example), d.gives) != 0)
+                        printf("# %s\n", d.example);
+                CHECK_STR(run_refused(d.example), d.gives);
+        }
+}
+
+TEST(everything_a_program_can_name_is_documented)
 {
         struct mv_rtfs *r = evaluator();
-        for (uint32_t i = 0; i < r->native_count; i++) {
-                const struct native *n = r->natives[i];
-                if (n->name[0] == '%' || !n->example)
+        struct mv_rtfs_doc d;
+        char name[64];
+        for (uint32_t i = 0; i < r->saved_globals; i++) {
+                const struct name *n = r->global_names[i];
+                snprintf(name, sizeof name, "%.*s", (int)n->len, (const char *)n->text);
+                if (n->text[0] == '%' || !strcmp(name, "args") || mv_rtfs_doc_find(name, &d))
                         continue;
-                CHECK(n->doc && n->doc[0]);
-                if (strcmp(run(n->example), n->gives) != 0)
-                        printf("# %s\n", n->example);
-                CHECK_STR(run(n->example), n->gives);
+                printf("# %s\n", name);
+                CHECK(false);
         }
+        for (const struct special_form *s = special_forms; s->word; s++)
+                CHECK(strchr(s->word, ' ') || mv_rtfs_doc_find(s->word, &d)); /* with a space: the reader makes it */
+}
+
+static const char *hint_of(const char *source)
+{
+        static char text[128];
+        struct mv_rtfs_error e;
+        (void)run(source);
+        mv_rtfs_error(the_evaluator, &e);
+        snprintf(text, sizeof text, "%.*s", MV_SARG(e.hint));
+        return text;
+}
+
+TEST(an_undefined_name_is_told_which_one_was_meant)
+{
+        CHECK_STR(hint_of("(maap inc [1])"), "did you mean map?");
+        CHECK_STR(hint_of("(whenn true 1)"), "did you mean when?");
+        CHECK_STR(hint_of("(defn helper [x] x) (helpr 1)"), "did you mean helper?");
+        CHECK_STR(hint_of("(%item 1)"), ""); /* what the library has for itself is not told */
+        CHECK_STR(hint_of("(entirely-different 1)"), "");
+        CHECK_STR(hint_of("(+ 1 \"a\")"), "");
+}
+
+TEST(long_strings_are_indexed_like_short_ones)
+{
+        /* Every position of a text with characters of one to four bytes, across the blocks of its index. */
+        EXAMPLES({ "(let [s (join \"\" (map (fn [i] \"a\u00e9\u6f22\U0001f600\") (range 600))) n (count s)]"
+                   "  (loop [i 0 bad 0] (if (< i n)"
+                   "    (recur (+ i 1) (if (= (nth s i) (nth \"a\u00e9\u6f22\U0001f600\" (mod i 4))) bad (+ bad 1)))"
+                   "    [n bad])))", "[2400 0]" },
+                 { "(let [s (join \"\" (map (fn [i] \"a\u00e9\u6f22\U0001f600\") (range 600)))]"
+                   "  [(substring s 2398) (substring s 1022 1027) (last s) (count (drop 512 s)) (substring s 2400)])",
+                   "[\"\u6f22\U0001f600\" \"\u6f22\U0001f600a\u00e9\u6f22\" \"\U0001f600\" 1888 \"\"]" },
+                 { "(let [s (join \"\" (map (fn [i] \"x\") (range 511)))] (nth (str s \"\u00e9y\") 512))", "\"y\"" },
+                 { "(count (parse-json (str \"\\\"\" (join \"\" (map (fn [i] \"\\\\u00e9\") (range 700))) \"\\\"\")))", "700" });
+}
+
+TEST(a_hundred_thousand_names_are_found_and_told_apart)
+{
+        static char source[2 << 20];
+        size_t n = (size_t)snprintf(source, sizeof source, "(count (distinct [");
+        for (int i = 0; i < 100000; i++)
+                n += (size_t)snprintf(source + n, sizeof source - n, ":k%d ", i);
+        snprintf(source + n, sizeof source - n, ":k5 :k99999]))");
+        struct mv_rtfs_options o = { .fuel = FUEL };
+        struct mv_rtfs *r = NULL;
+        struct mv_err err;
+        void *arena = aligned_alloc(4096, 64u << 20);
+        REQUIRE(arena && mv_rtfs_init(arena, 64u << 20, &o, &r, &err) == 0);
+        REQUIRE(mv_rtfs_load_source(r, mv_slice_str(source), &err) == 0);
+        CHECK(mv_rtfs_run(r) == MV_RTFS_DONE);
+        char text[32];
+        struct mv_out to = mv_out(text, sizeof text);
+        mv_rtfs_display_result(r, &to);
+        CHECK(mv_slice_eq_str(mv_out_slice(&to), "100000"));
+        free(arena);
 }
 
 TEST(arithmetic_is_exact_and_checked)

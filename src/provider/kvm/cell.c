@@ -180,7 +180,7 @@ static void converse(struct mv_cell *c, const struct mv_run *run, const struct k
 {
         struct exchange x = { c, run, w, e };
         inbox_put(c, run->start);
-        for (enum kvm_command command = KVM_DO_RUN; !e->over; command = KVM_DO_RESUME) {
+        for (enum kvm_command command = run->resumes ? KVM_DO_RESUME : KVM_DO_RUN; !e->over; command = KVM_DO_RESUME) {
                 struct kvm_stop s;
                 guest_go(c, w, command, e);
                 if (e->over)
@@ -197,7 +197,7 @@ static int run_check(const struct mv_cell *c, const struct mv_run *run, struct m
 {
         if (c->p->pid != getpid())
                 return mv_fail(err, MV_E_STATE, 0, "a kvm cell belongs to the process that opened it");
-        if (c->used)
+        if (c->used && !run->resumes)
                 return mv_fail(err, MV_E_STATE, 0, "a used kvm cell is reset before it runs again");
         if (run->start.len > INBOX_BYTES - MV_KVM_INBOX_HEADER_BYTES)
                 return mv_fail(err, MV_E_LIMIT, 0, "a program of %zu bytes does not fit through the door",
@@ -225,6 +225,8 @@ int mv__kvm_cell_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit
         if (r < 0)
                 return r;
         c->used = true;
+        if (run->resumes)
+                __atomic_store_n(&c->cancelled, 0, __ATOMIC_SEQ_CST); /* of an evaluation that had ended already */
         struct kvm_watch w = watch_start(c, run);
         converse(c, run, &w, &e);
         c->vcpu.faulted |= e.termination != MV_END_COMPLETED;

@@ -168,7 +168,7 @@ const struct mv_provider_ops mv_provider_kvm = {
         .title = "KVM",
         .tier = MV_TIER_VM,
         .features = MV_FEAT_WALL_TIME | MV_FEAT_CPU_TIME | MV_FEAT_MEMORY | MV_FEAT_FUEL | MV_FEAT_OUTPUT |
-                    MV_FEAT_SEPARATE_ADDRESS_SPACE | MV_FEAT_SYSCALL_FILTER | MV_FEAT_NO_KERNEL_SHARED | MV_FEAT_RESET,
+                    MV_FEAT_SEPARATE_ADDRESS_SPACE | MV_FEAT_SYSCALL_FILTER | MV_FEAT_NO_KERNEL_SHARED | MV_FEAT_RESET | MV_FEAT_SESSION,
         .probe = probe,
         .init = init,
         .open_cell = mv__kvm_cell_open,

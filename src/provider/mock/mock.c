@@ -146,6 +146,8 @@ static int mock_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit 
         if (r < 0)
                 return r;
         struct mv_exit x = { .termination = MV_END_KILLED, .exit_code = -1, .simulated = true };
+        if (run->resumes)
+                c->cancelled = false; /* of an evaluation that had ended already */
         c->run = run;
         c->exit = &x;
         c->ended = false;
@@ -181,6 +183,7 @@ static int mock_reset(struct mv_cell *c, struct mv_err *err)
         c->runner.out.len = 0;
         c->runner.out.overflow = false;
         c->runner.ended = false;
+        c->runner.kept = false;
         c->cancelled = false;
         return 0;
 }
@@ -190,7 +193,7 @@ const struct mv_provider_ops mv_provider_mock = {
         .name = "mock",
         .title = "Mock",
         .tier = MV_TIER_NONE,
-        .features = MV_FEAT_WALL_TIME | MV_FEAT_MEMORY | MV_FEAT_FUEL | MV_FEAT_OUTPUT, /* (2) */
+        .features = MV_FEAT_WALL_TIME | MV_FEAT_MEMORY | MV_FEAT_FUEL | MV_FEAT_OUTPUT | MV_FEAT_SESSION, /* (2) */
         .probe = mock_probe,
         .init = mock_init,
         .open_cell = mock_open,

@@ -11,7 +11,9 @@
  *     comes first: a runner holds nothing that it could put in order, and blocks every signal.
  * (2) close_cell releases process, descriptors and memory, however far the cell came.
  * (3) Numbers are measured: CPU time by the child's own clock, memory by the peak of its address space.
- * (4) Cells are used once. The runner would take another START, but nothing here proves that a used evaluator equals a
+ * (4) Between the evaluations of a session the child is stopped (SIGSTOP): there is no limit of CPU time over a session, and
+ *     nothing in it may run while nobody watches.
+ * (5) Cells are used once, or by one session. The runner would take another START, but nothing here proves that a used evaluator equals a
  *     fresh one, so `reset` is absent. */
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -152,7 +154,7 @@ static int start_runner(struct mv_cell *c, int door_fd, struct mv_err *err)
                                       .argv = argv,
                                       .address_bytes_max = l->address_bytes_max,
                                       .stack_bytes_max = MV_PROCESS_STACK_BYTES,
-                                      .cpu_seconds_max = cpu_seconds(&c->limits) };
+                                      .cpu_seconds_max = c->session ? 0 : cpu_seconds(&c->limits) };
         return mv_sys_spawn(&spawn, &c->child, err);
 }
 
@@ -189,6 +191,7 @@ static int process_open(struct mv_provider *p, const struct mv_cell_spec *spec, 
         c->child = MV_SYS_CHILD_NONE;
         c->door_fd = -1;
         c->limits = spec->limits;
+        c->session = spec->session;
         c->limits.wall_ns_max = effective(spec->limits.wall_ns_max, p->timeout_ns, TIMEOUT_S_DEFAULT * SECONDS);
         c->limits.memory_bytes_max = effective(spec->limits.memory_bytes_max, p->memory_bytes, MEMORY_MB_DEFAULT * MEBI);
         int r = spec->program ? mv__program_open(c, spec, err) : open_runner(c, spec, err);
@@ -212,13 +215,13 @@ const struct mv_provider_ops mv_provider_process = {
         .title = "Process",
         .tier = MV_TIER_PROCESS,
         .features = MV_FEAT_WALL_TIME | MV_FEAT_CPU_TIME | MV_FEAT_MEMORY | MV_FEAT_FUEL | MV_FEAT_OUTPUT |
-                    MV_FEAT_SEPARATE_ADDRESS_SPACE | MV_FEAT_SYSCALL_FILTER | MV_FEAT_PROGRAMS,
+                    MV_FEAT_SEPARATE_ADDRESS_SPACE | MV_FEAT_SYSCALL_FILTER | MV_FEAT_SESSION | MV_FEAT_PROGRAMS,
         .probe = process_probe,
         .init = process_init,
         .open_cell = process_open,
         .run = process_run,
         .cancel = process_cancel,
-        .reset = NULL, /* (4) */
+        .reset = NULL, /* (5) */
         .close_cell = process_close,
         .fini = process_fini,
         .schema = process_schema,

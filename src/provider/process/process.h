@@ -42,7 +42,7 @@ struct mv_cell {
         int door_fd;
         struct mv_process_layout layout;
         struct mv_limits limits;
-        bool used;
+        bool used, session;
         atomic_bool cancelled;
         struct mv__program *program; /* NULL: the cell runs RTFS */
 };

@@ -21,7 +21,8 @@ struct pump {
         struct mv_cell *cell;
         const struct mv_run *run;
         struct mv_exit *exit;
-        uint64_t started_ns, deadline_ns, cpu_ns_max;
+        uint64_t started_ns, deadline_ns, cpu_ns_max; /* cpu_ns_max: on the child's clock */
+        uint64_t cpu_ns_from;                         /* what earlier evaluations of the session took */
         uint8_t *in; /* bytes from the runner that are not a whole frame yet */
         size_t in_len, in_cap;
         bool over;
@@ -34,7 +35,7 @@ static void measure(struct pump *p)
         uint64_t peak = mv_sys_child_memory_peak(&p->cell->child);
         if (peak > p->exit->memory_peak_bytes)
                 p->exit->memory_peak_bytes = peak;
-        p->exit->cpu_ns = mv_sys_child_cpu_ns(&p->cell->child);
+        p->exit->cpu_ns = mv_sys_child_cpu_ns(&p->cell->child) - p->cpu_ns_from;
 }
 
 /* The host has its result; the runner idles at its door until close_cell. */
@@ -58,7 +59,7 @@ __attribute__((format(printf, 3, 4))) static void end_kill(struct pump *p, enum 
         p->exit->exit_code = end.exit_code;
         p->exit->signal = end.signal;
         if (end.known)
-                p->exit->cpu_ns = end.cpu_ns;
+                p->exit->cpu_ns = end.cpu_ns - p->cpu_ns_from;
         va_start(ap, fmt);
         mv_vfmt(p->exit->detail, sizeof p->exit->detail, fmt, ap);
         va_end(ap);
@@ -68,6 +69,7 @@ __attribute__((format(printf, 3, 4))) static void end_kill(struct pump *p, enum 
 static void end_dead(struct pump *p)
 {
         mv__process_explain(p->cell, p->cpu_ns_max, p->exit);
+        p->exit->cpu_ns -= p->exit->cpu_ns < p->cpu_ns_from ? p->exit->cpu_ns : p->cpu_ns_from;
         p->over = true;
 }
 
@@ -97,7 +99,8 @@ static uint64_t time_left(struct pump *p)
         uint64_t used = mv_sys_child_cpu_ns(&p->cell->child);
         if (used >= p->cpu_ns_max) {
                 end_kill(p, MV_END_TIMEOUT, "CPU time limit exceeded: %llu ms > %llu ms",
-                         (unsigned long long)(used / 1000000), (unsigned long long)(p->cpu_ns_max / 1000000));
+                         (unsigned long long)((used - p->cpu_ns_from) / 1000000),
+                         (unsigned long long)((p->cpu_ns_max - p->cpu_ns_from) / 1000000));
                 return 0;
         }
         /* One thread cannot use more CPU time than passes, so nothing is missed by sleeping what is left of it. */
@@ -247,30 +250,56 @@ static uint64_t lower(uint64_t a, uint64_t b)
         return a && (!b || a < b) ? a : b;
 }
 
+/* A session's cell has no deadline of its own: each evaluation brings one, below what is configured. */
 static uint64_t deadline(const struct pump *p)
 {
-        uint64_t own = p->started_ns + p->cell->limits.wall_ns_max;
-        return lower(p->run->deadline_ns, own);
+        uint64_t wall = p->cell->limits.wall_ns_max;
+        if (p->run->session)
+                wall = lower(p->run->limits.wall_ns_max, p->cell->provider->timeout_ns);
+        return wall ? lower(p->run->deadline_ns, p->started_ns + wall) : p->run->deadline_ns;
+}
+
+static int usable(const struct mv_cell *c, const struct mv_run *run, struct mv_err *err)
+{
+        if (c->used && !run->resumes)
+                return mv_fail(err, MV_E_STATE, 0, "process cells are used once; this one has run already");
+        return mv__provider_gate(run, err);
+}
+
+/* (4) of process.c. What a runner sends behind its result is nobody's: the next evaluation must not find it. */
+static void end_session_run(struct pump *p)
+{
+        if (p->exit->termination != MV_END_COMPLETED)
+                return;
+        if (p->in_len)
+                end_kill(p, MV_END_KILLED, "protocol violation: the runner went on behind its result");
+        else
+                mv_sys_child_stop(&p->cell->child);
 }
 
 int mv__process_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret, struct mv_err *err)
 {
-        int r = mv__provider_gate(run, err);
+        int r = usable(c, run, err);
         if (r < 0)
                 return r;
-        if (c->used)
-                return mv_fail(err, MV_E_STATE, 0, "process cells are used once; this one has run already");
         c->used = true;
         struct mv_exit x = { .termination = MV_END_KILLED, .exit_code = -1 };
         struct pump p = { .cell = c, .run = run, .exit = &x, .started_ns = mv__now_ns() };
         p.deadline_ns = deadline(&p);
-        p.cpu_ns_max = lower(run->limits.cpu_ns_max, c->limits.cpu_ns_max);
+        p.cpu_ns_max = run->session ? run->limits.cpu_ns_max : lower(run->limits.cpu_ns_max, c->limits.cpu_ns_max);
+        if (run->resumes) {
+                p.cpu_ns_from = mv_sys_child_cpu_ns(&c->child);
+                p.cpu_ns_max += p.cpu_ns_max ? p.cpu_ns_from : 0;
+                mv_sys_child_continue(&c->child);
+        }
         if (run->start.len > c->layout.start)
                 end_kill(&p, MV_END_MEMORY,
                          "a program of %zu bytes does not fit: the memory limit gives programs %zu; a higher limit would",
                          run->start.len, (size_t)c->layout.start);
         else
                 pump_frames(&p);
+        if (run->session)
+                end_session_run(&p);
         free(p.in);
         *ret = x;
         return 0;
