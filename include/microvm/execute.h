@@ -109,6 +109,10 @@ struct mv_execution {
         uint32_t permissions_count;
         struct mv_limits limits;          /* only lower what the context gives */
         const struct mv_value *variables; /* MAP or NULL: host context values (`@name`, context/get) */
+        /* What a program or script writes, as it comes (captured all the same); on the thread of mv_execute. May be NULL. */
+        void (*on_output)(void *ctx, bool to_stderr, struct mv_slice bytes);
+        void *on_output_ctx;
+        bool collect_output;              /* keep what a program leaves in /workspace/output: mv_result_output */
         bool prelude;                     /* install the CCOS prelude names (println, log, ...) */
         volatile int *cancel;             /* set non-zero from any thread to kill the execution; may be NULL */
 };
@@ -149,6 +153,11 @@ const char *mv_result_provider(const struct mv_result *r);
 enum mv_tier mv_result_tier(const struct mv_result *r);
 struct mv_slice mv_result_stdout(const struct mv_result *r);
 struct mv_slice mv_result_stderr(const struct mv_result *r);
+/* Files a program left in /workspace/output, with collect_output: at most 256, 10 MiB each, 64 MiB together. skipped: how many
+ * entries were too many, too large, or no regular files; may be NULL. */
+struct mv_output_file { const char *path; struct mv_slice bytes; }; /* relative, NUL-terminated */
+uint32_t mv_result_output_count(const struct mv_result *r, uint32_t *ret_skipped);
+const struct mv_output_file *mv_result_output(const struct mv_result *r, uint32_t index); /* NULL: past the end */
 const uint8_t *mv_result_root(const struct mv_result *r);   /* 32 bytes: the semantic Merkle root */
 uint32_t mv_result_records(const struct mv_result *r);
 /* The whole result as one JSON object, the shape of `microvm run --json`; malloc'ed. */

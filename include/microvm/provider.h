@@ -28,7 +28,7 @@ enum mv_feature {
 
 enum mv_termination {
         MV_END_COMPLETED,
-        MV_END_ERROR,       /* the program raised an error */
+        MV_END_ERROR,       /* the program raised an error; from run: it could not be started, detail says why */
         MV_END_DENIED,
         MV_END_TIMEOUT,     /* wall time or CPU time */
         MV_END_MEMORY,
@@ -48,12 +48,37 @@ const char *mv_termination_name(enum mv_termination t); /* "completed" "error" .
 struct mv_door_host {
         void *ctx;
         int (*frame)(void *ctx, struct mv_slice frame, struct mv_slice *ret_reply, struct mv_err *err);
+        /* What a program wrote to its standard streams, as it comes. false: its output limit is reached, end it. */
+        bool (*output)(void *ctx, bool to_stderr, struct mv_slice bytes);
+};
+
+/* An external program or a script's interpreter, for providers with MV_FEAT_PROGRAMS. Paths are absolute, as the program
+ * sees them; everything outlives the cell. */
+struct mv_program_file { /* put there before it starts, read-only */
+        const char *path;
+        struct mv_slice bytes;
+};
+struct mv_program_grant { /* a file or a tree of the host, at the same path */
+        const char *path;
+        bool write;
+};
+struct mv_program_spec {
+        const char *path;
+        const char *const *argv; /* with the name first; NULL-terminated, like env */
+        const char *const *env;  /* NAME=VALUE; all of it: nothing is inherited */
+        const struct mv_program_file *files;
+        uint32_t files_count;
+        const struct mv_program_grant *grants;
+        uint32_t grants_count;
+        bool door;   /* descriptor 3 speaks the door: CALL and LOG frames, see wire/frame.h */
+        bool output; /* what is left in /workspace/output is wanted: mv_exit.output_fd */
 };
 
 struct mv_cell_spec {
         const char *execution_id;
         struct mv_limits limits; /* effective: already the minimum of everything that was asked */
         bool session;            /* more than one run will come; limits of time are those of each run */
+        const struct mv_program_spec *program; /* NULL: RTFS */
 };
 
 struct mv_run {
@@ -78,6 +103,7 @@ struct mv_exit {
         uint64_t cpu_ns;                 /* measured; 0: not measurable here */
         uint64_t memory_peak_bytes;      /* measured; 0: not measurable here */
         bool simulated;                  /* only mock may say true */
+        int output_fd;                   /* directory, the caller closes it; 0: none */
 };
 
 struct mv_provider;

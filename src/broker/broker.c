@@ -171,7 +171,7 @@ static int carry_out(struct mv_broker *b, struct asked *q, struct mv_value *v)
 {
         struct mv_call call = { .capability = q->capability, .context = b->o.context, .host = mv__services(b),
                                 .files = &b->files, .arena = &q->arena, .limits = b->limits,
-                                .deadline_ns = b->o.deadline_ns, .cancel = b->o.cancel };
+                                .deadline_ns = b->o.deadline_ns, .tier_min = b->o.tier_min, .cancel = b->o.cancel };
         take_own_settings(&call);
         *v = (struct mv_value){ .kind = MV_NIL };
         b->denied_inside = false;
@@ -315,9 +315,14 @@ static int on_frame(void *ctx, struct mv_slice bytes, struct mv_slice *ret_reply
         return r;
 }
 
+static bool on_output(void *ctx, bool to_stderr, struct mv_slice bytes)
+{
+        return mv__write_output(ctx, to_stderr, bytes);
+}
+
 struct mv_door_host mv_broker_door(struct mv_broker *b)
 {
-        return (struct mv_door_host){ .ctx = b, .frame = on_frame };
+        return (struct mv_door_host){ .ctx = b, .frame = on_frame, .output = on_output };
 }
 
 void mv_broker_outcome(const struct mv_broker *b, struct mv_broker_outcome *ret)

@@ -46,6 +46,7 @@ struct mv_broker_options {
         struct mv_trail *trail;
         struct mv_limits limits;
         uint64_t deadline_ns;                     /* capabilities such as sleep-ms and http-fetch respect it; 0: none */
+        enum mv_tier tier_min;                    /* what the execution asked for; holds for what its calls start too */
         volatile int *cancel;                     /* non-zero: stop waiting inside capabilities; may be NULL */
         bool session;                             /* the guest asks whether to go on (TICK) and may be told to stop */
         const struct mv_broker_replay *replay;    /* NULL: effects happen. Else outlives the broker */

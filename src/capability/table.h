@@ -63,6 +63,7 @@ struct mv_call {
         struct mv_arena *arena;         /* reply memory */
         struct mv_limits limits;        /* of the execution, defaults filled in */
         uint64_t deadline_ns;           /* CLOCK_MONOTONIC; 0: none */
+        enum mv_tier tier_min;          /* of the execution: what a call starts may not be behind less */
         volatile int *cancel;           /* may be NULL */
         union {                         /* filled by mv_call_fail */
                 struct mv_fault fault;

@@ -80,6 +80,8 @@ void cli_table_print(struct cli_table *t, FILE *f); /* and frees it */
 int cli_error(const struct mv_err *err, bool json);
 /* A result: output and value, or the error with the place in the source. Returns the exit code. */
 int cli_result(const struct mv_result *r, const struct cli_options *o, const struct mv_program *p);
+/* What a program left in /workspace/output, into the directory of --output (output.c). CLI_DONE without that option. */
+int cli_output_files(const struct mv_result *r, const struct cli_options *o);
 int cli_json_line(char *malloced); /* prints and frees; CLI_BUG when NULL */
 
 /* --- executions (request.c) ------------------------------------------------------------------- */

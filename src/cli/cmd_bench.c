@@ -30,7 +30,7 @@ static const char calls_text[] =
 struct row {
         const char *name, *what;
         const char *provider; /* a library execution, */
-        bool pooled, calls;
+        bool pooled, calls, exec; /* exec: /bin/true instead of RTFS */
         const char *const *command; /* or a command */
         struct mv_host *host;
         char why_not[240]; /* unavailable: why */
@@ -60,6 +60,8 @@ static struct row rows[] = {
           .calls = true },
         { "call mock", "one capability call and its reply, per call", .provider = "mock",
           .pooled = true, .calls = true },
+        { "process exec", "/bin/true: namespaces, own root, Landlock, seccomp, limits", .provider = "process",
+          .exec = true },
         { "fork+exec", "posix_spawn /bin/true, for comparison", .command = run_true },
         { "unshare", "six namespaces, /bin/true, for comparison", .command = run_unshare },
         { "bwrap", "bwrap --unshare-all /bin/true, for comparison", .command = run_bwrap },
@@ -82,6 +84,8 @@ static int run_program(struct row *r, const char *text, const struct mv_context 
                                   .context = c,
                                   .provider = r->provider };
         struct mv_result *result;
+        if (r->exec)
+                x.program = (struct mv_program){ .kind = MV_PROGRAM_EXTERNAL, .path = "/bin/true" };
         uint64_t t0 = now_ns();
         int rc = mv_execute(r->host, &x, &result, err);
         *ret_ns = now_ns() - t0;
@@ -273,7 +277,8 @@ int cmd_bench(int argc, char **argv)
         if (r)
                 return r;
         struct mv_context *c = mv_context_new(MV_LEVEL_CONTROLLED);
-        if (!c || mv_context_allow(c, "ccos.echo", &err) < 0)
+        if (!c || mv_context_allow(c, "ccos.echo", &err) < 0 ||
+            mv_context_allow(c, "external_program", &err) < 0)
                 return CLI_BUG;
         if (mv_sys_probe_kvm(backend, sizeof backend) != 0)
                 snprintf(backend, sizeof backend, "none");

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <host/jsonw.h>
 #include <string.h>
+#include <sys/cgroup.h>
 #include <sys/probe.h>
 
 struct check {
@@ -35,8 +36,7 @@ static void check_user_namespaces(struct check *c)
         int sys = mv_sys_probe_user_namespaces();
         c->name = "user-namespaces";
         c->ok = sys == 0;
-        c->consequence = "without root, external programs and scripts cannot get namespaces of "
-                         "their own; RTFS is not affected";
+        c->consequence = "external programs and scripts are refused; RTFS is not affected";
         c->mend = "sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000";
         snprintf(c->detail, sizeof c->detail, "%s", sys ? strerror(sys) : "can be made");
 }
@@ -79,18 +79,18 @@ static void check_openat2(struct check *c)
 
 static void check_cgroups(struct check *c)
 {
-        bool writable;
-        int version = mv_sys_probe_cgroups(&writable);
+        struct mv_sys_groups groups;
+        mv_sys_groups_find(&groups);
+        mv_sys_groups_done(&groups);
         c->name = "cgroups";
-        c->ok = version > 0 && writable;
-        c->consequence = "external programs cannot get a group of their own; RTFS is limited by "
-                         "the runner and rlimits";
+        c->ok = !groups.missing[0];
+        c->consequence = "memory and CPU time of programs and scripts are held per process by "
+                         "rlimits, and their sum is looked at every 5 ms; RTFS is not affected";
         c->mend = "run as root, or under `systemd-run --user --scope -p Delegate=yes`";
-        if (version)
-                snprintf(c->detail, sizeof c->detail, "version %d, %s", version,
-                         writable ? "writable" : "not writable by this user");
+        if (c->ok)
+                snprintf(c->detail, sizeof c->detail, "version %d: memory, cpu, pids", groups.version);
         else
-                snprintf(c->detail, sizeof c->detail, "not mounted");
+                snprintf(c->detail, sizeof c->detail, "%s", groups.missing);
 }
 
 static void check_binary(struct check *c, const char *name, const char *consequence,

@@ -20,6 +20,7 @@ static const char running[] =
         "  --cpu N                seconds of CPU time\n"
         "  --fuel N               evaluation steps\n"
         "  --max-output S         captured output and the encoded result\n"
+        "  --output DIR           take what a program leaves in /workspace/output\n"
         "  --arg VALUE            an RTFS literal for the vector `args`                "
         "(repeatable)\n"
         "  --policy FILE          settings file (TOML): the other options may only narrow what it "

@@ -144,6 +144,7 @@ static const struct option {
         { "--max-output", O_MAX_OUTPUT, CLI_RUNNING | CLI_LIMITS, "a size such as 64K, 512M or 2G" },
         { "--arg", O_ARG, CLI_RUNNING, "an RTFS literal" },
         { "--audit", O_AUDIT, CLI_RUNNING | CLI_LIMITS, "a file, or none" },
+        { "--output", O_OUTPUT, CLI_RUNNING, "a directory" },
         { "--execution", O_EXECUTION, CLI_AUDIT, "an execution id" },
         { "--strict", O_STRICT, CLI_CONFIG, NULL },
         { "--vmm", O_VMM, CLI_CONFIG, "firecracker or cloud-hypervisor" },
@@ -227,9 +228,6 @@ static bool set(struct cli_options *o, enum option_id id, const char *value)
         case O_AUDIT:
                 o->audit = value;
                 return value[0] != 0;
-        case O_EXECUTION:
-                o->execution = value;
-                return value[0] != 0;
         case O_STRICT:
                 return o->strict = true;
         case O_VMM:
@@ -252,6 +250,9 @@ static bool set(struct cli_options *o, enum option_id id, const char *value)
                 return value[0] != 0;
         case O_OUTPUT:
                 o->output = value;
+                return value[0] != 0;
+        case O_EXECUTION:
+                o->execution = value;
                 return value[0] != 0;
         }
         return false;

@@ -249,13 +249,19 @@ int cli_result(const struct mv_result *r, const struct cli_options *o, const str
                 return cli_json_line(mv_result_json(r)) ? CLI_BUG
                                                         : exit_of(mv_result_termination(r));
         struct mv_slice out = mv_result_stdout(r), err = mv_result_stderr(r);
-        cli_write(stdout, out);
-        fflush(stdout);
-        cli_write(stderr, err);
+        /* A program's output is its value, and was printed as it came. */
+        bool foreign = p->kind == MV_PROGRAM_EXTERNAL || p->kind == MV_PROGRAM_SCRIPT;
+        if (!foreign) {
+                cli_write(stdout, out);
+                fflush(stdout);
+                cli_write(stderr, err);
+        }
         if (!mv_result_ok(r)) {
                 print_error(r, p);
                 return exit_of(mv_result_termination(r));
         }
+        if (foreign && !mv_result_metadata(r)->simulated)
+                return CLI_DONE;
         size_t len;
         char *text = mv_value_display(mv_result_value(r), &len);
         if (text) {

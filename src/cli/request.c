@@ -315,6 +315,7 @@ static int request(const struct cli_options *o, struct cli_request *q, struct mv
         q->x.args = q->args ? mv_result_value(q->args) : NULL;
         q->x.limits = o->limits;
         q->x.prelude = true;
+        q->x.collect_output = o->output != NULL;
         return take_settings(o, q, err);
 }
 
@@ -340,11 +341,19 @@ void cli_request_done(struct cli_request *q)
         *q = (struct cli_request){ 0 };
 }
 
+static void print_output(void *ctx, bool to_stderr, struct mv_slice bytes)
+{
+        cli_write(to_stderr ? stderr : stdout, bytes);
+        fflush(to_stderr ? stderr : stdout);
+}
+
 int cli_execute(struct cli_request *q, const struct cli_options *o, const char *call_id)
 {
         struct mv_result *result;
         struct mv_err err;
         int code;
+        if (!o->json)
+                q->x.on_output = print_output;
         if (o->explain)
                 code = cli_explain(q, o, call_id);
         else if (mv_execute(q->host, &q->x, &result, &err) < 0)
@@ -353,6 +362,9 @@ int cli_execute(struct cli_request *q, const struct cli_options *o, const char *
                 code = cli_result(result, o, &q->x.program);
                 if (code == CLI_DENIED && q->policy && !o->json)
                         fprintf(stderr, "  note: %s does not grant it, and options only narrow: grant it there\n", o->policy);
+                int written = cli_output_files(result, o);
+                if (code == CLI_DONE)
+                        code = written;
                 mv_result_free(result);
         }
         cli_request_done(q);

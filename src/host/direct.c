@@ -49,7 +49,7 @@ static bool put_result(struct mv_out *o, const void *what)
                mv_cbor_put_str(o, "memory") && mv_cbor_put_int(o, 0) && mv_frame_close(o, at);
 }
 
-static int deliver_value(struct mv__exec *e, const struct mv_value *v, struct mv_err *err)
+int mv__deliver_value(struct mv__exec *e, const struct mv_value *v, struct mv_err *err)
 {
         struct mv_slice none;
         int r = exchange(e, put_result, v, &none, err);
@@ -94,6 +94,12 @@ static int deliver_fault(struct mv__exec *e, const struct fault *f, struct mv_er
         return r < 0 ? r : 0;
 }
 
+int mv__deliver_fault(struct mv__exec *e, const char *kind, const char *message, struct mv_err *err)
+{
+        struct fault f = { .kind = mv_slice_str(kind), .message = mv_slice_str(message) };
+        return deliver_fault(e, &f, err);
+}
+
 /* --- a native function ------------------------------------------------------------------------ */
 static int run_native(struct mv__exec *e, struct mv_err *err)
 {
@@ -112,7 +118,7 @@ static int run_native(struct mv__exec *e, struct mv_err *err)
         struct mv_value value = { .kind = MV_NIL };
         int r = p->native(&call, args ? args->items : NULL, args ? args->count : 0, &value);
         if (r >= 0) {
-                r = deliver_value(e, &value, err);
+                r = mv__deliver_value(e, &value, err);
         } else {
                 char text[sizeof call.fault.message + 64];
                 if (!call.fault.kind[0])
@@ -159,7 +165,7 @@ static int run_capability(struct mv__exec *e, struct mv_err *err)
         if (r < 0)
                 return r;
         if (frame.type == MV_FRAME_REPLY)
-                return deliver_value(e, v, err);
+                return mv__deliver_value(e, v, err);
         struct fault f = { text_of(v, "kind"), text_of(v, "message"), text_of(v, "operation"),
                            text_of(v, "capability"), text_of(v, "context") };
         return deliver_fault(e, &f, err);
@@ -206,7 +212,7 @@ static int run_mock(struct mv__exec *e, struct mv_exit *ret, struct mv_err *err)
                 drafted = mv_mock_value(e->x->capability_id, e->x->args, &e->scratch);
         mv_mock_text(e->x, text, sizeof text);
         struct mv_value words = { .kind = MV_STRING, .text = mv_slice_str(text) };
-        return deliver_value(e, drafted ? drafted : &words, err);
+        return mv__deliver_value(e, drafted ? drafted : &words, err);
 }
 
 int mv__run_direct(struct mv__exec *e, struct mv_exit *ret, struct mv_err *err)

@@ -13,6 +13,7 @@
  * whatever the provider makes of it. */
 struct mv__door_tap {
         struct mv_door_host inner;
+        const struct mv_execution *x;
         struct mv_err err;
         bool failed;
 };
@@ -37,6 +38,7 @@ struct mv__exec {
         struct mv_result *result;
         struct mv_context *context; /* the frozen copy */
         uint8_t context_digest[MV_DIGEST_BYTES], program_digest[MV_DIGEST_BYTES];
+        struct mv_slice identity;    /* what is run, as the records hold it */
         struct mv_decision decision; /* about the program */
         struct mv__entry *entry;     /* the chosen provider */
         bool using;                  /* counted as a user of entry */
@@ -107,7 +109,18 @@ void mv__watch_stop(struct mv__watch *w);
 
 /* Programs without a runner: a native function, a capability called directly, the mock's texts
  * (direct.c). They speak the door's frames to the broker like every runner. */
+int mv__deliver_value(struct mv__exec *e, const struct mv_value *v, struct mv_err *err);
+int mv__deliver_fault(struct mv__exec *e, const char *kind, const char *message, struct mv_err *err);
 bool mv__is_direct(const struct mv__exec *e);
 int mv__run_direct(struct mv__exec *e, struct mv_exit *ret, struct mv_err *err);
+
+
+/* External programs and scripts (foreign.c). spec: what the provider is to run; its memory is e's scratch. outcome: delivers
+ * how it ended to the broker, after the provider's run. */
+int mv__foreign_spec(struct mv__exec *e, struct mv_program_spec *ret, struct mv_err *err);
+int mv__foreign_outcome(struct mv__exec *e, struct mv_exit *exit, struct mv_err *err);
+
+/* Copy what lies in a directory of the cell into the result (collect.c). */
+void mv__collect_output(struct mv_result *r, int dir_fd);
 
 #endif

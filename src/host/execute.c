@@ -18,6 +18,7 @@
 #include <provider/common.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include <wire/text.h>
 
 static uint64_t clock_ns(clockid_t id)
@@ -58,15 +59,27 @@ void mv__make_id(struct mv_host *h, const char *prefix, char ret[64])
         *p = '\0';
 }
 
-/* What identifies the program: its bytes, or for those without bytes the name of what is run. */
-static void program_digest(const struct mv_program *p, uint8_t ret[MV_DIGEST_BYTES])
+/* What identifies the program: its bytes, or for those without bytes the name of what is run; of an external program its path
+ * and arguments, a NUL after each. */
+static int identify(struct mv__exec *e, struct mv_err *err)
 {
-        struct mv_slice bytes = p->bytes;
-        if (p->kind == MV_PROGRAM_NATIVE)
-                bytes = mv_slice_str(p->name ? p->name : "");
-        else if (p->kind == MV_PROGRAM_EXTERNAL)
-                bytes = mv_slice_str(p->path);
-        mv_sha256(bytes, ret);
+        const struct mv_program *p = &e->x->program;
+        size_t len = 0;
+        e->identity = p->kind == MV_PROGRAM_NATIVE ? mv_slice_str(p->name ? p->name : "") : p->bytes;
+        if (p->kind == MV_PROGRAM_EXTERNAL) {
+                len = strlen(p->path) + 1;
+                for (size_t i = 0; p->argv && p->argv[i]; i++)
+                        len += strlen(p->argv[i]) + 1;
+                struct mv_out o = mv_out(mv_new(&e->scratch, uint8_t, len), len);
+                if (!o.p)
+                        return mv_fail(err, MV_E_LIMIT, 0, "a command line of %zu bytes", len);
+                mv_put_bytes(&o, p->path, strlen(p->path) + 1);
+                for (size_t i = 0; p->argv && p->argv[i]; i++)
+                        mv_put_bytes(&o, p->argv[i], strlen(p->argv[i]) + 1);
+                e->identity = mv_out_slice(&o);
+        }
+        mv_sha256(e->identity, e->program_digest);
+        return 0;
 }
 
 static bool put_context(struct mv_out *o, const void *what)
@@ -135,7 +148,9 @@ static int prepare(struct mv__exec *e, struct mv_err *err)
         if (r < 0)
                 return r;
         mv__make_id(e->host, "exec_", e->result->execution_id);
-        program_digest(&x->program, e->program_digest);
+        r = identify(e, err);
+        if (r < 0)
+                return r;
         r = freeze(e, err);
         if (r < 0)
                 return r;
@@ -177,6 +192,15 @@ static int tap_frame(void *ctx, struct mv_slice frame, struct mv_slice *ret_repl
         return r;
 }
 
+static bool tap_output(void *ctx, bool to_stderr, struct mv_slice bytes)
+{
+        struct mv__door_tap *tap = ctx;
+        bool fits = tap->inner.output(tap->inner.ctx, to_stderr, bytes);
+        if (fits && tap->x->on_output)
+                tap->x->on_output(tap->x->on_output_ctx, to_stderr, bytes);
+        return fits;
+}
+
 static int open_broker(struct mv__exec *e, struct mv_err *err)
 {
         struct mv_broker_options o = { .execution_id = e->result->execution_id,
@@ -185,12 +209,16 @@ static int open_broker(struct mv__exec *e, struct mv_err *err)
                                        .trail = e->trail,
                                        .limits = e->limits,
                                        .deadline_ns = e->deadline_ns,
+                                       .tier_min = e->x->tier_min,
                                        .cancel = e->x->cancel,
                                        .session = e->session != NULL,
                                        .replay = e->replay };
         int r = mv_broker_new(&o, &e->broker, err);
         if (r == 0)
+                {
                 e->tap.inner = mv_broker_door(e->broker);
+                e->tap.x = e->x;
+        }
         return r;
 }
 
@@ -199,7 +227,7 @@ static int run_cell(struct mv__exec *e, struct mv_cell *cell, struct mv_slice st
 {
         struct mv_run run = { .execution_id = e->result->execution_id,
                               .start = start,
-                              .door = { &e->tap, tap_frame },
+                              .door = { &e->tap, tap_frame, tap_output },
                               .limits = e->limits,
                               .deadline_ns = e->deadline_ns,
                               .capability_id = e->x->capability_id,
@@ -221,11 +249,15 @@ static int run_cell(struct mv__exec *e, struct mv_cell *cell, struct mv_slice st
 
 static int run_behind_wall(struct mv__exec *e, struct mv_exit *ret, struct mv_err *err)
 {
-        struct mv_cell_spec spec = { e->result->execution_id, e->limits, false };
+        bool foreign = mv__program_is_foreign(e->x->program.kind);
+        struct mv_program_spec program;
+        struct mv_cell_spec spec = { .execution_id = e->result->execution_id,
+                                     .limits = e->limits,
+                                     .program = foreign ? &program : NULL };
         struct mv_metadata *m = &e->result->metadata;
         struct mv_cell *cell;
-        struct mv_slice start;
-        int r = mv__start_frame(e, &start, err);
+        struct mv_slice start = { NULL, 0 };
+        int r = foreign ? mv__foreign_spec(e, &program, err) : mv__start_frame(e, &start, err);
         uint64_t t0 = mv__now_ns();
         if (r == 0)
                 r = e->session ? mv__session_cell(e->session, e, &cell, err)
@@ -235,7 +267,13 @@ static int run_behind_wall(struct mv__exec *e, struct mv_exit *ret, struct mv_er
         uint64_t t1 = mv__now_ns();
         r = run_cell(e, cell, start, ret, err);
         uint64_t t2 = mv__now_ns();
-        bool in_order = r == 0 && ret->termination == MV_END_COMPLETED && !e->tap.failed;
+        if (r == 0 && ret->output_fd > 0) {
+                mv__collect_output(e->result, ret->output_fd);
+                close(ret->output_fd);
+        }
+        if (r == 0 && foreign)
+                r = mv__foreign_outcome(e, ret, err);
+        bool in_order = r == 0 && !foreign && ret->termination == MV_END_COMPLETED && !e->tap.failed;
         if (e->session)
                 mv__session_after(e->session, in_order);
         else

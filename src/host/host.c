@@ -38,6 +38,8 @@ static int host_fill(struct mv_host *h, const struct mv_host_options *o, struct 
                 return mv_fail(err, MV_E_SYS, -sys, "random bytes for execution ids");
         int r = mv_capability_table_new(&h->table, err);
         if (r == 0)
+                r = mv__sandbox_register(h, err);
+        if (r == 0)
                 r = audit_open(o, &h->audit, err);
         for (size_t i = 0; r == 0 && i < sizeof built_in / sizeof built_in[0]; i++)
                 r = mv_host_add_provider(h, built_in[i], err);
@@ -67,6 +69,7 @@ struct mv_host *mv_host_free(struct mv_host *h)
                 mv__entry_done(&h->entries[i]);
         mv_audit_close(h->audit);
         mv_capability_table_free(h->table);
+        free(h->sandboxes);
         free(h);
         return NULL;
 }

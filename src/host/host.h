@@ -26,6 +26,7 @@
 #define MV_HOST_POOL_DEFAULT  2
 #define MV_HOST_POOL_MAX      64
 
+struct sandbox;
 struct mv__kept {
         struct mv_cell *cell;
         uint64_t memory_bytes_max;
@@ -53,6 +54,7 @@ struct mv_host {
         uint32_t pool_cells; /* 0: nothing is kept */
         struct mv__entry entries[MV_HOST_PROVIDERS_MAX];
         uint32_t entries_count;
+        struct sandbox *sandboxes; /* contexts of the ccos.sandbox capabilities */
         const char *selected; /* for executions that name no provider; NULL: the strongest */
 };
 
@@ -85,6 +87,7 @@ int mv__schema_check(const struct mv_value *schema, const struct mv_value *confi
 enum mv_program_class mv__program_class(enum mv_program_kind kind);
 bool mv__program_is_rtfs(enum mv_program_kind kind);
 bool mv__is_bytecode(struct mv_slice bytes); /* by its first bytes */
+bool mv__program_is_foreign(enum mv_program_kind kind); /* external programs and scripts */
 const char *mv__program_kind_name(enum mv_program_kind kind);
 const char *mv__purpose_name(enum mv_purpose purpose);
 int mv__execution_check(const struct mv_execution *x,
@@ -105,12 +108,17 @@ struct mv_result {
         struct mv_slice stdout_bytes, stderr_bytes;
         uint8_t root[MV_DIGEST_BYTES];
         uint32_t records;
+        const struct mv_output_file *outputs;
+        uint32_t outputs_count, outputs_skipped;
 };
 struct mv_result *mv__result_new(void); /* NULL: out of memory */
 const char *mv__result_text(struct mv_result *r,
                             const char *s); /* copy; "" for NULL or when memory is short */
 /* Fill r as a denial. */
 void mv__result_deny(struct mv_result *r, const struct mv_decision *d);
+
+/* --- scripts as capabilities (sandbox.c) -------------------------------------------------------- */
+int mv__sandbox_register(struct mv_host *h, struct mv_err *err);
 
 /* --- replay (replay.c) ------------------------------------------------------------------------ */
 struct mv__replay {

@@ -78,6 +78,10 @@ static void put_metadata(struct mv__jsonw *w, const struct mv_metadata *m)
         mv__json_uint(w, "memory_peak_bytes", m->memory_peak_bytes);
         mv__json_uint(w, "calls", m->calls);
         mv__json_uint(w, "fuel", m->fuel);
+        if (m->exit_code >= 0)
+                mv__json_int(w, "exit_code", m->exit_code);
+        if (m->signal)
+                mv__json_int(w, "signal", m->signal);
         mv__json_bool(w, "simulated", m->simulated);
         mv__json_open(w, "phases_ns", '{');
         mv__json_uint(w, "open", m->open_ns);

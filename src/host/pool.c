@@ -23,7 +23,7 @@ static struct mv_cell *kept_take(struct mv__entry *e, uint64_t memory_bytes_max)
 int mv__cell_take(struct mv__entry *e, const struct mv_cell_spec *spec, struct mv_cell **ret,
                   struct mv_err *err)
 {
-        struct mv_cell *cell = kept_take(e, spec->limits.memory_bytes_max);
+        struct mv_cell *cell = spec->program ? NULL : kept_take(e, spec->limits.memory_bytes_max);
         if (cell) {
                 *ret = cell;
                 return 0;

@@ -112,7 +112,7 @@ static bool put_started_observed(struct mv_out *o, const void *what)
         return mv_cbor_put_map(o, e->session ? 7 : 6) && key_opt(o, "name", p->name) &&
                key_str(o, "tier", mv_tier_name(e->result->tier)) &&
                key_int(o, "memory", e->limits.memory_bytes_max) && mv_cbor_put_str(o, "program") &&
-               mv_cbor_put_bytes(o, p->bytes) &&
+               mv_cbor_put_bytes(o, e->identity) &&
                (!e->session || key_str(o, "session", e->session->id)) &&
                key_str(o, "provider", e->result->provider) &&
                key_int(o, "started_ms", e->result->metadata.started_ms);

@@ -28,6 +28,7 @@ static const struct rule rules[] = {
         { "ccos.ai.", { ":ai" }, MV_LEVEL_CONTROLLED },
         { "ccos.llm.", { ":ai" }, MV_LEVEL_CONTROLLED },
         { "ccos.agent.", { ":agent" }, MV_LEVEL_CONTROLLED },
+        { "ccos.sandbox.", { ":system" }, MV_LEVEL_CONTROLLED },
         { "ccos.stream.", { ":streaming" }, MV_LEVEL_FULL },
         { "ccos.user.ask", { ":io", ":user-interaction" }, MV_LEVEL_FULL },
 };

@@ -67,14 +67,6 @@ int mv_sys_probe_openat2(void)
         return 0;
 }
 
-int mv_sys_probe_cgroups(bool *ret_writable)
-{
-        bool unified = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
-        bool old = !unified && access("/sys/fs/cgroup/memory", F_OK) == 0;
-        *ret_writable = access(unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory", W_OK) == 0;
-        return unified ? 2 : old ? 1 : 0;
-}
-
 bool mv_sys_probe_binary(const char *name, char *buf, size_t cap)
 {
         const char *at = getenv("PATH");

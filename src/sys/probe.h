@@ -14,8 +14,6 @@ int mv_sys_probe_seccomp(
         void); /* 0: a filter that kills the process can be installed; else the errno */
 int mv_sys_probe_landlock(void); /* the ABI version, or -errno */
 int mv_sys_probe_openat2(void);  /* 0, or the errno */
-/* 2: unified hierarchy, 1: the old one, 0: none. writable: this user can make a child group. */
-int mv_sys_probe_cgroups(bool *ret_writable);
 /* First file of that name on PATH that may be executed: its path into buf; false: none. */
 bool mv_sys_probe_binary(const char *name, char *buf, size_t cap);
 

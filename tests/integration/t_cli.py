@@ -30,7 +30,7 @@ def run(*args, stdin=None, env=None):
 
 
 def run_json(*args, stdin=None):
-    code, out, _ = run(*args, '--json', stdin=stdin)
+    code, out, _ = run(args[0], '--json', *args[1:], stdin=stdin) # words after -- are the program's
     assert out.count('\n') == 1, f'one line of JSON, got {out!r}'
     return code, json.loads(out)
 
@@ -184,20 +184,152 @@ def call_makes_one_call_with_its_arguments():
 @test
 def exec_is_denied_refused_or_named():
     equal(run('exec', '--provider', 'process', '--', '/bin/ls', '-la')[0], 3)
-    equal(run('exec', '--provider', 'process', '--allow', 'external_program', '--', '/bin/ls', '-la')[0], 5)
+    equal(run('exec', '--provider', 'process', '--allow', 'external_program', '--', '/bin/echo', 'hello', 'world'),
+          (0, 'hello world\n', ''))
+    equal(run('exec', '--allow', 'external_program', '--', 'sh', '-c', 'echo out; echo bad >&2; exit 7')[0:2], (1, 'out\n'))
+    code, r = run_json('exec', '--allow', 'external_program', '--', 'sh', '-c', 'echo bad >&2; exit 7')
+    equal((code, r['error']['message'], r['metadata']['exit_code']), (1, 'Process failed: bad', 7))
+    code, r = run_json('exec', '--allow', 'external_program', '--', '/bin/nothing')
+    has(r['error']['message'], 'Process execution failed: /bin/nothing: No such file')
+    code, r = run_json('exec', '--allow', 'external_program', '--', 'sh', '-c', 'kill -SEGV $$')
+    equal((code, r['termination'], r['metadata']['signal']), (1, 'killed', 11))
+    equal(run('exec', '--allow', 'external_program', '--fuel', '9', '--', '/bin/true')[0], 5)
+    equal(run('exec', '--allow', 'external_program', '--min-tier', 'vm', '--', '/bin/true')[0], 5)
     code, out, _ = run('exec', '--provider', 'mock', '--allow', 'external_program', '--', '/bin/ls', '-la')
     equal((code, out), (0, '"Mock external program: /bin/ls ["-la"]"\n'))
 
 
 @test
-def scripts_are_recognised_and_refused_by_providers_without_programs():
+def scripts_are_recognised_run_and_refused_by_providers_without_programs():
     with open(path('hello.py'), 'w') as f:
         f.write('print(1)\n')
     with open(path('hello'), 'w') as f:
         f.write('#!/bin/sh\necho 1\n')
     equal(run('run', 'hello.py', '--allow', 'external_program', '--provider', 'mock')[1], '"Mock Python script result: 9 bytes"\n')
     equal(run('run', 'hello', '--allow', 'external_program', '--provider', 'mock')[1], '"Mock Shell script result: 17 bytes"\n')
-    equal(run('run', 'hello.py', '--allow', 'external_program', '--provider', 'process')[0], 5)
+    equal(run('run', 'hello', '--allow', 'external_program', '--provider', 'process'), (0, '1\n', ''))
+    equal(run('run', 'hello.py', '--allow', 'external_program', '--provider', 'kvm')[0], 5)
+
+
+INTERPRETERS = {'py': '/usr/bin/python3', 'js': '/usr/bin/node', 'sh': '/bin/sh', 'lua': '/usr/bin/lua', 'rb': '/usr/bin/ruby'}
+SCRIPTS = {'py': 'import json, os, sys\nprint(json.dumps([json.load(open(os.environ["RTFS_INPUT_FILE"])), sys.argv[1:]]))',
+           'js': 'const fs = require("fs");\nconsole.log(JSON.stringify([JSON.parse(fs.readFileSync(process.env.RTFS_INPUT_FILE)), process.argv.slice(2)]))',
+           'sh': 'echo "[$(cat $RTFS_INPUT_FILE), [\\"$1\\", \\"$2\\"]]"',
+           'lua': 'print("[" .. io.open(os.getenv("RTFS_INPUT_FILE")):read("a") .. ", [\\"" .. arg[1] .. "\\", \\"" .. arg[2] .. "\\"]]")',
+           'rb': 'puts "[#{File.read(ENV["RTFS_INPUT_FILE"])}, [\\"#{ARGV[0]}\\", \\"#{ARGV[1]}\\"]]"'}
+
+
+@test
+def a_script_gets_its_arguments_as_json_and_its_output_is_json():
+    for ext, text in SCRIPTS.items():
+        if not os.access(INTERPRETERS[ext], os.X_OK):
+            continue
+        with open(path('args.' + ext), 'w') as f:
+            f.write(text + '\n')
+        code, r = run_json('run', 'args.' + ext, '--allow', 'external_program', '--arg', '42', '--arg', 'true')
+        equal((ext, code, r.get('value'), r.get('error')), (ext, 0, [42, ['42', 'true']], None))
+
+
+@test
+def an_input_may_be_larger_than_any_command_line():
+    with open(path('size.sh'), 'w') as f:
+        f.write('wc -c < $RTFS_INPUT_FILE; echo $#')
+    code, r = run_json('run', 'size.sh', '--allow', 'external_program', '--arg', '"' + 'x' * 120000 + '"')
+    equal((code, r['stdout'].split()), (0, ['120002', '0']))
+
+
+@test
+def a_script_may_print_anything():
+    for text, value in (('printf ""', ''), ('printf "plain"', 'plain'), ("printf '\\303\\050'", None), ('echo "{"', '{\n'),
+                        ('echo \'{"a": [1, 2.5, null]}\'', {'a': [1, 2.5, None]})):
+        with open(path('any.sh'), 'w') as f:
+            f.write(text)
+        code, r = run_json('run', 'any.sh', '--allow', 'external_program')
+        equal(code, 0)
+        assert value is None or r['value'] == value, r['value']
+
+
+@test
+def scripts_call_capabilities_and_see_typed_denials():
+    for ext, text in (('py', """import microvm
+print(microvm.call('ccos.math.add', 20, 22))
+try:
+    microvm.call('ccos.io.read-file', '/etc/shadow')
+except microvm.Denied as e:
+    print(e.capability, e.operation)
+"""), ('js', """const microvm = require('microvm');
+console.log(microvm.call('ccos.math.add', 20, 22));
+try {
+    microvm.call('ccos.io.read-file', '/etc/shadow');
+} catch (e) {
+    if (!(e instanceof microvm.Denied)) throw e;
+    console.log(e.capability, e.operation);
+}
+""")):
+        if not os.access(INTERPRETERS[ext], os.X_OK):
+            continue
+        with open(path('call.' + ext), 'w') as f:
+            f.write(text)
+        code, r = run_json('run', 'call.' + ext, '--allow', 'external_program', '--allow', 'ccos.math.add')
+        equal((code, r['stdout'], r['metadata']['calls']), (0, '42\nccos.io.read-file capability_authorization\n', 2))
+
+
+@test
+def a_program_may_run_a_script_as_a_capability():
+    text = '(let [r (call "ccos.sandbox.python" {:code "import sys, json\\nprint(json.dumps(int(sys.argv[1]) * 2))" :args [21]})] (get r "result"))'
+    if not os.access(INTERPRETERS['py'], os.X_OK):
+        return
+    for provider in [p for p in providers() if p != 'mock']:
+        code, r = run_json('eval', text, '--provider', provider, '--allow', 'ccos.sandbox.python')
+        equal((code, r.get('value'), r.get('error')), (0, 42, None))
+    equal(run('eval', text)[0], 3)
+    if 'kvm' in providers(): # a script may not be behind less than what its caller asked for
+        code, r = run_json('eval', text, '--min-tier', 'vm', '--allow', 'ccos.sandbox.python')
+        has(r['error']['message'], 'no provider of tier vm')
+    text = '(call "ccos.sandbox.shell" {:code "echo out; echo err >&2; exit 3"})'
+    code, r = run_json('eval', text, '--allow', 'ccos.sandbox.shell')
+    equal(r['value'], {'result': None, 'stdout': 'out\n', 'stderr': 'err\n', 'exit_code': 3})
+    code, r = run_json('eval', '(call "ccos.sandbox.shell" {:code "sleep 20"})', '--allow', 'ccos.sandbox.shell', '--timeout', '400ms')
+    equal((code, r['termination']), (4, 'timeout'))
+    code, r = run_json('eval', '(call "ccos.sandbox.shell" {:code "true" :allowed_hosts ["x"]})', '--allow', 'ccos.sandbox.shell')
+    has(r['error']['message'], 'nothing else')
+
+
+@test
+def without_user_namespaces_programs_are_refused_and_told_why():
+    if not shutil.which('unshare') or subprocess.run(['unshare', '-Ur', 'true'], check=False).returncode:
+        return
+    inside = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$0" "$@"'
+    r = subprocess.run(['unshare', '-Ur', 'sh', '-c', inside, MICROVM, 'exec', '--allow', 'external_program', '--', '/bin/true'],
+                       capture_output=True, env=ENV, cwd=WORK, timeout=60, check=False)
+    equal(r.returncode, 5)
+    has(r.stderr.decode(), 'user namespaces')
+    r = subprocess.run(['unshare', '-Ur', MICROVM, 'exec', '--allow', 'external_program', '--', 'id', '-u'], # nested: it works
+                       capture_output=True, env=ENV, cwd=WORK, timeout=60, check=False)
+    equal((r.returncode, r.stdout), (0, b'1000\n'))
+
+
+@test
+def granted_paths_appear_at_their_place_and_nothing_else_does():
+    os.makedirs(path('in'), exist_ok=True)
+    os.makedirs(path('out'), exist_ok=True)
+    with open(path('in/data'), 'w') as f:
+        f.write('seven')
+    os.chmod(path('in/data'), 0o600)
+    with open(path('copy.sh'), 'w') as f:
+        f.write(f'cat {WORK}/in/data; cp {WORK}/in/data {WORK}/out/data; echo x > {WORK}/in/more; ls {WORK} | tr "\\n" " "')
+    code, out, err = run('run', 'copy.sh', '--allow', 'external_program', '--allow-read', 'in', '--allow-write', 'out')
+    equal((code, out), (0, 'sevenin out '))
+    has(err, 'Read-only file system')
+    with open(path('out/data')) as f:
+        equal(f.read(), 'seven')
+    equal(os.stat(path('out/data')).st_uid, os.geteuid())
+    assert not os.path.exists(path('in/more'))
+    os.symlink('in', path('link'))
+    for grant, why in (('link', 'symbolic link'), ('/', 'whole machine'), ('/proc/1', 'kernel'), ('nothing', 'not exist')):
+        code, _, err = run('run', 'copy.sh', '--allow', 'external_program', '--allow-read', grant)
+        equal(code, 1)
+        has(err, why)
 
 
 @test

@@ -507,6 +507,17 @@ TEST(an_external_program_is_denied_refused_or_named_but_never_approximated)
         mv_result_free(r);
         x.context = c;
         x.provider = "process";
+        r = run(h, &x);
+        REQUIRE(r && mv_result_ok(r));
+        CHECK(mv_result_value(r)->kind == MV_STRING);
+        CHECK(mv_result_metadata(r)->exit_code == 0);
+        CHECK(!mv_result_metadata(r)->simulated);
+        mv_result_free(r);
+        x.limits.fuel_max = 1000; /* nobody counts a program's steps */
+        CHECK(!run(h, &x));
+        CHECK(err.code == MV_E_UNSUPPORTED);
+        x.limits.fuel_max = 0;
+        x.provider = "kvm";
         CHECK(!run(h, &x));
         CHECK(err.code == MV_E_UNSUPPORTED);
         CHECK(strstr(err.msg, "runs RTFS programs only"));

@@ -4,7 +4,8 @@
  * A cell is one child that runs a static image from a sealed memory file: no path, no loader, no environment, no
  * descriptor but the door. sys/child.h says what the child is left with, guest/linux_main.c closes the rest: read and
  * write on the door and exit are the only system calls a program's evaluator can make. No namespace is unshared: with
- * that filter there is no call left that a namespace would answer differently.
+ * that filter there is no call left that a namespace would answer differently. Programs and scripts need more calls and get
+ * another cell: program.h.
  *
  * (1) A deadline, a CPU limit or cancel() ends the child by SIGKILL through its pidfd, without its cooperation. No SIGTERM
  *     comes first: a runner holds nothing that it could put in order, and blocks every signal.
@@ -17,7 +18,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <base/limits.h>
-#include <provider/process/process.h>
+#include <provider/process/program.h>
 #include <provider/provider.h>
 #include <sys/fd.h>
 #include <sys/bpf.h>
@@ -31,9 +32,16 @@ static const char schema_text[] =
         "\"timeout\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 3600, \"default\": 30, "
         "\"description\": \"seconds an execution may take; an execution may ask for less\"}, "
         "\"memory_limit_mb\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 8192, \"default\": 512, "
-        "\"description\": \"MiB an execution may use; an execution may ask for less\"}}}";
+        "\"description\": \"MiB an execution may use; an execution may ask for less\"}, "
+        "\"cpu_percent\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 6400, \"default\": 100, "
+        "\"description\": \"of one processor, for programs and scripts; needs control groups\"}}}";
 #define TIMEOUT_S_DEFAULT 30
 #define MEMORY_MB_DEFAULT 512
+
+static int process_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret, struct mv_err *err)
+{
+        return c->program ? mv__program_run(c, run, ret, err) : mv__process_run(c, run, ret, err);
+}
 
 static const char *process_schema(void)
 {
@@ -56,19 +64,22 @@ static int process_probe(struct mv_err *err)
         if (!mv_sys_filter_supported())
                 return mv_fail(err, MV_E_UNAVAILABLE, 0,
                                "the kernel has no seccomp filters that kill (CONFIG_SECCOMP_FILTER, Linux 4.14)");
+        mv__wall_text(err->msg, sizeof err->msg);
         return 0;
 }
 
 static int configure(struct mv_provider *p, const struct mv_value *config, struct mv_err *err)
 {
-        static const char *const keys[] = { "timeout", "memory_limit_mb", NULL };
-        int64_t timeout_s = 0, memory_mb = 0;
+        static const char *const keys[] = { "timeout", "memory_limit_mb", "cpu_percent", NULL };
+        int64_t timeout_s = 0, memory_mb = 0, cpu_percent = 100;
         if (mv__config_keys(config, keys, err) < 0 ||
             mv__config_int(config, "timeout", 1, 3600, &timeout_s, err) < 0 ||
-            mv__config_int(config, "memory_limit_mb", 1, 8192, &memory_mb, err) < 0)
+            mv__config_int(config, "memory_limit_mb", 1, 8192, &memory_mb, err) < 0 ||
+            mv__config_int(config, "cpu_percent", 1, 6400, &cpu_percent, err) < 0)
                 return mv_wrap(err, "process provider");
         p->timeout_ns = (uint64_t)timeout_s * SECONDS;
         p->memory_bytes = (uint64_t)memory_mb * MEBI;
+        p->cpu_percent = (uint32_t)cpu_percent;
         return 0;
 }
 
@@ -77,6 +88,10 @@ static struct mv_provider *process_fini(struct mv_provider *p)
         if (!p)
                 return NULL;
         mv_fd_closep(&p->image_fd);
+        if (p->wall)
+                mv__wall_done(p->wall);
+        free(p->wall);
+        pthread_mutex_destroy(&p->wall_lock);
         free(p);
         return NULL;
 }
@@ -87,6 +102,7 @@ int mv__process_init_image(struct mv_slice image, const struct mv_value *config,
         struct mv_provider *p = calloc(1, sizeof *p);
         if (!p)
                 return mv_fail(err, MV_E_NOMEM, 0, "process provider: %zu bytes", sizeof *p);
+        pthread_mutex_init(&p->wall_lock, NULL);
         p->image_fd = -1;
         p->image_bytes = image.len;
         p->oom_kills_seen = mv_sys_oom_kills();
@@ -146,15 +162,28 @@ static struct mv_cell *process_close(struct mv_cell *c)
 {
         if (!c)
                 return NULL;
+        if (c->program)
+                mv__program_close(c);
         mv_sys_child_done(&c->child);
         mv_fd_closep(&c->door_fd);
         free(c);
         return NULL;
 }
 
-static int process_open(struct mv_provider *p, const struct mv_cell_spec *spec, struct mv_cell **ret, struct mv_err *err)
+static int open_runner(struct mv_cell *c, const struct mv_cell_spec *spec, struct mv_err *err)
 {
         int pair[2];
+        c->layout = mv__process_layout(c->limits.memory_bytes_max, c->provider->image_bytes);
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+                return mv_fail(err, MV_E_SYS, errno, "make the door of cell %s", spec->execution_id);
+        c->door_fd = pair[0];
+        int r = start_runner(c, pair[1], err);
+        mv_fd_closep(&pair[1]);
+        return r;
+}
+
+static int process_open(struct mv_provider *p, const struct mv_cell_spec *spec, struct mv_cell **ret, struct mv_err *err)
+{
         struct mv_cell *c = calloc(1, sizeof *c);
         if (!c)
                 return mv_fail(err, MV_E_NOMEM, 0, "process cell: %zu bytes", sizeof *c);
@@ -165,15 +194,7 @@ static int process_open(struct mv_provider *p, const struct mv_cell_spec *spec, 
         c->session = spec->session;
         c->limits.wall_ns_max = effective(spec->limits.wall_ns_max, p->timeout_ns, TIMEOUT_S_DEFAULT * SECONDS);
         c->limits.memory_bytes_max = effective(spec->limits.memory_bytes_max, p->memory_bytes, MEMORY_MB_DEFAULT * MEBI);
-        c->layout = mv__process_layout(c->limits.memory_bytes_max, p->image_bytes);
-        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
-                int saved = errno;
-                process_close(c);
-                return mv_fail(err, MV_E_SYS, saved, "make the door of cell %s", spec->execution_id);
-        }
-        c->door_fd = pair[0];
-        int r = start_runner(c, pair[1], err);
-        mv_fd_closep(&pair[1]);
+        int r = spec->program ? mv__program_open(c, spec, err) : open_runner(c, spec, err);
         if (r < 0) {
                 process_close(c);
                 return mv_wrap(err, "cell %s", spec->execution_id);
@@ -185,7 +206,7 @@ static int process_open(struct mv_provider *p, const struct mv_cell_spec *spec, 
 static void process_cancel(struct mv_cell *c)
 {
         c->cancelled = true; /* before the kill: whoever sees the end must see the reason */
-        mv_sys_child_kill(&c->child);
+        mv_sys_child_kill(c->program ? &c->program->child : &c->child);
 }
 
 const struct mv_provider_ops mv_provider_process = {
@@ -194,11 +215,11 @@ const struct mv_provider_ops mv_provider_process = {
         .title = "Process",
         .tier = MV_TIER_PROCESS,
         .features = MV_FEAT_WALL_TIME | MV_FEAT_CPU_TIME | MV_FEAT_MEMORY | MV_FEAT_FUEL | MV_FEAT_OUTPUT |
-                    MV_FEAT_SEPARATE_ADDRESS_SPACE | MV_FEAT_SYSCALL_FILTER | MV_FEAT_SESSION,
+                    MV_FEAT_SEPARATE_ADDRESS_SPACE | MV_FEAT_SYSCALL_FILTER | MV_FEAT_SESSION | MV_FEAT_PROGRAMS,
         .probe = process_probe,
         .init = process_init,
         .open_cell = process_open,
-        .run = mv__process_run,
+        .run = process_run,
         .cancel = process_cancel,
         .reset = NULL, /* (5) */
         .close_cell = process_close,

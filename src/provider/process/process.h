@@ -2,12 +2,19 @@
 #ifndef MV_PROVIDER_PROCESS_H
 #define MV_PROVIDER_PROCESS_H
 /* Inside the process provider. process.c: the table, configuration, cells. run.c: one run. end.c: why a runner ended.
- * layout.c: what a memory limit is spent on. */
+ * layout.c: what a memory limit is spent on. program.h: everything about programs that are not RTFS. */
+#include <pthread.h>
 #include <stdatomic.h>
 #include <provider/common.h>
 #include <sys/child.h>
 
+struct mv__wall;
+struct mv__program;
+
 struct mv_provider {
+        struct mv__wall *wall; /* around programs; NULL until the first one */
+        pthread_mutex_t wall_lock;
+        uint32_t cpu_percent;
         int image_fd;
         size_t image_bytes;
         uint64_t timeout_ns, memory_bytes; /* configured ceilings; 0: not configured */
@@ -37,6 +44,7 @@ struct mv_cell {
         struct mv_limits limits;
         bool used, session;
         atomic_bool cancelled;
+        struct mv__program *program; /* NULL: the cell runs RTFS */
 };
 
 int mv__process_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret, struct mv_err *err);

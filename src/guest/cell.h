@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MV_GUEST_CELL_H
+#define MV_GUEST_CELL_H
+/* Between the files of a cell's init. The plan comes from the host, which is trusted; reading it is
+ * bounded all the same. */
+#include <base/cur.h>
+#include <stdbool.h>
+#include <sys/types.h>
+#include <wire/cell_plan.h>
+
+struct cell {
+        int root_fd, scratch_fd; /* -1 until their step */
+        uint64_t watch_bytes_max, watch_cpu_ns_max;
+        uint32_t watch_period_ms;
+        char step[96]; /* what is being done, for the report */
+};
+
+const char *cell_str(struct mv_cur *c); /* ends the process for a plan that is cut: it is ours */
+struct mv_slice cell_blob(struct mv_cur *c);
+__attribute__((format(printf, 2, 3))) void cell_step(struct cell *c, const char *fmt, ...);
+
+/* cell_root.c: one step on the file system. 0 or an errno. */
+int cell_root_step(struct cell *c, enum mv_cell_op op, struct mv_cur *plan);
+/* cell_program.c: the steps after MV_CELL_PROGRAM, in a process that shares init's memory. Returns
+ * only when one failed: its errno. */
+int cell_program(struct cell *c, struct mv_cur *plan);
+/* cell_watch.c: what all processes of the cell but init use now. */
+void cell_usage(uint64_t *ret_resident_bytes, uint64_t *ret_cpu_ns);
+
+#endif

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the init of a cell is told: the root file system, the limits, the filter, the program.
+ * Nothing is decided later.
+ *
+ * (1) The program sees the system trees of this machine read-only, a few made-up files in /etc,
+ *     its own /proc, four device files, what was granted, and memory file systems. Nothing else of
+ *     the host has a name in there.
+ * (2) Two memory file systems: the root, which is read-only when the program starts, and the
+ *     scratch one beneath /tmp, /workspace and /dev/shm, whose size is the execution's disk limit.
+ * (3) Grants come last, so that one inside /tmp or /workspace is not covered by ours. */
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <base/cur.h>
+#include <base/slice.h>
+#include <provider/process/program.h>
+
+#define PLAN_BYTES_BASE  ((size_t)64 << 10) /* everything but files, strings and grants */
+#define ROOT_BYTES_BASE  ((uint64_t)1 << 20)
+#define ROOT_INODES_BASE 512u
+
+static const char *const system_trees[] = { "/usr",   "/bin",   "/sbin",  "/lib",
+                                            "/lib32", "/lib64", "/libx32" };
+static const char *const system_files[] = { "/etc/alternatives", "/etc/ld.so.cache" };
+static const char *const devices[] = { "null", "zero", "full", "urandom" };
+static const char *const links[][2] = { { "/proc/self/fd", "dev/fd" },
+                                        { "/proc/self/fd/0", "dev/stdin" },
+                                        { "/proc/self/fd/1", "dev/stdout" },
+                                        { "/proc/self/fd/2", "dev/stderr" },
+                                        { "urandom", "dev/random" } };
+static const struct {
+        const char *path, *text;
+} made_up[] = {
+        { "etc/passwd",
+          "program:x:1000:1000::/workspace:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n" },
+        { "etc/group", "program:x:1000:\nnogroup:x:65534:\n" },
+        { "etc/hosts", "127.0.0.1 localhost\n::1 localhost\n" },
+        { "etc/hostname", "microvm\n" },
+        { "etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n" },
+};
+#define COUNT(a) (sizeof(a) / sizeof(a)[0])
+
+/* --- writing steps
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+static void put_text(struct mv_out *o, const char *s)
+{
+        mv_put_u32(o, (uint32_t)strlen(s) + 1);
+        mv_put_bytes(o, s, strlen(s) + 1);
+}
+
+static void put_dir(struct mv_out *o, enum mv_cell_place place, const char *path, uint32_t mode)
+{
+        mv_put_u8(o, MV_CELL_DIR);
+        mv_put_u8(o, (uint8_t)place);
+        put_text(o, path);
+        mv_put_u32(o, mode);
+}
+
+static void put_file(struct mv_out *o, const char *path, struct mv_slice bytes)
+{
+        mv_put_u8(o, MV_CELL_FILE);
+        mv_put_u8(o, MV_CELL_IN_ROOT);
+        put_text(o, path);
+        mv_put_u32(o, 0444);
+        mv_put_u32(o, (uint32_t)bytes.len);
+        mv_put_slice(o, bytes);
+}
+
+static void put_link(struct mv_out *o, const char *target, const char *path)
+{
+        mv_put_u8(o, MV_CELL_LINK);
+        put_text(o, target);
+        put_text(o, path);
+}
+
+static void put_bind(struct mv_out *o, enum mv_cell_place place, const char *source,
+                     const char *path, uint32_t flags)
+{
+        mv_put_u8(o, MV_CELL_BIND);
+        mv_put_u8(o, (uint8_t)place);
+        put_text(o, source);
+        put_text(o, path);
+        mv_put_u32(o, flags);
+}
+
+/* Every directory on the way to `path` (no leading slash), which itself is left out. */
+static void put_way(struct mv_out *o, const char *path)
+{
+        char part[4096];
+        for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+                mv_fmt(part, sizeof part, "%.*s", (int)(slash - path), path);
+                put_dir(o, MV_CELL_IN_ROOT, part, 0755);
+        }
+}
+
+/* --- the root file system
+ * -----------------------------------------------------------------------------------------------
+ */
+
+static void put_memory(struct mv_out *o, enum mv_cell_op op, uint64_t bytes, uint64_t inodes)
+{
+        mv_put_u8(o, (uint8_t)op);
+        mv_put_u64(o, bytes);
+        mv_put_u64(o, inodes);
+}
+
+static uint64_t files_bytes(const struct mv_program_spec *s)
+{
+        uint64_t n = 0;
+        for (uint32_t i = 0; i < s->files_count; i++)
+                n += s->files[i].bytes.len + 4096 + strlen(s->files[i].path);
+        return n;
+}
+
+static void put_system_trees(struct mv_out *o)
+{
+        for (size_t i = 0; i < COUNT(system_trees); i++) {
+                char target[256];
+                const char *path = system_trees[i];
+                ssize_t n = readlink(path, target, sizeof target - 1);
+                if (n > 0) {
+                        target[n] = 0;
+                        put_link(o, target, path + 1);
+                } else if (access(path, F_OK) == 0) {
+                        put_dir(o, MV_CELL_IN_ROOT, path + 1, 0755);
+                        put_bind(o, MV_CELL_HOST, path, path + 1, MV_CELL_READ_ONLY);
+                }
+        }
+}
+
+static void put_system_files(struct mv_out *o)
+{
+        struct stat st;
+        put_dir(o, MV_CELL_IN_ROOT, "etc", 0755);
+        for (size_t i = 0; i < COUNT(made_up); i++)
+                put_file(o, made_up[i].path, mv_slice_str(made_up[i].text));
+        for (size_t i = 0; i < COUNT(system_files); i++) {
+                const char *path = system_files[i];
+                if (stat(path, &st) < 0)
+                        continue;
+                if (S_ISDIR(st.st_mode))
+                        put_dir(o, MV_CELL_IN_ROOT, path + 1, 0755);
+                else
+                        put_file(o, path + 1, mv_slice(NULL, 0));
+                put_bind(o, MV_CELL_HOST, path, path + 1, MV_CELL_READ_ONLY | MV_CELL_NO_EXEC);
+        }
+}
+
+static void put_devices(struct mv_out *o)
+{
+        char source[32];
+        put_dir(o, MV_CELL_IN_ROOT, "dev", 0755);
+        for (size_t i = 0; i < COUNT(devices); i++) {
+                mv_fmt(source, sizeof source, "/dev/%s", devices[i]);
+                put_file(o, source + 1, mv_slice(NULL, 0));
+                put_bind(o, MV_CELL_HOST, source, source + 1,
+                         MV_CELL_READ_ONLY | MV_CELL_NO_EXEC | MV_CELL_DEVICE);
+        }
+        for (size_t i = 0; i < COUNT(links); i++)
+                put_link(o, links[i][0], links[i][1]);
+}
+
+static void put_scratch(struct mv_out *o, uint64_t bytes) /* (2) */
+{
+        static const char *const inside[] = { "tmp", "shm", "workspace", "workspace/input",
+                                              "workspace/output" };
+        static const char *const outside[] = { "tmp", "dev/shm", "workspace", "input" };
+        put_memory(o, MV_CELL_SCRATCH, bytes, MV_PROGRAM_INODES_MAX);
+        for (size_t i = 0; i < COUNT(inside); i++)
+                put_dir(o, MV_CELL_IN_SCRATCH, inside[i], 0755);
+        for (size_t i = 0; i < COUNT(outside); i++)
+                put_dir(o, MV_CELL_IN_ROOT, outside[i], 0755);
+        put_bind(o, MV_CELL_IN_SCRATCH, "tmp", "tmp", 0);
+        put_bind(o, MV_CELL_IN_SCRATCH, "shm", "dev/shm", MV_CELL_NO_EXEC);
+        put_bind(o, MV_CELL_IN_SCRATCH, "workspace", "workspace", 0);
+}
+
+/* What lies in /workspace/input is written into the root, which ends read-only, and shown there. */
+static void put_files(struct mv_out *o, const struct mv_program_spec *s)
+{
+        static const char input[] = "/workspace/input/";
+        char path[512];
+        bool any = false;
+        for (uint32_t i = 0; i < s->files_count; i++) {
+                const char *at = s->files[i].path;
+                bool is_input = strncmp(at, input, sizeof input - 1) == 0;
+                mv_fmt(path, sizeof path, "%s%s", is_input ? "input/" : "",
+                       is_input ? at + sizeof input - 1 : at + 1);
+                put_way(o, path);
+                put_file(o, path, s->files[i].bytes);
+                any |= is_input;
+        }
+        if (any)
+                put_bind(o, MV_CELL_IN_ROOT, "input", "workspace/input", MV_CELL_READ_ONLY);
+}
+
+static void put_grants(struct mv_out *o, const struct mv_program_spec *s,
+                       const struct mv__given *given) /* (3) */
+{
+        for (uint32_t i = 0; i < s->grants_count; i++) {
+                const struct mv_program_grant *g = &s->grants[i];
+                put_way(o, g->path + 1);
+                if (given->is_dir[i])
+                        put_dir(o, MV_CELL_IN_ROOT, g->path + 1, 0755);
+                else
+                        put_file(o, g->path + 1, mv_slice(NULL, 0));
+                if (given->mounts) {
+                        mv_put_u8(o, MV_CELL_ATTACH);
+                        mv_put_u8(o, (uint8_t)(given->mounts_at + i));
+                        put_text(o, g->path + 1);
+                } else {
+                        put_bind(o, MV_CELL_HOST, g->path, g->path + 1,
+                                 MV_CELL_STRICT | (g->write ? 0u : MV_CELL_READ_ONLY));
+                }
+        }
+}
+
+static void put_root(struct mv_out *o, const struct mv__program *p, const struct mv__given *given)
+{
+        const struct mv_program_spec *s = p->spec;
+        put_memory(o, MV_CELL_ROOT, ROOT_BYTES_BASE + files_bytes(s),
+                   ROOT_INODES_BASE + 8 * (s->files_count + s->grants_count));
+        put_system_trees(o);
+        put_system_files(o);
+        put_dir(o, MV_CELL_IN_ROOT, "proc", 0555);
+        mv_put_u8(o, MV_CELL_PROC);
+        put_text(o, "proc");
+        put_devices(o);
+        put_scratch(o, p->scratch_bytes);
+        put_files(o, s);
+        put_grants(o, s, given);
+        if (s->output) {
+                mv_put_u8(o, MV_CELL_OUTPUT);
+                put_text(o, "workspace/output");
+        }
+        mv_put_u8(o, MV_CELL_ENTER);
+}
+
+/* --- the program's process
+ * ---------------------------------------------------------------------------------------------- */
+
+static void put_limit(struct mv_out *o, int resource, uint64_t value)
+{
+        mv_put_u8(o, MV_CELL_LIMIT);
+        mv_put_u32(o, (uint32_t)resource);
+        mv_put_u64(o, value);
+}
+
+static void put_limits(struct mv_out *o, const struct mv_limits *l, bool group)
+{
+        put_limit(o, RLIMIT_CORE, 0);
+        put_limit(o, RLIMIT_MEMLOCK, 0);
+        put_limit(o, RLIMIT_MSGQUEUE, 0);
+        put_limit(o, RLIMIT_NICE, 0);
+        put_limit(o, RLIMIT_RTPRIO, 0);
+        put_limit(o, RLIMIT_SIGPENDING, 256);
+        put_limit(o, RLIMIT_NOFILE, MV_PROGRAM_FILES_MAX);
+        put_limit(o, RLIMIT_FSIZE, MV_PROGRAM_FILE_BYTES_MAX);
+        put_limit(o, RLIMIT_STACK, MV_PROGRAM_STACK_BYTES);
+        put_limit(o, RLIMIT_NPROC, MV_PROGRAM_PIDS_MAX);
+        if (!group) /* of each process; init watches their sum */
+                put_limit(o, RLIMIT_DATA, l->memory_bytes_max);
+        if (l->cpu_ns_max)
+                put_limit(o, RLIMIT_CPU, l->cpu_ns_max / 1000000000u + 2);
+}
+
+/* linux/landlock.h, by the ABI that brought the right */
+#define LL_EXECUTE    (1u << 0)
+#define LL_WRITE_FILE (1u << 1)
+#define LL_READ_FILE  (1u << 2)
+#define LL_READ_DIR   (1u << 3)
+#define LL_ABI_1      ((1u << 13) - 1)
+#define LL_REFER      (1u << 13)
+#define LL_TRUNCATE   (1u << 14)
+#define LL_IOCTL_DEV  (1u << 15)
+#define LL_READ       (LL_EXECUTE | LL_READ_FILE | LL_READ_DIR)
+#define LL_ON_FILES   (LL_EXECUTE | LL_WRITE_FILE | LL_READ_FILE | LL_TRUNCATE | LL_IOCTL_DEV)
+
+static uint64_t landlock_files(int abi)
+{
+        return LL_ABI_1 | (abi >= 2 ? LL_REFER : 0) | (abi >= 3 ? LL_TRUNCATE : 0) |
+               (abi >= 5 ? LL_IOCTL_DEV : 0);
+}
+
+static void put_rule(struct mv_out *o, const char *path, uint64_t access)
+{
+        put_text(o, path);
+        mv_put_u64(o, access);
+}
+
+/* The second wall around files: what the mounts would give away through a bug. Network: nothing is
+ * allowed, TCP included. Scopes: abstract sockets and signals stay inside. */
+static void put_landlock(struct mv_out *o, const struct mv__program *p,
+                         const struct mv__given *given)
+{
+        int abi = p->wall->landlock_abi;
+        uint64_t all = landlock_files(abi);
+        uint32_t writable = 0;
+        if (!abi)
+                return;
+        for (uint32_t i = 0; i < p->spec->grants_count; i++)
+                writable += p->spec->grants[i].write;
+        mv_put_u8(o, MV_CELL_LANDLOCK);
+        mv_put_u64(o, all);
+        mv_put_u64(o, abi >= 4 ? 3 : 0);
+        mv_put_u64(o, abi >= 6 ? 3 : 0);
+        mv_put_u32(o, abi >= 6 ? 24 : abi >= 4 ? 16 : 8);
+        mv_put_u32(o, 5 + writable);
+        put_rule(o, "/", LL_READ);
+        put_rule(o, "/tmp", all);
+        put_rule(o, "/workspace", all);
+        put_rule(o, "/dev/shm", all);
+        put_rule(o, "/dev",
+                 (LL_READ_FILE | LL_WRITE_FILE | LL_READ_DIR | LL_TRUNCATE | LL_IOCTL_DEV) & all);
+        for (uint32_t i = 0; i < p->spec->grants_count; i++)
+                if (p->spec->grants[i].write)
+                        put_rule(o, p->spec->grants[i].path,
+                                 given->is_dir[i] ? all : all & LL_ON_FILES);
+}
+
+static void put_strings(struct mv_out *o, const char *const *list)
+{
+        uint32_t n = 0;
+        while (list && list[n])
+                n++;
+        mv_put_u32(o, n);
+        for (uint32_t i = 0; i < n; i++)
+                put_text(o, list[i]);
+}
+
+static void put_program(struct mv_out *o, const struct mv__program *p,
+                        const struct mv_limits *limits, const struct mv__given *given)
+{
+        const struct mv_sys_program_filter *f =
+                given->directories ? &p->wall->filter_no_local : &p->wall->filter;
+        mv_put_u8(o, MV_CELL_PROGRAM);
+        mv_put_u8(o, p->spec->door);
+        put_limits(o, limits, p->group.peak_fd >= 0);
+        put_landlock(o, p, given);
+        mv_put_u8(o, MV_CELL_FILTER);
+        mv_put_u32(o, (uint32_t)(f->len * sizeof f->code[0]));
+        mv_put_bytes(o, f->code, f->len * sizeof f->code[0]);
+        mv_put_u8(o, MV_CELL_EXEC);
+        put_text(o, p->spec->path);
+        put_text(o, "/workspace");
+        put_strings(o, p->spec->argv);
+        put_strings(o, p->spec->env);
+}
+
+/* --- the whole
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+static void put_plan(struct mv_out *o, const struct mv__program *p, const struct mv_limits *limits,
+                     const struct mv__given *given)
+{
+        for (unsigned i = 0; i < given->joins_count; i++) {
+                mv_put_u8(o, MV_CELL_JOIN);
+                mv_put_u8(o, (uint8_t)(given->joins_at + i));
+        }
+        if (mv_sys_cell_maps_ids()) {
+                mv_put_u8(o, MV_CELL_IDS);
+                mv_put_u32(o, MV_SYS_CELL_ID_INSIDE);
+        }
+        mv_put_u8(o,
+                  MV_CELL_UNSHARE); /* after joining, so that its own group is the root it sees */
+        mv_put_u32(o, CLONE_NEWCGROUP);
+        put_root(o, p, given);
+        mv_put_u8(o, MV_CELL_HOSTNAME);
+        put_text(o, "microvm");
+        if (p->group.peak_fd < 0) {
+                mv_put_u8(o, MV_CELL_WATCH);
+                mv_put_u64(o, limits->memory_bytes_max);
+                mv_put_u64(o, limits->cpu_ns_max);
+                mv_put_u32(o, MV_PROGRAM_WATCH_MS);
+        }
+        put_program(o, p, limits, given);
+}
+
+static size_t plan_bytes(const struct mv_program_spec *s)
+{
+        size_t n = PLAN_BYTES_BASE + files_bytes(s) * 2;
+        for (const char *const *a = s->argv; a && *a; a++)
+                n += strlen(*a) + 8;
+        for (const char *const *e = s->env; e && *e; e++)
+                n += strlen(*e) + 8;
+        for (uint32_t i = 0; i < s->grants_count;
+             i++) { /* each directory on the way is written out */
+                size_t len = strlen(s->grants[i].path), depth = 1;
+                for (const char *c = s->grants[i].path; *c; c++)
+                        depth += *c == '/';
+                n += (len + 16) * (depth + 4);
+        }
+        return n;
+}
+
+int mv__program_plan(const struct mv__program *p, const struct mv_limits *limits,
+                     const struct mv__given *given, uint8_t **ret, size_t *ret_len,
+                     struct mv_err *err)
+{
+        size_t cap = 4 + plan_bytes(p->spec);
+        uint8_t *bytes = malloc(cap);
+        if (!bytes)
+                return mv_fail(err, MV_E_NOMEM, 0, "the plan of a cell: %zu bytes", cap);
+        struct mv_out o = mv_out(bytes, cap);
+        mv_put_u32(&o, 0);
+        put_plan(&o, p, limits, given);
+        if (o.overflow) {
+                free(bytes);
+                return mv_fail(err, MV_E_INTERNAL, 0,
+                               "the plan of a cell takes more than %zu bytes", cap);
+        }
+        struct mv_out head = mv_out(bytes, 4);
+        mv_put_u32(&head, (uint32_t)(o.len - 4));
+        *ret = bytes;
+        *ret_len = o.len;
+        return 0;
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* provider/process/program.c - the life of a cell that runs a program.
+ *
+ * (1) open makes the control group and starts init in its namespaces, where it waits; run sends
+ *     the plan. Until then nothing of the program exists.
+ * (2) close ends init, and with it every process of the cell, before the group is given back and
+ *     the descriptors are closed; mounts and namespaces go with their last process.
+ * (3) A grant is opened without following a symbolic link, by this process or by init, and mounted
+ *     from that descriptor. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <base/slice.h>
+#include <provider/process/program.h>
+#include <sys/beneath.h>
+#include <sys/fd.h>
+
+static int wall_of(struct mv_provider *p, struct mv__wall **ret, struct mv_err *err)
+{
+        int r = 0;
+        pthread_mutex_lock(&p->wall_lock);
+        if (!p->wall) {
+                struct mv__wall *w = calloc(1, sizeof *w);
+                r = w ? 0 : mv_fail(err, MV_E_NOMEM, 0, "%zu bytes", sizeof *w);
+                if (w)
+                        w->cpu_percent = p->cpu_percent;
+                if (w && (r = mv__wall_init(w, err)) < 0) {
+                        mv__wall_done(w);
+                        free(w);
+                        w = NULL;
+                }
+                p->wall = w;
+        }
+        *ret = p->wall;
+        pthread_mutex_unlock(&p->wall_lock);
+        return r;
+}
+
+/* --- grants (3)
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+static bool below(const char *path, const char *dir)
+{
+        size_t n = strlen(dir);
+        return strncmp(path, dir, n) == 0 && (path[n] == 0 || path[n] == '/');
+}
+
+static int grant_refused(const struct mv_program_grant *g, const char *why, struct mv_err *err)
+{
+        return mv_fail(err, MV_E_INVALID, 0, "%s %s cannot be granted to a program: %s",
+                       g->write ? "--allow-write" : "--allow-read", g->path, why);
+}
+
+static int grant_check(const struct mv_program_grant *g, bool *ret_is_dir, struct mv_err *err)
+{
+        struct stat st;
+        if (strcmp(g->path, "/") == 0)
+                return grant_refused(g, "it is the whole machine; name the trees it needs", err);
+        if (below(g->path, "/proc") || below(g->path, "/sys") || below(g->path, "/dev"))
+                return grant_refused(g, "it belongs to the kernel", err);
+        mv_auto_fd fd = mv_sys_openat2(AT_FDCWD, g->path, O_PATH, 0,
+                                       RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+        if (fd == -ELOOP)
+                return grant_refused(
+                        g, "a symbolic link is on the way; grant the place it leads to", err);
+        if (fd == -ENOENT)
+                return grant_refused(g, "it does not exist; to let it be made, grant its directory",
+                                     err);
+        if (fd < 0)
+                return mv_fail(err, MV_E_SYS, -fd, "open %s, which was granted", g->path);
+        if (fstat(fd, &st) < 0)
+                return mv_fail(err, MV_E_SYS, errno, "look at %s", g->path);
+        if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+                return grant_refused(g, "it is neither a file nor a directory", err);
+        if (mv_sys_is_procfs(fd))
+                return grant_refused(g, "it is on a /proc file system", err);
+        *ret_is_dir = S_ISDIR(st.st_mode);
+        return 0;
+}
+
+static int owner_namespace(struct mv__wall *w, struct mv_err *err)
+{
+        pthread_mutex_lock(&w->lock);
+        int r = w->owner_namespace_fd >= 0
+                        ? 0
+                        : mv_sys_cell_owner_namespace(&w->owner_namespace_fd, err);
+        pthread_mutex_unlock(&w->lock);
+        return r;
+}
+
+/* As root the program runs under an id of its own, so the mounts translate owners; only we may make
+ * such mounts. */
+static int grants_mount(const struct mv__program *p, struct mv__given *given, struct mv_err *err)
+{
+        given->mounts = mv_sys_cell_maps_ids();
+        given->mounts_at = given->count;
+        if (!given->mounts || p->spec->grants_count == 0)
+                return 0;
+        int r = owner_namespace(p->wall, err);
+        for (uint32_t i = 0; r == 0 && i < p->spec->grants_count; i++) {
+                const struct mv_program_grant *g = &p->spec->grants[i];
+                int sys = mv_sys_cell_granted_mount(g->path, !g->write, p->wall->owner_namespace_fd,
+                                                    &given->fds[given->count]);
+                if (sys < 0)
+                        return mv_fail(err, MV_E_SYS, -sys, "mount %s, which was granted", g->path);
+                given->count++;
+        }
+        return r;
+}
+
+static int grants_prepare(const struct mv__program *p, struct mv__given *given, struct mv_err *err)
+{
+        if (p->spec->grants_count > MV_PROGRAM_GRANTS_MAX)
+                return mv_fail(err, MV_E_LIMIT, 0, "a program gets at most %u granted paths",
+                               MV_PROGRAM_GRANTS_MAX);
+        for (uint32_t i = 0; i < p->spec->grants_count; i++) {
+                int r = grant_check(&p->spec->grants[i], &given->is_dir[i], err);
+                if (r < 0)
+                        return r;
+                given->directories |= given->is_dir[i];
+        }
+        return grants_mount(p, given, err);
+}
+
+/* --- opening
+ * ------------------------------------------------------------------------------------------------------------
+ */
+
+struct ends { /* of the child; closed here once it has them */
+        int control, out, err, door;
+};
+
+static void ends_close(struct ends *e)
+{
+        mv_fd_closep(&e->control);
+        mv_fd_closep(&e->out);
+        mv_fd_closep(&e->err);
+        mv_fd_closep(&e->door);
+}
+
+static int pair_make(int *ours, int *theirs)
+{
+        int pair[2];
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+                return -1;
+        *ours = pair[0];
+        *theirs = pair[1];
+        return 0;
+}
+
+static int pipe_make(int *ours, int *theirs)
+{
+        int pair[2];
+        if (pipe2(pair, O_CLOEXEC) < 0)
+                return -1;
+        *ours = pair[0];
+        *theirs = pair[1];
+        return fcntl(pair[0], F_SETFL, O_NONBLOCK);
+}
+
+static int channels_make(struct mv__program *p, struct ends *e, struct mv_err *err)
+{
+        if (pair_make(&p->control_fd, &e->control) < 0 || pipe_make(&p->out_fd, &e->out) < 0 ||
+            pipe_make(&p->err_fd, &e->err) < 0 ||
+            (p->spec->door && pair_make(&p->door_fd, &e->door) < 0))
+                return mv_fail(err, MV_E_SYS, errno, "make the streams of a program");
+        return 0;
+}
+
+static uint64_t scratch_bytes(uint64_t memory)
+{
+        uint64_t half = memory / 2;
+        return half < MV_PROGRAM_SCRATCH_BYTES_MAX ? half & ~(uint64_t)4095
+                                                   : MV_PROGRAM_SCRATCH_BYTES_MAX;
+}
+
+static void given_start(struct mv__given *g, const struct mv__program *p, const struct ends *e)
+{
+        *g = (struct mv__given){ .count = MV_CELL_FD_FIRST, .joins_at = MV_CELL_FD_FIRST };
+        g->fds[MV_CELL_FD_CONTROL] = e->control;
+        g->fds[MV_CELL_FD_STDOUT] = e->out;
+        g->fds[MV_CELL_FD_STDERR] = e->err;
+        g->fds[MV_CELL_FD_DOOR] = e->door;
+        g->fds[MV_CELL_FD_IMAGE] = -1;
+        for (unsigned i = 0; i < p->group.join_count; i++)
+                g->fds[g->count++] = p->group.join_fds[i];
+        g->joins_count = p->group.join_count;
+}
+
+static void given_done(struct mv__given *g)
+{
+        for (unsigned i = g->mounts_at; g->mounts && i < g->count; i++)
+                mv_fd_closep(&g->fds[i]);
+}
+
+static int start_init(struct mv__program *p, const struct mv__given *g, struct mv_err *err)
+{
+        struct mv_sys_cell start = { .image_fd = p->wall->image_fd,
+                                     .fds = g->fds,
+                                     .fds_count = g->count,
+                                     .image_at = MV_CELL_FD_IMAGE,
+                                     .group_fd = p->group.dir_fd,
+                                     .own_network = true };
+        return mv_sys_cell_start(&start, &p->child, err);
+}
+
+/* --- control groups -----------------------------------------------------------------------------
+ */
+
+/* An empty one that waits, or a new one. A group belongs to one cell between take and give. */
+static int group_take(struct mv__program *p, const struct mv_sys_group_limits *limits,
+                      struct mv_err *err)
+{
+        struct mv__wall *w = p->wall;
+        struct mv_sys_group waiting = MV_SYS_GROUP_NONE;
+        pthread_mutex_lock(&w->lock);
+        if (w->idle_count)
+                waiting = w->idle[--w->idle_count];
+        pthread_mutex_unlock(&w->lock);
+        if (mv_sys_group_again(&waiting, limits)) {
+                p->group = waiting;
+                return 0;
+        }
+        mv_sys_group_done(&waiting);
+        return mv_sys_group_make(&w->groups, limits, &p->group, err);
+}
+
+/* Its processes are dead. */
+static void group_give(struct mv__program *p)
+{
+        struct mv__wall *w = p->wall;
+        bool kept = false;
+        if (w && p->group.in && w->groups.version == 1 && p->group.peak_fd >= 0) {
+                pthread_mutex_lock(&w->lock);
+                kept = w->idle_count < MV_PROGRAM_GROUPS_IDLE;
+                if (kept)
+                        w->idle[w->idle_count++] = p->group;
+                pthread_mutex_unlock(&w->lock);
+        }
+        if (!kept)
+                mv_sys_group_done(&p->group);
+        p->group = MV_SYS_GROUP_NONE;
+}
+
+static int open_inside(struct mv_cell *c, struct ends *e, struct mv_err *err)
+{
+        struct mv__program *p = c->program;
+        struct mv_sys_group_limits limits = { c->limits.memory_bytes_max, p->wall->cpu_percent,
+                                              MV_PROGRAM_PIDS_MAX, c->limits.cpu_ns_max != 0 };
+        struct mv__given given;
+        int r = channels_make(p, e, err);
+        if (r == 0)
+                r = group_take(p, &limits, err);
+        if (r < 0)
+                return r;
+        p->scratch_bytes = scratch_bytes(c->limits.memory_bytes_max);
+        given_start(&given, p, e);
+        r = grants_prepare(p, &given, err);
+        if (r == 0)
+                r = mv__program_plan(p, &c->limits, &given, &p->plan, &p->plan_len, err);
+        if (r == 0)
+                r = start_init(p, &given, err);
+        given_done(&given);
+        return r;
+}
+
+int mv__program_open(struct mv_cell *c, const struct mv_cell_spec *spec, struct mv_err *err)
+{
+        struct ends e = { -1, -1, -1, -1 };
+        struct mv__program *p = calloc(1, sizeof *p);
+        if (!p)
+                return mv_fail(err, MV_E_NOMEM, 0, "program cell: %zu bytes", sizeof *p);
+        *p = (struct mv__program){ .spec = spec->program,
+                                   .child = MV_SYS_CHILD_NONE,
+                                   .group = MV_SYS_GROUP_NONE,
+                                   .control_fd = -1,
+                                   .out_fd = -1,
+                                   .err_fd = -1,
+                                   .door_fd = -1,
+                                   .output_fd = -1 };
+        c->program = p;
+        int r = wall_of(c->provider, &p->wall, err);
+        if (r == 0)
+                r = open_inside(c, &e, err);
+        ends_close(&e);
+        return r;
+}
+
+void mv__program_close(struct mv_cell *c)
+{
+        struct mv__program *p = c->program;
+        mv_sys_child_done(&p->child); /* (2) */
+        group_give(p);
+        mv_fd_closep(&p->control_fd);
+        mv_fd_closep(&p->out_fd);
+        mv_fd_closep(&p->err_fd);
+        mv_fd_closep(&p->door_fd);
+        mv_fd_closep(&p->output_fd);
+        free(p->plan);
+        free(p);
+        c->program = NULL;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MV_PROVIDER_PROCESS_PROGRAM_H
+#define MV_PROVIDER_PROCESS_PROGRAM_H
+/* Cells that run external programs and interpreters. wall.c: what this machine offers, once per
+ * provider. plan.c: what the init of a cell is told. program.c: a cell's life. program_run.c: while
+ * it runs. docs/design/process-cell.md has the whole order and the reasons. */
+#include <provider/process/process.h>
+#include <sys/cell.h>
+#include <sys/cgroup.h>
+#include <sys/program_filter.h>
+#include <wire/cell_plan.h>
+
+#define MV_PROGRAM_PIDS_MAX  100u  /* REQ-RES-04 */
+#define MV_PROGRAM_FILES_MAX 1024u /* open descriptors of one process */
+#define MV_PROGRAM_FILE_BYTES_MAX                                                                  \
+        ((uint64_t)256 << 20) /* of one file it writes, also where it was granted to */
+#define MV_PROGRAM_SCRATCH_BYTES_MAX ((uint64_t)256 << 20)
+#define MV_PROGRAM_INODES_MAX        8192u
+#define MV_PROGRAM_STACK_BYTES       ((uint64_t)8 << 20)
+#define MV_PROGRAM_GROUPS_IDLE       4u /* control groups that wait for the next cell */
+#define MV_PROGRAM_GRANTS_MAX        64u
+#define MV_PROGRAM_GRACE_NS                                                                        \
+        10000000ull /* between SIGTERM and SIGKILL when a limit ends it; inside the 50 ms promised \
+                     */
+#define MV_PROGRAM_WATCH_MS 5u /* how often init looks, where no control group counts */
+
+struct mv__wall {
+        int image_fd; /* of init; -1: this build has none */
+        struct mv_sys_groups groups;
+        int landlock_abi; /* 0: none */
+        struct mv_sys_program_filter filter, filter_no_local;
+        int owner_namespace_fd; /* -1 until the first grant that needs it */
+        struct mv_sys_group idle[MV_PROGRAM_GROUPS_IDLE]; /* empty groups of ended cells */
+        unsigned idle_count;
+        pthread_mutex_t lock; /* the lines above, from owner_namespace_fd on */
+        uint32_t cpu_percent;
+};
+
+/* Why programs cannot run here, or 0. Cheap: no cell is made. */
+int mv__wall_probe(struct mv_err *err);
+int mv__wall_init(struct mv__wall *w, struct mv_err *err);
+void mv__wall_done(struct mv__wall *w);
+/* One line: what stands around programs here, and what is missing. */
+void mv__wall_text(char *buf, size_t cap);
+
+struct mv__program {
+        struct mv__wall *wall;
+        const struct mv_program_spec *spec;
+        struct mv_sys_child child;
+        struct mv_sys_group group;
+        int control_fd, out_fd, err_fd, door_fd;
+        int output_fd; /* handed out by init; -1: none */
+        uint8_t *plan;
+        size_t plan_len;
+        uint64_t scratch_bytes;
+};
+
+int mv__program_open(struct mv_cell *c, const struct mv_cell_spec *spec, struct mv_err *err);
+void mv__program_close(struct mv_cell *c);
+int mv__program_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret,
+                    struct mv_err *err);
+
+/* Numbers, in init, of the control group's files and then of the granted mounts. */
+struct mv__given {
+        int fds[MV_CELL_FDS_MAX];
+        unsigned count;
+        unsigned joins_at, joins_count;
+        unsigned mounts_at;
+        bool mounts;      /* one per grant, else init makes them itself */
+        bool directories; /* a grant is a directory */
+        bool is_dir[MV_PROGRAM_GRANTS_MAX];
+};
+/* malloc'ed. */
+int mv__program_plan(const struct mv__program *p, const struct mv_limits *limits,
+                     const struct mv__given *given, uint8_t **ret, size_t *ret_len,
+                     struct mv_err *err);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MV_SYS_PROGRAM_FILTER_H
+#define MV_SYS_PROGRAM_FILTER_H
+/* The system calls of external programs and interpreters: an allow-list.
+ *
+ * (1) What is not on the list does not exist: ENOSYS, so that a C library takes its older way.
+ *     What is on no list because it is a way out (mount, ptrace, bpf, keys, io_uring ...) says
+ *     EPERM: the right reason.
+ * (2) A call of another ABI kills the process.
+ * (3) clone may not make a namespace, and clone3, whose flags a filter cannot see, does not exist.
+ * (4) Sockets: local, IPv4 and IPv6 only, and no raw ones; families that are not bound to a
+ *     network namespace (vsock) or reach far into the kernel (packet, netlink, AF_ALG) are
+ *     refused.
+ * (5) No file gets a set-user-id or set-group-id bit: in a granted directory it would be a way to
+ *     the caller's rights for anybody on the host. openat2, whose mode a filter cannot see, does
+ *     not exist. */
+#include <linux/filter.h>
+#include <stdbool.h>
+
+#define MV_SYS_PROGRAM_FILTER_MAX 512
+struct mv_sys_program_filter {
+        struct sock_filter code[MV_SYS_PROGRAM_FILTER_MAX];
+        unsigned short len;
+};
+/* local_sockets: socket(AF_UNIX) and pairs of datagram sockets too. Not when host directories are granted: a socket file in one
+ * leads to its owner. */
+void mv_sys_program_filter(struct mv_sys_program_filter *ret, bool local_sockets);
+
+#endif

@@ -1,0 +1,900 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A hostile program: program-hostile ATTACK [ARG]. It prints how the attack ended, "NAME: refused
+ * ERRNO" or "NAME: SUCCEEDED", and the runner (t_hostile_program.c) knows which refusal is the
+ * right one. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/time.h>
+#include <sys/timex.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+extern char **environ;
+static const char *arg;
+
+/* An attack returns 0 when it succeeded, else the errno that stopped it. */
+static int result(long r)
+{
+        return r >= 0 ? 0 : errno;
+}
+
+static int try_open(const char *path, int flags)
+{
+        int fd = open(path, flags, 0644);
+        char byte;
+        if (fd < 0)
+                return errno;
+        return (flags & O_ACCMODE) == O_RDONLY ? result(read(fd, &byte, 1)) : 0;
+}
+
+/* --- files
+ * --------------------------------------------------------------------------------------------------------------
+ */
+static int read_shadow(void)
+{
+        return try_open("/etc/shadow", O_RDONLY);
+}
+static int read_arg(void)
+{
+        return try_open(arg, O_RDONLY);
+}
+static int write_arg(void)
+{
+        return try_open(arg, O_WRONLY);
+}
+static int create_arg(void)
+{
+        return try_open(arg, O_WRONLY | O_CREAT | O_EXCL);
+}
+static int root_home(void)
+{
+        return try_open("/root", O_RDONLY | O_DIRECTORY);
+}
+static int proc_1_root(void)
+{
+        return try_open("/proc/1/root/etc/passwd", O_RDONLY);
+}
+static int proc_1_cwd(void)
+{
+        return try_open("/proc/1/cwd/etc/passwd", O_RDONLY);
+}
+static int proc_1_mem(void)
+{
+        return try_open("/proc/1/mem", O_RDWR);
+}
+static int proc_1_environ(void)
+{
+        return try_open("/proc/1/environ", O_RDONLY);
+}
+static int proc_1_fd(void)
+{
+        return try_open("/proc/1/fd/0", O_RDWR);
+}
+static int proc_1_ns(void)
+{
+        return try_open("/proc/1/ns/mnt", O_RDONLY);
+}
+static int proc_self_root(void)
+{
+        return try_open("/proc/self/root/../../../../etc/shadow", O_RDONLY);
+}
+static int dot_dot(void)
+{
+        return try_open("/workspace/../../../../../../../etc/shadow", O_RDONLY);
+}
+static int core_pattern(void)
+{
+        return try_open("/proc/sys/kernel/core_pattern", O_WRONLY);
+}
+static int sysrq(void)
+{
+        return try_open("/proc/sysrq-trigger", O_WRONLY);
+}
+static int kallsyms(void)
+{
+        return try_open("/proc/kallsyms", O_RDONLY);
+}
+static int kcore(void)
+{
+        return try_open("/proc/kcore", O_RDONLY);
+}
+static int release_agent(void)
+{
+        return try_open("/sys/fs/cgroup/memory/release_agent", O_WRONLY);
+}
+static int make_group(void)
+{
+        return result(mkdir("/sys/fs/cgroup/memory/x", 0755));
+}
+static int dev_mem(void)
+{
+        return try_open("/dev/mem", O_RDWR);
+}
+static int dev_kvm(void)
+{
+        return try_open("/dev/kvm", O_RDWR);
+}
+static int dev_disk(void)
+{
+        return try_open("/dev/vda", O_RDONLY);
+}
+static int dev_tty(void)
+{
+        return try_open("/dev/tty", O_RDWR);
+}
+static int dev_ptmx(void)
+{
+        return try_open("/dev/ptmx", O_RDWR);
+}
+static int write_usr(void)
+{
+        return try_open("/usr/bin/microvm-escape", O_WRONLY | O_CREAT);
+}
+static int write_root(void)
+{
+        return try_open("/microvm-escape", O_WRONLY | O_CREAT);
+}
+static int write_input(void)
+{
+        return try_open("/workspace/input/x", O_WRONLY | O_CREAT);
+}
+static int docker_socket(void)
+{
+        return try_open("/run/docker.sock", O_RDWR);
+}
+
+static int symlink_out(void)
+{
+        if (symlink("/etc/shadow", "/tmp/link") < 0)
+                return 0;
+        return try_open("/tmp/link", O_RDONLY);
+}
+
+static int hard_link(void)
+{
+        return result(link("/usr/bin/env", "/tmp/hard"));
+}
+static int hard_link_arg(void)
+{
+        return result(linkat(AT_FDCWD, arg, AT_FDCWD, "/tmp/hard", 0));
+}
+static int rename_out(void)
+{
+        return result(rename("/usr/bin/env", "/tmp/env"));
+}
+
+static int block_device(void)
+{
+        return result(mknod("/tmp/disk", S_IFBLK | 0666, makedev(254, 0)));
+}
+static int by_handle(void)
+{
+        return result(syscall(SYS_open_by_handle_at, AT_FDCWD, environ, O_RDONLY));
+}
+static int name_handle(void)
+{
+        return result(syscall(SYS_name_to_handle_at, AT_FDCWD, "/", environ, environ, 0));
+}
+
+static int make_setuid(void)
+{
+        int fd = open(arg, O_WRONLY | O_CREAT, 0755);
+        return fd < 0 ? errno : result(fchmod(fd, 04755));
+}
+
+static int make_setgid_dir(void)
+{
+        char path[512];
+        snprintf(path, sizeof path, "%s.d", arg);
+        if (mkdir(path, 0755) < 0)
+                return errno;
+        return result(chmod(path, 02755));
+}
+
+static int create_setuid(void)
+{
+        return result(open(arg, O_WRONLY | O_CREAT | O_EXCL, 04755));
+}
+static int other_owner(void)
+{
+        return result(chown(arg, 0, 0));
+}
+
+/* --- mounts, namespaces, identity
+ * --------------------------------------------------------------------------------------- */
+static int remount(void)
+{
+        return result(mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND, NULL));
+}
+static int mount_proc(void)
+{
+        return result(mount("proc", "/tmp", "proc", 0, NULL));
+}
+static int umount_usr(void)
+{
+        return result(umount2("/usr", MNT_DETACH));
+}
+static int change_root(void)
+{
+        return result(chroot("/tmp"));
+}
+static int pivot(void)
+{
+        return result(syscall(SYS_pivot_root, ".", "."));
+}
+static int tree_open(void)
+{
+        return result(syscall(SYS_open_tree, AT_FDCWD, "/", 1));
+}
+static int fs_open(void)
+{
+        return result(syscall(SYS_fsopen, "tmpfs", 0));
+}
+static int attributes(void)
+{
+        return result(syscall(SYS_mount_setattr, AT_FDCWD, "/", 0, environ, 32));
+}
+static int unshare_user(void)
+{
+        return result(unshare(CLONE_NEWUSER));
+}
+static int unshare_mount(void)
+{
+        return result(unshare(CLONE_NEWNS));
+}
+static int clone_user(void)
+{
+        long r = syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
+        if (r == 0)
+                _exit(0);
+        return result(r);
+}
+static int clone_3(void)
+{
+        uint64_t args[11] = { CLONE_NEWUSER, 0, 0, 0, SIGCHLD };
+        long r = syscall(SYS_clone3, args, sizeof args);
+        if (r == 0)
+                _exit(0);
+        return result(r);
+}
+static int set_ns(void)
+{
+        return result(setns(0, 0));
+}
+static int become_root(void)
+{
+        return result(setuid(0));
+}
+static int become_other(void)
+{
+        return result(setresuid(33, 33, 33));
+}
+static int set_groups(void)
+{
+        gid_t g = 0;
+        return result(syscall(SYS_setgroups, 1, &g));
+}
+static int capabilities(void)
+{
+        struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+        struct __user_cap_data_struct sets[2];
+        if (syscall(SYS_capget, &head, sets) < 0)
+                return errno;
+        if (sets[0].effective | sets[0].permitted | sets[0].inheritable | sets[1].permitted)
+                return 0;
+        sets[0].effective = sets[0].permitted = 1u << CAP_SYS_ADMIN;
+        return result(syscall(SYS_capset, &head, sets));
+}
+static int setuid_binary(void) /* is there any left that would change our id? */
+{
+        pid_t pid = fork();
+        int status;
+        if (pid == 0) {
+                execl("/usr/bin/su", "su", "-c", "id", NULL);
+                _exit(126);
+        }
+        waitpid(pid, &status, 0);
+        return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : EPERM;
+}
+static int host_name(void)
+{
+        return result(sethostname("evil", 4));
+}
+
+/* --- the kernel
+ * ---------------------------------------------------------------------------------------------------------
+ */
+static int trace_init(void)
+{
+        return result(ptrace(PTRACE_ATTACH, 1, 0, 0));
+}
+static int trace_me(void)
+{
+        return result(ptrace(PTRACE_TRACEME, 0, 0, 0));
+}
+static int vm_read(void)
+{
+        char buf[8];
+        struct iovec to = { buf, sizeof buf }, from = { (void *)0x400000, sizeof buf };
+        return result(process_vm_readv(1, &to, 1, &from, 1, 0));
+}
+static int key_ctl(void)
+{
+        return result(syscall(SYS_keyctl, 0, -3, 1));
+}
+static int key_add(void)
+{
+        return result(syscall(SYS_add_key, "user", "x", "y", 1, -3));
+}
+static int io_uring(void)
+{
+        return result(syscall(SYS_io_uring_setup, 8, environ));
+}
+static int bpf_call(void)
+{
+        return result(syscall(SYS_bpf, 0, environ, 64));
+}
+static int user_fault(void)
+{
+        return result(syscall(SYS_userfaultfd, O_CLOEXEC));
+}
+static int perf(void)
+{
+        return result(syscall(SYS_perf_event_open, environ, 0, -1, -1, 0));
+}
+static int module_load(void)
+{
+        return result(syscall(SYS_init_module, "", 0, ""));
+}
+static int kexec(void)
+{
+        return result(syscall(SYS_kexec_load, 0, 0, 0, 0));
+}
+static int reboot_now(void)
+{
+        return result(syscall(SYS_reboot, 0xfee1dead, 672274793, 0, 0));
+}
+static int set_time(void)
+{
+        struct timeval t = { 0, 0 };
+        return result(syscall(SYS_settimeofday, &t, NULL));
+}
+static int set_clock(void)
+{
+        struct timespec t = { 0, 0 };
+        return result(clock_settime(CLOCK_REALTIME, &t));
+}
+static int adjust_clock(void)
+{
+        struct timex t = { .modes = ADJ_FREQUENCY };
+        return result(syscall(SYS_adjtimex, &t));
+}
+static int kernel_log(void)
+{
+        return result(syscall(SYS_syslog, 3, environ, 10));
+}
+static int swap(void)
+{
+        return result(syscall(SYS_swapon, "/tmp/x", 0));
+}
+static int personality_set(void)
+{
+        return result(syscall(SYS_personality, 0x0400000));
+}
+static int seccomp_more(void)
+{
+        return result(syscall(SYS_seccomp, 1, 0, environ));
+}
+static int pidfd_steal(void)
+{
+        return result(syscall(SYS_pidfd_getfd, 0, 0, 0));
+}
+static int raise_limit(void)
+{
+        struct rlimit l = { 1 << 20, 1 << 20 };
+        return result(setrlimit(RLIMIT_NOFILE, &l));
+}
+static int nice_up(void)
+{
+        return result(setpriority(PRIO_PROCESS, 0, -10));
+}
+static int lock_memory(void)
+{
+        void *p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        return result(mlock(p, 1 << 20));
+}
+#if defined(__x86_64__)
+static int other_abi(void) /* getpid of the 32-bit table */
+{
+        long r;
+        __asm__ volatile("int $0x80" : "=a"(r) : "0"(20L) : "memory");
+        return r > 0 ? 0 : (int)-r;
+}
+static int x32_abi(void)
+{
+        return result(syscall(0x40000000 | SYS_getpid));
+}
+static int ports(void)
+{
+        return result(syscall(SYS_iopl, 3));
+}
+static int segments(void)
+{
+        return result(syscall(SYS_modify_ldt, 0, environ, 16));
+}
+#endif
+
+/* --- terminals, descriptors, environment
+ * -------------------------------------------------------------------------------- */
+static int type_for_user(void)
+{
+        return result(ioctl(0, TIOCSTI, "x"));
+}
+static int console(void)
+{
+        return result(ioctl(0, 0x541c /* TIOCLINUX */, "\x02"));
+}
+static int descriptors(void)
+{
+        for (int fd = 3; fd < 1024; fd++)
+                if (fcntl(fd, F_GETFD) >= 0)
+                        return 0;
+        return EBADF;
+}
+static int environment(void)
+{
+        for (char **e = environ; *e; e++)
+                if (strstr(*e, "MV_SECRET"))
+                        return 0;
+        return ENOENT;
+}
+static int see_processes(void) /* nobody but init and this one */
+{
+        for (int pid = 3; pid < 70000; pid++)
+                if (kill(pid, 0) == 0)
+                        return 0;
+        return ESRCH;
+}
+static int kill_init(void)
+{
+        if (kill(1, SIGKILL) < 0)
+                return errno;
+        usleep(50000);
+        return ESRCH; /* still here: it had no effect */
+}
+static int stop_init(void)
+{
+        return kill(1, SIGSTOP) < 0 ? errno : ESRCH;
+}
+static int signal_all(void)
+{
+        signal(SIGTERM, SIG_IGN);
+        return kill(-1, SIGTERM) < 0 ? errno : ESRCH;
+}
+
+/* --- network
+ * ------------------------------------------------------------------------------------------------------------
+ */
+static int tcp(int family, const void *address, socklen_t len)
+{
+        int fd = socket(family, SOCK_STREAM, 0);
+        return fd < 0 ? errno : result(connect(fd, address, len));
+}
+static int loopback(void)
+{
+        struct sockaddr_in a = { .sin_family = AF_INET,
+                                 .sin_port = htons((uint16_t)atoi(arg)),
+                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        return tcp(AF_INET, &a, sizeof a);
+}
+static int loopback_6(void)
+{
+        struct sockaddr_in6 a = { .sin6_family = AF_INET6,
+                                  .sin6_port = htons(80),
+                                  .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+        return tcp(AF_INET6, &a, sizeof a);
+}
+static int metadata(void)
+{
+        struct sockaddr_in a = { .sin_family = AF_INET,
+                                 .sin_port = htons(80),
+                                 .sin_addr.s_addr = htonl(0xa9fea9fe) };
+        return tcp(AF_INET, &a, sizeof a);
+}
+static int dns(void)
+{
+        struct sockaddr_in a = { .sin_family = AF_INET,
+                                 .sin_port = htons(53),
+                                 .sin_addr.s_addr = htonl(0x08080808) };
+        int fd = socket(AF_INET, SOCK_DGRAM, 0);
+        return fd < 0 ? errno : result(sendto(fd, "x", 1, 0, (struct sockaddr *)&a, sizeof a));
+}
+static int local(const char *name, bool abstract)
+{
+        struct sockaddr_un a = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+        if (fd < 0)
+                return errno;
+        snprintf(a.sun_path + abstract, sizeof a.sun_path - abstract, "%s", name);
+        socklen_t len =
+                (socklen_t)(offsetof(struct sockaddr_un, sun_path) + abstract + strlen(name));
+        return result(connect(fd, (struct sockaddr *)&a, abstract ? len : sizeof a));
+}
+static int abstract_socket(void)
+{
+        return local(arg, true);
+}
+static int path_socket(void)
+{
+        return local(arg, false);
+}
+static int pair_socket(void) /* a datagram socket of a pair can be connected to a socket file */
+{
+        struct sockaddr_un a = { .sun_family = AF_UNIX };
+        int pair[2];
+        if (socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) < 0)
+                return errno;
+        snprintf(a.sun_path, sizeof a.sun_path, "%s", arg);
+        return result(connect(pair[0], (struct sockaddr *)&a, sizeof a));
+}
+static int pair_raw(void)
+{
+        int pair[2];
+        return result(socketpair(AF_UNIX, SOCK_RAW, 0, pair));
+}
+static int pair_stream(void)
+{
+        struct sockaddr_un a = { .sun_family = AF_UNIX };
+        int pair[2];
+        if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
+                return errno;
+        snprintf(a.sun_path, sizeof a.sun_path, "%s", arg);
+        return result(connect(pair[0], (struct sockaddr *)&a, sizeof a));
+}
+static int raw_socket(void)
+{
+        return result(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
+}
+static int packet_socket(void)
+{
+        return result(socket(AF_PACKET, SOCK_DGRAM, 0));
+}
+static int netlink_socket(void)
+{
+        return result(socket(AF_NETLINK, SOCK_DGRAM, 0));
+}
+static int vsock(void)
+{
+        return result(socket(40 /* AF_VSOCK */, SOCK_STREAM, 0));
+}
+static int alg(void)
+{
+        return result(socket(38 /* AF_ALG */, SOCK_SEQPACKET, 0));
+}
+
+/* --- resources: these end themselves, or are ended
+ * ---------------------------------------------------------------------- */
+static int fork_bomb(void)
+{
+        for (int i = 0; i < 5000; i++) {
+                pid_t pid = fork();
+                if (pid < 0)
+                        return errno;
+                if (pid == 0) {
+                        pause();
+                        _exit(0);
+                }
+        }
+        return 0;
+}
+static int memory_bomb(void)
+{
+        for (int i = 0; i < 1024; i++) {
+                char *p = mmap(NULL, 4 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                               -1, 0);
+                if (p == MAP_FAILED)
+                        return errno;
+                memset(p, 1, 4 << 20);
+        }
+        return 0;
+}
+static int use_32_mib(void)
+{
+        char *p = mmap(NULL, 32 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED)
+                return errno;
+        memset(p, 1, 32 << 20);
+        return ESRCH;
+}
+static int memory_bomb_family(void)
+{
+        for (int i = 0; i < 16; i++)
+                if (fork() == 0) {
+                        char *p = mmap(NULL, 8 << 20, PROT_READ | PROT_WRITE,
+                                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                        if (p != MAP_FAILED)
+                                memset(p, 1, 8 << 20);
+                        pause();
+                }
+        sleep(20);
+        return 0;
+}
+static int descriptor_bomb(void)
+{
+        for (int i = 0; i < 1 << 20; i++)
+                if (dup(0) < 0)
+                        return errno;
+        return 0;
+}
+static int fill(const char *path)
+{
+        static char block[1 << 16];
+        int fd = open(path, O_WRONLY | O_CREAT, 0644);
+        for (int i = 0; fd >= 0 && i < 1 << 16; i++)
+                if (write(fd, block, sizeof block) < 0)
+                        return errno;
+        return fd < 0 ? errno : 0;
+}
+static int disk_fill(void)
+{
+        signal(SIGXFSZ, SIG_IGN);
+        return fill("/tmp/fill");
+}
+static int grant_fill(void)
+{
+        signal(SIGXFSZ, SIG_IGN);
+        return fill(arg);
+}
+static int inode_fill(void)
+{
+        char path[64];
+        for (int i = 0; i < 100000; i++) {
+                snprintf(path, sizeof path, "/tmp/f%d", i);
+                int fd = open(path, O_WRONLY | O_CREAT, 0644);
+                if (fd < 0)
+                        return errno;
+                close(fd);
+        }
+        return 0;
+}
+static int memory_file(void) /* counts against the group like everything else */
+{
+        int fd = memfd_create("x", 0);
+        static char block[1 << 20];
+        for (int i = 0; fd >= 0 && i < 1024; i++)
+                if (write(fd, block, sizeof block) < 0)
+                        return errno;
+        return fd < 0 ? errno : 0;
+}
+static int output_flood(void)
+{
+        static char block[1 << 16];
+        memset(block, 'x', sizeof block);
+        for (;;)
+                if (write(1, block, sizeof block) < 0)
+                        return errno;
+}
+static int daemon_left(void)
+{
+        if (fork() == 0) {
+                setsid();
+                if (fork() == 0) {
+                        signal(SIGTERM, SIG_IGN);
+                        signal(SIGHUP, SIG_IGN);
+                        for (;;)
+                                pause();
+                }
+                _exit(0);
+        }
+        usleep(20000);
+        return ESRCH;
+}
+static int zombies(void)
+{
+        for (int i = 0; i < 300;
+             i++) { /* three times what may exist at once: init must reap the orphans */
+                pid_t pid = fork();
+                if (pid < 0) {
+                        usleep(2000);
+                        continue;
+                }
+                if (pid == 0) {
+                        if (fork() == 0)
+                                _exit(0);
+                        _exit(0);
+                }
+                waitpid(pid, NULL, 0);
+        }
+        pid_t pid = fork();
+        if (pid == 0)
+                _exit(0);
+        return pid > 0 ? ESRCH : 0;
+}
+static int stop_self(void)
+{
+        kill(getpid(), SIGSTOP);
+        return 0;
+}
+static volatile bool going = true;
+static int spin(void)
+{
+        while (going)
+                ;
+        return 0;
+}
+static int ignore_term(void)
+{
+        signal(SIGTERM, SIG_IGN);
+        return spin();
+}
+
+#define A(name)                                                                                    \
+        {                                                                                          \
+#name, name                                                                        \
+        }
+static const struct {
+        const char *name;
+        int (*run)(void);
+} attacks[] = {
+        A(read_shadow),
+        A(read_arg),
+        A(write_arg),
+        A(create_arg),
+        A(root_home),
+        A(proc_1_root),
+        A(proc_1_cwd),
+        A(proc_1_mem),
+        A(proc_1_environ),
+        A(proc_1_fd),
+        A(proc_1_ns),
+        A(proc_self_root),
+        A(dot_dot),
+        A(core_pattern),
+        A(sysrq),
+        A(kallsyms),
+        A(kcore),
+        A(release_agent),
+        A(make_group),
+        A(dev_mem),
+        A(dev_kvm),
+        A(dev_disk),
+        A(dev_tty),
+        A(dev_ptmx),
+        A(write_usr),
+        A(write_root),
+        A(write_input),
+        A(docker_socket),
+        A(symlink_out),
+        A(hard_link),
+        A(hard_link_arg),
+        A(rename_out),
+        A(block_device),
+        A(by_handle),
+        A(name_handle),
+        A(make_setuid),
+        A(make_setgid_dir),
+        A(create_setuid),
+        A(other_owner),
+        A(remount),
+        A(mount_proc),
+        A(umount_usr),
+        A(change_root),
+        A(pivot),
+        A(tree_open),
+        A(fs_open),
+        A(attributes),
+        A(unshare_user),
+        A(unshare_mount),
+        A(clone_user),
+        A(clone_3),
+        A(set_ns),
+        A(become_root),
+        A(become_other),
+        A(set_groups),
+        A(capabilities),
+        A(setuid_binary),
+        A(host_name),
+        A(trace_init),
+        A(trace_me),
+        A(vm_read),
+        A(key_ctl),
+        A(key_add),
+        A(io_uring),
+        A(bpf_call),
+        A(user_fault),
+        A(perf),
+        A(module_load),
+        A(kexec),
+        A(reboot_now),
+        A(set_time),
+        A(set_clock),
+        A(adjust_clock),
+        A(kernel_log),
+        A(swap),
+        A(personality_set),
+        A(seccomp_more),
+        A(pidfd_steal),
+        A(raise_limit),
+        A(nice_up),
+        A(lock_memory),
+#if defined(__x86_64__)
+        A(other_abi),
+        A(x32_abi),
+        A(ports),
+        A(segments),
+#endif
+        A(type_for_user),
+        A(console),
+        A(descriptors),
+        A(environment),
+        A(see_processes),
+        A(kill_init),
+        A(stop_init),
+        A(signal_all),
+        A(loopback),
+        A(loopback_6),
+        A(metadata),
+        A(dns),
+        A(abstract_socket),
+        A(path_socket),
+        A(pair_socket),
+        A(pair_raw),
+        A(pair_stream),
+        A(raw_socket),
+        A(packet_socket),
+        A(netlink_socket),
+        A(vsock),
+        A(alg),
+        A(fork_bomb),
+        A(memory_bomb),
+        A(memory_bomb_family),
+        A(use_32_mib),
+        A(descriptor_bomb),
+        A(disk_fill),
+        A(grant_fill),
+        A(inode_fill),
+        A(memory_file),
+        A(output_flood),
+        A(daemon_left),
+        A(zombies),
+        A(stop_self),
+        A(ignore_term),
+        A(spin),
+};
+
+int main(int argc, char **argv)
+{
+        arg = argc > 2 ? argv[2] : "";
+        for (size_t i = 0; argc > 1 && i < sizeof attacks / sizeof attacks[0]; i++) {
+                if (strcmp(attacks[i].name, argv[1]) != 0)
+                        continue;
+                int error = attacks[i].run();
+                printf("%s: %s%s\n", argv[1], error ? "refused " : "SUCCEEDED",
+                       error ? strerrorname_np(error) : "");
+                return 0;
+        }
+        printf("no such attack\n");
+        return 2;
+}
