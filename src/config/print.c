@@ -42,6 +42,10 @@ static void put_readable(struct mv_text *t, struct mv_slice s)
         if (quoted.failed)
                 t->failed = true;
         for (size_t i = 0; i < quoted.len; i++) {
+                if (quoted.p[i] == 0x7f) { /* TOML takes it only in this form */
+                        mv_text_str(t, "\\u007f");
+                        continue;
+                }
                 if (quoted.p[i] != '\\') {
                         mv_text_put(t, quoted.p + i, 1);
                         continue;

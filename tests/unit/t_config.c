@@ -163,6 +163,17 @@ TEST(every_example_is_valid_and_reads_back_equal_in_every_syntax) /* REQ-DOC-01,
         CHECK(count >= 10);
 }
 
+TEST(every_character_reads_back_in_every_syntax) /* REQ-AC-15 */
+{
+        static const char text[] = "{:governance {:policies {:a :allow} :keys {:verify \"\\u0001\\u0008\\t\\n\\u000c\\r\\u001f \\\"\\\\"
+                                   "'\x7f\\u0080\\u2028\\ud83d\\ude00é\"}}}";
+        struct mv_agent_file f = parsed(text);
+        CHECK(f.valid && f.config.governance.keys.verify.text.len == 23);
+        for (enum mv_syntax s = 0; s < MV_SYNTAX_MAX_; s++)
+                check_round_trip(&f, s, "characters");
+        mv_agent_done(&f);
+}
+
 TEST(the_configuration_of_the_first_report_is_read_field_by_field) /* REQ-AC-01, -02, -06, -07 */
 {
         struct mv_agent_file f = parsed(
