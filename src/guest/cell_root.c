@@ -27,9 +27,7 @@ static int place_fd(const struct cell *c, uint8_t place)
                                            : AT_FDCWD;
 }
 
-/* --- memory file systems
- * ------------------------------------------------------------------------------------------------
- */
+/* --- memory file systems ---------------------------------------------------------------------- */
 
 static int set_number(int fs, const char *key, uint64_t value)
 {
@@ -100,9 +98,7 @@ static int make_proc(struct cell *c, struct mv_cur *plan)
         return error;
 }
 
-/* --- entries
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- entries ---------------------------------------------------------------------------------- */
 
 static int make_dir(struct cell *c, struct mv_cur *plan)
 {
@@ -142,9 +138,7 @@ static int make_file(struct cell *c, struct mv_cur *plan)
         return error;
 }
 
-/* --- binds
- * --------------------------------------------------------------------------------------------------------------
- */
+/* --- binds ------------------------------------------------------------------------------------ */
 
 static int source_open(const struct cell *c, uint8_t place, const char *source, uint32_t flags)
 {
@@ -206,8 +200,7 @@ static int attach_given(struct cell *c, struct mv_cur *plan)
         return error;
 }
 
-/* --- the end of the file system steps
- * ----------------------------------------------------------------------------------- */
+/* --- the end of the file system steps --------------------------------------------------------- */
 
 static int give_output(struct cell *c, struct mv_cur *plan)
 {

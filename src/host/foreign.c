@@ -31,8 +31,7 @@ bool mv__program_is_foreign(enum mv_program_kind kind)
         return kind == MV_PROGRAM_EXTERNAL || kind == MV_PROGRAM_SCRIPT;
 }
 
-/* --- languages (REQ-PROG-03, -04)
- * ----------------------------------------------------------------------------------------- */
+/* --- languages (REQ-PROG-03, -04) ------------------------------------------------------------- */
 static const struct language {
         const char *name, *file;
         const char *interpreters[5];
@@ -72,8 +71,7 @@ static int language_find(const char *name, const struct language **ret,
                        name);
 }
 
-/* --- putting the request together
- * --------------------------------------------------------------------------------------- */
+/* --- putting the request together ------------------------------------------------------------- */
 struct foreign {
         struct mv__exec *exec;
         struct mv_program_spec *spec;
@@ -287,9 +285,7 @@ int mv__foreign_spec(struct mv__exec *e, struct mv_program_spec *ret, struct mv_
         return r;
 }
 
-/* --- the outcome (3)
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- the outcome (3) -------------------------------------------------------------------------- */
 /* Text that is not UTF-8 has its foreign bytes replaced; the captured stream keeps them. */
 static struct mv_slice readable(struct mv__exec *e, struct mv_slice s)
 {

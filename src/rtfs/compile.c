@@ -84,7 +84,7 @@ void patch_here(struct func *f, uint32_t patch)
 enum native_status emit_loop(struct func *f, uint32_t target)
 {
         uint32_t word = OP_WORD(OP_LOOP, 0, 0, 0);
-        if (f->code.count > target && f->last == f->code.count - 1 && OP_OF(f->code.p[f->last]) == OP_MOVE) { /* LOOP can do that as well */
+        if (f->code.count > target && ends_with_last(f) && OP_OF(f->code.p[f->last]) == OP_MOVE) { /* LOOP can do that as well */
                 word = (f->code.p[f->last] & ~0xffu) | OP_LOOP;
                 f->code.count = --f->pos.count;
         }

@@ -123,6 +123,11 @@ uint8_t operator_of(struct mv_slice name);
 bool grows_in_place(struct func *f, val bindings, uint32_t index, val forms);
 
 /* compile_improve.c */
+/* Is the end of the code the instruction emitted last? Not where there is none yet. */
+static inline bool ends_with_last(const struct func *f)
+{
+        return f->last < f->code.count && f->last == f->code.count - 1;
+}
 /* Let what was emitted last write to `to` instead of `from`, if all it does is to compute `from`. */
 bool redirect_result(struct func *f, uint32_t last, uint8_t from, uint8_t to);
 /* Does code from `at` on read the register? */

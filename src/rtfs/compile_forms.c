@@ -581,7 +581,7 @@ static enum native_status turn_value(struct func *f, val form, uint8_t own, uint
         *ret = (struct turn){ .stays = plain_local(f, form, &local) && local == own };
         if (!ret->stays)
                 TRY(expr(f, form, reg, false));
-        if (f->last == f->code.count - 1 && f->code.p[f->last] == OP_WORD(OP_MOVE, reg, own, 0)) {
+        if (ends_with_last(f) && f->code.p[f->last] == OP_WORD(OP_MOVE, reg, own, 0)) {
                 f->code.count = --f->pos.count;
                 ret->stays = true;
         }

@@ -34,8 +34,7 @@ struct launch {
 
 #define IN_CHILD __attribute__((no_sanitize("address")))
 
-/* --- in the child, between clone and exec
- * ------------------------------------------------------------------------------- */
+/* --- in the child, between clone and exec ----------------------------------------------------- */
 
 IN_CHILD static bool failed(struct launch *l, const char *step, long result)
 {
@@ -104,8 +103,7 @@ IN_CHILD static void child_main(struct launch *l)
         _exit(127);
 }
 
-/* --- clone3, which no C library wraps with a stack
- * ---------------------------------------------------------------------- */
+/* --- clone3, which no C library wraps with a stack -------------------------------------------- */
 
 __attribute__((noinline)) IN_CHILD static long
 clone3_on_stack(struct clone_args *args, void (*run)(struct launch *), struct launch *l)
@@ -174,9 +172,7 @@ static int clone_blocked(struct launch *l, uint64_t flags, struct mv_sys_child *
         return 0;
 }
 
-/* --- ids (2)
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- ids (2) ---------------------------------------------------------------------------------- */
 
 /* Is the id of programs an id at all in our own user namespace? In a container it usually is not.
  */
@@ -286,8 +282,7 @@ int mv_sys_cell_start(const struct mv_sys_cell *s, struct mv_sys_child *ret, str
         return 0;
 }
 
-/* --- mounts that translate owners
- * --------------------------------------------------------------------------------------- */
+/* --- mounts that translate owners ------------------------------------------------------------- */
 
 /* Waits until it is killed. */
 IN_CHILD static int hold_namespace(void *arg)

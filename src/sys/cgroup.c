@@ -23,9 +23,7 @@
 
 static const char *const controllers[MV_SYS_CONTROLLERS] = { "memory", "cpu", "pids", "cpuacct" };
 
-/* --- small files
- * --------------------------------------------------------------------------------------------------------
- */
+/* --- small files ------------------------------------------------------------------------------ */
 
 static int write_at(int dir_fd, const char *group, const char *file, const char *text)
 {
@@ -66,8 +64,7 @@ static uint64_t number_in(int fd, const char *key)
         return 0;
 }
 
-/* --- where our own group is
- * --------------------------------------------------------------------------------------------- */
+/* --- where our own group is ------------------------------------------------------------------- */
 
 static bool names(const char *list, const char *name)
 {
@@ -131,9 +128,7 @@ static int own_dir(const char *controller)
         return fd < 0 ? -errno : fd;
 }
 
-/* --- what can be had
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- what can be had -------------------------------------------------------------------------- */
 
 static void sweep(int dir_fd)
 {
@@ -245,9 +240,7 @@ void mv_sys_groups_done(struct mv_sys_groups *g)
                 mv_fd_closep(&g->dirs[i]);
 }
 
-/* --- one group
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- one group -------------------------------------------------------------------------------- */
 
 struct limit_file {
         const char *file;

@@ -461,8 +461,7 @@ static void put_modes(struct mv_sys_program_filter *f)
 #endif
 }
 
-/* --- the lists as a decision tree
- * --------------------------------------------------------------------------------------- */
+/* --- the lists as a decision tree ------------------------------------------------------------- */
 /* The kernel runs the filter once for every system call number when it is installed, and for calls
  * it could not decide by number alone ever after: a list would cost a program's start tenths of a
  * millisecond. Neighbouring numbers with the same answer make one leaf; a node is one comparison.

@@ -49,9 +49,7 @@ static int try_open(const char *path, int flags)
         return (flags & O_ACCMODE) == O_RDONLY ? result(read(fd, &byte, 1)) : 0;
 }
 
-/* --- files
- * --------------------------------------------------------------------------------------------------------------
- */
+/* --- files ------------------------------------------------------------------------------------ */
 static int read_shadow(void)
 {
         return try_open("/etc/shadow", O_RDONLY);
@@ -222,8 +220,7 @@ static int other_owner(void)
         return result(chown(arg, 0, 0));
 }
 
-/* --- mounts, namespaces, identity
- * --------------------------------------------------------------------------------------- */
+/* --- mounts, namespaces, identity ------------------------------------------------------------- */
 static int remount(void)
 {
         return result(mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND, NULL));
@@ -323,9 +320,7 @@ static int host_name(void)
         return result(sethostname("evil", 4));
 }
 
-/* --- the kernel
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- the kernel ------------------------------------------------------------------------------- */
 static int trace_init(void)
 {
         return result(ptrace(PTRACE_ATTACH, 1, 0, 0));
@@ -446,8 +441,7 @@ static int segments(void)
 }
 #endif
 
-/* --- terminals, descriptors, environment
- * -------------------------------------------------------------------------------- */
+/* --- terminals, descriptors, environment ------------------------------------------------------ */
 static int type_for_user(void)
 {
         return result(ioctl(0, TIOCSTI, "x"));
@@ -494,9 +488,7 @@ static int signal_all(void)
         return kill(-1, SIGTERM) < 0 ? errno : ESRCH;
 }
 
-/* --- network
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- network ---------------------------------------------------------------------------------- */
 static int tcp(int family, const void *address, socklen_t len)
 {
         int fd = socket(family, SOCK_STREAM, 0);
@@ -594,8 +586,7 @@ static int alg(void)
         return result(socket(38 /* AF_ALG */, SOCK_SEQPACKET, 0));
 }
 
-/* --- resources: these end themselves, or are ended
- * ---------------------------------------------------------------------- */
+/* --- resources: these end themselves, or are ended -------------------------------------------- */
 static int fork_bomb(void)
 {
         for (int i = 0; i < 5000; i++) {

@@ -27,9 +27,7 @@ static char dir[64], attacker[96], shared[96], secret[96], abstract_name[64], so
         port_text[16];
 static struct mv_host *host;
 
-/* --- the place
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- the place -------------------------------------------------------------------------------- */
 static bool copy_file(const char *from, const char *to)
 {
         static char buf[1 << 16];
@@ -89,9 +87,7 @@ __attribute__((destructor)) static void tear_down(void)
         remove_dir(dir);
 }
 
-/* --- what is left
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- what is left ----------------------------------------------------------------------------- */
 struct rest {
         int processes, mounts, groups, descriptors;
 };
@@ -173,9 +169,7 @@ static void check_rest(struct rest before)
         CHECK(now.descriptors <= before.descriptors + WAITING_DESCRIPTORS);
 }
 
-/* --- running
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- running ---------------------------------------------------------------------------------- */
 struct attack {
         const char *name, *arg;
         const char *right; /* errnos that are the right reason, "EPERM|EACCES" */
@@ -301,9 +295,7 @@ static bool ends_with(const char *name, const struct mv_limits *limits, enum mv_
         return ok;
 }
 
-/* --- files
- * --------------------------------------------------------------------------------------------------------------
- */
+/* --- files ------------------------------------------------------------------------------------ */
 TEST(no_path_leads_to_a_file_of_the_host) /* REQ-FS-01, -02, -05 */
 {
         const struct attack list[] = {
@@ -380,8 +372,7 @@ TEST(a_granted_directory_cannot_be_turned_against_the_host) /* REQ-FS-11 */
         CHECK(stat(suid, &st) == 0 && st.st_uid == geteuid());
 }
 
-/* --- namespaces and identity
- * -------------------------------------------------------------------------------------------- */
+/* --- namespaces and identity ------------------------------------------------------------------ */
 TEST(no_mount_and_no_namespace_can_be_made) /* REQ-PROC-11 */
 {
         const struct attack list[] = {
@@ -448,8 +439,7 @@ TEST(a_call_of_another_abi_kills)
 }
 #endif
 
-/* --- descriptors, processes, terminals
- * ---------------------------------------------------------------------------------- */
+/* --- descriptors, processes, terminals -------------------------------------------------------- */
 TEST(nothing_is_inherited_and_nobody_else_is_seen) /* REQ-PROC-07, -11 */
 {
         const struct attack list[] = {
@@ -461,9 +451,7 @@ TEST(nothing_is_inherited_and_nobody_else_is_seen) /* REQ-PROC-07, -11 */
         ALL_REFUSED(list);
 }
 
-/* --- network
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- network ---------------------------------------------------------------------------------- */
 TEST(there_is_no_network) /* REQ-PROC-12 */
 {
         const struct attack list[] = {
@@ -481,9 +469,7 @@ TEST(there_is_no_network) /* REQ-PROC-12 */
         ALL_REFUSED(list);
 }
 
-/* --- resources
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- resources -------------------------------------------------------------------------------- */
 TEST(bombs_end_at_their_limits) /* REQ-RES-01, -04, -05 */
 {
         const struct attack list[] = {
@@ -552,8 +538,7 @@ TEST(cpu_time_is_held) /* REQ-RES-06 */
         CHECK(now_ms() - before < 2500);
 }
 
-/* --- scripts: the door and the output directory
- * ------------------------------------------------------------------------- */
+/* --- scripts: the door and the output directory ----------------------------------------------- */
 static struct mv_result *run_script(const char *language, const char *text, const char *allow,
                                     bool collect)
 {

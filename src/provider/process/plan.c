@@ -44,9 +44,7 @@ static const struct {
 };
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
-/* --- writing steps
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- writing steps ---------------------------------------------------------------------------- */
 
 static void put_text(struct mv_out *o, const char *s)
 {
@@ -99,9 +97,7 @@ static void put_way(struct mv_out *o, const char *path)
         }
 }
 
-/* --- the root file system
- * -----------------------------------------------------------------------------------------------
- */
+/* --- the root file system --------------------------------------------------------------------- */
 
 static void put_memory(struct mv_out *o, enum mv_cell_op op, uint64_t bytes, uint64_t inodes)
 {
@@ -242,8 +238,7 @@ static void put_root(struct mv_out *o, const struct mv__program *p, const struct
         mv_put_u8(o, MV_CELL_ENTER);
 }
 
-/* --- the program's process
- * ---------------------------------------------------------------------------------------------- */
+/* --- the program's process -------------------------------------------------------------------- */
 
 static void put_limit(struct mv_out *o, int resource, uint64_t value)
 {
@@ -353,9 +348,7 @@ static void put_program(struct mv_out *o, const struct mv__program *p,
         put_strings(o, p->spec->env);
 }
 
-/* --- the whole
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 static void put_plan(struct mv_out *o, const struct mv__program *p, const struct mv_limits *limits,
                      const struct mv__given *given)

@@ -40,9 +40,7 @@ static int wall_of(struct mv_provider *p, struct mv__wall **ret, struct mv_err *
         return r;
 }
 
-/* --- grants (3)
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- grants (3) ------------------------------------------------------------------------------- */
 
 static bool below(const char *path, const char *dir)
 {
@@ -127,9 +125,7 @@ static int grants_prepare(const struct mv__program *p, struct mv__given *given, 
         return grants_mount(p, given, err);
 }
 
-/* --- opening
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 struct ends { /* of the child; closed here once it has them */
         int control, out, err, door;

@@ -43,9 +43,7 @@ struct watch {
         struct mv_slice answer; /* not read by the program yet */
 };
 
-/* --- ending
- * -------------------------------------------------------------------------------------------------------------
- */
+/* --- ending ----------------------------------------------------------------------------------- */
 
 static void measure(struct watch *w)
 {
@@ -132,9 +130,7 @@ static void end_silent(struct watch *w)
                          w->cell->cancelled ? "cancelled" : "the cell's init was killed");
 }
 
-/* --- limits (1)
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- limits (1) ------------------------------------------------------------------------------- */
 
 /* A polite word first; whoever ignores it has MV_PROGRAM_GRACE_NS (REQ-PROC-09). */
 static void deadline_reached(struct watch *w, uint64_t now)
@@ -174,9 +170,7 @@ static uint64_t time_left(struct watch *w)
         return cpu_left < left ? cpu_left : left;
 }
 
-/* --- streams
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- streams ---------------------------------------------------------------------------------- */
 
 /* One read; true while there may be more. */
 static bool stream_read(struct watch *w, int *fd, bool to_stderr)
@@ -204,9 +198,7 @@ static void streams_drain(struct watch *w) /* (4) */
                 ;
 }
 
-/* --- init's reports
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- init's reports --------------------------------------------------------------------------- */
 
 static void end_failed(struct watch *w)
 {
@@ -281,9 +273,7 @@ static void control_read(struct watch *w)
         reported(w);
 }
 
-/* --- the door (3)
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- the door (3) ----------------------------------------------------------------------------- */
 
 static bool room(struct watch *w)
 {
@@ -370,9 +360,7 @@ static void door_read(struct watch *w)
         frames(w);
 }
 
-/* --- the loop
- * -----------------------------------------------------------------------------------------------------------
- */
+/* --- the loop --------------------------------------------------------------------------------- */
 
 enum { ON_CONTROL, ON_OUT, ON_ERR, ON_OOM, ON_DOOR, ON_COUNT };
 
