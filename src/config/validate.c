@@ -83,8 +83,8 @@ static void check_isolation(const struct mv_agent_config *c, struct mv_diagnosti
         static const struct rule missing = {
                 MV_SEVERE_WARNING, "MISSING_CAPABILITIES_MOUNT",
                 "orchestrator.isolation.fs.mounts.capabilities",
-                "No capabilities mount configured - consider adding read-only capabilities mount",
-                "Add capabilities mount with mode 'ro'"
+                "There is no mount for capabilities: the machine finds none",
+                "Add a mount named capabilities with mode 'ro'"
         };
         const struct mv_isolation *i = &c->orchestrator.isolation;
         const struct mv_mount *m = mount_named(&i->fs, "capabilities");
@@ -105,12 +105,12 @@ static void check_dlp(const struct mv_agent_config *c, struct mv_diagnostics *d)
 {
         static const struct rule off = {
                 MV_SEVERE_WARNING, "DLP_DISABLED", "orchestrator.dlp.enabled",
-                "DLP is disabled - consider enabling for MicroVM deployments",
+                "DLP is off: nobody looks at what leaves the machine",
                 "Set orchestrator.dlp.enabled to true"
         };
         static const struct rule weak = {
                 MV_SEVERE_WARNING, "NON_STRICT_DLP", "orchestrator.dlp.policy",
-                "Consider using 'strict' DLP policy for MicroVM deployments",
+                "The DLP policy is weaker than 'strict'",
                 "Set DLP policy to 'strict'"
         };
         const struct mv_dlp *dlp = &c->orchestrator.dlp;
@@ -187,7 +187,7 @@ static void check_resources(const struct mv_agent_config *c, struct mv_diagnosti
         if (r->vcpus.integer < 1)
                 say_at(d, &rule, &r->vcpus, OUTER(&r->at, &c->microvm.at));
         rule = (struct rule){ MV_SEVERE_WARNING, "HIGH_VCPU_ALLOCATION", "microvm.resources.vcpus",
-                              message, "Consider reducing vCPUs for better resource utilization" };
+                              message, "Use fewer vCPUs" };
         mv_fmt(message, sizeof message, "High vCPU allocation: %lld vCPUs",
                (long long)r->vcpus.integer);
         if (r->vcpus.integer > VCPUS_HIGH)
@@ -200,7 +200,7 @@ static void check_resources(const struct mv_agent_config *c, struct mv_diagnosti
                 say_at(d, &rule, &r->mem_mb, OUTER(&r->at, &c->microvm.at));
         rule = (struct rule){
                 MV_SEVERE_WARNING, "HIGH_MEMORY_ALLOCATION", "microvm.resources.mem_mb", message,
-                "Consider reducing memory allocation for better resource utilization"
+                "Give the machine less memory"
         };
         mv_fmt(message, sizeof message, "High memory allocation: %lldMB",
                (long long)r->mem_mb.integer);
@@ -279,7 +279,7 @@ static void check_marketplace(const struct mv_agent_config *c, struct mv_diagnos
 {
         static const struct rule open = {
                 MV_SEVERE_WARNING, "MARKETPLACE_NOT_READONLY", "marketplace.readonly",
-                "Consider making marketplace readonly for MicroVM security",
+                "The marketplace can be written to from the machine",
                 "Set marketplace.readonly to true"
         };
         const struct mv_item *readonly = &c->marketplace.readonly;
