@@ -17,13 +17,14 @@ struct door {
         struct mv_arena arena;            /* decoded replies */
         struct mv_err err;
         uint64_t seq;
-        struct mv_frame answer;           /* of the last exchange that had one */
-        const struct mv_value *value;     /* its payload */
+        struct mv_frame answer;       /* of the last exchange that had one */
+        const struct mv_value *value; /* its payload */
         uint8_t frame[1 << 20];
 };
 
 /* Broker with the given options' limits and replay; audit in memory unless a path is given. */
-static inline struct door *door_open(const struct mv_broker_options *options, const char *audit_path)
+static inline struct door *door_open(const struct mv_broker_options *options,
+                                     const char *audit_path)
 {
         struct door *d = calloc(1, sizeof *d);
         struct mv_audit_options a = { .path = audit_path };
@@ -31,7 +32,8 @@ static inline struct door *door_open(const struct mv_broker_options *options, co
                 abort();
         d->arena = mv_arena_grow(64 << 20);
         struct mv_broker_options o = options ? *options : (struct mv_broker_options){ 0 };
-        if (mv_capability_table_new(&d->table, &d->err) < 0 || mv_audit_open(&a, &d->audit, &d->err) < 0 ||
+        if (mv_capability_table_new(&d->table, &d->err) < 0 ||
+            mv_audit_open(&a, &d->audit, &d->err) < 0 ||
             mv_trail_begin(d->audit, "exec-test", &d->trail, &d->err) < 0)
                 abort();
         d->context = mv_context_new(MV_LEVEL_CONTROLLED);
@@ -72,7 +74,8 @@ static inline int door_bytes(struct door *d, struct mv_slice bytes)
         return r;
 }
 
-static inline int door_payload(struct door *d, enum mv_frame_type type, uint64_t seq, struct mv_slice payload)
+static inline int door_payload(struct door *d, enum mv_frame_type type, uint64_t seq,
+                               struct mv_slice payload)
 {
         struct mv_out o = mv_out(d->frame, sizeof d->frame);
         size_t at = mv_frame_open(&o, type, seq);
@@ -81,7 +84,8 @@ static inline int door_payload(struct door *d, enum mv_frame_type type, uint64_t
         return door_bytes(d, mv_out_slice(&o));
 }
 
-static inline int door_value(struct door *d, enum mv_frame_type type, uint64_t seq, const struct mv_value *v)
+static inline int door_value(struct door *d, enum mv_frame_type type, uint64_t seq,
+                             const struct mv_value *v)
 {
         struct mv_out o = mv_out(d->frame, sizeof d->frame);
         size_t at = mv_frame_open(&o, type, seq);
@@ -116,12 +120,13 @@ static inline int door_call(struct door *d, const char *id, const struct mv_valu
         struct mv_value pair[] = { v_text(id), v_vector(args, n) }, call = v_vector(pair, 2);
         return door_value(d, MV_FRAME_CALL, ++d->seq, &call);
 }
-#define DOOR_CALL(d, id, ...)                                                                                          \
-        door_call((d), (id), (struct mv_value[]){ __VA_ARGS__ },                                                       \
+#define DOOR_CALL(d, id, ...)                                                                      \
+        door_call((d), (id), (struct mv_value[]){ __VA_ARGS__ },                                   \
                   sizeof((struct mv_value[]){ __VA_ARGS__ }) / sizeof(struct mv_value))
 
 /* A map of text keys, from pairs. */
-static inline int door_map(struct door *d, enum mv_frame_type type, const struct mv_entry *e, uint32_t n)
+static inline int door_map(struct door *d, enum mv_frame_type type, const struct mv_entry *e,
+                           uint32_t n)
 {
         struct mv_value v = { .kind = MV_MAP, .count = n, .entries = e };
         return door_value(d, type, 0, &v);
@@ -129,19 +134,23 @@ static inline int door_map(struct door *d, enum mv_frame_type type, const struct
 
 static inline int door_result(struct door *d, struct mv_value value)
 {
-        struct mv_entry e[] = { { v_text("fuel"), v_int(7) }, { v_text("memory"), v_int(9) }, { v_text("value"), value } };
+        struct mv_entry e[] = { { v_text("fuel"), v_int(7) },
+                                { v_text("memory"), v_int(9) },
+                                { v_text("value"), value } };
         return door_map(d, MV_FRAME_RESULT, e, 3);
 }
 
 /* The ERROR frame of a program that did not catch the fault it was given last. */
 static inline int door_uncaught(struct door *d)
 {
-        static const char *const keys[] = { "capability", "context", "kind", "message", "operation" };
+        static const char *const keys[] = { "capability", "context", "kind", "message",
+                                            "operation" };
         struct mv_entry e[5];
         uint32_t n = 0;
         for (size_t i = 0; i < 5; i++)
                 if (mv_map_get(d->value, keys[i]))
-                        e[n++] = (struct mv_entry){ v_text(keys[i]), *mv_map_get(d->value, keys[i]) };
+                        e[n++] = (struct mv_entry){ v_text(keys[i]),
+                                                    *mv_map_get(d->value, keys[i]) };
         return door_map(d, MV_FRAME_ERROR, e, n);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef MV_TEST_FAKE_CALL_H
 #define MV_TEST_FAKE_CALL_H
-/* Calls a capability the way the broker does (check, decide, call), with a host that only remembers. */
+/* Calls a capability the way the broker does (check, decide, call), with a host that only
+ * remembers. */
 #include "test.h"
 #include <capability/table.h>
 #include <stdlib.h>
@@ -31,7 +32,8 @@ struct fake {
 static bool fake_write(void *ctx, bool to_stderr, struct mv_slice s)
 {
         struct fake *f = ctx;
-        size_t room = f->limits.output_bytes_max - f->output_len, take = s.len < room ? s.len : room;
+        size_t room = f->limits.output_bytes_max - f->output_len,
+               take = s.len < room ? s.len : room;
         memcpy(f->output + f->output_len, s.p, take);
         f->output_len += take;
         f->output[f->output_len] = '\0';
@@ -47,8 +49,8 @@ static void fake_note_file(void *ctx, struct mv_slice path, const char *operatio
         f->note_bytes = bytes;
 }
 
-static void fake_note_network(void *ctx, struct mv_slice url, const char *method, int status, uint64_t sent,
-                              uint64_t received)
+static void fake_note_network(void *ctx, struct mv_slice url, const char *method, int status,
+                              uint64_t sent, uint64_t received)
 {
         struct fake *f = ctx;
         f->hops++;
@@ -95,7 +97,8 @@ static inline void fake_done(struct fake *f)
 }
 
 /* 0, or negative with f->text: exactly what a program would be told. */
-static inline int fake_call(struct fake *f, const char *id, const struct mv_value *args, uint32_t n, struct mv_value *ret)
+static inline int fake_call(struct fake *f, const char *id, const struct mv_value *args, uint32_t n,
+                            struct mv_value *ret)
 {
         const struct mv_capability *c = mv_capability_find(f->table, mv_slice_str(id));
         f->denied_inside = false;
@@ -113,9 +116,15 @@ static inline int fake_call(struct fake *f, const char *id, const struct mv_valu
                 return -1;
         }
         if (r == 0) {
-                struct mv_call call = { .capability = c, .context = f->context, .files = &f->files, .arena = &f->arena,
-                                        .limits = f->limits, .deadline_ns = f->deadline_ns, .cancel = &f->cancel,
-                                        .host = { f, fake_write, fake_note_file, fake_note_network, fake_deny, fake_allow } };
+                struct mv_call call = { .capability = c,
+                                        .context = f->context,
+                                        .files = &f->files,
+                                        .arena = &f->arena,
+                                        .limits = f->limits,
+                                        .deadline_ns = f->deadline_ns,
+                                        .cancel = &f->cancel,
+                                        .host = { f, fake_write, fake_note_file, fake_note_network,
+                                                  fake_deny, fake_allow } };
                 r = c->call(&call, args, n, ret);
                 f->fault = call.fault;
         }
@@ -146,8 +155,8 @@ static inline struct mv_value v_map(const struct mv_entry *e, uint32_t n)
 {
         return (struct mv_value){ .kind = MV_MAP, .count = n, .entries = e };
 }
-#define FAKE_CALL(f, id, ret, ...)                                                                                     \
-        fake_call((f), (id), (struct mv_value[]){ __VA_ARGS__ },                                                       \
+#define FAKE_CALL(f, id, ret, ...)                                                                 \
+        fake_call((f), (id), (struct mv_value[]){ __VA_ARGS__ },                                   \
                   sizeof((struct mv_value[]){ __VA_ARGS__ }) / sizeof(struct mv_value), (ret))
 
 static inline bool is_text(const struct mv_value *v, const char *wanted)

@@ -18,41 +18,41 @@ void mv_test_register(struct mv_test *t);
 void mv_test_failed(const char *file, int line, const char *what);
 void mv_test_skip(const char *why);
 
-#define TEST(id)                                                                                                       \
-        static void test_##id(void);                                                                                   \
-        static struct mv_test reg_##id = { #id, test_##id, NULL };                                                     \
-        __attribute__((constructor)) static void ctor_##id(void)                                                       \
-        {                                                                                                              \
-                mv_test_register(&reg_##id);                                                                           \
-        }                                                                                                              \
+#define TEST(id)                                                                                   \
+        static void test_##id(void);                                                               \
+        static struct mv_test reg_##id = { #id, test_##id, NULL };                                 \
+        __attribute__((constructor)) static void ctor_##id(void)                                   \
+        {                                                                                          \
+                mv_test_register(&reg_##id);                                                       \
+        }                                                                                          \
         static void test_##id(void)
 
-#define CHECK(x)                                                                                                       \
-        do {                                                                                                           \
-                if (!(x))                                                                                              \
-                        mv_test_failed(__FILE__, __LINE__, #x);                                                        \
+#define CHECK(x)                                                                                   \
+        do {                                                                                       \
+                if (!(x))                                                                          \
+                        mv_test_failed(__FILE__, __LINE__, #x);                                    \
         } while (0)
-#define REQUIRE(x)                                                                                                     \
-        do {                                                                                                           \
-                if (!(x)) {                                                                                            \
-                        mv_test_failed(__FILE__, __LINE__, #x);                                                        \
-                        return;                                                                                        \
-                }                                                                                                      \
+#define REQUIRE(x)                                                                                 \
+        do {                                                                                       \
+                if (!(x)) {                                                                        \
+                        mv_test_failed(__FILE__, __LINE__, #x);                                    \
+                        return;                                                                    \
+                }                                                                                  \
         } while (0)
-#define CHECK_STR(a, b)                                                                                                \
-        do {                                                                                                           \
-                const char *a_ = (a), *b_ = (b);                                                                       \
-                if (!a_ || !b_ || strcmp(a_, b_) != 0) {                                                               \
-                        char w_[700];                                                                                  \
-                        snprintf(w_, sizeof w_, "%s is \"%.300s\", wanted \"%.300s\"", #a, a_ ? a_ : "(null)",          \
-                                 b_ ? b_ : "(null)");                                                                  \
-                        mv_test_failed(__FILE__, __LINE__, w_);                                                        \
-                }                                                                                                      \
+#define CHECK_STR(a, b)                                                                            \
+        do {                                                                                       \
+                const char *a_ = (a), *b_ = (b);                                                   \
+                if (!a_ || !b_ || strcmp(a_, b_) != 0) {                                           \
+                        char w_[700];                                                              \
+                        snprintf(w_, sizeof w_, "%s is \"%.300s\", wanted \"%.300s\"", #a,         \
+                                 a_ ? a_ : "(null)", b_ ? b_ : "(null)");                          \
+                        mv_test_failed(__FILE__, __LINE__, w_);                                    \
+                }                                                                                  \
         } while (0)
-#define SKIP(why)                                                                                                      \
-        do {                                                                                                           \
-                mv_test_skip(why);                                                                                     \
-                return;                                                                                                \
+#define SKIP(why)                                                                                  \
+        do {                                                                                       \
+                mv_test_skip(why);                                                                 \
+                return;                                                                            \
         } while (0)
 
 #endif

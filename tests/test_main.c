@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs the registered tests in order of registration and prints TAP; with arguments, only those named. */
+/* Runs the registered tests in order of registration and prints TAP; with arguments, only those
+ * named. */
 #include "test.h"
 
 static struct mv_test *first, **last = &first;
@@ -46,7 +47,8 @@ int main(int argc, char **argv)
                 ran++;
                 failed += failed_now;
                 printf("%s %d - %s%s%s\n", failed_now ? "not ok" : "ok", ran, t->name,
-                       !failed_now && skipped_now ? " # SKIP " : "", !failed_now && skipped_now ? skipped_now : "");
+                       !failed_now && skipped_now ? " # SKIP " : "",
+                       !failed_now && skipped_now ? skipped_now : "");
                 fflush(stdout);
         }
         return failed ? 1 : 0;

@@ -12,8 +12,9 @@
 
 static FILE *out;
 
-/* --- roff ------------------------------------------------------------------------------------------------------------- */
-/* Text of a line: backslashes and hyphens are themselves, and what begins a line begins no request. */
+/* --- roff ------------------------------------------------------------------------------------- */
+/* Text of a line: backslashes and hyphens are themselves, and what begins a line begins no
+ * request. */
 static void roff(const char *s)
 {
         if (*s == '.' || *s == '\'')
@@ -103,41 +104,56 @@ static void man_begin(void)
                 "(fn [x] x)  #(+ % 1)      function",
                 ".fi",
                 ".PP",
-                "Comments run from ; to the end of the line, or stand between #| and |#. Commas are white space.",
+                "Comments run from ; to the end of the line, or stand between #| and |#. Commas "
+                "are white space.",
                 ".SH TYPES",
-                "A type stands behind a name: x :int, x : [:vector :int], in let, def, parameters and as result. There are",
-                ":int :float :string :bool :nil :keyword :symbol :any :never :number :map :vector :list :fn,",
-                "T? for a T or nil, and [:vector T] [:tuple T ...] [:map [:k T] [:k T ?]] [:map-of K V] [:union T ...]",
-                "[:enum literal ...] [:val literal] [:fn [T ...] T] [:array T [n]] [:and T predicate ...], with the predicates",
-                "[:> n] [:>= n] [:< n] [:<= n] [:= x] [:!= x] [:in-range a b] [:min-length n] [:max-length n] [:length n]",
-                "[:matches-regex \"re\"] [:is-url] [:is-email] [:min-count n] [:max-count n] [:count n] [:non-empty]",
+                "A type stands behind a name: x :int, x : [:vector :int], in let, def, parameters "
+                "and as result. There are",
+                ":int :float :string :bool :nil :keyword :symbol :any :never :number :map :vector "
+                ":list :fn,",
+                "T? for a T or nil, and [:vector T] [:tuple T ...] [:map [:k T] [:k T ?]] [:map-of "
+                "K V] [:union T ...]",
+                "[:enum literal ...] [:val literal] [:fn [T ...] T] [:array T [n]] [:and T "
+                "predicate ...], with the predicates",
+                "[:> n] [:>= n] [:< n] [:<= n] [:= x] [:!= x] [:in-range a b] [:min-length n] "
+                "[:max-length n] [:length n]",
+                "[:matches-regex \"re\"] [:is-url] [:is-email] [:min-count n] [:max-count n] "
+                "[:count n] [:non-empty]",
                 "[:has-key :k] [:required-keys [:k ...]].",
                 "A value that does not fit raises TypeValidationError.",
         };
-        fputs(".\\\" Printed by rtfs-doc --man; do not edit.\n.TH RTFS 7 \"\" \"ccos-microvm\" \"Language\"\n.SH NAME\n"
-              "rtfs \\- the language of sandboxed programs\n.SH DESCRIPTION\n", out);
+        fputs(".\\\" Printed by rtfs-doc --man; do not edit.\n.TH RTFS 7 \"\" \"ccos-microvm\" "
+              "\"Language\"\n.SH NAME\n"
+              "rtfs \\- the language of sandboxed programs\n.SH DESCRIPTION\n",
+              out);
         for (size_t i = 0; i < sizeof intro / sizeof intro[0]; i++)
                 fprintf(out, "%s\n", intro[i]);
 }
 
 static void man_end(void)
 {
-        fputs(".SH ERRORS\nEvery call may raise ArityMismatch; it is not repeated above. An error value answers (:kind e), (:message e) and "
-              "(:data e).\nFuelExhausted, MemoryExhausted and OutputExhausted end the program and cannot be caught.\n.SH LIMITS\n", out);
-        fprintf(out, "Up to %u calls may be active, in a cell of 64 MB; tail calls and recur take no room. Values nest %u levels deep where\n"
-                     "they are compared, printed or sent; sources %u. step-loop turns %u times.\n",
-                (unsigned)MV_CALL_DEPTH_MAX - 1, (unsigned)MV_VALUE_DEPTH_MAX, (unsigned)MV_SOURCE_DEPTH_MAX,
-                (unsigned)MV_STEP_LOOP_MAX);
+        fputs(".SH ERRORS\nEvery call may raise ArityMismatch; it is not repeated above. An error "
+              "value answers (:kind e), (:message e) and "
+              "(:data e).\nFuelExhausted, MemoryExhausted and OutputExhausted end the program and "
+              "cannot be caught.\n.SH LIMITS\n",
+              out);
+        fprintf(out,
+                "Up to %u calls may be active, in a cell of 64 MB; tail calls and recur take no "
+                "room. Values nest %u levels deep where\n"
+                "they are compared, printed or sent; sources %u. step-loop turns %u times.\n",
+                (unsigned)MV_CALL_DEPTH_MAX - 1, (unsigned)MV_VALUE_DEPTH_MAX,
+                (unsigned)MV_SOURCE_DEPTH_MAX, (unsigned)MV_STEP_LOOP_MAX);
         fputs(".SH SEE ALSO\n.BR microvm (1)\n", out);
 }
 
-/* --- markdown ------------------------------------------------------------------------------------------------------------ */
+/* --- markdown --------------------------------------------------------------------------------- */
 static void markdown_entry(const struct mv_rtfs_doc *d)
 {
         if (d->special)
                 fprintf(out, "\n### `%s`\n\n```\n%s\n```\n", d->name, d->syntax);
         else
-                fprintf(out, "\n### `%s`\n\n```\n(%s%s%s)\n```\n", d->name, d->name, *d->syntax ? " " : "", d->syntax);
+                fprintf(out, "\n### `%s`\n\n```\n(%s%s%s)\n```\n", d->name, d->name,
+                        *d->syntax ? " " : "", d->syntax);
         fprintf(out, "%s\n\n* gives: %s\n* errors: %s\n\n", d->text, d->result, d->errors);
         fprintf(out, "```rtfs\n%s\n;=> %s\n```\n", d->example, d->gives);
 }
@@ -145,11 +161,14 @@ static void markdown_entry(const struct mv_rtfs_doc *d)
 static void markdown_begin(void)
 {
         fputs("# RTFS reference\n\n"
-              "Printed from the tables that define the language by `rtfs-doc --markdown`; a test compares. Every call may raise\n"
-              "ArityMismatch: it is not repeated. In a list of arguments, `x?` may be left out, `x*` stands for any number.\n", out);
+              "Printed from the tables that define the language by `rtfs-doc --markdown`; a test "
+              "compares. Every call may raise\n"
+              "ArityMismatch: it is not repeated. In a list of arguments, `x?` may be left out, "
+              "`x*` stands for any number.\n",
+              out);
 }
 
-/* --- both ---------------------------------------------------------------------------------------------------------------- */
+/* --- both ------------------------------------------------------------------------------------- */
 static void print_all(bool man)
 {
         const char *group = "";
@@ -190,7 +209,8 @@ static bool same_as(const char *path, const char *text, size_t len)
 
 int main(int argc, char **argv)
 {
-        bool man = argc > 1 && !strcmp(argv[1], "--man"), check = argc == 4 && !strcmp(argv[2], "--check");
+        bool man = argc > 1 && !strcmp(argv[1], "--man"),
+             check = argc == 4 && !strcmp(argv[2], "--check");
         if (argc < 2 || (!man && strcmp(argv[1], "--markdown") != 0) || (argc > 2 && !check)) {
                 fprintf(stderr, "usage: rtfs-doc --man | --markdown [--check FILE]\n");
                 return 2;
@@ -208,7 +228,7 @@ int main(int argc, char **argv)
         fclose(out);
         bool same = same_as(argv[3], text, len);
         free(text);
-        printf("1..1\n%s 1 - %s is what the tables say (rtfs-doc %s > FILE renews it)\n", same ? "ok" : "not ok",
-               argv[3], argv[1]);
+        printf("1..1\n%s 1 - %s is what the tables say (rtfs-doc %s > FILE renews it)\n",
+               same ? "ok" : "not ok", argv[3], argv[1]);
         return !same;
 }

@@ -43,7 +43,8 @@ static void must(int r, const struct mv_err *err)
 
 static void *memory(size_t bytes)
 {
-        void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (p == MAP_FAILED)
                 stop("memory", "not enough address space");
         return p;
@@ -81,8 +82,8 @@ static void must_be(struct mv_rtfs *r, enum mv_rtfs_status want, enum mv_rtfs_st
         if (got != MV_RTFS_ERROR)
                 stop("program", "did not end as expected");
         mv_rtfs_error(r, &e);
-        snprintf(text, sizeof text, "line %u: %.*s", e.line, (int)(e.message.len < 400 ? e.message.len : 400),
-                 (const char *)e.message.p);
+        snprintf(text, sizeof text, "line %u: %.*s", e.line,
+                 (int)(e.message.len < 400 ? e.message.len : 400), (const char *)e.message.p);
         stop("program", text);
 }
 
@@ -114,18 +115,21 @@ static void run_file(const char *path, const char *text)
         printf("%.6f\t%.*s\n", took, (int)o.len, (const char *)o.p);
 }
 
-/* Functions as people write them, until the bytes are full. A program has at most 4096 globals: names come again. */
+/* Functions as people write them, until the bytes are full. A program has at most 4096 globals:
+ * names come again. */
 static struct mv_slice generated_source(void)
 {
         struct mv_out o = mv_out(memory(SOURCE_BYTES), SOURCE_BYTES);
         char form[512];
         for (unsigned i = 0; !o.overflow; i++) {
-                int n = snprintf(form, sizeof form,
-                                 "; order %u\n(defn f%u [{:keys [price count]} rate]\n"
-                                 "  (let [sum (* price count) tax (* sum rate)]\n"
-                                 "    (if (> sum %u)\n      {:kind :large :sum (+ sum tax) :text \"more than %u\"}\n"
-                                 "      (reduce (fn [acc x] (+ acc (* x 1.5))) tax [sum %u 3 4]))))\n",
-                                 i, i % 2000, i % 1000, i, i);
+                int n = snprintf(
+                        form, sizeof form,
+                        "; order %u\n(defn f%u [{:keys [price count]} rate]\n"
+                        "  (let [sum (* price count) tax (* sum rate)]\n"
+                        "    (if (> sum %u)\n      {:kind :large :sum (+ sum tax) :text \"more "
+                        "than %u\"}\n"
+                        "      (reduce (fn [acc x] (+ acc (* x 1.5))) tax [sum %u 3 4]))))\n",
+                        i, i % 2000, i % 1000, i, i);
                 if ((size_t)n > o.cap - o.len)
                         break;
                 mv_put_bytes(&o, form, (size_t)n);
@@ -170,7 +174,9 @@ static void bench_call(void)
         uint8_t args[256];
         char source[160];
         snprintf(source, sizeof source,
-                 "(loop [i 0 sum 0] (if (< i %u) (recur (+ i 1) (+ sum (call \"bench.echo\" i))) sum))", CALLS);
+                 "(loop [i 0 sum 0] (if (< i %u) (recur (+ i 1) (+ sum (call \"bench.echo\" i))) "
+                 "sum))",
+                 CALLS);
         must(mv_rtfs_load_source(r, mv_slice_str(source), &err), &err);
         double start = seconds_now();
         for (unsigned i = 0; i < CALLS; i++) {

@@ -14,7 +14,8 @@
 
 struct mv_call; /* one call in progress; made by the broker */
 
-/* What a capability touches; decides the default effect label (REQ-SEC-08) and derived permissions (REQ-AUTH-03). */
+/* What a capability touches; decides the default effect label (REQ-SEC-08) and derived
+ * permissions (REQ-AUTH-03). */
 enum mv_effect {
         MV_EFFECT_COMPUTE = 0,
         MV_EFFECT_FILESYSTEM = 1u << 0,
@@ -24,20 +25,23 @@ enum mv_effect {
 };
 
 struct mv_capability {
-        const char *id;          /* canonical, dotted: "ccos.io.read-file" */
-        const char *arguments;   /* for people: "(path)" */
-        const char *result;      /* for people: "string" */
-        const char *summary;     /* one sentence */
-        uint32_t effects;        /* enum mv_effect, or-ed */
-        const char *permission;  /* derived permission added to the decision, or NULL: "ccos.io.file-access" */
-        bool pure;               /* same arguments, same result, no effect */
+        const char *id;        /* canonical, dotted: "ccos.io.read-file" */
+        const char *arguments; /* for people: "(path)" */
+        const char *result;    /* for people: "string" */
+        const char *summary;   /* one sentence */
+        uint32_t effects;      /* enum mv_effect, or-ed */
+        /* derived permission added to the decision, or NULL: "ccos.io.file-access" */
+        const char *permission;
+        bool pure; /* same arguments, same result, no effect */
         uint16_t args_min, args_max;
         /* 0: *ret is the reply. Negative: the call failed; fill the error with mv_call_fail. */
-        int (*call)(struct mv_call *call, const struct mv_value *args, uint32_t args_count, struct mv_value *ret);
-        void *ctx;               /* yours; read it with mv_call_ctx */
+        int (*call)(struct mv_call *call, const struct mv_value *args, uint32_t args_count,
+                    struct mv_value *ret);
+        void *ctx; /* yours; read it with mv_call_ctx */
 };
 
-/* For call(): memory that lives as long as the reply; NULL only when the execution's memory limit is reached. */
+/* For call(): memory that lives as long as the reply; NULL only when the execution's memory
+ * limit is reached. */
 void *mv_call_alloc(struct mv_call *call, size_t bytes);
 void *mv_call_ctx(struct mv_call *call);
 /* Fail the call with an RTFS error kind ("IoError", "NetworkError", "InvalidArgument", "Generic", ...), printf style.

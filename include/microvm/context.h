@@ -15,11 +15,19 @@
 enum mv_level { MV_LEVEL_PURE, MV_LEVEL_CONTROLLED, MV_LEVEL_FULL, MV_LEVEL_MAX_ };
 
 /* Tiers of isolation, weakest first. */
-enum mv_tier { MV_TIER_NONE, MV_TIER_PROCESS, MV_TIER_WASM, MV_TIER_CONTAINER, MV_TIER_VM, MV_TIER_MAX_ };
-const char *mv_tier_name(enum mv_tier tier); /* "none" "process" "wasm" "container" "vm" */
+enum mv_tier {
+        MV_TIER_NONE,
+        MV_TIER_PROCESS,
+        MV_TIER_WASM,
+        MV_TIER_CONTAINER,
+        MV_TIER_VM,
+        MV_TIER_MAX_
+};
+const char *mv_tier_name(enum mv_tier tier);    /* "none" "process" "wasm" "container" "vm" */
 const char *mv_level_name(enum mv_level level); /* "pure" "controlled" "full" */
 
-/* 0 in a field means "no limit of the caller's": the context's level and the provider's floor still apply. */
+/* 0 in a field means "no limit of the caller's": the context's level and the provider's floor
+ * still apply. */
 struct mv_limits {
         uint64_t wall_ns_max;
         uint64_t cpu_ns_max;
@@ -29,8 +37,9 @@ struct mv_limits {
 };
 
 struct mv_context;
-/* pure: no capability, 1 s, 16 MiB. controlled: what is granted, 5 s, 64 MiB. full: every capability, no own limit. */
-struct mv_context *mv_context_new(enum mv_level level); /* NULL: out of memory */
+/* pure: no capability, 1 s, 16 MiB. controlled: what is granted, 5 s, 64 MiB. full: every
+ * capability, no own limit. */
+struct mv_context *mv_context_new(enum mv_level level);   /* NULL: out of memory */
 struct mv_context *mv_context_free(struct mv_context *c); /* accepts NULL, returns NULL */
 /* A named policy of REQ-SEC-09: user_code system_management data_processing agent_coordination file_operations
  * test_capabilities. NULL and err NOT_FOUND for another name. */
@@ -52,8 +61,10 @@ int mv_context_allow_env(struct mv_context *c, const char *name, struct mv_err *
 void mv_context_limit(struct mv_context *c, const struct mv_limits *limits);
 
 enum mv_level mv_context_level(const struct mv_context *c); /* NULL: pure */
-bool mv_context_allows(const struct mv_context *c, const char *capability); /* REQ-SEC-04, no derived permission */
-bool mv_context_requires_microvm(const struct mv_context *c, const char *capability); /* REQ-SEC-06 */
+/* REQ-SEC-04, no derived permission */
+bool mv_context_allows(const struct mv_context *c, const char *capability);
+/* REQ-SEC-06 */
+bool mv_context_requires_microvm(const struct mv_context *c, const char *capability);
 int mv_context_validate(const struct mv_context *c, struct mv_err *err); /* REQ-SEC-10 */
 
 #endif

@@ -10,20 +10,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MV_ERR_MAP(X)                                                                                                  \
-        X(INVALID, "invalid argument")                                                                                 \
-        X(DENIED, "not granted")                                                                                       \
-        X(LIMIT, "limit exceeded")                                                                                     \
-        X(HOSTILE, "malformed data from an untrusted peer")                                                            \
-        X(SYS, "system call failed")                                                                                   \
-        X(UNSUPPORTED, "the provider cannot enforce this")                                                             \
-        X(UNAVAILABLE, "not available on this machine")                                                                \
-        X(NOT_FOUND, "not found")                                                                                      \
-        X(EXISTS, "exists already")                                                                                    \
-        X(STATE, "not possible in this state")                                                                         \
-        X(PROGRAM, "the program failed")                                                                               \
-        X(CORRUPT, "stored data is damaged")                                                                           \
-        X(NOMEM, "out of memory")                                                                                      \
+#define MV_ERR_MAP(X)                                                                              \
+        X(INVALID, "invalid argument")                                                             \
+        X(DENIED, "not granted")                                                                   \
+        X(LIMIT, "limit exceeded")                                                                 \
+        X(HOSTILE, "malformed data from an untrusted peer")                                        \
+        X(SYS, "system call failed")                                                               \
+        X(UNSUPPORTED, "the provider cannot enforce this")                                         \
+        X(UNAVAILABLE, "not available on this machine")                                            \
+        X(NOT_FOUND, "not found")                                                                  \
+        X(EXISTS, "exists already")                                                                \
+        X(STATE, "not possible in this state")                                                     \
+        X(PROGRAM, "the program failed")                                                           \
+        X(CORRUPT, "stored data is damaged")                                                       \
+        X(NOMEM, "out of memory")                                                                  \
         X(INTERNAL, "a bug in ccos-microvm")
 
 enum mv_code {
@@ -31,7 +31,7 @@ enum mv_code {
 #define X(name, text) MV_E_##name,
         MV_ERR_MAP(X)
 #undef X
-        MV_E_MAX_
+                MV_E_MAX_
 };
 
 struct mv_err {

@@ -9,12 +9,13 @@
 
 struct mv_language_name {
         const char *name;
-        size_t name_len;           /* the name is not always NUL-terminated */
-        const char *doc;           /* a sentence, or NULL */
+        size_t name_len;             /* the name is not always NUL-terminated */
+        const char *doc;             /* a sentence, or NULL */
         const char *example, *gives; /* a program and the display form of its value, or NULL */
-        int args_min, args_max;    /* of a builtin; args_max -1: any number; args_min -1: not known */
-        bool special;              /* a special form, not a value */
-        bool prelude;              /* one of the names that exist with the CCOS prelude only */
+        /* of a builtin; args_max -1: any number; args_min -1: not known */
+        int args_min, args_max;
+        bool special; /* a special form, not a value */
+        bool prelude; /* one of the names that exist with the CCOS prelude only */
 };
 /* The name number `index`, in no particular order. false: there are not so many. */
 bool mv_language_name_at(uint32_t index, struct mv_language_name *ret);

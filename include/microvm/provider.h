@@ -20,35 +20,40 @@ enum mv_feature {
         MV_FEAT_OUTPUT = 1u << 4,
         MV_FEAT_SEPARATE_ADDRESS_SPACE = 1u << 5,
         MV_FEAT_SYSCALL_FILTER = 1u << 6, /* no system call beyond the door */
-        MV_FEAT_NO_KERNEL_SHARED = 1u << 7, /* the guest cannot reach the host's system call table at all */
-        MV_FEAT_RESET = 1u << 8, /* a used cell can be proven equal to a fresh one */
+        /* the guest cannot reach the host's system call table at all */
+        MV_FEAT_NO_KERNEL_SHARED = 1u << 7,
+        MV_FEAT_RESET = 1u << 8,    /* a used cell can be proven equal to a fresh one */
         MV_FEAT_PROGRAMS = 1u << 9, /* external programs and scripts */
-        MV_FEAT_SESSION = 1u << 10, /* a cell takes further runs that find what earlier ones left (mv_session_open) */
+        /* a cell takes further runs that find what earlier ones left (mv_session_open) */
+        MV_FEAT_SESSION = 1u << 10,
 };
 
 enum mv_termination {
         MV_END_COMPLETED,
-        MV_END_ERROR,       /* the program raised an error; from run: it could not be started, detail says why */
+        MV_END_ERROR, /* the program raised an error; from run: it could not be started, detail says why */
         MV_END_DENIED,
-        MV_END_TIMEOUT,     /* wall time or CPU time */
+        MV_END_TIMEOUT, /* wall time or CPU time */
         MV_END_MEMORY,
         MV_END_FUEL,
         MV_END_OUTPUT,
-        MV_END_KILLED,      /* fault, signal, cancel or protocol violation */
+        MV_END_KILLED, /* fault, signal, cancel or protocol violation */
         MV_END_UNAVAILABLE,
         MV_END_MAX_
 };
-const char *mv_termination_name(enum mv_termination t); /* "completed" "error" ... as cli.md prints them */
+/* "completed" "error" ... as cli.md prints them */
+const char *mv_termination_name(enum mv_termination t);
 
 /* The host end of the door as a provider sees it. Whole frames only (header included, see src/wire/frame.h).
  * Returns >0: *ret_reply is a frame to hand to the runner (valid until the next call); 0: nothing to hand over;
  * MV_DOOR_DONE: the runner has delivered its result, the run is over; negative: stop and kill the cell, err says why. */
 #define MV_DOOR_REPLY 1
-#define MV_DOOR_DONE 2
+#define MV_DOOR_DONE  2
 struct mv_door_host {
         void *ctx;
-        int (*frame)(void *ctx, struct mv_slice frame, struct mv_slice *ret_reply, struct mv_err *err);
-        /* What a program wrote to its standard streams, as it comes. false: its output limit is reached, end it. */
+        int (*frame)(void *ctx, struct mv_slice frame, struct mv_slice *ret_reply,
+                     struct mv_err *err);
+        /* What a program wrote to its standard streams, as it comes. false: its output limit is
+         * reached, end it. */
         bool (*output)(void *ctx, bool to_stderr, struct mv_slice bytes);
 };
 
@@ -77,16 +82,17 @@ struct mv_program_spec {
 struct mv_cell_spec {
         const char *execution_id;
         struct mv_limits limits; /* effective: already the minimum of everything that was asked */
-        bool session;            /* more than one run will come; limits of time are those of each run */
+        /* more than one run will come; limits of time are those of each run */
+        bool session;
         const struct mv_program_spec *program; /* NULL: RTFS */
 };
 
 struct mv_run {
         const char *execution_id;
-        struct mv_slice start;          /* the START frame to hand to the runner first */
+        struct mv_slice start; /* the START frame to hand to the runner first */
         struct mv_door_host door;
         struct mv_limits limits;
-        uint64_t deadline_ns;           /* CLOCK_MONOTONIC; 0: none */
+        uint64_t deadline_ns; /* CLOCK_MONOTONIC; 0: none */
         /* Boundary gate (REQ-PRV-09): NULL id: a program without a capability. */
         const char *capability_id;
         const char *const *permissions;
@@ -97,13 +103,14 @@ struct mv_run {
 };
 
 struct mv_exit {
-        enum mv_termination termination; /* COMPLETED when the door said DONE, whatever the program's outcome */
-        char detail[160];                /* "page fault at 0x0, error 4", "killed by SIGSYS", "" */
-        int exit_code, signal;           /* process tier; -1 and 0 elsewhere */
-        uint64_t cpu_ns;                 /* measured; 0: not measurable here */
-        uint64_t memory_peak_bytes;      /* measured; 0: not measurable here */
-        bool simulated;                  /* only mock may say true */
-        int output_fd;                   /* directory, the caller closes it; 0: none */
+        /* COMPLETED when the door said DONE, whatever the program's outcome */
+        enum mv_termination termination;
+        char detail[160];           /* "page fault at 0x0, error 4", "killed by SIGSYS", "" */
+        int exit_code, signal;      /* process tier; -1 and 0 elsewhere */
+        uint64_t cpu_ns;            /* measured; 0: not measurable here */
+        uint64_t memory_peak_bytes; /* measured; 0: not measurable here */
+        bool simulated;             /* only mock may say true */
+        int output_fd;              /* directory, the caller closes it; 0: none */
 };
 
 struct mv_provider;
@@ -118,14 +125,19 @@ struct mv_provider_ops {
         int (*probe)(struct mv_err *err);
         /* config: a map validated against schema(), or NULL for the defaults. */
         int (*init)(const struct mv_value *config, struct mv_provider **ret, struct mv_err *err);
-        int (*open_cell)(struct mv_provider *p, const struct mv_cell_spec *spec, struct mv_cell **ret, struct mv_err *err);
-        /* Runs to its end. 0 even when the guest died: *ret says how. Negative: the provider itself failed. */
-        int (*run)(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret, struct mv_err *err);
-        void (*cancel)(struct mv_cell *c);                       /* any thread, idempotent, cannot fail */
-        int (*reset)(struct mv_cell *c, struct mv_err *err);     /* NULL: cells are used once */
-        struct mv_cell *(*close_cell)(struct mv_cell *c);        /* releases everything, returns NULL */
-        struct mv_provider *(*fini)(struct mv_provider *p);      /* returns NULL */
-        const char *(*schema)(void);                             /* JSON Schema text, static */
+        int (*open_cell)(struct mv_provider *p, const struct mv_cell_spec *spec,
+                         struct mv_cell **ret, struct mv_err *err);
+        /* Runs to its end. 0 even when the guest died: *ret says how. Negative: the provider
+         * itself failed. */
+        int (*run)(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret,
+                   struct mv_err *err);
+        /* any thread, idempotent, cannot fail */
+        void (*cancel)(struct mv_cell *c);
+        int (*reset)(struct mv_cell *c, struct mv_err *err); /* NULL: cells are used once */
+        /* releases everything, returns NULL */
+        struct mv_cell *(*close_cell)(struct mv_cell *c);
+        struct mv_provider *(*fini)(struct mv_provider *p); /* returns NULL */
+        const char *(*schema)(void);                        /* JSON Schema text, static */
 };
 
 #endif

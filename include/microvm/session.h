@@ -24,25 +24,35 @@
 
 struct mv_session;
 struct mv_session_options {
-        const struct mv_context *context; /* gives the cell's memory, as for an execution; NULL: pure */
-        const char *provider;             /* NULL or "auto": the strongest available one of at least tier_min */
+        /* gives the cell's memory, as for an execution; NULL: pure */
+        const struct mv_context *context;
+        /* NULL or "auto": the strongest available one of at least tier_min */
+        const char *provider;
         enum mv_tier tier_min;
-        uint64_t memory_bytes_max;        /* lower than the context's; 0: the context's, or the default */
-        const struct mv_value *args;      /* VECTOR or NULL: the name `args` in every evaluation; copied */
+        /* lower than the context's; 0: the context's, or the default */
+        uint64_t memory_bytes_max;
+        /* VECTOR or NULL: the name `args` in every evaluation; copied */
+        const struct mv_value *args;
         const struct mv_value *variables; /* MAP or NULL; copied */
         bool prelude;
 };
-/* UNSUPPORTED when the provider cannot keep a cell between runs. The cell is opened by the first evaluation. */
-int mv_session_open(struct mv_host *h, const struct mv_session_options *o, struct mv_session **ret, struct mv_err *err);
+/* UNSUPPORTED when the provider cannot keep a cell between runs. The cell is opened by the first
+ * evaluation. */
+int mv_session_open(struct mv_host *h, const struct mv_session_options *o, struct mv_session **ret,
+                    struct mv_err *err);
 
 struct mv_evaluation {
         struct mv_program program;        /* SOURCE, AST or BYTECODE */
         const struct mv_context *context; /* NULL: pure */
-        struct mv_limits limits;          /* of this evaluation; no memory limit below the cell's, which is fixed */
-        volatile int *cancel;             /* set non-zero: stop this evaluation, keep the session; may be NULL */
+        /* of this evaluation; no memory limit below the cell's, which is fixed */
+        struct mv_limits limits;
+        /* set non-zero: stop this evaluation, keep the session; may be NULL */
+        volatile int *cancel;
 };
-/* As mv_execute: 0 and a result, or negative when nothing ran. INVALID for a memory limit that the cell does not keep. */
-int mv_session_eval(struct mv_session *s, const struct mv_evaluation *v, struct mv_result **ret, struct mv_err *err);
+/* As mv_execute: 0 and a result, or negative when nothing ran. INVALID for a memory limit that
+ * the cell does not keep. */
+int mv_session_eval(struct mv_session *s, const struct mv_evaluation *v, struct mv_result **ret,
+                    struct mv_err *err);
 
 /* Did the last evaluation cost the session its cell, and with it every definition? */
 bool mv_session_lost(const struct mv_session *s);

@@ -19,19 +19,19 @@ struct mv_slice {
 #define MV_SLICE(literal) ((struct mv_slice){ (const uint8_t *)(literal), sizeof(literal) - 1 })
 
 enum mv_kind { /* grep MV-KIND-ORDER: mv_kind_name, wire/cbor.c */
-        MV_NIL,
-        MV_BOOL,
-        MV_INT,
-        MV_FLOAT,
-        MV_STRING,
-        MV_KEYWORD,  /* text without the colon */
-        MV_SYMBOL,
-        MV_VECTOR,
-        MV_LIST,
-        MV_MAP,
-        MV_FUNCTION, /* opaque: crosses the door as a mark only */
-        MV_ERROR,    /* a caught error held as data: kind, message, data */
-        MV_KIND_MAX_
+               MV_NIL,
+               MV_BOOL,
+               MV_INT,
+               MV_FLOAT,
+               MV_STRING,
+               MV_KEYWORD, /* text without the colon */
+               MV_SYMBOL,
+               MV_VECTOR,
+               MV_LIST,
+               MV_MAP,
+               MV_FUNCTION, /* opaque: crosses the door as a mark only */
+               MV_ERROR,    /* a caught error held as data: kind, message, data */
+               MV_KIND_MAX_
 };
 
 struct mv_entry;
@@ -42,8 +42,9 @@ struct mv_value {
                 bool boolean;
                 int64_t integer;
                 double real;
-                struct mv_slice text;          /* STRING, KEYWORD, SYMBOL */
-                const struct mv_value *items;  /* VECTOR, LIST; for ERROR three: kind STRING, message STRING, data */
+                struct mv_slice text; /* STRING, KEYWORD, SYMBOL */
+                /* VECTOR, LIST; for ERROR three: kind STRING, message STRING, data */
+                const struct mv_value *items;
                 const struct mv_entry *entries;
         };
 };
@@ -55,14 +56,17 @@ struct mv_entry {
 /* "nil", "boolean", "integer", ... exactly the names of REQ-VAL-02. */
 const char *mv_kind_name(enum mv_kind kind);
 
-/* Accessors (REQ-VAL-07): on a kind mismatch they return false / NULL and leave *ret alone; never an error. v may be NULL. */
+/* Accessors (REQ-VAL-07): on a kind mismatch they return false / NULL and leave *ret alone;
+ * never an error. v may be NULL. */
 bool mv_as_int(const struct mv_value *v, int64_t *ret);
 bool mv_as_bool(const struct mv_value *v, bool *ret);
-bool mv_as_float(const struct mv_value *v, double *ret); /* integers are accepted too */
+bool mv_as_float(const struct mv_value *v, double *ret);         /* integers are accepted too */
 bool mv_as_text(const struct mv_value *v, struct mv_slice *ret); /* STRING, KEYWORD or SYMBOL */
-const struct mv_value *mv_map_get(const struct mv_value *map, const char *key); /* keyword key first, then string key */
+/* keyword key first, then string key */
+const struct mv_value *mv_map_get(const struct mv_value *map, const char *key);
 const struct mv_value *mv_seq_at(const struct mv_value *seq, uint32_t index);
-/* Structural equality by spec 2.3 (by type first; NaN differs from itself; a list never equals a vector). */
+/* Structural equality by spec 2.3 (by type first; NaN differs from itself; a list never equals a
+ * vector). */
 bool mv_value_equal(const struct mv_value *a, const struct mv_value *b);
 
 /* Text of a value, NUL-terminated, malloc'ed: the caller frees it. NULL when memory runs out.

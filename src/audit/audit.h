@@ -15,21 +15,25 @@
 #include <base/err.h>
 #include <microvm/value.h>
 
-#define MV_DIGEST_BYTES 32
+#define MV_DIGEST_BYTES      32
 #define MV_AUDIT_PAYLOAD_MAX (32u << 20)
-#define MV_AUDIT_MEMORY_BYTES_MAX (1ull << 30) /* a store in memory that is full refuses, as a full disk does: (2) */
-#define MV_SEAL_ROOTS_MAX 64                   /* so many executions wait for their signature at most */
-#define MV_AUDIT_VALUE_BYTES_MAX 4096          /* larger arguments are kept as their digest, REQ-AUD-13 */
+#define MV_AUDIT_MEMORY_BYTES_MAX                                                                  \
+        (1ull << 30) /* a store in memory that is full refuses, as a full disk does: (2) */
+#define MV_SEAL_ROOTS_MAX        64   /* so many executions wait for their signature at most */
+#define MV_AUDIT_VALUE_BYTES_MAX 4096 /* larger arguments are kept as their digest, REQ-AUD-13 */
 
 /* One store: a file, or memory. Several processes may append to one file at once; each must have the same key. Threads:
  * any, but not across a fork. Writing beyond RLIMIT_FSIZE raises SIGXFSZ unless the process ignores it. */
 struct mv_audit;
 struct mv_audit_options {
-        const char *path;     /* NULL: memory only */
-        const char *key_path; /* Ed25519 key, made on first use with mode 0600; NULL: an ephemeral key, with which a file can
+        const char *path; /* NULL: memory only */
+        const char *
+                key_path; /* Ed25519 key, made on first use with mode 0600; NULL: an ephemeral key, with which a file can
                                * only be begun, not continued */
-        bool no_sync;         /* file without fdatasync: for benchmarks, recorded in the store's header */
-        uint32_t seal_roots;  /* seal when so many roots wait, at most MV_SEAL_ROOTS_MAX; 1: each root is sealed when
+        /* file without fdatasync: for benchmarks, recorded in the store's header */
+        bool no_sync;
+        uint32_t
+                seal_roots; /* seal when so many roots wait, at most MV_SEAL_ROOTS_MAX; 1: each root is sealed when
                                * mv_trail_end returns. 0: the rule of audit/seal.c */
 };
 /* DENIED: the key file is open to others. STATE: the file was begun with another key, or as a syncing one and no_sync is
@@ -43,15 +47,18 @@ void mv_audit_public_key(const struct mv_audit *a, uint8_t ret[32]);
 
 /* Record types: stable numbers; names are those of REQ-AUD-02..04. */
 enum mv_record_type {
-        MV_REC_EXECUTION_STARTED = 1, /* semantic: program kind, program digest, args, context digest, limits that decide */
-        MV_REC_DECISION,              /* SecurityDecision: operation, capability, args, allowed, rule, permissions */
-        MV_REC_CALL,                  /* CapabilityCall: seq, id, args: the effect is about to happen */
-        MV_REC_RESULT,                /* CapabilityResult: seq, reply or fault */
-        MV_REC_STEP,                  /* PlanStep* and the other events: the STEP payload */
-        MV_REC_EXECUTION_ENDED,       /* PlanEnded (completed or aborted: by its outcome); semantic: outcome value or
+        /* semantic: program kind, program digest, args, context digest, limits that decide */
+        MV_REC_EXECUTION_STARTED = 1,
+        MV_REC_DECISION, /* SecurityDecision: operation, capability, args, allowed, rule, permissions */
+        /* CapabilityCall: seq, id, args: the effect is about to happen */
+        MV_REC_CALL,
+        MV_REC_RESULT, /* CapabilityResult: seq, reply or fault */
+        MV_REC_STEP,   /* PlanStep* and the other events: the STEP payload */
+        MV_REC_EXECUTION_ENDED, /* PlanEnded (completed or aborted: by its outcome); semantic: outcome value or
                                        * error; observed: provider, tier, metadata */
-        MV_REC_ROOT,                  /* root, count: written by mv_trail_end */
-        MV_REC_SEAL,                  /* offset, signature over everything before it: of the store, so without an execution id */
+        MV_REC_ROOT,            /* root, count: written by mv_trail_end */
+        /* offset, signature over everything before it: of the store, so without an execution id */
+        MV_REC_SEAL,
         MV_REC_MAX_
 };
 const char *mv_record_type_name(enum mv_record_type t);
@@ -61,24 +68,27 @@ const char *mv_record_type_name(enum mv_record_type t);
 struct mv_trail;
 /* With program bytes: kept in the store's first record of the execution (observed part: `program`), so that a stranger can
  * replay from the file alone. */
-int mv_trail_begin(struct mv_audit *a, const char *execution_id, struct mv_trail **ret, struct mv_err *err);
+int mv_trail_begin(struct mv_audit *a, const char *execution_id, struct mv_trail **ret,
+                   struct mv_err *err);
 /* semantic, observed: each one deterministic CBOR item; observed may be empty. Appends to the chain and to the tree; not
  * durable before mv_trail_sync (or mv_trail_end). */
-int mv_trail_append(struct mv_trail *t, enum mv_record_type type, struct mv_slice semantic, struct mv_slice observed,
-                    struct mv_err *err);
-int mv_trail_sync(struct mv_trail *t, struct mv_err *err); /* group commit: one fdatasync serves every waiting trail */
+int mv_trail_append(struct mv_trail *t, enum mv_record_type type, struct mv_slice semantic,
+                    struct mv_slice observed, struct mv_err *err);
+/* group commit: one fdatasync serves every waiting trail */
+int mv_trail_sync(struct mv_trail *t, struct mv_err *err);
 /* Root over all semantic digests so far, its record, a seal when one is due, sync. Frees nothing. When the seal fails, so
  * does the call, though the root is recorded. */
-int mv_trail_end(struct mv_trail *t, uint8_t ret_root[MV_DIGEST_BYTES], uint32_t *ret_records, struct mv_err *err);
+int mv_trail_end(struct mv_trail *t, uint8_t ret_root[MV_DIGEST_BYTES], uint32_t *ret_records,
+                 struct mv_err *err);
 struct mv_trail *mv_trail_free(struct mv_trail *t);
 
-/* --- reading --------------------------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 struct mv_audit_record {
-        uint64_t index;              /* in the store, from 0 */
-        uint64_t offset;             /* of the record in the file */
+        uint64_t index;  /* in the store, from 0 */
+        uint64_t offset; /* of the record in the file */
         enum mv_record_type type;
-        char execution_id[64];       /* "" of a seal */
-        uint64_t time_ms;            /* wall clock, observed */
+        char execution_id[64]; /* "" of a seal */
+        uint64_t time_ms;      /* wall clock, observed */
         struct mv_slice semantic, observed;
         uint8_t digest[MV_DIGEST_BYTES]; /* of this record: the next record's prev */
         uint8_t semantic_digest[MV_DIGEST_BYTES];
@@ -89,14 +99,16 @@ int mv_audit_reader_open(const char *path, struct mv_audit_reader **ret, struct 
 /* A store in memory can be read too (tests, embedders): it is sealed first. */
 int mv_audit_reader_of(struct mv_audit *a, struct mv_audit_reader **ret, struct mv_err *err);
 struct mv_audit_reader *mv_audit_reader_close(struct mv_audit_reader *r);
-/* 1: *ret filled, its slices valid until the next call; 0: end (a torn tail too); CORRUPT: names index and offset of the first bad record. */
+/* 1: *ret filled, its slices valid until the next call; 0: end (a torn tail too); CORRUPT: names
+ * index and offset of the first bad record. */
 int mv_audit_read(struct mv_audit_reader *r, struct mv_audit_record *ret, struct mv_err *err);
 
 struct mv_audit_verdict {
         uint64_t records, executions, roots, bytes; /* executions - roots: began and never ended */
         uint64_t seals;
-        uint64_t unsealed;     /* records behind the last seal: nobody has signed them yet, reported, not an error */
-        uint64_t torn_bytes;   /* incomplete tail: reported, not an error */
+        /* records behind the last seal: nobody has signed them yet, reported, not an error */
+        uint64_t unsealed;
+        uint64_t torn_bytes; /* incomplete tail: reported, not an error */
         bool ok;
         uint64_t bad_index, bad_offset;
         char why[160];
@@ -105,7 +117,8 @@ struct mv_audit_verdict {
 };
 /* Chain, Merkle roots, seals. 0 with ok=false when the content is bad; negative only when it cannot be read.
  * expected_key: NULL accepts the key in the file's header and reports it. */
-int mv_audit_verify(const char *path, const uint8_t expected_key[32], struct mv_audit_verdict *ret, struct mv_err *err);
+int mv_audit_verify(const char *path, const uint8_t expected_key[32], struct mv_audit_verdict *ret,
+                    struct mv_err *err);
 
 /* RFC 6962 Merkle tree, incremental: keeps one digest per level. */
 struct mv_merkle {

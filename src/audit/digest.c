@@ -6,7 +6,8 @@
 #include <audit/digest.h>
 #include <openssl/sha.h>
 
-void mv__sha256_from(const SHA256_CTX *begun, const struct mv_slice *parts, size_t count, uint8_t ret[MV_DIGEST_BYTES])
+void mv__sha256_from(const SHA256_CTX *begun, const struct mv_slice *parts, size_t count,
+                     uint8_t ret[MV_DIGEST_BYTES])
 {
         SHA256_CTX ctx = *begun;
         for (size_t i = 0; i < count; i++)
@@ -42,7 +43,8 @@ void mv_sha256(struct mv_slice bytes, uint8_t ret[MV_DIGEST_BYTES])
         mv__sha256_parts(&bytes, 1, ret);
 }
 
-void mv__semantic_digest(enum mv_record_type type, struct mv_slice semantic, uint8_t ret[MV_DIGEST_BYTES])
+void mv__semantic_digest(enum mv_record_type type, struct mv_slice semantic,
+                         uint8_t ret[MV_DIGEST_BYTES])
 {
         const uint8_t prefix[2] = { 0x00, (uint8_t)type };
         const struct mv_slice parts[] = { { prefix, sizeof prefix }, semantic };
@@ -51,12 +53,15 @@ void mv__semantic_digest(enum mv_record_type type, struct mv_slice semantic, uin
 
 static void node_digest(const uint8_t *left, const uint8_t *right, uint8_t ret[MV_DIGEST_BYTES])
 {
-        const struct mv_slice parts[] = { MV_SLICE("\x01"), { left, MV_DIGEST_BYTES }, { right, MV_DIGEST_BYTES } };
+        const struct mv_slice parts[] = { MV_SLICE("\x01"),
+                                          { left, MV_DIGEST_BYTES },
+                                          { right, MV_DIGEST_BYTES } };
         mv__sha256_parts(parts, 3, ret);
 }
 
 /* level[i] is the root of a full subtree of 2^i leaves when bit i of count is set. */
-void mv__merkle_push(uint8_t (*level)[MV_DIGEST_BYTES], uint64_t count, const uint8_t leaf_digest[MV_DIGEST_BYTES])
+void mv__merkle_push(uint8_t (*level)[MV_DIGEST_BYTES], uint64_t count,
+                     const uint8_t leaf_digest[MV_DIGEST_BYTES])
 {
         uint8_t carry[MV_DIGEST_BYTES];
         memcpy(carry, leaf_digest, sizeof carry);
@@ -66,7 +71,8 @@ void mv__merkle_push(uint8_t (*level)[MV_DIGEST_BYTES], uint64_t count, const ui
         memcpy(level[i], carry, sizeof carry);
 }
 
-void mv__merkle_fold(uint8_t (*level)[MV_DIGEST_BYTES], uint64_t count, uint8_t ret[MV_DIGEST_BYTES])
+void mv__merkle_fold(uint8_t (*level)[MV_DIGEST_BYTES], uint64_t count,
+                     uint8_t ret[MV_DIGEST_BYTES])
 {
         if (count == 0) {
                 mv_sha256((struct mv_slice){ NULL, 0 }, ret);

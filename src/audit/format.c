@@ -39,16 +39,18 @@
 #include <base/slice.h>
 #include <wire/cbor.h>
 
-#define CHECK_BYTES 8
+#define CHECK_BYTES   8
 #define CHECKED_BYTES 54
 static_assert(CHECKED_BYTES + 2 + CHECK_BYTES == MV_RECORD_HEAD_BYTES, "docs/formats/audit.md");
 static_assert(MV_RECORD_TAIL_BYTES == MV_DIGEST_BYTES + 4, "docs/formats/audit.md");
-static_assert(MV_RECORD_HEAD_BYTES + MV_EXECUTION_ID_MAX + 2ull * MV_AUDIT_PAYLOAD_MAX + MV_RECORD_TAIL_BYTES < UINT32_MAX,
+static_assert(MV_RECORD_HEAD_BYTES + MV_EXECUTION_ID_MAX + 2ull * MV_AUDIT_PAYLOAD_MAX +
+                              MV_RECORD_TAIL_BYTES <
+                      UINT32_MAX,
               "a record's length is 32 bits");
 
 static const char magic[] = "MVAUDIT1";
 
-/* --- header ------------------------------------------------------------------------------------------------------- */
+/* --- header ----------------------------------------------------------------------------------- */
 
 static void header_digest(const uint8_t *bytes, uint8_t ret[MV_DIGEST_BYTES])
 {
@@ -108,27 +110,33 @@ const char *mv__store_header_decode(struct mv_slice bytes, struct mv__store_head
         return NULL;
 }
 
-/* --- records ------------------------------------------------------------------------------------------------------- */
+/* --- records ---------------------------------------------------------------------------------- */
 
 /* r->leaf and r->digest, from the rest. */
 static void record_digest(const struct mv__salt *salt, const uint8_t *head, struct mv__record *r)
 {
         mv__semantic_digest(r->type, r->semantic, r->leaf);
-        const struct mv_slice parts[] = { { head, MV_RECORD_HEAD_BYTES }, r->id, { r->leaf, sizeof r->leaf }, r->observed };
+        const struct mv_slice parts[] = {
+                { head, MV_RECORD_HEAD_BYTES }, r->id, { r->leaf, sizeof r->leaf }, r->observed
+        };
         mv__sha256_from(&salt->record, parts, 4, r->digest);
 }
 
-static void head_check(const struct mv__salt *salt, const uint8_t *head, uint8_t ret[MV_DIGEST_BYTES])
+static void head_check(const struct mv__salt *salt, const uint8_t *head,
+                       uint8_t ret[MV_DIGEST_BYTES])
 {
         const struct mv_slice checked = { head, CHECKED_BYTES };
         mv__sha256_from(&salt->head, &checked, 1, ret);
 }
 
-void mv__record_encode(const struct mv__salt *salt, struct mv__record *r, struct mv__record_bytes *ret)
+void mv__record_encode(const struct mv__salt *salt, struct mv__record *r,
+                       struct mv__record_bytes *ret)
 {
-        struct mv_out head = mv_out(ret->head, sizeof ret->head), tail = mv_out(ret->tail, sizeof ret->tail);
+        struct mv_out head = mv_out(ret->head, sizeof ret->head),
+                      tail = mv_out(ret->tail, sizeof ret->tail);
         uint8_t check[MV_DIGEST_BYTES];
-        ret->length = MV_RECORD_HEAD_BYTES + r->id.len + r->semantic.len + r->observed.len + MV_RECORD_TAIL_BYTES;
+        ret->length = MV_RECORD_HEAD_BYTES + r->id.len + r->semantic.len + r->observed.len +
+                      MV_RECORD_TAIL_BYTES;
         mv_put_u32(&head, (uint32_t)ret->length);
         mv_put_u8(&head, (uint8_t)r->type);
         mv_put_u8(&head, (uint8_t)r->id.len);
@@ -142,7 +150,8 @@ void mv__record_encode(const struct mv__salt *salt, struct mv__record *r, struct
         record_digest(salt, ret->head, r);
         mv_put_bytes(&tail, r->digest, sizeof r->digest);
         mv_put_u32(&tail, (uint32_t)ret->length);
-        const struct mv_slice pieces[] = { mv_out_slice(&head), r->id, r->semantic, r->observed, mv_out_slice(&tail) };
+        const struct mv_slice pieces[] = { mv_out_slice(&head), r->id, r->semantic, r->observed,
+                                           mv_out_slice(&tail) };
         memcpy(ret->pieces, pieces, sizeof pieces);
 }
 
@@ -152,7 +161,8 @@ struct head {
         uint64_t time_ms;
 };
 
-static const char *head_decode(const struct mv__salt *salt, struct mv_slice bytes, struct head *ret, uint8_t *ret_prev)
+static const char *head_decode(const struct mv__salt *salt, struct mv_slice bytes, struct head *ret,
+                               uint8_t *ret_prev)
 {
         struct mv_cur c = mv_cur(bytes);
         uint8_t check[MV_DIGEST_BYTES];
@@ -170,11 +180,13 @@ static const char *head_decode(const struct mv__salt *salt, struct mv_slice byte
         head_check(salt, bytes.p, check);
         if (memcmp(check, found.p, CHECK_BYTES) != 0)
                 return "the record's head is damaged";
-        uint64_t length = MV_RECORD_HEAD_BYTES + (uint64_t)ret->id_len + ret->semantic_len + ret->observed_len +
-                          MV_RECORD_TAIL_BYTES;
+        uint64_t length = MV_RECORD_HEAD_BYTES + (uint64_t)ret->id_len + ret->semantic_len +
+                          ret->observed_len + MV_RECORD_TAIL_BYTES;
         bool sizes_ok = ret->semantic_len >= 1 && ret->semantic_len <= MV_AUDIT_PAYLOAD_MAX &&
                         ret->observed_len <= MV_AUDIT_PAYLOAD_MAX && ret->length == length;
-        bool id_ok = ret->type == MV_REC_SEAL ? ret->id_len == 0 : ret->id_len >= 1 && ret->id_len <= MV_EXECUTION_ID_MAX;
+        bool id_ok = ret->type == MV_REC_SEAL
+                             ? ret->id_len == 0
+                             : ret->id_len >= 1 && ret->id_len <= MV_EXECUTION_ID_MAX;
         if (zero || !sizes_ok || !id_ok)
                 return "the record's head has sizes that no record has";
         if (ret->type < 1 || ret->type >= MV_REC_MAX_)
@@ -182,7 +194,8 @@ static const char *head_decode(const struct mv__salt *salt, struct mv_slice byte
         return NULL;
 }
 
-const char *mv__record_head_decode(const struct mv__salt *salt, struct mv_slice head, uint32_t *ret_length)
+const char *mv__record_head_decode(const struct mv__salt *salt, struct mv_slice head,
+                                   uint32_t *ret_length)
 {
         struct head h;
         uint8_t prev[MV_DIGEST_BYTES];
@@ -192,7 +205,8 @@ const char *mv__record_head_decode(const struct mv__salt *salt, struct mv_slice 
         return why;
 }
 
-const char *mv__record_decode(const struct mv__salt *salt, struct mv_slice bytes, struct mv__record *ret)
+const char *mv__record_decode(const struct mv__salt *salt, struct mv_slice bytes,
+                              struct mv__record *ret)
 {
         struct mv__record r = { 0 };
         struct head h;
@@ -229,9 +243,10 @@ bool mv__execution_id_ok(struct mv_slice id)
         return id.len >= 1 && id.len <= MV_EXECUTION_ID_MAX;
 }
 
-/* --- roots and seals ---------------------------------------------------------------------------------------------------- */
+/* --- roots and seals -------------------------------------------------------------------------- */
 
-struct mv_slice mv__seal_message(const struct mv__store_header *h, uint64_t offset, const uint8_t prev[MV_DIGEST_BYTES],
+struct mv_slice mv__seal_message(const struct mv__store_header *h, uint64_t offset,
+                                 const uint8_t prev[MV_DIGEST_BYTES],
                                  uint8_t buf[MV_SEAL_MESSAGE_BYTES])
 {
         struct mv_out o = mv_out(buf, MV_SEAL_MESSAGE_BYTES);
@@ -249,7 +264,8 @@ bool mv__root_put(const struct mv__root *r, struct mv_out *semantic)
                mv_cbor_put_str(semantic, "count") && mv_cbor_put_int(semantic, (int64_t)r->count);
 }
 
-/* There is one encoding of a root and of a seal, so reading is writing what it must be and comparing. */
+/* There is one encoding of a root and of a seal, so reading is writing what it must be and
+ * comparing. */
 const char *mv__root_get(struct mv_slice semantic, struct mv_slice observed, struct mv__root *ret)
 {
         struct mv__root r = { .count = 0 };
@@ -290,9 +306,11 @@ const char *mv__seal_get(struct mv_slice semantic, struct mv_slice observed, str
                         return "the seal is not CBOR";
         seal.offset = item.kind == MV_CBOR_INT && item.integer >= 0 ? (uint64_t)item.integer : 0;
         if (observed.len >= sizeof seal.signature)
-                memcpy(seal.signature, observed.p + observed.len - sizeof seal.signature, sizeof seal.signature);
+                memcpy(seal.signature, observed.p + observed.len - sizeof seal.signature,
+                       sizeof seal.signature);
         uint8_t want_semantic[32], want_observed[96];
-        struct mv_out s = mv_out(want_semantic, sizeof want_semantic), o = mv_out(want_observed, sizeof want_observed);
+        struct mv_out s = mv_out(want_semantic, sizeof want_semantic),
+                      o = mv_out(want_observed, sizeof want_observed);
         if (!mv__seal_put(&seal, &s, &o) || !mv_slice_eq(mv_out_slice(&s), semantic) ||
             !mv_slice_eq(mv_out_slice(&o), observed))
                 return "the seal has another shape";

@@ -35,7 +35,8 @@ static int no_password(char *buf, int size, int writing, void *ctx)
         return -1; /* the default would ask the terminal */
 }
 
-static int key_parse(const char *path, const uint8_t *pem, size_t len, EVP_PKEY **ret, struct mv_err *err)
+static int key_parse(const char *path, const uint8_t *pem, size_t len, EVP_PKEY **ret,
+                     struct mv_err *err)
 {
         BIO *bio = BIO_new_mem_buf(pem, (int)len);
         EVP_PKEY *pkey = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL) : NULL;
@@ -43,7 +44,8 @@ static int key_parse(const char *path, const uint8_t *pem, size_t len, EVP_PKEY 
         ERR_clear_error();
         if (!pkey || EVP_PKEY_get_base_id(pkey) != EVP_PKEY_ED25519) {
                 EVP_PKEY_free(pkey);
-                return mv_fail(err, MV_E_INVALID, 0, "key file %s holds no Ed25519 private key (PKCS#8 PEM)", path);
+                return mv_fail(err, MV_E_INVALID, 0,
+                               "key file %s holds no Ed25519 private key (PKCS#8 PEM)", path);
         }
         *ret = pkey;
         return 0;
@@ -57,10 +59,13 @@ static int key_stat_check(const char *path, int fd, struct mv_err *err)
         if (!S_ISREG(st.st_mode))
                 return mv_fail(err, MV_E_DENIED, 0, "key file %s is not a regular file", path);
         if (st.st_uid != geteuid())
-                return mv_fail(err, MV_E_DENIED, 0, "key file %s belongs to user %u, not to %u", path, st.st_uid, geteuid());
+                return mv_fail(err, MV_E_DENIED, 0, "key file %s belongs to user %u, not to %u",
+                               path, st.st_uid, geteuid());
         if (st.st_mode & 077) /* (2) */
-                return mv_fail(err, MV_E_DENIED, 0, "key file %s is open to group or others: chmod 600 it, or make a new one",
-                               path);
+                return mv_fail(
+                        err, MV_E_DENIED, 0,
+                        "key file %s is open to group or others: chmod 600 it, or make a new one",
+                        path);
         return 0;
 }
 
@@ -92,7 +97,8 @@ int mv__sync_directory_of(const char *path, struct mv_err *err)
         if (!dir)
                 return mv_fail(err, MV_E_NOMEM, 0, "directory name");
         int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        int r = fd < 0 || fsync(fd) < 0 ? mv_fail(err, MV_E_SYS, errno, "sync directory %s", dir) : 0;
+        int r = fd < 0 || fsync(fd) < 0 ? mv_fail(err, MV_E_SYS, errno, "sync directory %s", dir)
+                                        : 0;
         if (fd >= 0)
                 close(fd);
         free(dir);
@@ -118,7 +124,9 @@ static int write_private(const char *path, const char *pem, size_t len, struct m
         int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (fd < 0)
                 return mv_fail(err, MV_E_SYS, errno, "create key file %s", path);
-        int r = write_pem(fd, pem, len) < 0 ? mv_fail(err, MV_E_SYS, errno, "write key file %s", path) : 0;
+        int r = write_pem(fd, pem, len) < 0
+                        ? mv_fail(err, MV_E_SYS, errno, "write key file %s", path)
+                        : 0;
         close(fd);
         return r;
 }
@@ -147,9 +155,11 @@ static int create_key(const char *path, struct mv_err *err)
         char *pem = NULL;
         EVP_PKEY *pkey = key_make();
         BIO *bio = BIO_new(BIO_s_mem());
-        bool ok = pkey && bio && PEM_write_bio_PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL) == 1;
+        bool ok =
+                pkey && bio && PEM_write_bio_PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL) == 1;
         long len = ok ? BIO_get_mem_data(bio, &pem) : 0;
-        int r = ok && len > 0 ? install_pem(path, pem, (size_t)len, err) : crypto_fail(err, "make an Ed25519 key");
+        int r = ok && len > 0 ? install_pem(path, pem, (size_t)len, err)
+                              : crypto_fail(err, "make an Ed25519 key");
         if (pem)
                 OPENSSL_cleanse(pem, (size_t)len);
         BIO_free(bio);
@@ -211,20 +221,25 @@ struct mv__key *mv__key_close(struct mv__key *k)
 int mv__key_public(const struct mv__key *k, uint8_t ret[32], struct mv_err *err)
 {
         size_t len = 32;
-        return EVP_PKEY_get_raw_public_key(k->pkey, ret, &len) == 1 && len == 32 ? 0 : crypto_fail(err, "public key");
+        return EVP_PKEY_get_raw_public_key(k->pkey, ret, &len) == 1 && len == 32
+                       ? 0
+                       : crypto_fail(err, "public key");
 }
 
-int mv__key_sign(struct mv__key *k, struct mv_slice message, uint8_t ret[MV_SIGNATURE_BYTES], struct mv_err *err)
+int mv__key_sign(struct mv__key *k, struct mv_slice message, uint8_t ret[MV_SIGNATURE_BYTES],
+                 struct mv_err *err)
 {
         size_t len = MV_SIGNATURE_BYTES;
         EVP_MD_CTX *ctx = EVP_MD_CTX_new();
         bool ok = ctx && EVP_DigestSignInit(ctx, NULL, NULL, NULL, k->pkey) == 1 &&
-                  EVP_DigestSign(ctx, ret, &len, message.p, message.len) == 1 && len == MV_SIGNATURE_BYTES;
+                  EVP_DigestSign(ctx, ret, &len, message.p, message.len) == 1 &&
+                  len == MV_SIGNATURE_BYTES;
         EVP_MD_CTX_free(ctx);
         return ok ? 0 : crypto_fail(err, "sign");
 }
 
-bool mv__key_verify(const uint8_t public_key[32], struct mv_slice message, const uint8_t signature[MV_SIGNATURE_BYTES])
+bool mv__key_verify(const uint8_t public_key[32], struct mv_slice message,
+                    const uint8_t signature[MV_SIGNATURE_BYTES])
 {
         EVP_PKEY *pkey = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, public_key, 32);
         EVP_MD_CTX *ctx = EVP_MD_CTX_new();

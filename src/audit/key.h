@@ -10,8 +10,10 @@ struct mv__key;
 int mv__key_open(const char *path, struct mv__key **ret, struct mv_err *err);
 struct mv__key *mv__key_close(struct mv__key *k);
 int mv__key_public(const struct mv__key *k, uint8_t ret[32], struct mv_err *err);
-int mv__key_sign(struct mv__key *k, struct mv_slice message, uint8_t ret[MV_SIGNATURE_BYTES], struct mv_err *err);
-bool mv__key_verify(const uint8_t public_key[32], struct mv_slice message, const uint8_t signature[MV_SIGNATURE_BYTES]);
+int mv__key_sign(struct mv__key *k, struct mv_slice message, uint8_t ret[MV_SIGNATURE_BYTES],
+                 struct mv_err *err);
+bool mv__key_verify(const uint8_t public_key[32], struct mv_slice message,
+                    const uint8_t signature[MV_SIGNATURE_BYTES]);
 /* Make a new directory entry durable. */
 int mv__sync_directory_of(const char *path, struct mv_err *err);
 

@@ -10,12 +10,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int reader_new(int fd, struct mv_slice bytes, uint64_t size, struct mv_audit_reader **ret, struct mv_err *err)
+static int reader_new(int fd, struct mv_slice bytes, uint64_t size, struct mv_audit_reader **ret,
+                      struct mv_err *err)
 {
         struct mv_audit_reader *r = calloc(1, sizeof *r);
         if (!r)
                 return mv_fail(err, MV_E_NOMEM, 0, "audit reader");
-        r->walk = (struct mv__walk){ .fd = fd, .bytes = bytes, .size = size, .offset = MV_STORE_HEADER_BYTES };
+        r->walk = (struct mv__walk){
+                .fd = fd, .bytes = bytes, .size = size, .offset = MV_STORE_HEADER_BYTES
+        };
         r->ended = MV__WALK_RECORD;
         struct mv_slice header;
         size_t n = size < MV_STORE_HEADER_BYTES ? (size_t)size : MV_STORE_HEADER_BYTES;
@@ -41,8 +44,10 @@ int mv_audit_reader_open(const char *path, struct mv_audit_reader **ret, struct 
         if (fd < 0)
                 return mv_fail(err, MV_E_SYS, errno, "open audit store %s", path);
         int r = fstat(fd, &st) < 0     ? mv_fail(err, MV_E_SYS, errno, "open audit store %s", path)
-                : !S_ISREG(st.st_mode) ? mv_fail(err, MV_E_INVALID, 0, "audit store %s is not a regular file", path)
-                                       : reader_new(fd, (struct mv_slice){ NULL, 0 }, (uint64_t)st.st_size, ret, err);
+                : !S_ISREG(st.st_mode) ? mv_fail(err, MV_E_INVALID, 0,
+                                                 "audit store %s is not a regular file", path)
+                                       : reader_new(fd, (struct mv_slice){ NULL, 0 },
+                                                    (uint64_t)st.st_size, ret, err);
         if (r < 0)
                 close(fd);
         return r;
@@ -96,12 +101,15 @@ int mv_audit_read(struct mv_audit_reader *r, struct mv_audit_record *ret, struct
                 return step;
         r->ended = step;
         if (step == MV__WALK_BAD)
-                return mv_fail(err, MV_E_CORRUPT, 0, "audit store: record %lu at byte %lu: %s", (unsigned long)index,
-                               (unsigned long)offset, r->walk.why);
+                return mv_fail(err, MV_E_CORRUPT, 0, "audit store: record %lu at byte %lu: %s",
+                               (unsigned long)index, (unsigned long)offset, r->walk.why);
         if (step != MV__WALK_RECORD)
                 return 0;
-        *ret = (struct mv_audit_record){ .index = index, .offset = offset, .type = record.type,
-                                         .time_ms = record.time_ms, .semantic = record.semantic,
+        *ret = (struct mv_audit_record){ .index = index,
+                                         .offset = offset,
+                                         .type = record.type,
+                                         .time_ms = record.time_ms,
+                                         .semantic = record.semantic,
                                          .observed = record.observed };
         memcpy(ret->execution_id, record.id.p, record.id.len);
         memcpy(ret->digest, record.digest, sizeof ret->digest);

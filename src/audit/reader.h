@@ -11,6 +11,6 @@ struct mv_audit_reader {
 };
 /* Over bytes that outlive the reader. */
 int mv__reader_of_bytes(struct mv_slice bytes, struct mv_audit_reader **ret, struct mv_err *err);
-int mv__audit_verify_reader(struct mv_audit_reader *r, const uint8_t expected_key[32], struct mv_audit_verdict *ret,
-                            struct mv_err *err);
+int mv__audit_verify_reader(struct mv_audit_reader *r, const uint8_t expected_key[32],
+                            struct mv_audit_verdict *ret, struct mv_err *err);
 #endif

@@ -15,14 +15,15 @@
  * (5) Records of a process that died stay unsealed until the next writer's seal. */
 #include <audit/store.h>
 
-#define OLD_MS 100
+#define OLD_MS  100
 #define CALM_MS 10
 
 void mv__seal_saw(struct mv_audit *a, const struct mv__record *r, bool own)
 {
         struct mv__unsealed *u = &a->unsealed;
         if (r->type == MV_REC_SEAL) {
-                *u = (struct mv__unsealed){ .root_ms = u->root_ms, .root_before_ms = u->root_before_ms };
+                *u = (struct mv__unsealed){ .root_ms = u->root_ms,
+                                            .root_before_ms = u->root_before_ms };
                 return;
         }
         if (!u->any)
@@ -48,7 +49,8 @@ bool mv__seal_due(const struct mv_audit *a)
                 return true;
         if (passed(u->oldest_ms, u->root_ms, OLD_MS)) /* (2) */
                 return true;
-        return a->path && !a->seal_roots && passed(u->root_before_ms, u->root_ms, CALM_MS); /* (3) */
+        /* (3) */
+        return a->path && !a->seal_roots && passed(u->root_before_ms, u->root_ms, CALM_MS);
 }
 
 int mv__seal_append(struct mv_audit *a, struct mv_err *err)
@@ -56,12 +58,15 @@ int mv__seal_append(struct mv_audit *a, struct mv_err *err)
         uint8_t message[MV_SEAL_MESSAGE_BYTES], semantic[32], observed[96];
         struct mv_out s = mv_out(semantic, sizeof semantic), o = mv_out(observed, sizeof observed);
         struct mv__seal seal = { .offset = a->end };
-        int r = mv__key_sign(a->key, mv__seal_message(&a->header, a->end, a->prev, message), seal.signature, err);
+        int r = mv__key_sign(a->key, mv__seal_message(&a->header, a->end, a->prev, message),
+                             seal.signature, err);
         if (r < 0)
                 return r;
         if (!mv__seal_put(&seal, &s, &o))
                 return mv_fail(err, MV_E_INTERNAL, 0, "a seal does not fit");
-        struct mv__record record = { .type = MV_REC_SEAL, .semantic = mv_out_slice(&s), .observed = mv_out_slice(&o) };
+        struct mv__record record = { .type = MV_REC_SEAL,
+                                     .semantic = mv_out_slice(&s),
+                                     .observed = mv_out_slice(&o) };
         return mv__store_put(a, &record, err);
 }
 

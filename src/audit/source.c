@@ -30,19 +30,23 @@ static int window_fill(struct mv__walk *w, uint64_t offset, size_t at_least, str
         w->window_at = offset;
         w->window_len = 0;
         while (w->window_len < want) {
-                ssize_t n = pread(w->fd, w->window + w->window_len, want - w->window_len, (off_t)(offset + w->window_len));
+                ssize_t n = pread(w->fd, w->window + w->window_len, want - w->window_len,
+                                  (off_t)(offset + w->window_len));
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0)
-                        return mv_fail(err, MV_E_SYS, errno, "read an audit store at byte %lu", (unsigned long)offset);
+                        return mv_fail(err, MV_E_SYS, errno, "read an audit store at byte %lu",
+                                       (unsigned long)offset);
                 if (n == 0)
-                        return mv_fail(err, MV_E_STATE, 0, "the audit store became shorter while it was read");
+                        return mv_fail(err, MV_E_STATE, 0,
+                                       "the audit store became shorter while it was read");
                 w->window_len += (size_t)n;
         }
         return 0;
 }
 
-int mv__walk_bytes(struct mv__walk *w, uint64_t offset, size_t n, struct mv_slice *ret, struct mv_err *err)
+int mv__walk_bytes(struct mv__walk *w, uint64_t offset, size_t n, struct mv_slice *ret,
+                   struct mv_err *err)
 {
         if (w->fd < 0) {
                 *ret = (struct mv_slice){ w->bytes.p + offset, n };

@@ -23,7 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Chunks of a store in memory double, so that a small one stays small, up to where one more malloc is rare enough. */
+/* Chunks of a store in memory double, so that a small one stays small, up to where one more
+ * malloc is rare enough. */
 #define CHUNK_BYTES_MIN ((size_t)16 << 10)
 #define CHUNK_BYTES_MAX ((size_t)1 << 20)
 
@@ -35,10 +36,11 @@ static int fail_for_good(struct mv_audit *a, struct mv_err *err, int code)
 
 static int corrupt(struct mv_audit *a, uint64_t offset, const char *why, struct mv_err *err)
 {
-        return mv_fail(err, MV_E_CORRUPT, 0, "audit store %s: record at byte %lu: %s", a->path, (unsigned long)offset, why);
+        return mv_fail(err, MV_E_CORRUPT, 0, "audit store %s: record at byte %lu: %s", a->path,
+                       (unsigned long)offset, why);
 }
 
-/* --- the file's lock and tail ----------------------------------------------------------------------------------------- */
+/* --- the file's lock and tail ----------------------------------------------------------------- */
 
 static int file_lock(struct mv_audit *a, struct mv_err *err)
 {
@@ -60,7 +62,8 @@ static int file_size(struct mv_audit *a, uint64_t *ret, struct mv_err *err)
 static int file_cut(struct mv_audit *a, uint64_t end, struct mv_err *err)
 {
         if (ftruncate(a->fd, (off_t)end) < 0)
-                return mv_fail(err, MV_E_SYS, errno, "cut audit store %s at byte %lu", a->path, (unsigned long)end);
+                return mv_fail(err, MV_E_SYS, errno, "cut audit store %s at byte %lu", a->path,
+                               (unsigned long)end);
         return 0;
 }
 
@@ -91,7 +94,8 @@ static bool tail_found(struct mv_audit *a, uint64_t size)
         struct mv_slice bytes;
         struct mv__record r;
         bool found = false;
-        if (size >= MV_STORE_HEADER_BYTES + MV_RECORD_BYTES_MIN && mv__walk_bytes(&w, size - 4, 4, &bytes, NULL) == 0) {
+        if (size >= MV_STORE_HEADER_BYTES + MV_RECORD_BYTES_MIN &&
+            mv__walk_bytes(&w, size - 4, 4, &bytes, NULL) == 0) {
                 struct mv_cur c = mv_cur(bytes);
                 uint32_t length = mv_get_u32(&c);
                 found = length >= MV_RECORD_BYTES_MIN && length <= size - MV_STORE_HEADER_BYTES &&
@@ -107,7 +111,7 @@ static bool tail_found(struct mv_audit *a, uint64_t size)
         return found;
 }
 
-/* --- opening ------------------------------------------------------------------------------------------------------------ */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static int header_make(struct mv_audit *a, uint8_t bytes[MV_STORE_HEADER_BYTES], struct mv_err *err)
 {
@@ -133,7 +137,8 @@ static int file_begin(struct mv_audit *a, struct mv_err *err)
                 return r;
         ssize_t n = pwrite(a->fd, bytes, sizeof bytes, 0);
         if (n != (ssize_t)sizeof bytes)
-                return mv_fail(err, MV_E_SYS, n < 0 ? errno : ENOSPC, "begin audit store %s", a->path);
+                return mv_fail(err, MV_E_SYS, n < 0 ? errno : ENOSPC, "begin audit store %s",
+                               a->path);
         if (a->no_sync)
                 return 0;
         if (fdatasync(a->fd) < 0)
@@ -148,11 +153,17 @@ static int header_check(struct mv_audit *a, struct mv_err *err)
         if (r < 0)
                 return r;
         if (memcmp(key, a->header.public_key, sizeof key) != 0)
-                return mv_fail(err, MV_E_STATE, 0, "audit store %s was begun with another key: name that key's file, or "
-                               "another store", a->path);
+                return mv_fail(
+                        err, MV_E_STATE, 0,
+                        "audit store %s was begun with another key: name that key's file, or "
+                        "another store",
+                        a->path);
         if (a->no_sync && !(a->header.flags & MV_STORE_NO_SYNC))
-                return mv_fail(err, MV_E_STATE, 0, "audit store %s was begun as one that waits for the disk: open it without "
-                               "no_sync, or name another store", a->path);
+                return mv_fail(
+                        err, MV_E_STATE, 0,
+                        "audit store %s was begun as one that waits for the disk: open it without "
+                        "no_sync, or name another store",
+                        a->path);
         return 0;
 }
 
@@ -187,7 +198,8 @@ static int file_open(struct mv_audit *a, struct mv_err *err)
         if (a->fd < 0 || fstat(a->fd, &st) < 0)
                 return mv_fail(err, MV_E_SYS, errno, "open audit store %s", a->path);
         if (!S_ISREG(st.st_mode))
-                return mv_fail(err, MV_E_INVALID, 0, "audit store %s is not a regular file", a->path);
+                return mv_fail(err, MV_E_INVALID, 0, "audit store %s is not a regular file",
+                               a->path);
         int r = file_lock(a, err);
         if (r < 0)
                 return r;
@@ -227,7 +239,8 @@ static int chunk_add(struct mv_audit *a, size_t bytes, struct mv_err *err)
 static int memory_reserve(struct mv_audit *a, uint64_t bytes, struct mv_err *err)
 {
         if (a->end + bytes > MV_AUDIT_MEMORY_BYTES_MAX)
-                return mv_fail(err, MV_E_LIMIT, 0, "an audit store in memory holds at most %lu bytes: name a file",
+                return mv_fail(err, MV_E_LIMIT, 0,
+                               "an audit store in memory holds at most %lu bytes: name a file",
                                (unsigned long)MV_AUDIT_MEMORY_BYTES_MAX);
         if (a->chunk && bytes <= a->chunk->cap - a->chunk->len)
                 return 0;
@@ -269,7 +282,8 @@ int mv_audit_open(const struct mv_audit_options *o, struct mv_audit **ret, struc
         pthread_mutex_init(&a->lock, NULL);
         pthread_cond_init(&a->synced_more, NULL);
         a->path = o->path ? strdup(o->path) : NULL;
-        int r = o->path && !a->path ? mv_fail(err, MV_E_NOMEM, 0, "audit store") : mv__key_open(o->key_path, &a->key, err);
+        int r = o->path && !a->path ? mv_fail(err, MV_E_NOMEM, 0, "audit store")
+                                    : mv__key_open(o->key_path, &a->key, err);
         if (r == 0)
                 r = o->path ? file_open(a, err) : memory_open(a, err);
         if (r < 0) {
@@ -301,7 +315,7 @@ void mv_audit_public_key(const struct mv_audit *a, uint8_t ret[32])
         memcpy(ret, a->header.public_key, 32);
 }
 
-/* --- appending ------------------------------------------------------------------------------------------------------------ */
+/* --- appending -------------------------------------------------------------------------------- */
 
 static int refuse_failed(const struct mv_audit *a, struct mv_err *err)
 {
@@ -385,7 +399,8 @@ static int file_put(struct mv_audit *a, const struct mv__record_bytes *b, struct
         int sys = errno;
         if (ftruncate(a->fd, (off_t)a->end) < 0) {
                 struct mv_err local;
-                int r = mv_fail(&local, MV_E_SYS, errno, "cut audit store %s back after a failed write", a->path);
+                int r = mv_fail(&local, MV_E_SYS, errno,
+                                "cut audit store %s back after a failed write", a->path);
                 if (err)
                         *err = local;
                 return fail_for_good(a, &local, r);
@@ -422,7 +437,7 @@ int mv__store_put(struct mv_audit *a, struct mv__record *r, struct mv_err *err)
         return 0;
 }
 
-/* --- group commit ----------------------------------------------------------------------------------------------------------- */
+/* --- group commit ----------------------------------------------------------------------------- */
 
 /* With the mutex held: one fdatasync for everything appended so far, by us or by anybody. */
 static void sync_once(struct mv_audit *a)

@@ -16,21 +16,27 @@ struct mv_trail {
 const char *mv_record_type_name(enum mv_record_type t)
 {
         static const char *const names[MV_REC_MAX_] = {
-                [MV_REC_EXECUTION_STARTED] = "PlanStarted",  [MV_REC_DECISION] = "SecurityDecision",
-                [MV_REC_CALL] = "CapabilityCall",            [MV_REC_RESULT] = "CapabilityResult",
-                [MV_REC_STEP] = "PlanStep",                  [MV_REC_EXECUTION_ENDED] = "PlanEnded",
+                [MV_REC_EXECUTION_STARTED] = "PlanStarted",
+                [MV_REC_DECISION] = "SecurityDecision",
+                [MV_REC_CALL] = "CapabilityCall",
+                [MV_REC_RESULT] = "CapabilityResult",
+                [MV_REC_STEP] = "PlanStep",
+                [MV_REC_EXECUTION_ENDED] = "PlanEnded",
                 [MV_REC_ROOT] = "Root",
                 [MV_REC_SEAL] = "Seal",
         };
         return t >= 1 && t < MV_REC_MAX_ ? names[t] : "unknown record";
 }
 
-int mv_trail_begin(struct mv_audit *a, const char *execution_id, struct mv_trail **ret, struct mv_err *err)
+int mv_trail_begin(struct mv_audit *a, const char *execution_id, struct mv_trail **ret,
+                   struct mv_err *err)
 {
         size_t id_len = strlen(execution_id);
         if (!mv__execution_id_ok((struct mv_slice){ (const uint8_t *)execution_id, id_len }))
-                return mv_fail(err, MV_E_INVALID, 0, "an execution id is 1 to %d printable ASCII characters without spaces",
-                               MV_EXECUTION_ID_MAX);
+                return mv_fail(
+                        err, MV_E_INVALID, 0,
+                        "an execution id is 1 to %d printable ASCII characters without spaces",
+                        MV_EXECUTION_ID_MAX);
         struct mv_trail *t = malloc(sizeof *t);
         if (!t)
                 return mv_fail(err, MV_E_NOMEM, 0, "trail");
@@ -55,32 +61,37 @@ static struct mv_slice id_of(const struct mv_trail *t)
         return (struct mv_slice){ (const uint8_t *)t->id, t->id_len };
 }
 
-static int append_check(const struct mv_trail *t, enum mv_record_type type, struct mv_slice semantic,
-                        struct mv_slice observed, struct mv_err *err)
+static int append_check(const struct mv_trail *t, enum mv_record_type type,
+                        struct mv_slice semantic, struct mv_slice observed, struct mv_err *err)
 {
         if (t->ended)
                 return mv_fail(err, MV_E_STATE, 0, "execution %s: its trail has ended", t->id);
         if (type < 1 || type >= MV_REC_ROOT)
-                return mv_fail(err, MV_E_INVALID, 0, "execution %s: record type %d is not for callers", t->id, (int)type);
+                return mv_fail(err, MV_E_INVALID, 0,
+                               "execution %s: record type %d is not for callers", t->id, (int)type);
         if (type == MV_REC_EXECUTION_STARTED && t->tree.count)
                 return mv_fail(err, MV_E_STATE, 0, "execution %s: it has started already", t->id);
         if (semantic.len == 0)
-                return mv_fail(err, MV_E_INVALID, 0, "execution %s: a record has a semantic part", t->id);
+                return mv_fail(err, MV_E_INVALID, 0, "execution %s: a record has a semantic part",
+                               t->id);
         if (semantic.len > MV_AUDIT_PAYLOAD_MAX || observed.len > MV_AUDIT_PAYLOAD_MAX)
-                return mv_fail(err, MV_E_LIMIT, 0, "execution %s: a record part has at most %u bytes", t->id,
+                return mv_fail(err, MV_E_LIMIT, 0,
+                               "execution %s: a record part has at most %u bytes", t->id,
                                MV_AUDIT_PAYLOAD_MAX);
         return 0;
 }
 
-int mv_trail_append(struct mv_trail *t, enum mv_record_type type, struct mv_slice semantic, struct mv_slice observed,
-                    struct mv_err *err)
+int mv_trail_append(struct mv_trail *t, enum mv_record_type type, struct mv_slice semantic,
+                    struct mv_slice observed, struct mv_err *err)
 {
         int r = append_check(t, type, semantic, observed, err);
         if (r == 0)
                 r = mv__store_begin(t->audit, err);
         if (r < 0)
                 return r;
-        struct mv__record record = { .type = type, .id = id_of(t), .semantic = semantic, .observed = observed };
+        struct mv__record record = {
+                .type = type, .id = id_of(t), .semantic = semantic, .observed = observed
+        };
         r = mv__store_put(t->audit, &record, err);
         if (r == 0)
                 t->end = t->audit->end;
@@ -102,7 +113,9 @@ static int put_root(struct mv_trail *t, const struct mv__root *root, struct mv_e
         struct mv_out s = mv_out(semantic, sizeof semantic);
         if (!mv__root_put(root, &s))
                 return mv_fail(err, MV_E_INTERNAL, 0, "a root record does not fit");
-        struct mv__record record = { .type = MV_REC_ROOT, .id = id_of(t), .semantic = mv_out_slice(&s) };
+        struct mv__record record = { .type = MV_REC_ROOT,
+                                     .id = id_of(t),
+                                     .semantic = mv_out_slice(&s) };
         int r = mv__store_put(t->audit, &record, err);
         if (r < 0)
                 return r;
@@ -112,7 +125,8 @@ static int put_root(struct mv_trail *t, const struct mv__root *root, struct mv_e
         return r;
 }
 
-int mv_trail_end(struct mv_trail *t, uint8_t ret_root[MV_DIGEST_BYTES], uint32_t *ret_records, struct mv_err *err)
+int mv_trail_end(struct mv_trail *t, uint8_t ret_root[MV_DIGEST_BYTES], uint32_t *ret_records,
+                 struct mv_err *err)
 {
         struct mv__root root = { .count = t->tree.count };
         if (t->ended)

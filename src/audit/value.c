@@ -9,7 +9,7 @@
 #include <wire/text.h>
 
 #define PREVIEW_CODE_POINTS 64
-#define PREVIEW_BYTES_MAX (PREVIEW_CODE_POINTS * 4)
+#define PREVIEW_BYTES_MAX   (PREVIEW_CODE_POINTS * 4)
 
 static void put_hex(const uint8_t digest[MV_DIGEST_BYTES], char ret[2 * MV_DIGEST_BYTES + 1])
 {
@@ -35,8 +35,9 @@ static bool put_digest(struct mv_out *o, const struct mv_value *v, struct mv_sli
         char hex[2 * MV_DIGEST_BYTES + 1];
         mv_sha256(encoded, digest);
         put_hex(digest, hex);
-        return mv_cbor_put_map(o, 3) && mv_cbor_put_str(o, "bytes") && mv_cbor_put_int(o, (int64_t)encoded.len) &&
-               mv_cbor_put_str(o, "sha256") && mv_cbor_put_str(o, hex) && mv_cbor_put_str(o, "preview") &&
+        return mv_cbor_put_map(o, 3) && mv_cbor_put_str(o, "bytes") &&
+               mv_cbor_put_int(o, (int64_t)encoded.len) && mv_cbor_put_str(o, "sha256") &&
+               mv_cbor_put_str(o, hex) && mv_cbor_put_str(o, "preview") &&
                mv_cbor_put_text(o, preview_of(v));
 }
 

@@ -21,13 +21,14 @@ struct open_execution {
 struct verifier {
         struct mv_audit_reader *reader;
         struct mv_audit_verdict verdict;
-        void *open; /* tsearch root of struct open_execution */
+        void *open;                    /* tsearch root of struct open_execution */
         uint8_t prev[MV_DIGEST_BYTES]; /* digest of the record before the current one */
 };
 
 static int by_id(const void *a, const void *b)
 {
-        return strcmp(((const struct open_execution *)a)->id, ((const struct open_execution *)b)->id);
+        return strcmp(((const struct open_execution *)a)->id,
+                      ((const struct open_execution *)b)->id);
 }
 
 static void execution_free(void *x)
@@ -104,7 +105,9 @@ static void take_seal(struct verifier *v, const struct mv_audit_record *r)
         const char *why = mv__seal_get(r->semantic, r->observed, &seal);
         if (!why && seal.offset != r->offset)
                 why = "the seal was made for another place";
-        if (!why && !mv__key_verify(h->public_key, mv__seal_message(h, seal.offset, v->prev, message), seal.signature))
+        if (!why &&
+            !mv__key_verify(h->public_key, mv__seal_message(h, seal.offset, v->prev, message),
+                            seal.signature))
                 why = "the seal's signature is wrong";
         if (why) {
                 bad(v, r->index, r->offset, why);
@@ -122,12 +125,15 @@ static int take(struct verifier *v, const struct mv_audit_record *r, struct mv_e
                 x = execution_open(v, r->execution_id);
         if (!x)
                 return mv_fail(err, MV_E_NOMEM, 0, "verify an audit store");
-        if (r->type == MV_REC_EXECUTION_STARTED && x->count) { /* its process died: the new one begins anew */
+        /* its process died: the new one begins anew */
+        if (r->type == MV_REC_EXECUTION_STARTED && x->count) {
                 x->count = 0;
                 v->verdict.executions++;
         }
         if (r->type != MV_REC_ROOT)
-                return execution_add(x, r->semantic_digest) ? 0 : mv_fail(err, MV_E_NOMEM, 0, "verify an audit store");
+                return execution_add(x, r->semantic_digest)
+                               ? 0
+                               : mv_fail(err, MV_E_NOMEM, 0, "verify an audit store");
         const char *why = root_check(x, r);
         if (why)
                 bad(v, r->index, r->offset, why);
@@ -164,10 +170,11 @@ static int verify_records(struct verifier *v, struct mv_err *err)
         return 0;
 }
 
-int mv__audit_verify_reader(struct mv_audit_reader *reader, const uint8_t expected_key[32], struct mv_audit_verdict *ret,
-                            struct mv_err *err)
+int mv__audit_verify_reader(struct mv_audit_reader *reader, const uint8_t expected_key[32],
+                            struct mv_audit_verdict *ret, struct mv_err *err)
 {
-        struct verifier v = { .reader = reader, .verdict = { .ok = true, .bytes = reader->walk.size } };
+        struct verifier v = { .reader = reader,
+                              .verdict = { .ok = true, .bytes = reader->walk.size } };
         memcpy(v.verdict.public_key, reader->header.public_key, 32);
         memcpy(v.prev, reader->header.digest, sizeof v.prev);
         int r = 0;
@@ -184,7 +191,8 @@ int mv__audit_verify_reader(struct mv_audit_reader *reader, const uint8_t expect
         return r;
 }
 
-int mv_audit_verify(const char *path, const uint8_t expected_key[32], struct mv_audit_verdict *ret, struct mv_err *err)
+int mv_audit_verify(const char *path, const uint8_t expected_key[32], struct mv_audit_verdict *ret,
+                    struct mv_err *err)
 {
         struct mv_audit_reader *reader = NULL;
         struct mv_err local;
@@ -205,14 +213,20 @@ int mv_audit_verify(const char *path, const uint8_t expected_key[32], struct mv_
         return r;
 }
 
-int mv_audit_check(const char *path, const uint8_t *expected_key, struct mv_audit_summary *ret, struct mv_err *err)
+int mv_audit_check(const char *path, const uint8_t *expected_key, struct mv_audit_summary *ret,
+                   struct mv_err *err)
 {
         struct mv_audit_verdict v;
         int r = mv_audit_verify(path, expected_key, &v, err);
         if (r < 0)
                 return r;
-        struct mv_audit_summary s = { .ok = v.ok, .records = v.records, .executions = v.executions,
-                                      .torn_bytes = v.torn_bytes, .unsealed = v.unsealed, .bad_index = v.bad_index, .bad_offset = v.bad_offset };
+        struct mv_audit_summary s = { .ok = v.ok,
+                                      .records = v.records,
+                                      .executions = v.executions,
+                                      .torn_bytes = v.torn_bytes,
+                                      .unsealed = v.unsealed,
+                                      .bad_index = v.bad_index,
+                                      .bad_offset = v.bad_offset };
         memcpy(s.why, v.why, sizeof s.why);
         memcpy(s.head, v.head, sizeof s.head);
         memcpy(s.public_key, v.public_key, sizeof s.public_key);

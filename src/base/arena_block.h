@@ -8,7 +8,8 @@
 struct mv_arena_block {
         struct mv_arena_block *next;
 };
-/* Make room for at least `bytes` more in a new block; false when the ceiling or memory does not allow it. */
+/* Make room for at least `bytes` more in a new block; false when the ceiling or memory does not
+ * allow it. */
 bool mv__arena_more(struct mv_arena *a, size_t bytes);
 
 #endif

@@ -40,14 +40,14 @@ static inline uint8_t mv_get_u8(struct mv_cur *c)
         struct mv_slice s = mv_get_bytes(c, 1);
         return s.len ? s.p[0] : 0;
 }
-#define MV__GET_LE(type, name)                                                                                         \
-        static inline type name(struct mv_cur *c)                                                                      \
-        {                                                                                                              \
-                struct mv_slice s = mv_get_bytes(c, sizeof(type));                                                     \
-                type v = 0;                                                                                            \
-                for (size_t i = 0; i < s.len; i++)                                                                     \
-                        v |= (type)((type)s.p[i] << (8 * i));                                                          \
-                return v;                                                                                              \
+#define MV__GET_LE(type, name)                                                                     \
+        static inline type name(struct mv_cur *c)                                                  \
+        {                                                                                          \
+                struct mv_slice s = mv_get_bytes(c, sizeof(type));                                 \
+                type v = 0;                                                                        \
+                for (size_t i = 0; i < s.len; i++)                                                 \
+                        v |= (type)((type)s.p[i] << (8 * i));                                      \
+                return v;                                                                          \
         }
 MV__GET_LE(uint16_t, mv_get_u16)
 MV__GET_LE(uint32_t, mv_get_u32)
@@ -85,13 +85,13 @@ static inline bool mv_put_u8(struct mv_out *o, uint8_t v)
 {
         return mv_put_bytes(o, &v, 1);
 }
-#define MV__PUT_LE(type, name)                                                                                         \
-        static inline bool name(struct mv_out *o, type v)                                                              \
-        {                                                                                                              \
-                uint8_t b[sizeof(type)];                                                                               \
-                for (size_t i = 0; i < sizeof b; i++)                                                                  \
-                        b[i] = (uint8_t)(v >> (8 * i));                                                                \
-                return mv_put_bytes(o, b, sizeof b);                                                                   \
+#define MV__PUT_LE(type, name)                                                                     \
+        static inline bool name(struct mv_out *o, type v)                                          \
+        {                                                                                          \
+                uint8_t b[sizeof(type)];                                                           \
+                for (size_t i = 0; i < sizeof b; i++)                                              \
+                        b[i] = (uint8_t)(v >> (8 * i));                                            \
+                return mv_put_bytes(o, b, sizeof b);                                               \
         }
 MV__PUT_LE(uint16_t, mv_put_u16)
 MV__PUT_LE(uint32_t, mv_put_u32)

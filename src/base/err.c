@@ -6,10 +6,9 @@ static uint64_t hostile_rejections;
 
 const char *mv_code_text(enum mv_code code)
 {
-        static const char *const texts[MV_E_MAX_] = {
-                [MV_OK] = "ok",
+        static const char *const texts[MV_E_MAX_] = { [MV_OK] = "ok",
 #define X(name, text) [MV_E_##name] = text,
-                MV_ERR_MAP(X)
+                                                      MV_ERR_MAP(X)
 #undef X
         };
         return code < MV_E_MAX_ ? texts[code] : "unknown code";

@@ -23,7 +23,8 @@ static void pad(struct sink *s, char c, int n)
                 put(s, &c, 1);
 }
 
-static void put_number(struct sink *s, uint64_t v, unsigned base, bool negative, int width, char fill)
+static void put_number(struct sink *s, uint64_t v, unsigned base, bool negative, int width,
+                       char fill)
 {
         char digits[24];
         int n = 0;
@@ -46,7 +47,8 @@ static uint64_t take_unsigned(va_list *ap, int longs)
         return longs ? (uint64_t)va_arg(*ap, unsigned long) : va_arg(*ap, unsigned);
 }
 
-/* One conversion behind '%'; returns the character after it. int and long are all sizes that exist on LP64. */
+/* One conversion behind '%'; returns the character after it. int and long are all sizes that
+ * exist on LP64. */
 static const char *convert(struct sink *s, const char *f, va_list *ap)
 {
         char fill = ' ';

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef MV_BASE_LIMITS_H
 #define MV_BASE_LIMITS_H
-/* Every limit of the project has a name, a reason and this one home. Torture builds make some tiny. */
+/* Every limit of the project has a name, a reason and this one home. Torture builds make some
+ * tiny. */
 
 /* Deepest nesting of a value that crosses the door, is printed, compared or stored. Each level costs the recursive
  * walkers under 250 bytes of C stack, and 650 where large maps are compared: 512 levels stay below 350 KiB. */
 #define MV_VALUE_DEPTH_MAX 512
 
-/* Deepest nesting of source text. The compiler spends under 1 KiB of C stack per level; the runner's stack is 4 MiB. */
+/* Deepest nesting of source text. The compiler spends under 1 KiB of C stack per level; the
+ * runner's stack is 4 MiB. */
 #define MV_SOURCE_DEPTH_MAX 1000
 
 /* Largest payload of one frame: the result of an execution and the arguments of a call fit, a guest cannot make the
@@ -28,9 +30,9 @@
 #define MV_ID_MAX 256
 
 /* Default limits of an execution, REQ-CFG-01 and REQ-SEC-02. */
-#define MV_DEFAULT_WALL_NS (30ull * 1000000000ull)
+#define MV_DEFAULT_WALL_NS      (30ull * 1000000000ull)
 #define MV_DEFAULT_MEMORY_BYTES (64ull << 20)
-#define MV_DEFAULT_FUEL (1ull << 40)
+#define MV_DEFAULT_FUEL         (1ull << 40)
 #define MV_DEFAULT_OUTPUT_BYTES (1ull << 20)
 
 /* A session's evaluation is asked to stop at its deadline, or when its caller cancels it, so that what was defined before

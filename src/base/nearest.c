@@ -19,7 +19,8 @@ unsigned mv_edit_distance(struct mv_slice a, struct mv_slice b)
                 row[0] = (unsigned)i;
                 for (size_t j = 1; j <= b.len; j++) {
                         unsigned above = row[j];
-                        row[j] = min3(above + 1, row[j - 1] + 1, diagonal + (a.p[i - 1] != b.p[j - 1]));
+                        row[j] = min3(above + 1, row[j - 1] + 1,
+                                      diagonal + (a.p[i - 1] != b.p[j - 1]));
                         diagonal = above;
                 }
         }

@@ -4,7 +4,8 @@
 /* How far two names are apart, for "did you mean". */
 #include <microvm/value.h>
 
-/* Longer texts are not slips of the pen; also bounds the work a guest can cause per unknown name. */
+/* Longer texts are not slips of the pen; also bounds the work a guest can cause per unknown
+ * name. */
 #define MV_NEAREST_TEXT_MAX 64
 
 /* Levenshtein distance; UINT32_MAX when a text is longer than MV_NEAREST_TEXT_MAX bytes. */

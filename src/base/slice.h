@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef MV_BASE_SLICE_H
 #define MV_BASE_SLICE_H
-/* Text and bytes are pointer and length; NUL-terminated only at the system-call edge. Freestanding. */
+/* Text and bytes are pointer and length; NUL-terminated only at the system-call edge.
+ * Freestanding. */
 #include <string.h>
 #include <microvm/value.h>
 

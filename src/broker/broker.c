@@ -9,10 +9,11 @@
 #include <time.h>
 #include <wire/cbor.h>
 
-/* Host memory a kept result may take: its tree is at most 48 bytes per encoded byte, and the encoding itself. */
+/* Host memory a kept result may take: its tree is at most 48 bytes per encoded byte, and the
+ * encoding itself. */
 #define KEPT_PER_OUTPUT_BYTE 64
-#define KEPT_BYTES_MIN (16ull << 20)
-#define KEPT_BYTES_MAX (512ull << 20)
+#define KEPT_BYTES_MIN       (16ull << 20)
+#define KEPT_BYTES_MAX       (512ull << 20)
 
 static uint64_t now_ns(void)
 {
@@ -32,14 +33,16 @@ static struct mv_limits with_defaults(struct mv_limits l)
 
 static size_t kept_bytes(uint64_t output)
 {
-        uint64_t want = output > KEPT_BYTES_MAX ? KEPT_BYTES_MAX : output * KEPT_PER_OUTPUT_BYTE + KEPT_BYTES_MIN;
+        uint64_t want = output > KEPT_BYTES_MAX ? KEPT_BYTES_MAX
+                                                : output * KEPT_PER_OUTPUT_BYTE + KEPT_BYTES_MIN;
         return want < KEPT_BYTES_MAX ? (size_t)want : (size_t)KEPT_BYTES_MAX;
 }
 
 int mv_broker_new(const struct mv_broker_options *o, struct mv_broker **ret, struct mv_err *err)
 {
         if (!o->table || !o->trail)
-                return mv_fail(err, MV_E_INVALID, 0, "broker: a capability table and an audit trail are needed");
+                return mv_fail(err, MV_E_INVALID, 0,
+                               "broker: a capability table and an audit trail are needed");
         struct mv_broker *b = malloc(sizeof *b);
         if (!b)
                 return mv_fail(err, MV_E_NOMEM, 0, "broker");
@@ -68,8 +71,9 @@ struct mv_broker *mv_broker_free(struct mv_broker *b)
         return NULL;
 }
 
-/* --- CALL ---------------------------------------------------------------------------------------------------------- */
-static int decode_call(struct mv_broker *b, const struct mv_frame *f, struct asked *q, struct mv_err *err)
+/* --- CALL ------------------------------------------------------------------------------------- */
+static int decode_call(struct mv_broker *b, const struct mv_frame *f, struct asked *q,
+                       struct mv_err *err)
 {
         struct mv_cur c = mv_cur(f->payload);
         struct mv_cbor_item head, id;
@@ -91,7 +95,8 @@ static int decode_call(struct mv_broker *b, const struct mv_frame *f, struct ask
                 return MV_HOSTILE(err, "CALL: length");
         r = mv_value_decode(q->args_raw, &q->arena, &q->args, err);
         if (r == -(int)MV_E_LIMIT)
-                return mv_wrap(err, "CALL: the arguments need more than the execution's memory limit");
+                return mv_wrap(err,
+                               "CALL: the arguments need more than the execution's memory limit");
         if (r == 0 && q->args->kind != MV_VECTOR)
                 return MV_HOSTILE(err, "CALL: arguments are not an array");
         q->seq = f->seq;
@@ -108,15 +113,16 @@ static void refuse(struct mv_broker *b, struct asked *q, const char *rule)
         if (!d->operation[0])
                 mv_fmt(d->operation, sizeof d->operation, "call");
         if (!d->capability[0])
-                mv_fmt(d->capability, sizeof d->capability, "%.*s", (int)(id.len < 159 ? id.len : 159), (const char *)id.p);
+                mv_fmt(d->capability, sizeof d->capability, "%.*s",
+                       (int)(id.len < 159 ? id.len : 159), (const char *)id.p);
 }
 
 static void unknown_capability(struct mv_broker *b, struct asked *q)
 {
         const char *near = mv_capability_nearest(b->o.table, q->id);
         mv_fmt(q->fault.kind, sizeof q->fault.kind, "UnknownCapability");
-        mv_fmt(q->fault.message, sizeof q->fault.message, near ? "%.*s (did you mean %s?)" : "%.*s%s", MV_SARG(q->id),
-               near ? near : "");
+        mv_fmt(q->fault.message, sizeof q->fault.message,
+               near ? "%.*s (did you mean %s?)" : "%.*s%s", MV_SARG(q->id), near ? near : "");
         refuse(b, q, "unknown capability");
 }
 
@@ -126,10 +132,11 @@ static void decide(struct mv_broker *b, struct asked *q)
         const struct mv_value *args = q->args->items;
         if (!q->capability)
                 unknown_capability(b, q);
-        else if (mv_capability_check(b->o.table, q->capability, args, q->args->count, &q->fault) < 0)
+        else if (mv_capability_check(b->o.table, q->capability, args, q->args->count, &q->fault) <
+                 0)
                 refuse(b, q, "arguments");
-        else if (mv_capability_decide(b->o.table, mv_context_for(b->o.context, q->capability->id), q->capability, args,
-                                      q->args->count, &q->decision,
+        else if (mv_capability_decide(b->o.table, mv_context_for(b->o.context, q->capability->id),
+                                      q->capability, args, q->args->count, &q->decision,
                                       &q->fault) < 0)
                 refuse(b, q, "arguments");
         mv__clean_decision(&q->decision);
@@ -138,7 +145,8 @@ static void decide(struct mv_broker *b, struct asked *q)
 static int answer_refused(struct mv_broker *b, struct asked *q, struct mv_err *err)
 {
         bool denied = !q->fault.kind[0];
-        int r = denied ? mv__reply_denial(b, q->seq, &q->decision, err) : mv__reply_fault(b, q->seq, &q->fault, err);
+        int r = denied ? mv__reply_denial(b, q->seq, &q->decision, err)
+                       : mv__reply_fault(b, q->seq, &q->fault, err);
         if (r == 0)
                 r = mv__record_decision(b, q, &q->decision, mv__reply_payload(b), err); /* (1) */
         if (r == 0 && denied)
@@ -169,9 +177,15 @@ static void take_own_settings(struct mv_call *call)
 /* The call itself. Returns what call() returned; the value or the fault is in the parameters. */
 static int carry_out(struct mv_broker *b, struct asked *q, struct mv_value *v)
 {
-        struct mv_call call = { .capability = q->capability, .context = b->o.context, .host = mv__services(b),
-                                .files = &b->files, .arena = &q->arena, .limits = b->limits,
-                                .deadline_ns = b->o.deadline_ns, .tier_min = b->o.tier_min, .cancel = b->o.cancel };
+        struct mv_call call = { .capability = q->capability,
+                                .context = b->o.context,
+                                .host = mv__services(b),
+                                .files = &b->files,
+                                .arena = &q->arena,
+                                .limits = b->limits,
+                                .deadline_ns = b->o.deadline_ns,
+                                .tier_min = b->o.tier_min,
+                                .cancel = b->o.cancel };
         take_own_settings(&call);
         *v = (struct mv_value){ .kind = MV_NIL };
         b->denied_inside = false;
@@ -180,13 +194,14 @@ static int carry_out(struct mv_broker *b, struct asked *q, struct mv_value *v)
         q->effect_ns = now_ns() - start;
         q->fault = call.fault;
         if (r < 0 && !q->fault.kind[0])
-                mv_fmt(q->fault.message, sizeof q->fault.message, "%s failed without a reason", q->capability->id);
+                mv_fmt(q->fault.message, sizeof q->fault.message, "%s failed without a reason",
+                       q->capability->id);
         return r;
 }
 
 /* Build the answer frame for how the call ended; *ret_key: "reply" or "fault". */
-static int build_answer(struct mv_broker *b, struct asked *q, int called, const struct mv_value *v, const char **ret_key,
-                        struct mv_err *err)
+static int build_answer(struct mv_broker *b, struct asked *q, int called, const struct mv_value *v,
+                        const char **ret_key, struct mv_err *err)
 {
         *ret_key = "fault";
         if (b->denied_inside) {
@@ -243,7 +258,7 @@ static int on_call(struct mv_broker *b, const struct mv_frame *f, struct mv_err 
         return r;
 }
 
-/* --- TICK ---------------------------------------------------------------------------------------------------------- */
+/* --- TICK ------------------------------------------------------------------------------------- */
 /* Is there a reason for a session's program to stop? The first one is kept. */
 static bool has_to_stop(struct mv_broker *b)
 {
@@ -266,8 +281,9 @@ static int on_tick(struct mv_broker *b, const struct mv_frame *f, struct mv_err 
         return mv__reply_nil(b, has_to_stop(b) ? MV_FRAME_CANCEL : MV_FRAME_TICK, err);
 }
 
-/* --- the door ------------------------------------------------------------------------------------------------------ */
-static int dispatch(struct mv_broker *b, struct mv_slice bytes, struct mv_slice *ret_reply, struct mv_err *err)
+/* --- the door --------------------------------------------------------------------------------- */
+static int dispatch(struct mv_broker *b, struct mv_slice bytes, struct mv_slice *ret_reply,
+                    struct mv_err *err)
 {
         struct mv_frame f;
         int r = mv_frame_decode(bytes, &f, err);
@@ -302,7 +318,8 @@ static int dispatch(struct mv_broker *b, struct mv_slice bytes, struct mv_slice 
         return r < 0 ? r : MV_DOOR_DONE;
 }
 
-static int on_frame(void *ctx, struct mv_slice bytes, struct mv_slice *ret_reply, struct mv_err *err)
+static int on_frame(void *ctx, struct mv_slice bytes, struct mv_slice *ret_reply,
+                    struct mv_err *err)
 {
         struct mv_broker *b = ctx;
         if (b->closed)

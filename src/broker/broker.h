@@ -36,37 +36,48 @@ struct mv_broker;
 struct mv_broker_replay {
         void *ctx;
         /* 1: filled, valid until the next call; 0: no more; negative: cannot be read. */
-        int (*next)(void *ctx, enum mv_record_type *ret_type, struct mv_slice *ret_semantic, struct mv_err *err);
+        int (*next)(void *ctx, enum mv_record_type *ret_type, struct mv_slice *ret_semantic,
+                    struct mv_err *err);
 };
 
 struct mv_broker_options {
         const char *execution_id;
-        const struct mv_context *context;         /* frozen copy, outlives the broker */
-        const struct mv_capability_table *table;  /* outlives the broker; read-only while executions run */
+        const struct mv_context *context; /* frozen copy, outlives the broker */
+        /* outlives the broker; read-only while executions run */
+        const struct mv_capability_table *table;
         struct mv_trail *trail;
         struct mv_limits limits;
-        uint64_t deadline_ns;                     /* capabilities such as sleep-ms and http-fetch respect it; 0: none */
-        enum mv_tier tier_min;                    /* what the execution asked for; holds for what its calls start too */
-        volatile int *cancel;                     /* non-zero: stop waiting inside capabilities; may be NULL */
-        bool session;                             /* the guest asks whether to go on (TICK) and may be told to stop */
-        const struct mv_broker_replay *replay;    /* NULL: effects happen. Else outlives the broker */
+        /* capabilities such as sleep-ms and http-fetch respect it; 0: none */
+        uint64_t deadline_ns;
+        /* what the execution asked for; holds for what its calls start too */
+        enum mv_tier tier_min;
+        /* non-zero: stop waiting inside capabilities; may be NULL */
+        volatile int *cancel;
+        /* the guest asks whether to go on (TICK) and may be told to stop */
+        bool session;
+        /* NULL: effects happen. Else outlives the broker */
+        const struct mv_broker_replay *replay;
 };
 int mv_broker_new(const struct mv_broker_options *o, struct mv_broker **ret, struct mv_err *err);
 struct mv_broker *mv_broker_free(struct mv_broker *b);
 struct mv_door_host mv_broker_door(struct mv_broker *b);
 
-/* What came out, valid until free. outcome_known is false when the runner died before RESULT or ERROR. */
+/* What came out, valid until free. outcome_known is false when the runner died before RESULT or
+ * ERROR. */
 struct mv_broker_outcome {
         bool outcome_known, ok;
-        const struct mv_value *value;    /* ok */
-        struct mv_program_error error;   /* !ok; all texts point into the broker */
-        enum mv_termination termination; /* COMPLETED, ERROR, DENIED, FUEL, MEMORY, OUTPUT; of a session TIMEOUT, KILLED */
+        const struct mv_value *value;  /* ok */
+        struct mv_program_error error; /* !ok; all texts point into the broker */
+        /* COMPLETED, ERROR, DENIED, FUEL, MEMORY, OUTPUT; of a session TIMEOUT, KILLED */
+        enum mv_termination termination;
         uint64_t fuel, guest_memory_bytes;
         uint32_t calls, denials;
         struct mv_slice stdout_bytes, stderr_bytes;
         bool output_truncated;
-        const struct mv_network_request *network; uint32_t network_count;
-        const struct mv_file_operation *files; uint32_t files_count;
+        const struct mv_network_request *network;
+        uint32_t network_count;
+        const struct mv_file_operation *files;
+        uint32_t files_count;
 };
 void mv_broker_outcome(const struct mv_broker *b, struct mv_broker_outcome *ret);
 

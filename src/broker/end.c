@@ -5,16 +5,17 @@
 
 /* An error message of a program is for people; longer ones are cut. */
 #define MESSAGE_BYTES_MAX (16u << 10)
-#define HINT_BYTES_MAX 128u
+#define HINT_BYTES_MAX    128u
 
-/* --- STEP -------------------------------------------------------------------------------------------------------- */
+/* --- STEP ------------------------------------------------------------------------------------- */
 /* One letter per item behind the event's name: t text, b boolean, k text or keyword or symbol, * anything, s array of
  * texts or nil. The list of wire/frame.h. */
 static const struct {
         const char *event, *items;
 } step_shapes[] = {
-        { "step-started", "k" },   { "step-completed", "t*" }, { "step-failed", "tt" },  { "expose", "bs" },
-        { "clear-expose", "" },    { "ctx-set", "k*" },        { "hint", "k*" },         { "clear-hints", "" },
+        { "step-started", "k" }, { "step-completed", "t*" }, { "step-failed", "tt" },
+        { "expose", "bs" },      { "clear-expose", "" },     { "ctx-set", "k*" },
+        { "hint", "k*" },        { "clear-hints", "" },
 };
 
 static const char *shape_of(struct mv_slice event)
@@ -79,7 +80,7 @@ int mv__on_step(struct mv_broker *b, struct mv_slice payload, struct mv_err *err
         return r < 0 ? r : mv__record(b, MV_REC_STEP, payload, mv_slice(NULL, 0), err);
 }
 
-/* --- LOG --------------------------------------------------------------------------------------------------------- */
+/* --- LOG -------------------------------------------------------------------------------------- */
 /* Diagnostics of the runner: kept as far as they fit, never a reason to stop. */
 int mv__on_log(struct mv_broker *b, struct mv_slice payload, struct mv_err *err)
 {
@@ -94,7 +95,7 @@ int mv__on_log(struct mv_broker *b, struct mv_slice payload, struct mv_err *err)
         return 0;
 }
 
-/* --- the end ----------------------------------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------------------- */
 /* NUL-terminated copy, at most max bytes, without NUL inside; "" when memory is full. */
 static const char *keep_text(struct mv_broker *b, struct mv_slice s, size_t max)
 {
@@ -109,7 +110,8 @@ static const char *keep_text(struct mv_broker *b, struct mv_slice s, size_t max)
         return p;
 }
 
-static void end_with(struct mv_broker *b, enum mv_termination how, const char *kind, const char *message)
+static void end_with(struct mv_broker *b, enum mv_termination how, const char *kind,
+                     const char *message)
 {
         struct mv_broker_outcome *o = &b->outcome;
         o->outcome_known = true;
@@ -122,9 +124,11 @@ static void end_with(struct mv_broker *b, enum mv_termination how, const char *k
 static void end_output(struct mv_broker *b, size_t bytes)
 {
         char text[160];
-        mv_fmt(text, sizeof text, "the result is %zu bytes, the output limit is %lu; raise --max-output", bytes,
+        mv_fmt(text, sizeof text,
+               "the result is %zu bytes, the output limit is %lu; raise --max-output", bytes,
                (unsigned long)b->limits.output_bytes_max);
-        end_with(b, MV_END_OUTPUT, "OutputExhausted", keep_text(b, mv_slice_str(text), sizeof text));
+        end_with(b, MV_END_OUTPUT, "OutputExhausted",
+                 keep_text(b, mv_slice_str(text), sizeof text));
 }
 
 /* The frame's bytes are gone after this call, the value stays: it points into a copy. */
@@ -182,7 +186,8 @@ static const char *hint_of(const struct mv_broker *b, const struct mv_program_er
         uint32_t kept = b->denials < DENIALS_KEPT ? b->denials : DENIALS_KEPT;
         for (uint32_t i = 1; i <= kept; i++) {
                 const struct denial *d = &b->denied[(b->denials - i) % DENIALS_KEPT];
-                if (strcmp(d->operation, e->operation) == 0 && strcmp(d->capability, e->capability) == 0 &&
+                if (strcmp(d->operation, e->operation) == 0 &&
+                    strcmp(d->capability, e->capability) == 0 &&
                     strcmp(d->context, e->context) == 0)
                         return d->hint;
         }
@@ -190,10 +195,23 @@ static const char *hint_of(const struct mv_broker *b, const struct mv_program_er
 }
 
 /* grep ERROR-FIELDS: the order of the array below. */
-enum { F_KIND, F_MESSAGE, F_LINE, F_COLUMN, F_FUEL, F_MEMORY, F_OPERATION, F_CAPABILITY, F_CONTEXT, F_DATA,
-       F_HINT, F_COUNT };
+enum {
+        F_KIND,
+        F_MESSAGE,
+        F_LINE,
+        F_COLUMN,
+        F_FUEL,
+        F_MEMORY,
+        F_OPERATION,
+        F_CAPABILITY,
+        F_CONTEXT,
+        F_DATA,
+        F_HINT,
+        F_COUNT
+};
 
-static int error_numbers(struct mv_broker *b, const struct field *f, uint64_t place[2], struct mv_err *err)
+static int error_numbers(struct mv_broker *b, const struct field *f, uint64_t place[2],
+                         struct mv_err *err)
 {
         int r = mv__field_count(&f[F_LINE], &place[0], err);
         if (r == 0)
@@ -209,12 +227,14 @@ static int error_numbers(struct mv_broker *b, const struct field *f, uint64_t pl
 
 int mv__on_error(struct mv_broker *b, struct mv_slice payload, struct mv_err *err)
 {
-        struct field f[F_COUNT] = { { "kind", true }, { "message", true }, { "line" },       { "column" },  { "fuel" },
-                                    { "memory" },     { "operation" },     { "capability" }, { "context" }, { "data" },
-                                    { "hint" } };
+        struct field f[F_COUNT] = { { "kind", true }, { "message", true }, { "line" },
+                                    { "column" },     { "fuel" },          { "memory" },
+                                    { "operation" },  { "capability" },    { "context" },
+                                    { "data" },       { "hint" } };
         struct mv_slice texts[F_COUNT];
         uint64_t place[2];
-        static const int text_fields[] = { F_KIND, F_MESSAGE, F_OPERATION, F_CAPABILITY, F_CONTEXT, F_HINT };
+        static const int text_fields[] = { F_KIND,       F_MESSAGE, F_OPERATION,
+                                           F_CAPABILITY, F_CONTEXT, F_HINT };
         int r = mv__fields_read(payload, f, F_COUNT, err);
         for (size_t i = 0; r == 0 && i < sizeof text_fields / sizeof text_fields[0]; i++)
                 r = mv__field_text(&f[text_fields[i]], &texts[text_fields[i]], err);
@@ -227,14 +247,16 @@ int mv__on_error(struct mv_broker *b, struct mv_slice payload, struct mv_err *er
         bool told = b->stopped != MV_END_COMPLETED && mv_slice_eq_str(texts[F_KIND], "Interrupted");
         if (told && b->stopped == MV_END_KILLED)
                 texts[F_MESSAGE] = MV_SLICE("stopped by the caller");
-        end_with(b, told ? b->stopped : termination_of(texts[F_KIND]), keep_text(b, texts[F_KIND], 63),
+        end_with(b, told ? b->stopped : termination_of(texts[F_KIND]),
+                 keep_text(b, texts[F_KIND], 63),
                  keep_text(b, texts[F_MESSAGE], MESSAGE_BYTES_MAX));
         struct mv_program_error *e = &b->outcome.error;
         e->operation = keep_text(b, texts[F_OPERATION], MESSAGE_BYTES_MAX);
         e->capability = keep_text(b, texts[F_CAPABILITY], MESSAGE_BYTES_MAX);
         e->context = keep_text(b, texts[F_CONTEXT], MESSAGE_BYTES_MAX);
         e->hint = hint_of(b, e);
-        if (mv_slice_eq_str(texts[F_KIND], "UndefinedSymbol")) /* of what it was granted, a cell says nothing */
+        if (mv_slice_eq_str(texts[F_KIND],
+                            "UndefinedSymbol")) /* of what it was granted, a cell says nothing */
                 e->hint = keep_text(b, texts[F_HINT], HINT_BYTES_MAX);
         e->line = (uint32_t)place[0];
         e->column = (uint32_t)place[1];

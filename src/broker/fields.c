@@ -10,8 +10,10 @@ static struct field *find(struct field *fields, uint32_t count, struct mv_slice 
         return NULL;
 }
 
-/* One pair; *last is the encoding of the key before it, which this one must follow: no duplicates, one order. */
-static int read_pair(struct mv_cur *c, struct field *fields, uint32_t count, struct mv_slice *last, struct mv_err *err)
+/* One pair; *last is the encoding of the key before it, which this one must follow: no
+ * duplicates, one order. */
+static int read_pair(struct mv_cur *c, struct field *fields, uint32_t count, struct mv_slice *last,
+                     struct mv_err *err)
 {
         const uint8_t *start = c->p;
         struct mv_cbor_item key;
@@ -29,7 +31,8 @@ static int read_pair(struct mv_cur *c, struct field *fields, uint32_t count, str
         return mv_cbor_skip(c, &f->raw, err);
 }
 
-int mv__fields_read(struct mv_slice payload, struct field *fields, uint32_t count, struct mv_err *err)
+int mv__fields_read(struct mv_slice payload, struct field *fields, uint32_t count,
+                    struct mv_err *err)
 {
         struct mv_cur c = mv_cur(payload);
         struct mv_cbor_item map;
@@ -52,7 +55,8 @@ int mv__fields_read(struct mv_slice payload, struct field *fields, uint32_t coun
         return 0;
 }
 
-static int only_item(const struct field *f, enum mv_cbor_kind kind, struct mv_cbor_item *ret, struct mv_err *err)
+static int only_item(const struct field *f, enum mv_cbor_kind kind, struct mv_cbor_item *ret,
+                     struct mv_err *err)
 {
         struct mv_cur c = mv_cur(f->raw);
         int r = mv_cbor_next(&c, ret, err);

@@ -4,11 +4,14 @@
 /* Between the files of this folder. */
 #include <broker/broker.h>
 
-/* Denials whose hint is remembered for the outcome: a program that catches many keeps the latest. */
+/* Denials whose hint is remembered for the outcome: a program that catches many keeps the
+ * latest. */
 #define DENIALS_KEPT 16
-/* Distinct file operations or network requests of one execution that fit its metadata; beyond, the execution ends. */
+/* Distinct file operations or network requests of one execution that fit its metadata; beyond,
+ * the execution ends. */
 #define NOTES_MAX 16384
-/* What one execution may add to the audit store before it is ended: a guest cannot fill the host's disk or memory. */
+/* What one execution may add to the audit store before it is ended: a guest cannot fill the
+ * host's disk or memory. */
 #define RECORD_BYTES_MAX (256ull << 20)
 
 struct bytes { /* grows; a pointer into it is valid until the next grow */
@@ -31,10 +34,12 @@ struct mv_broker {
         struct mv_file_table *files;
 
         uint32_t calls, denials;
-        bool closed;             /* an outcome is known or the guest was hostile: no further frame */
-        struct mv_err fatal;     /* set inside a service: the call's answer must not leave (2) */
-        enum mv_termination stopped; /* why a session's program was told to stop; COMPLETED: it was not */
-        bool denied_inside;      /* the running call was denied after it began */
+        /* an outcome is known or the guest was hostile: no further frame */
+        bool closed;
+        struct mv_err fatal; /* set inside a service: the call's answer must not leave (2) */
+        /* why a session's program was told to stop; COMPLETED: it was not */
+        enum mv_termination stopped;
+        bool denied_inside; /* the running call was denied after it began */
         struct mv_decision inside;
 
         struct bytes out, err;
@@ -44,7 +49,8 @@ struct mv_broker {
         uint32_t network_count, network_cap, operations_count, operations_cap;
 
         struct mv_broker_outcome outcome;
-        struct denial denied[DENIALS_KEPT]; /* ring, newest at (denials - 1) % DENIALS_KEPT; last, and not zeroed */
+        /* ring, newest at (denials - 1) % DENIALS_KEPT; last, and not zeroed */
+        struct denial denied[DENIALS_KEPT];
 };
 
 /* One CALL on its way through the broker. */
@@ -53,40 +59,46 @@ struct asked {
         struct mv_slice id;       /* as the guest wrote it */
         struct mv_slice args_raw; /* canonical CBOR */
         const struct mv_value *args;
-        struct mv_arena arena;    /* arguments and reply; gone when the frame is answered */
+        struct mv_arena arena; /* arguments and reply; gone when the frame is answered */
         const struct mv_capability *capability; /* NULL: unknown */
         struct mv_decision decision;
-        struct mv_fault fault;    /* kind "": the decision alone speaks */
+        struct mv_fault fault; /* kind "": the decision alone speaks */
         uint64_t effect_ns;
 };
 /* What the records call it: the canonical id, or what was asked for when there is none. */
 struct mv_slice mv__asked_id(const struct asked *q);
 
 /* records.c. Each builds one record and appends it; negative: the execution must stop (2). */
-int mv__record(struct mv_broker *b, enum mv_record_type type, struct mv_slice semantic, struct mv_slice observed,
-               struct mv_err *err);
-int mv__record_decision(struct mv_broker *b, const struct asked *q, const struct mv_decision *d, struct mv_slice fault,
+int mv__record(struct mv_broker *b, enum mv_record_type type, struct mv_slice semantic,
+               struct mv_slice observed, struct mv_err *err);
+int mv__record_decision(struct mv_broker *b, const struct asked *q, const struct mv_decision *d,
+                        struct mv_slice fault,
                         struct mv_err *err); /* q NULL: decided inside the running call */
 int mv__record_call(struct mv_broker *b, const struct asked *q, struct mv_err *err);
-int mv__record_result(struct mv_broker *b, const struct asked *q, const char *key, struct mv_slice payload,
-                      struct mv_err *err);
+int mv__record_result(struct mv_broker *b, const struct asked *q, const char *key,
+                      struct mv_slice payload, struct mv_err *err);
 bool mv__build_call(struct mv_broker *b, const struct asked *q, struct mv_out *o);
 bool mv__put_args(struct mv_out *o, const struct asked *q);
 
 /* reply.c: the frame for the guest in b->reply; its payload. */
 /* A frame with nil for payload: TICK, CANCEL. */
 int mv__reply_nil(struct mv_broker *b, enum mv_frame_type type, struct mv_err *err);
-int mv__reply_value(struct mv_broker *b, uint64_t seq, const struct mv_value *v, struct mv_err *err);
-int mv__reply_fault(struct mv_broker *b, uint64_t seq, const struct mv_fault *f, struct mv_err *err);
-int mv__reply_denial(struct mv_broker *b, uint64_t seq, const struct mv_decision *d, struct mv_err *err);
-int mv__reply_raw(struct mv_broker *b, enum mv_frame_type type, uint64_t seq, struct mv_slice payload, struct mv_err *err);
+int mv__reply_value(struct mv_broker *b, uint64_t seq, const struct mv_value *v,
+                    struct mv_err *err);
+int mv__reply_fault(struct mv_broker *b, uint64_t seq, const struct mv_fault *f,
+                    struct mv_err *err);
+int mv__reply_denial(struct mv_broker *b, uint64_t seq, const struct mv_decision *d,
+                     struct mv_err *err);
+int mv__reply_raw(struct mv_broker *b, enum mv_frame_type type, uint64_t seq,
+                  struct mv_slice payload, struct mv_err *err);
 struct mv_slice mv__reply_payload(const struct mv_broker *b);
 
 /* services.c: what capabilities reach through struct mv_call_host. */
 struct mv_call_host mv__services(struct mv_broker *b);
 bool mv__write_output(struct mv_broker *b, bool to_stderr, struct mv_slice s);
 void mv__remember_denial(struct mv_broker *b, const struct mv_decision *d);
-void mv__clean_decision(struct mv_decision *d); /* texts that go into frames and records are UTF-8 */
+/* texts that go into frames and records are UTF-8 */
+void mv__clean_decision(struct mv_decision *d);
 
 /* end.c: frames that are not calls. */
 int mv__on_step(struct mv_broker *b, struct mv_slice payload, struct mv_err *err);
@@ -100,9 +112,12 @@ struct field {
         bool required, seen;
         struct mv_slice raw; /* one encoded item */
 };
-int mv__fields_read(struct mv_slice payload, struct field *fields, uint32_t count, struct mv_err *err);
-int mv__field_count(const struct field *f, uint64_t *ret, struct mv_err *err);       /* an integer >= 0; 0 when absent */
-int mv__field_text(const struct field *f, struct mv_slice *ret, struct mv_err *err); /* "" when absent */
+int mv__fields_read(struct mv_slice payload, struct field *fields, uint32_t count,
+                    struct mv_err *err);
+/* an integer >= 0; 0 when absent */
+int mv__field_count(const struct field *f, uint64_t *ret, struct mv_err *err);
+/* "" when absent */
+int mv__field_text(const struct field *f, struct mv_slice *ret, struct mv_err *err);
 
 /* replay.c */
 int mv__replay_call(struct mv_broker *b, struct asked *q, struct mv_err *err);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The broker's records, keys in the order of their encoding (shorter first, then bytewise). Drawn in broker.h. */
+/* The broker's records, keys in the order of their encoding (shorter first, then bytewise).
+ * Drawn in broker.h. */
 #include <broker/internal.h>
 #include <wire/cbor.h>
 
-/* Everything in a record that is not arguments or a payload: one decision's texts and eight permissions. */
+/* Everything in a record that is not arguments or a payload: one decision's texts and eight
+ * permissions. */
 #define RECORD_ROOM_BYTES 4096
 
 struct mv_slice mv__asked_id(const struct asked *q)
@@ -11,22 +13,24 @@ struct mv_slice mv__asked_id(const struct asked *q)
         return q->capability ? mv_slice_str(q->capability->id) : q->id;
 }
 
-int mv__record(struct mv_broker *b, enum mv_record_type type, struct mv_slice semantic, struct mv_slice observed,
-               struct mv_err *err)
+int mv__record(struct mv_broker *b, enum mv_record_type type, struct mv_slice semantic,
+               struct mv_slice observed, struct mv_err *err)
 {
         b->record_bytes += semantic.len + observed.len;
         if (b->record_bytes > RECORD_BYTES_MAX)
-                return mv_fail(err, MV_E_LIMIT, 0, "the execution's records are larger than %lu bytes",
+                return mv_fail(err, MV_E_LIMIT, 0,
+                               "the execution's records are larger than %lu bytes",
                                (unsigned long)RECORD_BYTES_MAX);
         return mv_trail_append(b->o.trail, type, semantic, observed, err);
 }
 
 /* Append what was built in b->record. */
-static int append(struct mv_broker *b, enum mv_record_type type, const struct mv_out *o, struct mv_slice observed,
-                  struct mv_err *err)
+static int append(struct mv_broker *b, enum mv_record_type type, const struct mv_out *o,
+                  struct mv_slice observed, struct mv_err *err)
 {
         if (o->overflow)
-                return mv_fail(err, MV_E_INTERNAL, 0, "broker: a %s record does not fit its buffer", mv_record_type_name(type));
+                return mv_fail(err, MV_E_INTERNAL, 0, "broker: a %s record does not fit its buffer",
+                               mv_record_type_name(type));
         return mv__record(b, type, mv_out_slice(o), observed, err);
 }
 
@@ -65,8 +69,8 @@ static void put_permissions(struct mv_out *o, const struct mv_decision *d)
                 mv_cbor_put_str(o, d->permissions[i]);
 }
 
-static void put_decision(const struct mv_broker *b, const struct asked *q, const struct mv_decision *d,
-                         struct mv_slice fault, struct mv_out *o)
+static void put_decision(const struct mv_broker *b, const struct asked *q,
+                         const struct mv_decision *d, struct mv_slice fault, struct mv_out *o)
 {
         mv_cbor_put_map(o, 9 + (q ? 1 : 0) + (fault.len ? 1 : 0));
         put_key(o, "seq");
@@ -94,8 +98,8 @@ static void put_decision(const struct mv_broker *b, const struct asked *q, const
         put_permissions(o, d);
 }
 
-int mv__record_decision(struct mv_broker *b, const struct asked *q, const struct mv_decision *d, struct mv_slice fault,
-                        struct mv_err *err)
+int mv__record_decision(struct mv_broker *b, const struct asked *q, const struct mv_decision *d,
+                        struct mv_slice fault, struct mv_err *err)
 {
         struct mv_out o;
         int r = room(b, (q ? q->args_raw.len + q->id.len : 0) + fault.len, &o, err);
@@ -127,8 +131,8 @@ int mv__record_call(struct mv_broker *b, const struct asked *q, struct mv_err *e
         return append(b, MV_REC_CALL, &o, mv_slice(NULL, 0), err);
 }
 
-int mv__record_result(struct mv_broker *b, const struct asked *q, const char *key, struct mv_slice payload,
-                      struct mv_err *err)
+int mv__record_result(struct mv_broker *b, const struct asked *q, const char *key,
+                      struct mv_slice payload, struct mv_err *err)
 {
         uint8_t time[32];
         struct mv_out o, observed = mv_out(time, sizeof time);

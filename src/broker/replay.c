@@ -7,11 +7,14 @@
 #include <broker/internal.h>
 #include <wire/cbor.h>
 
-static int diverged(const struct mv_broker *b, const struct asked *q, const char *how, struct mv_err *err)
+static int diverged(const struct mv_broker *b, const struct asked *q, const char *how,
+                    struct mv_err *err)
 {
         struct mv_slice id = q ? mv__asked_id(q) : MV_SLICE("the end");
-        return mv_fail(err, MV_E_CORRUPT, 0, "replay diverged at call %u: the program asks for %.*s, %s",
-                       (unsigned)b->calls + (q ? 0 : 1), (int)(id.len < 200 ? id.len : 200), (const char *)id.p, how);
+        return mv_fail(err, MV_E_CORRUPT, 0,
+                       "replay diverged at call %u: the program asks for %.*s, %s",
+                       (unsigned)b->calls + (q ? 0 : 1), (int)(id.len < 200 ? id.len : 200),
+                       (const char *)id.p, how);
 }
 
 static bool counts(enum mv_record_type type)
@@ -20,7 +23,8 @@ static bool counts(enum mv_record_type type)
 }
 
 /* The next record that counts: 1, 0 at the end, negative. */
-static int next(struct mv_broker *b, enum mv_record_type *type, struct mv_slice *semantic, struct mv_err *err)
+static int next(struct mv_broker *b, enum mv_record_type *type, struct mv_slice *semantic,
+                struct mv_err *err)
 {
         int r;
         do
@@ -29,8 +33,8 @@ static int next(struct mv_broker *b, enum mv_record_type *type, struct mv_slice 
         return r;
 }
 
-static int expect(struct mv_broker *b, const struct asked *q, enum mv_record_type wanted, struct mv_slice *ret,
-                  struct mv_err *err)
+static int expect(struct mv_broker *b, const struct asked *q, enum mv_record_type wanted,
+                  struct mv_slice *ret, struct mv_err *err)
 {
         enum mv_record_type type;
         int r = next(b, &type, ret, err);
@@ -41,11 +45,31 @@ static int expect(struct mv_broker *b, const struct asked *q, enum mv_record_typ
         return type == wanted ? 0 : diverged(b, q, "the record goes on with something else", err);
 }
 
-enum { D_SEQ, D_ARGS, D_HINT, D_RULE, D_FAULT, D_LEVEL, D_ALLOWED, D_CONTEXT, D_OPERATION, D_CAPABILITY, D_PERMISSIONS,
-       D_COUNT };
+enum {
+        D_SEQ,
+        D_ARGS,
+        D_HINT,
+        D_RULE,
+        D_FAULT,
+        D_LEVEL,
+        D_ALLOWED,
+        D_CONTEXT,
+        D_OPERATION,
+        D_CAPABILITY,
+        D_PERMISSIONS,
+        D_COUNT
+};
 static const struct field decision_fields[D_COUNT] = {
-        { "seq", true },   { "args" },          { "hint", true },    { "rule", true },      { "fault" },
-        { "level", true }, { "allowed", true }, { "context", true }, { "operation", true }, { "capability", true },
+        { "seq", true },
+        { "args" },
+        { "hint", true },
+        { "rule", true },
+        { "fault" },
+        { "level", true },
+        { "allowed", true },
+        { "context", true },
+        { "operation", true },
+        { "capability", true },
         { "permissions", true },
 };
 
@@ -56,7 +80,8 @@ static bool same_text(const struct field *f, struct mv_slice wanted)
         return mv__field_text(f, &text, &ignored) == 0 && mv_slice_eq(text, wanted);
 }
 
-/* Is the decision about this very call? Arguments are compared as they are recorded: whole, or by digest. */
+/* Is the decision about this very call? Arguments are compared as they are recorded: whole, or
+ * by digest. */
 static bool same_call(struct mv_broker *b, const struct asked *q, const struct field *f)
 {
         uint64_t seq;
@@ -80,7 +105,8 @@ static void copy_field(const struct field *f, char *buf, size_t cap)
         struct mv_slice text = { NULL, 0 };
         struct mv_err ignored;
         if (mv__field_text(f, &text, &ignored) == 0)
-                mv_fmt(buf, cap, "%.*s", (int)(text.len < cap ? text.len : cap - 1), (const char *)text.p);
+                mv_fmt(buf, cap, "%.*s", (int)(text.len < cap ? text.len : cap - 1),
+                       (const char *)text.p);
 }
 
 /* So that the outcome carries the hint it carried then. */
@@ -96,9 +122,12 @@ static void remember(struct mv_broker *b, const struct field *f)
 
 static bool is_violation(struct mv_slice fault)
 {
-        struct field f[] = { { "kind", true }, { "context" }, { "message" }, { "operation" }, { "capability" } };
+        struct field f[] = {
+                { "kind", true }, { "context" }, { "message" }, { "operation" }, { "capability" }
+        };
         struct mv_err ignored;
-        return mv__fields_read(fault, f, 5, &ignored) == 0 && same_text(&f[0], MV_SLICE("SecurityViolation"));
+        return mv__fields_read(fault, f, 5, &ignored) == 0 &&
+               same_text(&f[0], MV_SLICE("SecurityViolation"));
 }
 
 /* CALL, decisions made inside, RESULT. */
@@ -129,12 +158,14 @@ static int replay_allowed(struct mv_broker *b, struct asked *q, struct mv_err *e
         }
         if (r < 0)
                 return r;
-        if (type != MV_REC_RESULT || mv__fields_read(semantic, result, 3, err) < 0 || result[1].seen == result[2].seen)
+        if (type != MV_REC_RESULT || mv__fields_read(semantic, result, 3, err) < 0 ||
+            result[1].seen == result[2].seen)
                 return diverged(b, q, "the record has no result for it", err);
         bool fault = result[1].seen;
         r = mv__record(b, MV_REC_RESULT, semantic, mv_slice(NULL, 0), err);
-        return r < 0 ? r : mv__reply_raw(b, fault ? MV_FRAME_FAULT : MV_FRAME_REPLY, q->seq,
-                                         result[fault ? 1 : 2].raw, err);
+        return r < 0 ? r
+                     : mv__reply_raw(b, fault ? MV_FRAME_FAULT : MV_FRAME_REPLY, q->seq,
+                                     result[fault ? 1 : 2].raw, err);
 }
 
 int mv__replay_call(struct mv_broker *b, struct asked *q, struct mv_err *err)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Frames for the guest. Built before they are recorded, so that the record holds the very bytes that leave. */
+/* Frames for the guest. Built before they are recorded, so that the record holds the very bytes
+ * that leave. */
 #include <broker/internal.h>
 #include <stdlib.h>
 #include <wire/cbor.h>
 
 #define REPLY_BYTES_FIRST 4096
-#define FAULT_BYTES_MAX 4096 /* kind, message and three texts of a decision, with their heads */
+#define FAULT_BYTES_MAX   4096 /* kind, message and three texts of a decision, with their heads */
 
 bool mv__bytes_reserve(struct bytes *b, size_t cap)
 {
@@ -30,8 +31,10 @@ static int no_memory(struct mv_err *err)
         return mv_fail(err, MV_E_NOMEM, 0, "broker: a reply frame");
 }
 
-/* true: the frame is complete. false: it did not fit the buffer, or (no overflow) the value has no encoding. */
-static bool try_value(struct mv_broker *b, uint64_t seq, const struct mv_value *v, bool *ret_overflow)
+/* true: the frame is complete. false: it did not fit the buffer, or (no overflow) the value has
+ * no encoding. */
+static bool try_value(struct mv_broker *b, uint64_t seq, const struct mv_value *v,
+                      bool *ret_overflow)
 {
         struct mv_out o = mv_out(b->reply.p, b->reply.cap);
         size_t at = mv_frame_open(&o, MV_FRAME_REPLY, seq);
@@ -50,7 +53,9 @@ int mv__reply_nil(struct mv_broker *b, enum mv_frame_type type, struct mv_err *e
         size_t at = mv_frame_open(&o, type, 0);
         mv_cbor_put_null(&o);
         b->reply.len = o.len;
-        return mv_frame_close(&o, at) ? 0 : mv_fail(err, MV_E_INTERNAL, 0, "broker: frame %u with nothing in it", type);
+        return mv_frame_close(&o, at) ? 0
+                                      : mv_fail(err, MV_E_INTERNAL, 0,
+                                                "broker: frame %u with nothing in it", type);
 }
 
 int mv__reply_value(struct mv_broker *b, uint64_t seq, const struct mv_value *v, struct mv_err *err)
@@ -64,13 +69,15 @@ int mv__reply_value(struct mv_broker *b, uint64_t seq, const struct mv_value *v,
                 if (try_value(b, seq, v, &overflow))
                         return 0;
                 if (!overflow || b->reply.cap >= cap_max)
-                        return mv_fail(err, MV_E_INVALID, 0, overflow ? "the reply is larger than one frame of %u bytes"
-                                                                      : "the reply is not a valid value (limit %u)",
+                        return mv_fail(err, MV_E_INVALID, 0,
+                                       overflow ? "the reply is larger than one frame of %u bytes"
+                                                : "the reply is not a valid value (limit %u)",
                                        MV_FRAME_PAYLOAD_MAX);
         }
 }
 
-int mv__reply_raw(struct mv_broker *b, enum mv_frame_type type, uint64_t seq, struct mv_slice payload, struct mv_err *err)
+int mv__reply_raw(struct mv_broker *b, enum mv_frame_type type, uint64_t seq,
+                  struct mv_slice payload, struct mv_err *err)
 {
         if (!mv__bytes_reserve(&b->reply, MV_FRAME_HEADER_BYTES + payload.len))
                 return no_memory(err);
@@ -78,7 +85,8 @@ int mv__reply_raw(struct mv_broker *b, enum mv_frame_type type, uint64_t seq, st
         size_t at = mv_frame_open(&o, type, seq);
         mv_put_slice(&o, payload);
         if (!mv_frame_close(&o, at))
-                return mv_fail(err, MV_E_INTERNAL, 0, "broker: a frame of %zu bytes does not close", payload.len);
+                return mv_fail(err, MV_E_INTERNAL, 0, "broker: a frame of %zu bytes does not close",
+                               payload.len);
         b->reply.len = o.len;
         return 0;
 }
@@ -119,7 +127,8 @@ int mv__reply_fault(struct mv_broker *b, uint64_t seq, const struct mv_fault *f,
         return r < 0 ? mv_fail(err, -r, 0, "broker: a fault frame") : 0;
 }
 
-int mv__reply_denial(struct mv_broker *b, uint64_t seq, const struct mv_decision *d, struct mv_err *err)
+int mv__reply_denial(struct mv_broker *b, uint64_t seq, const struct mv_decision *d,
+                     struct mv_err *err)
 {
         char text[640];
         mv_decision_text(d, text, sizeof text);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a running capability gets from its broker: captured output, notes for the metadata, decisions made inside. */
+/* What a running capability gets from its broker: captured output, notes for the metadata,
+ * decisions made inside. */
 #include <broker/internal.h>
 #include <stdlib.h>
 
@@ -36,7 +37,8 @@ static bool write_output(void *ctx, bool to_stderr, struct mv_slice s)
 static void set_fatal(struct mv_broker *b, const char *what)
 {
         if (b->fatal.code == MV_OK)
-                (void)mv_fail(&b->fatal, MV_E_LIMIT, 0, "broker: %s of this execution cannot be recorded any more", what);
+                (void)mv_fail(&b->fatal, MV_E_LIMIT, 0,
+                              "broker: %s of this execution cannot be recorded any more", what);
 }
 
 /* Room for one more in an array of notes; false: the limit, or no memory. */
@@ -62,7 +64,8 @@ static const char *kept_text(struct mv_broker *b, struct mv_slice s)
 }
 
 /* Reading a file line by line is one operation of many bytes. */
-static bool same_again(const struct mv_file_operation *last, struct mv_slice path, const char *operation)
+static bool same_again(const struct mv_file_operation *last, struct mv_slice path,
+                       const char *operation)
 {
         return strcmp(last->operation, operation) == 0 && mv_slice_eq_str(path, last->path);
 }
@@ -70,24 +73,30 @@ static bool same_again(const struct mv_file_operation *last, struct mv_slice pat
 static void note_file(void *ctx, struct mv_slice path, const char *operation, uint64_t bytes)
 {
         struct mv_broker *b = ctx;
-        if (b->operations_count && same_again(&b->operations[b->operations_count - 1], path, operation)) {
+        if (b->operations_count &&
+            same_again(&b->operations[b->operations_count - 1], path, operation)) {
                 b->operations[b->operations_count - 1].bytes += bytes;
                 return;
         }
-        struct mv_file_operation n = { kept_text(b, path), kept_text(b, mv_slice_str(operation)), bytes };
+        struct mv_file_operation n = { kept_text(b, path), kept_text(b, mv_slice_str(operation)),
+                                       bytes };
         if (!n.path || !n.operation ||
-            !note_room((void **)&b->operations, b->operations_count, &b->operations_cap, sizeof n)) {
+            !note_room((void **)&b->operations, b->operations_count, &b->operations_cap,
+                       sizeof n)) {
                 set_fatal(b, "the file operations");
                 return;
         }
         b->operations[b->operations_count++] = n;
 }
 
-static void note_network(void *ctx, struct mv_slice url, const char *method, int status, uint64_t sent, uint64_t received)
+static void note_network(void *ctx, struct mv_slice url, const char *method, int status,
+                         uint64_t sent, uint64_t received)
 {
         struct mv_broker *b = ctx;
-        struct mv_network_request n = { kept_text(b, url), kept_text(b, mv_slice_str(method)), status, sent, received };
-        if (!n.url || !n.method || !note_room((void **)&b->network, b->network_count, &b->network_cap, sizeof n)) {
+        struct mv_network_request n = { kept_text(b, url), kept_text(b, mv_slice_str(method)),
+                                        status, sent, received };
+        if (!n.url || !n.method ||
+            !note_room((void **)&b->network, b->network_count, &b->network_cap, sizeof n)) {
                 set_fatal(b, "the network requests");
                 return;
         }
@@ -144,6 +153,10 @@ static int allow(void *ctx, const struct mv_decision *d)
 
 struct mv_call_host mv__services(struct mv_broker *b)
 {
-        return (struct mv_call_host){ .ctx = b, .write_output = write_output, .note_file = note_file,
-                                      .note_network = note_network, .deny = deny, .allow = allow };
+        return (struct mv_call_host){ .ctx = b,
+                                      .write_output = write_output,
+                                      .note_file = note_file,
+                                      .note_network = note_network,
+                                      .deny = deny,
+                                      .allow = allow };
 }

@@ -75,7 +75,8 @@ static size_t last_character(const char *text, size_t len)
         return at && (unsigned char)text[at - 1] >= 0xc0 ? at - 1 : len;
 }
 
-/* A message may have been cut in the middle of a character, or carry bytes of a file name: what leaves is UTF-8. */
+/* A message may have been cut in the middle of a character, or carry bytes of a file name: what
+ * leaves is UTF-8. */
 void mv_text_make_utf8(char *text)
 {
         size_t len = strlen(text);
@@ -135,14 +136,16 @@ bool mv__copy_text(struct mv_call *call, struct mv_slice s, struct mv_value *ret
 
 int mv__fail_memory(struct mv_call *call, const char *what)
 {
-        return mv_call_fail(call, "MemoryExhausted",
-                            "%s: the reply of %s needs more than the memory limit of %lu bytes; raise --memory",
-                            call->capability->id, what, (unsigned long)call->limits.memory_bytes_max);
+        return mv_call_fail(
+                call, "MemoryExhausted",
+                "%s: the reply of %s needs more than the memory limit of %lu bytes; raise --memory",
+                call->capability->id, what, (unsigned long)call->limits.memory_bytes_max);
 }
 
 uint64_t mv__reply_bytes_max(const struct mv_call *call, const char **ret_limit)
 {
-        uint64_t memory = call->limits.memory_bytes_max, frame = MV_FRAME_PAYLOAD_MAX - REPLY_FRAME_BYTES;
+        uint64_t memory = call->limits.memory_bytes_max,
+                 frame = MV_FRAME_PAYLOAD_MAX - REPLY_FRAME_BYTES;
         *ret_limit = memory < frame ? "memory limit" : "limit of one reply";
         return memory < frame ? memory : frame;
 }

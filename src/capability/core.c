@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ccos.echo, ccos.math, ccos.string: pure functions, here so that a program can be tested against the door. */
+/* ccos.echo, ccos.math, ccos.string: pure functions, here so that a program can be tested
+ * against the door. */
 #include <capability/builtin.h>
 
 static int echo(struct mv_call *call, const struct mv_value *args, uint32_t n, struct mv_value *ret)
@@ -8,7 +9,8 @@ static int echo(struct mv_call *call, const struct mv_value *args, uint32_t n, s
         return 0;
 }
 
-/* What is summed: the arguments, the items of one vector or list, or :a and :b of one map (REQ-CAP-43). */
+/* What is summed: the arguments, the items of one vector or list, or :a and :b of one map (REQ-
+ * CAP-43). */
 static int add_operand(struct mv_call *call, const struct mv_value *v, int64_t *sum)
 {
         int64_t i;
@@ -49,7 +51,8 @@ static int add(struct mv_call *call, const struct mv_value *args, uint32_t n, st
         return r;
 }
 
-static int concat(struct mv_call *call, const struct mv_value *args, uint32_t n, struct mv_value *ret)
+static int concat(struct mv_call *call, const struct mv_value *args, uint32_t n,
+                  struct mv_value *ret)
 {
         size_t bytes = 0;
         for (uint32_t i = 0; i < n; i++)
@@ -65,15 +68,32 @@ static int concat(struct mv_call *call, const struct mv_value *args, uint32_t n,
 }
 
 static const struct mv_builtin items[] = {
-        { .capability = { .id = "ccos.echo", .arguments = "(value)", .result = "any",
-                          .summary = "Gives its argument back.", .pure = true, .args_min = 0, .args_max = 1, .call = echo },
+        { .capability = { .id = "ccos.echo",
+                          .arguments = "(value)",
+                          .result = "any",
+                          .summary = "Gives its argument back.",
+                          .pure = true,
+                          .args_min = 0,
+                          .args_max = 1,
+                          .call = echo },
           .kinds = "*" },
-        { .capability = { .id = "ccos.math.add", .arguments = "(integer...) or ([integer...]) or ({:a integer :b integer})",
-                          .result = "integer", .summary = "Adds integers; overflow is an error.", .pure = true,
-                          .args_min = 1, .args_max = UINT16_MAX, .call = add },
+        { .capability = { .id = "ccos.math.add",
+                          .arguments =
+                                  "(integer...) or ([integer...]) or ({:a integer :b integer})",
+                          .result = "integer",
+                          .summary = "Adds integers; overflow is an error.",
+                          .pure = true,
+                          .args_min = 1,
+                          .args_max = UINT16_MAX,
+                          .call = add },
           .kinds = "*" },
-        { .capability = { .id = "ccos.string.concat", .arguments = "(string...)", .result = "string",
-                          .summary = "Joins strings.", .pure = true, .args_min = 0, .args_max = UINT16_MAX,
+        { .capability = { .id = "ccos.string.concat",
+                          .arguments = "(string...)",
+                          .result = "string",
+                          .summary = "Joins strings.",
+                          .pure = true,
+                          .args_min = 0,
+                          .args_max = UINT16_MAX,
                           .call = concat },
           .kinds = "s" },
 };

@@ -5,7 +5,8 @@
 #include <wire/json.h>
 #include <wire/text.h>
 
-static int parse_json(struct mv_call *call, const struct mv_value *args, uint32_t n, struct mv_value *ret)
+static int parse_json(struct mv_call *call, const struct mv_value *args, uint32_t n,
+                      struct mv_value *ret)
 {
         const struct mv_value *v;
         struct mv_err err;
@@ -20,7 +21,8 @@ static int parse_json(struct mv_call *call, const struct mv_value *args, uint32_
 
 #define JSON_BYTES_FIRST 4096
 
-static int serialize_json(struct mv_call *call, const struct mv_value *args, uint32_t n, struct mv_value *ret)
+static int serialize_json(struct mv_call *call, const struct mv_value *args, uint32_t n,
+                          struct mv_value *ret)
 {
         const char *limit, *why = NULL;
         uint64_t bytes_max = mv__reply_bytes_max(call, &limit);
@@ -38,18 +40,29 @@ static int serialize_json(struct mv_call *call, const struct mv_value *args, uin
                 if (why)
                         return mv_call_fail(call, "JsonError", "%s", why);
                 if (cap == bytes_max)
-                        return mv_call_fail(call, "JsonError", "the text is longer than the %s of %lu bytes", limit,
+                        return mv_call_fail(call, "JsonError",
+                                            "the text is longer than the %s of %lu bytes", limit,
                                             (unsigned long)bytes_max);
         }
 }
 
 static const struct mv_builtin items[] = {
-        { .capability = { .id = "ccos.data.parse-json", .arguments = "(string)", .result = "any",
-                          .summary = "Parses a JSON text; objects become maps with string keys.", .pure = true,
-                          .args_min = 1, .args_max = 1, .call = parse_json },
+        { .capability = { .id = "ccos.data.parse-json",
+                          .arguments = "(string)",
+                          .result = "any",
+                          .summary = "Parses a JSON text; objects become maps with string keys.",
+                          .pure = true,
+                          .args_min = 1,
+                          .args_max = 1,
+                          .call = parse_json },
           .kinds = "s" },
-        { .capability = { .id = "ccos.data.serialize-json", .arguments = "(value)", .result = "string",
-                          .summary = "Writes a value as JSON.", .pure = true, .args_min = 1, .args_max = 1,
+        { .capability = { .id = "ccos.data.serialize-json",
+                          .arguments = "(value)",
+                          .result = "string",
+                          .summary = "Writes a value as JSON.",
+                          .pure = true,
+                          .args_min = 1,
+                          .args_max = 1,
                           .call = serialize_json },
           .kinds = "*" },
 };

@@ -11,7 +11,8 @@
 #include <unistd.h>
 #include <wire/text.h>
 
-/* Deepest tree delete-file removes: each level holds one descriptor and about 300 bytes of C stack. */
+/* Deepest tree delete-file removes: each level holds one descriptor and about 300 bytes of C
+ * stack. */
 #define DELETE_DEPTH_MAX 100
 /* Entries of one directory listing; each costs about 300 bytes of reply memory. */
 #define LIST_ENTRIES_MAX 100000
@@ -21,19 +22,19 @@ static void note(struct mv_call *call, const struct mv_place *p, uint64_t bytes)
         call->host.note_file(call->host.ctx, mv_slice_str(p->path), mv__verb(call), bytes);
 }
 
-static int check_read(const struct mv_context *c, const struct mv_value *args, uint32_t n, struct mv_decision *d,
-                      struct mv_fault *fault)
+static int check_read(const struct mv_context *c, const struct mv_value *args, uint32_t n,
+                      struct mv_decision *d, struct mv_fault *fault)
 {
         return mv__check_path(c, (struct mv_path_question){ args, n, false }, d, fault);
 }
 
-static int check_write(const struct mv_context *c, const struct mv_value *args, uint32_t n, struct mv_decision *d,
-                       struct mv_fault *fault)
+static int check_write(const struct mv_context *c, const struct mv_value *args, uint32_t n,
+                       struct mv_decision *d, struct mv_fault *fault)
 {
         return mv__check_path(c, (struct mv_path_question){ args, n, true }, d, fault);
 }
 
-/* --- file-exists --------------------------------------------------------------------------------------------------- */
+/* --- file-exists ------------------------------------------------------------------------------ */
 static int exists_at(struct mv_call *call, struct mv_place *p, struct mv_value *ret)
 {
         int pin = mv__place_pin(call, p);
@@ -52,7 +53,8 @@ static bool root_missing(const struct mv_place *p, int r)
         return r == -(int)MV_E_PROGRAM && p->dir_fd == -ENOENT;
 }
 
-static int file_exists(struct mv_call *call, const struct mv_value *args, uint32_t n, struct mv_value *ret)
+static int file_exists(struct mv_call *call, const struct mv_value *args, uint32_t n,
+                       struct mv_value *ret)
 {
         struct mv_place p;
         int r = mv__place_find(call, args[0].text, false, &p);
@@ -66,22 +68,25 @@ static int file_exists(struct mv_call *call, const struct mv_value *args, uint32
         return r;
 }
 
-/* --- read-file ------------------------------------------------------------------------------------------------------- */
+/* --- read-file -------------------------------------------------------------------------------- */
 static int too_large(struct mv_call *call, const struct mv_place *p)
 {
         const char *limit;
         uint64_t max = mv__reply_bytes_max(call, &limit);
-        return mv_call_fail(call, "IoError", "%s %s: larger than the %s of %lu bytes", mv__verb(call), p->path, limit,
-                            (unsigned long)max);
+        return mv_call_fail(call, "IoError", "%s %s: larger than the %s of %lu bytes",
+                            mv__verb(call), p->path, limit, (unsigned long)max);
 }
 
-/* All bytes until the end, at most cap; the file may grow or shrink meanwhile. *ret_more: it goes on behind cap. */
-static int read_all(struct mv_call *call, const struct mv_place *p, int fd, struct mv_out *o, bool *ret_more)
+/* All bytes until the end, at most cap; the file may grow or shrink meanwhile. *ret_more: it
+ * goes on behind cap. */
+static int read_all(struct mv_call *call, const struct mv_place *p, int fd, struct mv_out *o,
+                    bool *ret_more)
 {
         const char *why;
         for (;;) {
                 if (mv__call_ended(call, &why))
-                        return mv_call_fail(call, "IoError", "%s %s: %s", mv__verb(call), p->path, why);
+                        return mv_call_fail(call, "IoError", "%s %s: %s", mv__verb(call), p->path,
+                                            why);
                 uint8_t spill[1];
                 bool full = o->len == o->cap;
                 ssize_t n = read(fd, full ? spill : o->p + o->len, full ? 1 : o->cap - o->len);
@@ -115,15 +120,18 @@ static int read_text(struct mv_call *call, struct mv_place *p, int fd, struct mv
         if (r < 0)
                 return r;
         if (more)
-                return mv_call_fail(call, "IoError", "%s %s: the file grew while it was read", mv__verb(call), p->path);
+                return mv_call_fail(call, "IoError", "%s %s: the file grew while it was read",
+                                    mv__verb(call), p->path);
         if (!mv_utf8_valid(mv_out_slice(&o)))
-                return mv_call_fail(call, "IoError", "%s %s: the content is not valid UTF-8 text", mv__verb(call), p->path);
+                return mv_call_fail(call, "IoError", "%s %s: the content is not valid UTF-8 text",
+                                    mv__verb(call), p->path);
         note(call, p, o.len);
         *ret = mv__text(mv_out_slice(&o));
         return 0;
 }
 
-static int read_file(struct mv_call *call, const struct mv_value *args, uint32_t n, struct mv_value *ret)
+static int read_file(struct mv_call *call, const struct mv_value *args, uint32_t n,
+                     struct mv_value *ret)
 {
         struct mv_place p;
         int r = mv__place_find(call, args[0].text, false, &p);
@@ -136,13 +144,14 @@ static int read_file(struct mv_call *call, const struct mv_value *args, uint32_t
         return fd < 0 ? fd : r;
 }
 
-/* --- write-file ------------------------------------------------------------------------------------------------------ */
+/* --- write-file ------------------------------------------------------------------------------- */
 static int write_all(struct mv_call *call, const struct mv_place *p, int fd, struct mv_slice s)
 {
         const char *why;
         for (size_t at = 0; at < s.len;) {
                 if (mv__call_ended(call, &why))
-                        return mv_call_fail(call, "IoError", "%s %s: %s", mv__verb(call), p->path, why);
+                        return mv_call_fail(call, "IoError", "%s %s: %s", mv__verb(call), p->path,
+                                            why);
                 ssize_t n = write(fd, s.p + at, s.len - at);
                 if (n < 0 && errno != EINTR)
                         return mv__place_fail(call, p, errno);
@@ -168,7 +177,8 @@ static int usage_reply(struct mv_call *call, size_t bytes, struct mv_value *ret)
         return 0;
 }
 
-static int write_file(struct mv_call *call, const struct mv_value *args, uint32_t n, struct mv_value *ret)
+static int write_file(struct mv_call *call, const struct mv_value *args, uint32_t n,
+                      struct mv_value *ret)
 {
         struct mv_place p;
         int r = mv__place_find(call, args[0].text, true, &p);
@@ -184,7 +194,7 @@ static int write_file(struct mv_call *call, const struct mv_value *args, uint32_
         return usage_reply(call, args[1].text.len, ret);
 }
 
-/* --- delete-file ----------------------------------------------------------------------------------------------------- */
+/* --- delete-file ------------------------------------------------------------------------------ */
 static int delete_tree(int parent, const char *name, unsigned depth);
 
 static int delete_entries(int dir, unsigned depth)
@@ -229,7 +239,8 @@ static int delete_tree(int parent, const char *name, unsigned depth)
         return unlinkat(parent, name, AT_REMOVEDIR) == 0 ? 0 : -errno;
 }
 
-static int delete_named(struct mv_call *call, struct mv_place *p, bool recursive, struct mv_value *ret)
+static int delete_named(struct mv_call *call, struct mv_place *p, bool recursive,
+                        struct mv_value *ret)
 {
         const char *name;
         struct stat st;
@@ -241,15 +252,19 @@ static int delete_named(struct mv_call *call, struct mv_place *p, bool recursive
         if (!there)
                 e = errno == ENOENT ? 0 : -errno;
         else if (S_ISDIR(st.st_mode))
-                e = p->is_root ? -EBUSY : recursive ? delete_tree(parent, name, DELETE_DEPTH_MAX) : -EISDIR;
+                e = p->is_root  ? -EBUSY
+                    : recursive ? delete_tree(parent, name, DELETE_DEPTH_MAX)
+                                : -EISDIR;
         else if (unlinkat(parent, name, 0) < 0)
                 e = -errno;
         close(parent);
         if (e == -EISDIR)
-                return mv_call_fail(call, "IoError", "%s %s: is a directory; pass true to delete what is in it too",
+                return mv_call_fail(call, "IoError",
+                                    "%s %s: is a directory; pass true to delete what is in it too",
                                     mv__verb(call), p->path);
         if (e == -EBUSY && p->is_root)
-                return mv_call_fail(call, "IoError", "%s %s: the granted directory itself stays", mv__verb(call), p->path);
+                return mv_call_fail(call, "IoError", "%s %s: the granted directory itself stays",
+                                    mv__verb(call), p->path);
         if (e < 0)
                 return mv__place_fail(call, p, -e);
         note(call, p, 0);
@@ -257,7 +272,8 @@ static int delete_named(struct mv_call *call, struct mv_place *p, bool recursive
         return 0;
 }
 
-static int delete_file(struct mv_call *call, const struct mv_value *args, uint32_t n, struct mv_value *ret)
+static int delete_file(struct mv_call *call, const struct mv_value *args, uint32_t n,
+                       struct mv_value *ret)
 {
         struct mv_place p;
         int r = mv__place_find(call, args[0].text, true, &p);
@@ -267,8 +283,9 @@ static int delete_file(struct mv_call *call, const struct mv_value *args, uint32
         return r;
 }
 
-/* --- mkdir ------------------------------------------------------------------------------------------------------------- */
-/* Make every missing directory above the last one, walking from the root one component at a time. */
+/* --- mkdir ------------------------------------------------------------------------------------ */
+/* Make every missing directory above the last one, walking from the root one component at a
+ * time. */
 static int make_parents(struct mv_call *call, struct mv_place *p)
 {
         for (char *slash = strchr(p->rel, '/'); slash; slash = strchr(slash + 1, '/')) {
@@ -294,13 +311,15 @@ static int make_last(struct mv_call *call, struct mv_place *p, bool recursive)
                 return parent;
         struct stat st;
         int e = mkdirat(parent, name, 0777) < 0 ? errno : 0;
-        if (e == EEXIST && recursive && fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+        if (e == EEXIST && recursive && fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISDIR(st.st_mode))
                 e = 0;
         close(parent);
         return e ? mv__place_fail(call, p, e) : 0;
 }
 
-static int make_dir(struct mv_call *call, const struct mv_value *args, uint32_t n, struct mv_value *ret)
+static int make_dir(struct mv_call *call, const struct mv_value *args, uint32_t n,
+                    struct mv_value *ret)
 {
         bool recursive = n > 1 && args[1].boolean;
         struct mv_place p;
@@ -316,7 +335,7 @@ static int make_dir(struct mv_call *call, const struct mv_value *args, uint32_t 
         return r;
 }
 
-/* --- list-dir ---------------------------------------------------------------------------------------------------------- */
+/* --- list-dir --------------------------------------------------------------------------------- */
 struct listing {
         struct mv_value *items; /* malloc'ed while it grows */
         uint32_t count, cap;
@@ -336,8 +355,8 @@ static bool listing_room(struct listing *l)
 }
 
 /* {:is_dir :is_file :name :path :size}: keyword keys in canonical order. */
-static bool entry_value(struct mv_call *call, const struct mv_place *p, const char *name, const struct stat *st,
-                        struct mv_value *ret)
+static bool entry_value(struct mv_call *call, const struct mv_place *p, const char *name,
+                        const struct stat *st, struct mv_value *ret)
 {
         struct mv_entry *e = mv_call_alloc(call, 5 * sizeof *e);
         size_t dir = strlen(p->path), len = strlen(name);
@@ -351,24 +370,28 @@ static bool entry_value(struct mv_call *call, const struct mv_place *p, const ch
         mv_put_str(&o, name);
         e[0] = (struct mv_entry){ mv__keyword("is_dir"), mv__bool(S_ISDIR(st->st_mode)) };
         e[1] = (struct mv_entry){ mv__keyword("is_file"), mv__bool(S_ISREG(st->st_mode)) };
-        e[2] = (struct mv_entry){ mv__keyword("name"), mv__text(mv_slice(path + o.len - len, len)) };
+        e[2] = (struct mv_entry){ mv__keyword("name"),
+                                  mv__text(mv_slice(path + o.len - len, len)) };
         e[3] = (struct mv_entry){ mv__keyword("path"), mv__text(mv_out_slice(&o)) };
         e[4] = (struct mv_entry){ mv__keyword("size"), mv__int(st->st_size) };
         *ret = (struct mv_value){ .kind = MV_MAP, .count = 5, .entries = e };
         return true;
 }
 
-static int list_one(struct mv_call *call, const struct mv_place *p, int dir, const char *name, struct listing *l)
+static int list_one(struct mv_call *call, const struct mv_place *p, int dir, const char *name,
+                    struct listing *l)
 {
         struct stat st;
         if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                return errno == ENOENT ? 0 : mv__place_fail(call, p, errno); /* gone since readdir */
+                /* gone since readdir */
+                return errno == ENOENT ? 0 : mv__place_fail(call, p, errno);
         if (!mv_utf8_valid(mv_slice_str(name)))
-                return mv_call_fail(call, "IoError", "%s %s: the directory holds a name that is not valid UTF-8",
+                return mv_call_fail(call, "IoError",
+                                    "%s %s: the directory holds a name that is not valid UTF-8",
                                     mv__verb(call), p->path);
         if (l->count == LIST_ENTRIES_MAX)
-                return mv_call_fail(call, "IoError", "%s %s: more than %d entries", mv__verb(call), p->path,
-                                    LIST_ENTRIES_MAX);
+                return mv_call_fail(call, "IoError", "%s %s: more than %d entries", mv__verb(call),
+                                    p->path, LIST_ENTRIES_MAX);
         if (!listing_room(l) || !entry_value(call, p, name, &st, &l->items[l->count]))
                 return mv__fail_memory(call, p->path);
         l->count++;
@@ -380,7 +403,8 @@ static int list_all(struct mv_call *call, const struct mv_place *p, DIR *d, stru
         const char *why;
         for (;;) {
                 if (mv__call_ended(call, &why))
-                        return mv_call_fail(call, "IoError", "%s %s: %s", mv__verb(call), p->path, why);
+                        return mv_call_fail(call, "IoError", "%s %s: %s", mv__verb(call), p->path,
+                                            why);
                 errno = 0;
                 struct dirent *e = readdir(d);
                 if (!e)
@@ -399,7 +423,8 @@ static int by_name(const void *a, const void *b)
         return mv_slice_cmp(x->entries[2].value.text, y->entries[2].value.text);
 }
 
-static int listing_reply(struct mv_call *call, struct mv_place *p, struct listing *l, struct mv_value *ret)
+static int listing_reply(struct mv_call *call, struct mv_place *p, struct listing *l,
+                         struct mv_value *ret)
 {
         struct mv_value *items = mv_call_alloc(call, l->count * sizeof *items + 1);
         if (!items)
@@ -430,7 +455,8 @@ static int list_opened(struct mv_call *call, struct mv_place *p, int fd, struct 
         return r;
 }
 
-static int list_dir(struct mv_call *call, const struct mv_value *args, uint32_t n, struct mv_value *ret)
+static int list_dir(struct mv_call *call, const struct mv_value *args, uint32_t n,
+                    struct mv_value *ret)
 {
         struct mv_place p;
         int r = mv__place_find(call, args[0].text, false, &p);
@@ -442,30 +468,67 @@ static int list_dir(struct mv_call *call, const struct mv_value *args, uint32_t 
 
 #define FILE_ACCESS .effects = MV_EFFECT_FILESYSTEM, .permission = "ccos.io.file-access"
 static const struct mv_builtin items[] = {
-        { .capability = { .id = "ccos.io.file-exists", .arguments = "(path)", .result = "boolean",
-                          .summary = "Tells whether there is something at this path.", FILE_ACCESS, .args_min = 1, .args_max = 1,
+        { .capability = { .id = "ccos.io.file-exists",
+                          .arguments = "(path)",
+                          .result = "boolean",
+                          .summary = "Tells whether there is something at this path.",
+                          FILE_ACCESS,
+                          .args_min = 1,
+                          .args_max = 1,
                           .call = file_exists },
-          .kinds = "s", .check = check_read },
-        { .capability = { .id = "ccos.io.read-file", .arguments = "(path)", .result = "string",
-                          .summary = "The text of a file.", FILE_ACCESS, .args_min = 1, .args_max = 1, .call = read_file },
-          .kinds = "s", .check = check_read },
-        { .capability = { .id = "ccos.io.write-file", .arguments = "(path content)",
+          .kinds = "s",
+          .check = check_read },
+        { .capability = { .id = "ccos.io.read-file",
+                          .arguments = "(path)",
+                          .result = "string",
+                          .summary = "The text of a file.",
+                          FILE_ACCESS,
+                          .args_min = 1,
+                          .args_max = 1,
+                          .call = read_file },
+          .kinds = "s",
+          .check = check_read },
+        { .capability = { .id = "ccos.io.write-file",
+                          .arguments = "(path content)",
                           .result = "{:ok true :usage {:storage_write_bytes n}}",
-                          .summary = "Replaces the content of a file, or makes it.", FILE_ACCESS, .args_min = 2,
-                          .args_max = 2, .call = write_file },
-          .kinds = "s", .check = check_write },
-        { .capability = { .id = "ccos.io.delete-file", .arguments = "(path [recursive])", .result = "boolean",
-                          .summary = "Deletes a file, or with true a directory; false: nothing was there.", FILE_ACCESS,
-                          .args_min = 1, .args_max = 2, .call = delete_file },
-          .kinds = "sb", .check = check_write },
-        { .capability = { .id = "ccos.io.mkdir", .arguments = "(path [recursive])", .result = "boolean",
-                          .summary = "Makes a directory, with true also those above it.", FILE_ACCESS, .args_min = 1,
-                          .args_max = 2, .call = make_dir },
-          .kinds = "sb", .check = check_write },
-        { .capability = { .id = "ccos.io.list-dir", .arguments = "(path)",
+                          .summary = "Replaces the content of a file, or makes it.",
+                          FILE_ACCESS,
+                          .args_min = 2,
+                          .args_max = 2,
+                          .call = write_file },
+          .kinds = "s",
+          .check = check_write },
+        { .capability = { .id = "ccos.io.delete-file",
+                          .arguments = "(path [recursive])",
+                          .result = "boolean",
+                          .summary = "Deletes a file, or with true a directory; false: nothing was "
+                                     "there.",
+                          FILE_ACCESS,
+                          .args_min = 1,
+                          .args_max = 2,
+                          .call = delete_file },
+          .kinds = "sb",
+          .check = check_write },
+        { .capability = { .id = "ccos.io.mkdir",
+                          .arguments = "(path [recursive])",
+                          .result = "boolean",
+                          .summary = "Makes a directory, with true also those above it.",
+                          FILE_ACCESS,
+                          .args_min = 1,
+                          .args_max = 2,
+                          .call = make_dir },
+          .kinds = "sb",
+          .check = check_write },
+        { .capability = { .id = "ccos.io.list-dir",
+                          .arguments = "(path)",
                           .result = "[{:name :path :is_dir :is_file :size}...]",
-                          .summary = "The entries of a directory, sorted by name; links are not followed.", FILE_ACCESS,
-                          .args_min = 1, .args_max = 1, .call = list_dir },
-          .kinds = "s", .check = check_read },
+                          .summary = "The entries of a directory, sorted by name; links are not "
+                                     "followed.",
+                          FILE_ACCESS,
+                          .args_min = 1,
+                          .args_max = 1,
+                          .call = list_dir },
+          .kinds = "s",
+          .check = check_read },
 };
 MV_FAMILY(mv__family_file, items);

@@ -14,14 +14,14 @@
 #include <wire/text.h>
 
 /* Open handles of one execution: far below the usual 1024 descriptors of the process they share. */
-#define HANDLES_MAX 64
+#define HANDLES_MAX       64
 #define READ_BUFFER_BYTES 4096
 
 struct handle {
         int64_t number; /* 0: free */
         int fd;
         bool read, write, append;
-        uint64_t at;      /* position of the next read or write */
+        uint64_t at; /* position of the next read or write */
         uint64_t buffer_at;
         uint32_t buffer_len;
         char path[MV_PATH_BYTES]; /* for messages and notes */
@@ -80,7 +80,8 @@ static struct handle **find(struct mv_call *call, int64_t number)
 
 static int no_such_handle(struct mv_call *call, int64_t number)
 {
-        return mv_call_fail(call, "IoError", "%s: %ld is not an open handle of this execution", mv__verb(call), (long)number);
+        return mv_call_fail(call, "IoError", "%s: %ld is not an open handle of this execution",
+                            mv__verb(call), (long)number);
 }
 
 static void note(struct mv_call *call, const struct handle *h, uint64_t bytes)
@@ -88,7 +89,7 @@ static void note(struct mv_call *call, const struct handle *h, uint64_t bytes)
         call->host.note_file(call->host.ctx, mv_slice_str(h->path), mv__verb(call), bytes);
 }
 
-/* --- open-file ------------------------------------------------------------------------------------------------------- */
+/* --- open-file -------------------------------------------------------------------------------- */
 struct mode {
         const char *name;
         int how;
@@ -104,23 +105,26 @@ static const struct mode modes[] = {
 static const struct mode *mode_of(const struct mv_value *args, uint32_t n)
 {
         for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
-                if (n < 2 || (args[1].kind == MV_STRING && mv_slice_eq_str(args[1].text, modes[i].name)))
+                if (n < 2 ||
+                    (args[1].kind == MV_STRING && mv_slice_eq_str(args[1].text, modes[i].name)))
                         return &modes[i];
         return NULL;
 }
 
-static int check_open(const struct mv_context *c, const struct mv_value *args, uint32_t n, struct mv_decision *d,
-                      struct mv_fault *fault)
+static int check_open(const struct mv_context *c, const struct mv_value *args, uint32_t n,
+                      struct mv_decision *d, struct mv_fault *fault)
 {
         const struct mode *m = mode_of(args, n);
         if (!m) {
-                mv__fault_set(fault, "InvalidArgument", "open-file: mode must be \"r\", \"w\", \"a\" or \"rw\"");
+                mv__fault_set(fault, "InvalidArgument",
+                              "open-file: mode must be \"r\", \"w\", \"a\" or \"rw\"");
                 return -(int)MV_E_PROGRAM;
         }
         return mv__check_path(c, (struct mv_path_question){ args, n, m->write }, d, fault);
 }
 
-/* A path instead of a handle is only ever decided about, never carried out: the argument check refuses it. */
+/* A path instead of a handle is only ever decided about, never carried out (X-31, X-52): the
+ * argument check refuses it. */
 static int check_line(const struct mv_context *c, struct mv_path_question q, struct mv_decision *d,
                       struct mv_fault *fault)
 {
@@ -129,26 +133,29 @@ static int check_line(const struct mv_context *c, struct mv_path_question q, str
         return mv__check_path(c, q, d, fault);
 }
 
-static int check_read_line(const struct mv_context *c, const struct mv_value *args, uint32_t n, struct mv_decision *d,
-                           struct mv_fault *fault)
+static int check_read_line(const struct mv_context *c, const struct mv_value *args, uint32_t n,
+                           struct mv_decision *d, struct mv_fault *fault)
 {
         return check_line(c, (struct mv_path_question){ args, n, false }, d, fault);
 }
 
-static int check_write_line(const struct mv_context *c, const struct mv_value *args, uint32_t n, struct mv_decision *d,
-                            struct mv_fault *fault)
+static int check_write_line(const struct mv_context *c, const struct mv_value *args, uint32_t n,
+                            struct mv_decision *d, struct mv_fault *fault)
 {
         return check_line(c, (struct mv_path_question){ args, n, true }, d, fault);
 }
 
-static int handle_new(struct mv_call *call, struct mv_place *p, const struct mode *m, struct handle **ret)
+static int handle_new(struct mv_call *call, struct mv_place *p, const struct mode *m,
+                      struct handle **ret)
 {
         struct mv_file_table *t = table_of(call);
         if (!t)
                 return mv_call_fail(call, "IoError", "open-file: no memory for handles");
         struct handle **slot = slot_of(t, 0);
         if (!slot)
-                return mv_call_fail(call, "IoError", "open-file: %d handles are open already; close one", HANDLES_MAX);
+                return mv_call_fail(call, "IoError",
+                                    "open-file: %d handles are open already; close one",
+                                    HANDLES_MAX);
         int fd = mv__place_open(call, p, m->how);
         if (fd < 0)
                 return fd;
@@ -167,11 +174,13 @@ static int handle_new(struct mv_call *call, struct mv_place *p, const struct mod
         return 0;
 }
 
-static int open_file(struct mv_call *call, const struct mv_value *args, uint32_t n, struct mv_value *ret)
+static int open_file(struct mv_call *call, const struct mv_value *args, uint32_t n,
+                     struct mv_value *ret)
 {
         const struct mode *m = mode_of(args, n);
         if (!m)
-                return mv_call_fail(call, "InvalidArgument", "open-file: mode must be \"r\", \"w\", \"a\" or \"rw\"");
+                return mv_call_fail(call, "InvalidArgument",
+                                    "open-file: mode must be \"r\", \"w\", \"a\" or \"rw\"");
         struct mv_place p;
         struct handle *h = NULL;
         int r = mv__place_find(call, args[0].text, m->write, &p);
@@ -186,7 +195,7 @@ static int open_file(struct mv_call *call, const struct mv_value *args, uint32_t
         return 0;
 }
 
-/* --- read-line ------------------------------------------------------------------------------------------------------- */
+/* --- read-line -------------------------------------------------------------------------------- */
 /* The bytes at h->at: from the buffer, or a fresh one. Empty: end of file. Negative: -errno. */
 static int buffered(struct handle *h, struct mv_slice *ret)
 {
@@ -226,7 +235,8 @@ static bool line_put(struct line *l, struct mv_slice s)
         return true;
 }
 
-/* Collect up to and without the newline; advances h->at behind it. 1: a line, 0: end of file before any byte. */
+/* Collect up to and without the newline; advances h->at behind it. 1: a line, 0: end of file
+ * before any byte. */
 static int line_read(struct mv_call *call, struct handle *h, struct line *l)
 {
         const char *limit, *why;
@@ -236,14 +246,17 @@ static int line_read(struct mv_call *call, struct handle *h, struct line *l)
                 struct mv_slice s = { NULL, 0 };
                 int r = buffered(h, &s);
                 if (r < 0)
-                        return mv_call_fail(call, "IoError", "read-line %s: %s", h->path, mv__errno_text(-r));
+                        return mv_call_fail(call, "IoError", "read-line %s: %s", h->path,
+                                            mv__errno_text(-r));
                 if (s.len == 0)
                         return h->at > start;
                 const uint8_t *nl = memchr(s.p, '\n', s.len);
                 size_t take = nl ? (size_t)(nl - s.p) : s.len;
                 if (take > max - l->len)
-                        return mv_call_fail(call, "IoError", "read-line %s: the line is longer than the %s of %lu bytes",
-                                            h->path, limit, (unsigned long)max);
+                        return mv_call_fail(
+                                call, "IoError",
+                                "read-line %s: the line is longer than the %s of %lu bytes",
+                                h->path, limit, (unsigned long)max);
                 if (take && !line_put(l, mv_slice(s.p, take)))
                         return mv__fail_memory(call, h->path);
                 l->ended = nl != NULL;
@@ -259,18 +272,22 @@ static int line_reply(struct mv_call *call, struct handle *h, struct line *l, st
         if (l->ended && l->len && l->p[l->len - 1] == '\r')
                 l->len--;
         if (!mv_utf8_valid(mv_slice(l->p, l->len)))
-                return mv_call_fail(call, "IoError", "read-line %s: the line is not valid UTF-8 text", h->path);
-        return mv__copy_text(call, mv_slice(l->p, l->len), ret) ? 0 : mv__fail_memory(call, h->path);
+                return mv_call_fail(call, "IoError",
+                                    "read-line %s: the line is not valid UTF-8 text", h->path);
+        return mv__copy_text(call, mv_slice(l->p, l->len), ret) ? 0
+                                                                : mv__fail_memory(call, h->path);
 }
 
-static int read_line(struct mv_call *call, const struct mv_value *args, uint32_t n, struct mv_value *ret)
+static int read_line(struct mv_call *call, const struct mv_value *args, uint32_t n,
+                     struct mv_value *ret)
 {
         struct handle **slot = find(call, args[0].integer);
         if (!slot)
                 return no_such_handle(call, args[0].integer);
         struct handle *h = *slot;
         if (!h->read)
-                return mv_call_fail(call, "IoError", "read-line %s: opened for writing only", h->path);
+                return mv_call_fail(call, "IoError", "read-line %s: opened for writing only",
+                                    h->path);
         struct line l = { 0 };
         uint64_t start = h->at;
         int r = line_read(call, h, &l);
@@ -283,7 +300,7 @@ static int read_line(struct mv_call *call, const struct mv_value *args, uint32_t
         return r;
 }
 
-/* --- write-line, close-file ------------------------------------------------------------------------------------------- */
+/* --- write-line, close-file ------------------------------------------------------------------- */
 static int put_at(struct handle *h, struct mv_slice s)
 {
         for (size_t at = 0; at < s.len;) {
@@ -298,26 +315,30 @@ static int put_at(struct handle *h, struct mv_slice s)
         return 0;
 }
 
-static int write_line(struct mv_call *call, const struct mv_value *args, uint32_t n, struct mv_value *ret)
+static int write_line(struct mv_call *call, const struct mv_value *args, uint32_t n,
+                      struct mv_value *ret)
 {
         struct handle **slot = find(call, args[0].integer);
         if (!slot)
                 return no_such_handle(call, args[0].integer);
         struct handle *h = *slot;
         if (!h->write)
-                return mv_call_fail(call, "IoError", "write-line %s: opened for reading only", h->path);
+                return mv_call_fail(call, "IoError", "write-line %s: opened for reading only",
+                                    h->path);
         h->buffer_len = 0; /* what was read ahead may change now */
         int r = put_at(h, args[1].text);
         if (r == 0)
                 r = put_at(h, MV_SLICE("\n"));
         if (r < 0)
-                return mv_call_fail(call, "IoError", "write-line %s: %s", h->path, mv__errno_text(-r));
+                return mv_call_fail(call, "IoError", "write-line %s: %s", h->path,
+                                    mv__errno_text(-r));
         note(call, h, args[1].text.len + 1);
         *ret = mv__nil();
         return 0;
 }
 
-static int close_file(struct mv_call *call, const struct mv_value *args, uint32_t n, struct mv_value *ret)
+static int close_file(struct mv_call *call, const struct mv_value *args, uint32_t n,
+                      struct mv_value *ret)
 {
         struct handle **slot = find(call, args[0].integer);
         if (!slot)
@@ -330,20 +351,44 @@ static int close_file(struct mv_call *call, const struct mv_value *args, uint32_
 
 #define FILE_ACCESS .effects = MV_EFFECT_FILESYSTEM, .permission = "ccos.io.file-access"
 static const struct mv_builtin items[] = {
-        { .capability = { .id = "ccos.io.open-file", .arguments = "(path [\"r\"|\"w\"|\"a\"|\"rw\"])", .result = "integer",
-                          .summary = "Opens a file; the handle belongs to this execution.", FILE_ACCESS, .args_min = 1,
-                          .args_max = 2, .call = open_file },
-          .kinds = "s", .check = check_open },
-        { .capability = { .id = "ccos.io.read-line", .arguments = "(handle)", .result = "string or nil",
-                          .summary = "The next line without its end, nil at the end of the file.", FILE_ACCESS,
-                          .args_min = 1, .args_max = 1, .call = read_line },
-          .kinds = "i", .check = check_read_line },
-        { .capability = { .id = "ccos.io.write-line", .arguments = "(handle line)", .result = "nil",
-                          .summary = "Writes a line.", FILE_ACCESS, .args_min = 2, .args_max = 2, .call = write_line },
-          .kinds = "is", .check = check_write_line },
-        { .capability = { .id = "ccos.io.close-file", .arguments = "(handle)", .result = "nil",
-                          .summary = "Closes a handle; closing it twice is an error.", FILE_ACCESS, .args_min = 1,
-                          .args_max = 1, .call = close_file },
+        { .capability = { .id = "ccos.io.open-file",
+                          .arguments = "(path [\"r\"|\"w\"|\"a\"|\"rw\"])",
+                          .result = "integer",
+                          .summary = "Opens a file; the handle belongs to this execution.",
+                          FILE_ACCESS,
+                          .args_min = 1,
+                          .args_max = 2,
+                          .call = open_file },
+          .kinds = "s",
+          .check = check_open },
+        { .capability = { .id = "ccos.io.read-line",
+                          .arguments = "(handle)",
+                          .result = "string or nil",
+                          .summary = "The next line without its end, nil at the end of the file.",
+                          FILE_ACCESS,
+                          .args_min = 1,
+                          .args_max = 1,
+                          .call = read_line },
+          .kinds = "i",
+          .check = check_read_line },
+        { .capability = { .id = "ccos.io.write-line",
+                          .arguments = "(handle line)",
+                          .result = "nil",
+                          .summary = "Writes a line.",
+                          FILE_ACCESS,
+                          .args_min = 2,
+                          .args_max = 2,
+                          .call = write_line },
+          .kinds = "is",
+          .check = check_write_line },
+        { .capability = { .id = "ccos.io.close-file",
+                          .arguments = "(handle)",
+                          .result = "nil",
+                          .summary = "Closes a handle; closing it twice is an error.",
+                          FILE_ACCESS,
+                          .args_min = 1,
+                          .args_max = 1,
+                          .call = close_file },
           .kinds = "i" },
 };
 MV_FAMILY(mv__family_handle, items);

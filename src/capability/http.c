@@ -20,10 +20,10 @@
 #include <wire/cbor.h>
 #include <wire/text.h>
 
-#define REDIRECTS_MAX 10
-#define REPLY_HEADERS_MAX 128           /* header lines of one response */
+#define REDIRECTS_MAX          10
+#define REPLY_HEADERS_MAX      128         /* header lines of one response */
 #define REPLY_HEADER_BYTES_MAX (64u << 10) /* all header lines of one response together */
-#define URL_BYTES (8192 + 64)           /* the longest URL mv_url_parse accepts, and a port */
+#define URL_BYTES              (8192 + 64) /* the longest URL mv_url_parse accepts, and a port */
 
 struct buffer {
         uint8_t *p; /* malloc'ed */
@@ -65,7 +65,7 @@ static bool buffer_put(struct buffer *b, const void *p, size_t n)
         return true;
 }
 
-/* --- callbacks --------------------------------------------------------------------------------------------------- */
+/* --- callbacks -------------------------------------------------------------------------------- */
 static size_t on_body(char *p, size_t size, size_t n, void *ctx)
 {
         struct transfer *t = ctx;
@@ -75,7 +75,8 @@ static size_t on_body(char *p, size_t size, size_t n, void *ctx)
         return 0;
 }
 
-/* Header lines of the last response: an interim one (1xx) is forgotten when the next status line comes. */
+/* Header lines of the last response: an interim one (1xx) is forgotten when the next status line
+ * comes. */
 static size_t on_header(char *p, size_t size, size_t n, void *ctx)
 {
         struct transfer *t = ctx;
@@ -99,7 +100,8 @@ static int on_progress(void *ctx, curl_off_t dt, curl_off_t dn, curl_off_t ut, c
         return t->denied;
 }
 
-/* The library's own counters miss or repeat the body depending on its size: what is really sent is counted here. */
+/* The library's own counters miss or repeat the body depending on its size: what is really sent
+ * is counted here. */
 static int on_bytes(CURL *curl, curl_infotype type, char *p, size_t n, void *ctx)
 {
         struct transfer *t = ctx;
@@ -116,8 +118,10 @@ static void deny_address(struct transfer *t, const char *text, const char *why)
         mv_fmt(d->rule, sizeof d->rule, "address not allowed");
         mv_fmt(d->operation, sizeof d->operation, "network");
         mv_fmt(d->capability, sizeof d->capability, "%s", t->call->capability->id);
-        mv_fmt(d->context, sizeof d->context, "Host '%.100s' not in HTTP allowlist: %s", t->url->host_ascii, why);
-        mv_fmt(d->hint, sizeof d->hint, strchr(text, ':') ? "--allow-net [%s]:%u" : "--allow-net %s:%u", text,
+        mv_fmt(d->context, sizeof d->context, "Host '%.100s' not in HTTP allowlist: %s",
+               t->url->host_ascii, why);
+        mv_fmt(d->hint, sizeof d->hint,
+               strchr(text, ':') ? "--allow-net [%s]:%u" : "--allow-net %s:%u", text,
                (unsigned)t->url->port);
         mv__decision_permission(d, d->capability);
         mv__decision_permission(d, "ccos.network.outbound");
@@ -147,15 +151,16 @@ static curl_socket_t open_checked(void *ctx, curlsocktype purpose, struct curl_s
         return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
 }
 
-/* --- one hop ------------------------------------------------------------------------------------------------------- */
+/* --- one hop ---------------------------------------------------------------------------------- */
 /* (2) scheme://host:port/path?query, without the fragment. */
 static void write_url(const struct mv_url *u, char buf[URL_BYTES])
 {
         const uint8_t *hash = u->path.len ? memchr(u->path.p, '#', u->path.len) : NULL;
         size_t len = hash ? (size_t)(hash - u->path.p) : u->path.len;
         bool v6 = strchr(u->host_ascii, ':') != NULL;
-        mv_fmt(buf, URL_BYTES, "%.*s://%s%s%s:%u%s%.*s", MV_SARG(u->scheme), v6 ? "[" : "", u->host_ascii, v6 ? "]" : "",
-               (unsigned)u->port, len && u->path.p[0] == '/' ? "" : "/", (int)len, (const char *)u->path.p);
+        mv_fmt(buf, URL_BYTES, "%.*s://%s%s%s:%u%s%.*s", MV_SARG(u->scheme), v6 ? "[" : "",
+               u->host_ascii, v6 ? "]" : "", (unsigned)u->port,
+               len && u->path.p[0] == '/' ? "" : "/", (int)len, (const char *)u->path.p);
 }
 
 /* Credentials go to the origin they were given for, not to where it redirects. */
@@ -175,8 +180,10 @@ static bool append(struct curl_slist **list, const char *line)
 static bool append_header(struct curl_slist **list, struct mv_slice name, struct mv_slice value)
 {
         char line[MV_HTTP_REQUEST_HEADER_BYTES_MAX + 8];
-        /* An empty value needs the library's own spelling, a semicolon: "Name:" would remove the header. */
-        mv_fmt(line, sizeof line, value.len ? "%.*s: %.*s" : "%.*s;%.*s", MV_SARG(name), MV_SARG(value));
+        /* An empty value needs the library's own spelling, a semicolon: "Name:" would remove the
+         * header. */
+        mv_fmt(line, sizeof line, value.len ? "%.*s: %.*s" : "%.*s;%.*s", MV_SARG(name),
+               MV_SARG(value));
         return append(list, line);
 }
 
@@ -196,8 +203,8 @@ static bool build_headers(const struct transfer *t, struct curl_slist **ret)
 
 static void set_method(CURL *curl, const struct transfer *t)
 {
-        bool sends = t->with_body || strcmp(t->method, "POST") == 0 || strcmp(t->method, "PUT") == 0 ||
-                     strcmp(t->method, "PATCH") == 0;
+        bool sends = t->with_body || strcmp(t->method, "POST") == 0 ||
+                     strcmp(t->method, "PUT") == 0 || strcmp(t->method, "PATCH") == 0;
         if (strcmp(t->method, "HEAD") == 0) {
                 curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
                 return;
@@ -205,7 +212,8 @@ static void set_method(CURL *curl, const struct transfer *t)
         if (sends) {
                 curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
                                  (curl_off_t)(t->with_body ? t->request->body.len : 0));
-                curl_easy_setopt(curl, CURLOPT_POSTFIELDS, t->with_body ? (const char *)t->request->body.p : "");
+                curl_easy_setopt(curl, CURLOPT_POSTFIELDS,
+                                 t->with_body ? (const char *)t->request->body.p : "");
         }
         curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, t->method);
 }
@@ -220,7 +228,8 @@ static void set_protocols(CURL *curl)
         curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS, 0L);
 #endif
 #if LIBCURL_VERSION_NUM >= 0x075700
-        curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L); /* a slow resolver thread is not waited for */
+        /* a slow resolver thread is not waited for */
+        curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
 #endif
 }
 
@@ -235,7 +244,8 @@ static void set_options(CURL *curl, struct transfer *t, struct curl_slist *heade
         curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
         curl_easy_setopt(curl, CURLOPT_USERAGENT, "ccos-microvm");
         curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-        curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, t->end_ns > now ? (long)((t->end_ns - now) / 1000000u + 1) : 1L);
+        curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
+                         t->end_ns > now ? (long)((t->end_ns - now) / 1000000u + 1) : 1L);
         curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_checked);
         curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, t);
         curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
@@ -263,8 +273,8 @@ static void note_hop(CURL *curl, struct transfer *t, const char *url)
         curl_easy_getinfo(curl, CURLINFO_REDIRECT_URL, &redirect);
         if (redirect && t->status >= 300 && t->status < 400)
                 mv_fmt(t->redirect, sizeof t->redirect, "%s", redirect);
-        t->call->host.note_network(t->call->host.ctx, mv_slice_str(url), t->method, (int)t->status, t->sent,
-                                   (uint64_t)head + (uint64_t)down);
+        t->call->host.note_network(t->call->host.ctx, mv_slice_str(url), t->method, (int)t->status,
+                                   t->sent, (uint64_t)head + (uint64_t)down);
 }
 
 static int hop_failed(struct transfer *t, CURLcode code, const char *detail)
@@ -272,9 +282,10 @@ static int hop_failed(struct transfer *t, CURLcode code, const char *detail)
         if (t->denied)
                 return t->call->host.deny(t->call->host.ctx, &t->denial);
         if (t->stopped)
-                return mv_call_fail(t->call, "NetworkError", "http-fetch %s: %s", t->url->host_ascii, t->stopped);
-        return mv_call_fail(t->call, "NetworkError", "http-fetch %s: %s%s%s", t->url->host_ascii, curl_easy_strerror(code),
-                            *detail ? ": " : "", detail);
+                return mv_call_fail(t->call, "NetworkError", "http-fetch %s: %s",
+                                    t->url->host_ascii, t->stopped);
+        return mv_call_fail(t->call, "NetworkError", "http-fetch %s: %s%s%s", t->url->host_ascii,
+                            curl_easy_strerror(code), *detail ? ": " : "", detail);
 }
 
 static int perform(CURL *curl, struct transfer *t, struct curl_slist *headers)
@@ -303,10 +314,11 @@ static int run_hop(struct transfer *t)
         return r;
 }
 
-/* --- redirects ----------------------------------------------------------------------------------------------------- */
+/* --- redirects -------------------------------------------------------------------------------- */
 static bool same_origin(const struct mv_url *a, const struct mv_url *b)
 {
-        return a->port == b->port && mv_slice_eq(a->scheme, b->scheme) && strcmp(a->host_ascii, b->host_ascii) == 0;
+        return a->port == b->port && mv_slice_eq(a->scheme, b->scheme) &&
+               strcmp(a->host_ascii, b->host_ascii) == 0;
 }
 
 /* RFC 9110 15.4: 303 asks with GET, 301 and 302 after POST too, 307 and 308 ask the same again. */
@@ -326,9 +338,11 @@ static int decide_redirect(struct transfer *t, struct mv_url *url)
         struct mv_url next;
         struct mv_decision d;
         if (mv_url_parse(mv_slice_str(t->redirect), &next, &err) < 0)
-                return mv_call_fail(t->call, "NetworkError", "http-fetch: redirect refused: %s", err.msg);
+                return mv_call_fail(t->call, "NetworkError", "http-fetch: redirect refused: %s",
+                                    err.msg);
         if (mv_slice_eq_str(url->scheme, "https") && !mv_slice_eq_str(next.scheme, "https"))
-                return mv_call_fail(t->call, "NetworkError", "http-fetch: redirect from https to http://%s refused",
+                return mv_call_fail(t->call, "NetworkError",
+                                    "http-fetch: redirect from https to http://%s refused",
                                     next.host_ascii);
         mv_policy_host(t->call->context, &next, t->call->capability->id, &d);
         if (!d.allowed)
@@ -353,19 +367,22 @@ static int run_hops(struct transfer *t, struct mv_url *url)
                 if (r < 0 || !t->redirect[0])
                         return r;
                 if (hop == REDIRECTS_MAX)
-                        return mv_call_fail(t->call, "NetworkError", "http-fetch %s: more than %d redirects",
+                        return mv_call_fail(t->call, "NetworkError",
+                                            "http-fetch %s: more than %d redirects",
                                             t->url->host_ascii, REDIRECTS_MAX);
                 memcpy(current, t->redirect, sizeof current);
                 r = decide_redirect(t, url);
                 if (r < 0)
                         return r;
-                url->host = mv_slice(current + (url->host.p - (const uint8_t *)t->redirect), url->host.len);
-                url->path = mv_slice(current + (url->path.p - (const uint8_t *)t->redirect), url->path.len);
+                url->host = mv_slice(current + (url->host.p - (const uint8_t *)t->redirect),
+                                     url->host.len);
+                url->path = mv_slice(current + (url->path.p - (const uint8_t *)t->redirect),
+                                     url->path.len);
                 redirect_method(t);
         }
 }
 
-/* --- the reply ----------------------------------------------------------------------------------------------------- */
+/* --- the reply -------------------------------------------------------------------------------- */
 /* A header value is UTF-8, or else what RFC 7230's predecessor said: ISO-8859-1. */
 static bool header_text(struct mv_call *call, struct mv_slice s, bool lower, struct mv_value *ret)
 {
@@ -410,14 +427,16 @@ static bool join_value(struct mv_call *call, struct mv_value *to, struct mv_slic
         return true;
 }
 
-static bool add_header(struct mv_call *call, struct mv_slice line, struct mv_entry *entries, uint32_t *count)
+static bool add_header(struct mv_call *call, struct mv_slice line, struct mv_entry *entries,
+                       uint32_t *count)
 {
         const uint8_t *colon = line.len ? memchr(line.p, ':', line.len) : NULL;
         if (!colon || colon == line.p)
                 return true; /* the status line, the empty line */
         struct mv_entry e;
         if (!header_text(call, trim(mv_slice(line.p, (size_t)(colon - line.p))), true, &e.key) ||
-            !header_text(call, trim(mv_slice(colon + 1, (size_t)(line.p + line.len - colon - 1))), false, &e.value))
+            !header_text(call, trim(mv_slice(colon + 1, (size_t)(line.p + line.len - colon - 1))),
+                         false, &e.value))
                 return false;
         for (uint32_t i = 0; i < *count; i++)
                 if (mv_slice_eq(entries[i].key.text, e.key.text))
@@ -428,7 +447,8 @@ static bool add_header(struct mv_call *call, struct mv_slice line, struct mv_ent
 
 static bool headers_value(struct transfer *t, struct mv_value *ret)
 {
-        struct mv_entry *entries = mv_call_alloc(t->call, (REPLY_HEADERS_MAX + 1) * sizeof *entries);
+        struct mv_entry *entries =
+                mv_call_alloc(t->call, (REPLY_HEADERS_MAX + 1) * sizeof *entries);
         uint32_t count = 0;
         struct mv_slice rest = mv_slice(t->head.p, t->head.len);
         while (entries && rest.len) {
@@ -450,7 +470,8 @@ static int reply(struct transfer *t, struct mv_value *ret)
         struct mv_entry *e = mv_call_alloc(t->call, 3 * sizeof *e);
         struct mv_slice body = mv_slice(t->body.p, t->body.len);
         if (!mv_utf8_valid(body))
-                return mv_call_fail(t->call, "NetworkError", "http-fetch %s: the body (status %ld) is not valid UTF-8 text",
+                return mv_call_fail(t->call, "NetworkError",
+                                    "http-fetch %s: the body (status %ld) is not valid UTF-8 text",
                                     t->url->host_ascii, t->status);
         if (!e || !mv__copy_text(t->call, body, &e[0].value) || !headers_value(t, &e[1].value))
                 return mv__fail_memory(t->call, "the response");
@@ -462,7 +483,7 @@ static int reply(struct transfer *t, struct mv_value *ret)
         return 0;
 }
 
-/* --- the capability ------------------------------------------------------------------------------------------------- */
+/* --- the capability --------------------------------------------------------------------------- */
 static void curl_start(void)
 {
         curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -474,7 +495,8 @@ static uint64_t end_of(const struct mv_call *call, uint64_t timeout_ms)
         return call->deadline_ns && call->deadline_ns < end ? call->deadline_ns : end;
 }
 
-static int fetch(struct mv_call *call, const struct mv_value *args, uint32_t n, struct mv_value *ret)
+static int fetch(struct mv_call *call, const struct mv_value *args, uint32_t n,
+                 struct mv_value *ret)
 {
         static pthread_once_t once = PTHREAD_ONCE_INIT;
         struct mv_http_request request;
@@ -508,8 +530,8 @@ static int fetch(struct mv_call *call, const struct mv_value *args, uint32_t n, 
         return r;
 }
 
-static int check_host(const struct mv_context *c, const struct mv_value *args, uint32_t n, struct mv_decision *d,
-                      struct mv_fault *fault)
+static int check_host(const struct mv_context *c, const struct mv_value *args, uint32_t n,
+                      struct mv_decision *d, struct mv_fault *fault)
 {
         struct mv_http_request request;
         struct mv_decision policy;
@@ -529,10 +551,16 @@ static int check_host(const struct mv_context *c, const struct mv_value *args, u
 
 static const struct mv_builtin items[] = {
         { .capability = { .id = "ccos.network.http-fetch",
-                          .arguments = "(url) or (url {options}) or ({:url :method :headers :body :timeout-ms})",
+                          .arguments = "(url) or (url {options}) or ({:url :method :headers :body "
+                                       ":timeout-ms})",
                           .result = "{\"status\" integer \"body\" string \"headers\" map}",
-                          .summary = "An HTTP or HTTPS request to a granted host.", .effects = MV_EFFECT_NETWORK,
-                          .permission = "ccos.network.outbound", .args_min = 1, .args_max = 64, .call = fetch },
-          .kinds = "*", .check = check_host },
+                          .summary = "An HTTP or HTTPS request to a granted host.",
+                          .effects = MV_EFFECT_NETWORK,
+                          .permission = "ccos.network.outbound",
+                          .args_min = 1,
+                          .args_max = 64,
+                          .call = fetch },
+          .kinds = "*",
+          .check = check_host },
 };
 MV_FAMILY(mv__family_http, items);

@@ -1,14 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The request side of http-fetch: nothing that could change the framing of the request or its destination gets through. */
+/* The request side of http-fetch: nothing that could change the framing of the request or its
+ * destination gets through. */
 #include <capability/http_request.h>
 #include <strings.h>
 
 static const char *const methods[] = { "GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS" };
 /* The transport's own: framing, connection and destination are not the program's to set. */
-static const char *const reserved[] = { "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te",
-                                        "trailer", "upgrade", "expect", "proxy-authorization", "proxy-connection" };
+static const char *const reserved[] = { "host",
+                                        "content-length",
+                                        "transfer-encoding",
+                                        "connection",
+                                        "keep-alive",
+                                        "te",
+                                        "trailer",
+                                        "upgrade",
+                                        "expect",
+                                        "proxy-authorization",
+                                        "proxy-connection" };
 
-#define INVALID(fault, ...) (mv__fault_set((fault), "InvalidArgument", __VA_ARGS__), -(int)MV_E_PROGRAM)
+#define INVALID(fault, ...)                                                                        \
+        (mv__fault_set((fault), "InvalidArgument", __VA_ARGS__), -(int)MV_E_PROGRAM)
 
 bool mv__http_header_is(struct mv_slice name, const char *lower)
 {
@@ -41,24 +52,30 @@ static int check_header(const struct mv_entry *e, struct mv_fault *fault)
         if (e->value.kind != MV_STRING || !mv_as_text(&e->key, &name))
                 return INVALID(fault, "http-fetch: headers are texts");
         if (!is_token(name))
-                return INVALID(fault, "http-fetch: '%.*s' is not a header name", name.len > 80 ? 80 : (int)name.len,
-                               (const char *)name.p);
+                return INVALID(fault, "http-fetch: '%.*s' is not a header name",
+                               name.len > 80 ? 80 : (int)name.len, (const char *)name.p);
         if (has_control(e->value.text)) /* CR or LF would begin another header */
-                return INVALID(fault, "http-fetch: the value of header '%.*s' holds a control character", MV_SARG(name));
+                return INVALID(fault,
+                               "http-fetch: the value of header '%.*s' holds a control character",
+                               MV_SARG(name));
         if (name.len + e->value.text.len > MV_HTTP_REQUEST_HEADER_BYTES_MAX)
-                return INVALID(fault, "http-fetch: a header is longer than %d bytes", MV_HTTP_REQUEST_HEADER_BYTES_MAX);
+                return INVALID(fault, "http-fetch: a header is longer than %d bytes",
+                               MV_HTTP_REQUEST_HEADER_BYTES_MAX);
         for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
                 if (mv__http_header_is(name, reserved[i]))
-                        return INVALID(fault, "http-fetch: header '%s' is set by the transport", reserved[i]);
+                        return INVALID(fault, "http-fetch: header '%s' is set by the transport",
+                                       reserved[i]);
         return 0;
 }
 
 static int take_headers(struct mv_http_request *q, const struct mv_value *v, struct mv_fault *fault)
 {
         if (v->kind != MV_MAP)
-                return INVALID(fault, "http-fetch: :headers must be a map, got %s", mv_kind_name(v->kind));
+                return INVALID(fault, "http-fetch: :headers must be a map, got %s",
+                               mv_kind_name(v->kind));
         if (v->count > MV_HTTP_REQUEST_HEADERS_MAX)
-                return INVALID(fault, "http-fetch: more than %d headers", MV_HTTP_REQUEST_HEADERS_MAX);
+                return INVALID(fault, "http-fetch: more than %d headers",
+                               MV_HTTP_REQUEST_HEADERS_MAX);
         for (uint32_t i = 0; i < v->count; i++) {
                 int r = check_header(&v->entries[i], fault);
                 if (r < 0)
@@ -72,18 +89,23 @@ static int take_method(struct mv_http_request *q, const struct mv_value *v, stru
 {
         struct mv_slice name;
         for (size_t i = 0; mv_as_text(v, &name) && i < sizeof methods / sizeof methods[0]; i++) {
-                if (name.len == strlen(methods[i]) && strncasecmp((const char *)name.p, methods[i], name.len) == 0) {
+                if (name.len == strlen(methods[i]) &&
+                    strncasecmp((const char *)name.p, methods[i], name.len) == 0) {
                         q->method = methods[i];
                         return 0;
                 }
         }
-        return INVALID(fault, "http-fetch: :method must be GET, POST, PUT, DELETE, HEAD, PATCH or OPTIONS");
+        return INVALID(
+                fault,
+                "http-fetch: :method must be GET, POST, PUT, DELETE, HEAD, PATCH or OPTIONS");
 }
 
-static int take_text(struct mv_slice *to, const char *what, const struct mv_value *v, struct mv_fault *fault)
+static int take_text(struct mv_slice *to, const char *what, const struct mv_value *v,
+                     struct mv_fault *fault)
 {
         if (v->kind != MV_STRING)
-                return INVALID(fault, "http-fetch: :%s must be a string, got %s", what, mv_kind_name(v->kind));
+                return INVALID(fault, "http-fetch: :%s must be a string, got %s", what,
+                               mv_kind_name(v->kind));
         *to = v->text;
         return 0;
 }
@@ -92,13 +114,14 @@ static int take_text(struct mv_slice *to, const char *what, const struct mv_valu
 static int take_timeout(struct mv_http_request *q, const struct mv_value *v, struct mv_fault *fault)
 {
         if (v->kind != MV_INT || v->integer <= 0 || v->integer > INT32_MAX)
-                return INVALID(fault, "http-fetch: :timeout-ms must be 1 to %d milliseconds", INT32_MAX);
+                return INVALID(fault, "http-fetch: :timeout-ms must be 1 to %d milliseconds",
+                               INT32_MAX);
         q->timeout_ms = (uint64_t)v->integer;
         return 0;
 }
 
-static int take_option(struct mv_http_request *q, const struct mv_value *key, const struct mv_value *v,
-                       struct mv_fault *fault)
+static int take_option(struct mv_http_request *q, const struct mv_value *key,
+                       const struct mv_value *v, struct mv_fault *fault)
 {
         struct mv_slice name;
         if (!mv_as_text(key, &name))
@@ -117,7 +140,8 @@ static int take_option(struct mv_http_request *q, const struct mv_value *key, co
         }
         if (mv_slice_eq_str(name, "timeout") || mv_slice_eq_str(name, "timeout-ms"))
                 return take_timeout(q, v, fault);
-        return INVALID(fault, "http-fetch: unknown option '%.*s' (url, method, headers, body, timeout-ms)",
+        return INVALID(fault,
+                       "http-fetch: unknown option '%.*s' (url, method, headers, body, timeout-ms)",
                        name.len > 80 ? 80 : (int)name.len, (const char *)name.p);
 }
 
@@ -131,7 +155,8 @@ static int take_map(struct mv_http_request *q, const struct mv_value *map, struc
         return 0;
 }
 
-static int take_pairs(struct mv_http_request *q, const struct mv_value *args, uint32_t n, struct mv_fault *fault)
+static int take_pairs(struct mv_http_request *q, const struct mv_value *args, uint32_t n,
+                      struct mv_fault *fault)
 {
         if (n % 2)
                 return INVALID(fault, "http-fetch: option pairs need an even number of arguments");
@@ -143,7 +168,8 @@ static int take_pairs(struct mv_http_request *q, const struct mv_value *args, ui
         return 0;
 }
 
-int mv__http_request(const struct mv_value *args, uint32_t n, struct mv_http_request *ret, struct mv_fault *fault)
+int mv__http_request(const struct mv_value *args, uint32_t n, struct mv_http_request *ret,
+                     struct mv_fault *fault)
 {
         struct mv_http_request q = { .method = "GET", .timeout_ms = MV_HTTP_TIMEOUT_MS_DEFAULT };
         int r = 0;
@@ -152,7 +178,8 @@ int mv__http_request(const struct mv_value *args, uint32_t n, struct mv_http_req
                 if (n == 2 && args[1].kind == MV_MAP && !mv_map_get(&args[1], "url"))
                         r = take_map(&q, &args[1], fault);
                 else if (n > 1)
-                        r = INVALID(fault, "http-fetch: a map of options without :url may follow the URL, nothing else");
+                        r = INVALID(fault, "http-fetch: a map of options without :url may follow "
+                                           "the URL, nothing else");
         } else if (n == 1 && args[0].kind == MV_MAP) {
                 r = take_map(&q, &args[0], fault);
         } else if (n && args[0].kind == MV_KEYWORD) {

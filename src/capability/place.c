@@ -15,7 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A name that appears and vanishes between looking and creating: after this many turns somebody does it on purpose. */
+/* A name that appears and vanishes between looking and creating: after this many turns somebody
+ * does it on purpose. */
 #define CREATE_TRIES_MAX 16
 
 const char *mv__verb(const struct mv_call *call)
@@ -24,12 +25,14 @@ const char *mv__verb(const struct mv_call *call)
         return dot ? dot + 1 : call->capability->id;
 }
 
-int mv__check_path(const struct mv_context *c, struct mv_path_question q, struct mv_decision *d, struct mv_fault *fault)
+int mv__check_path(const struct mv_context *c, struct mv_path_question q, struct mv_decision *d,
+                   struct mv_fault *fault)
 {
         struct mv_decision policy;
         struct mv_slice root;
         if (q.args_count == 0 || q.args[0].kind != MV_STRING) {
-                mv__fault_set(fault, "InvalidArgument", "No path provided for filesystem operation");
+                mv__fault_set(fault, "InvalidArgument",
+                              "No path provided for filesystem operation");
                 return -(int)MV_E_PROGRAM;
         }
         mv_policy_path(c, q.args[0].text, q.write, d->capability, &policy, &root);
@@ -64,7 +67,8 @@ static struct mv_slice writable_tree_around(const struct mv_context *c, struct m
         struct mv_slice outermost = { NULL, 0 }, rest;
         for (uint32_t i = 0; c && i < c->writes.count; i++) {
                 struct mv_slice tree = without_slashes(mv_slice_str(c->writes.items[i]));
-                if (tree.len && below(root, tree, &rest) && (!outermost.len || tree.len < outermost.len))
+                if (tree.len && below(root, tree, &rest) &&
+                    (!outermost.len || tree.len < outermost.len))
                         outermost = tree;
         }
         return outermost;
@@ -97,7 +101,8 @@ static int open_root(const struct mv_context *c, const char *root, int flags, un
         int dir = mv_sys_openat2(AT_FDCWD, outer, O_PATH | O_DIRECTORY, 0, RESOLVE_NO_MAGICLINKS);
         if (dir < 0)
                 return dir;
-        int fd = mv_sys_openat2(dir, (const char *)rest.p, flags, mode, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
+        int fd = mv_sys_openat2(dir, (const char *)rest.p, flags, mode,
+                                RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
         close(dir);
         return fd;
 }
@@ -108,8 +113,8 @@ static int place_open_root(struct mv_call *call, struct mv_place *p)
         if (p->dir_fd >= 0)
                 return 0;
         if (p->dir_fd == -ENOENT)
-                return mv_call_fail(call, "IoError", "%s %s: the granted path %s does not exist", mv__verb(call), p->path,
-                                    p->root);
+                return mv_call_fail(call, "IoError", "%s %s: the granted path %s does not exist",
+                                    mv__verb(call), p->path, p->root);
         return mv__place_fail(call, p, -p->dir_fd);
 }
 
@@ -123,12 +128,14 @@ int mv__place_find(struct mv_call *call, struct mv_slice asked, bool write, stru
         root = without_slashes(root);
         ret->write = write;
         if (!copy_path(ret->path, path) || !copy_path(ret->root, root))
-                return mv_call_fail(call, "IoError", "%s: the path is longer than %d bytes", mv__verb(call), MV_PATH_BYTES - 1);
+                return mv_call_fail(call, "IoError", "%s: the path is longer than %d bytes",
+                                    mv__verb(call), MV_PATH_BYTES - 1);
         ret->is_root = !below(path, root, &rest);
         ret->resolve = (root.len == 1 ? RESOLVE_IN_ROOT : RESOLVE_BENEATH) | RESOLVE_NO_MAGICLINKS;
         const struct mv_context *c = call->context;
         ret->any_links = ret->is_root || root.len == 1 ||
-                         (c && (granted_itself(&c->writes, path) || (!write && granted_itself(&c->reads, path))));
+                         (c && (granted_itself(&c->writes, path) ||
+                                (!write && granted_itself(&c->reads, path))));
         if (ret->is_root)
                 return 0;
         copy_path(ret->rel, rest); /* shorter than path */
@@ -142,16 +149,19 @@ void mv__place_done(struct mv_place *p)
         p->dir_fd = -EBADF;
 }
 
-/* The kernel stopped a walk that left its grant: a denial, decided here because only the walk could see it. */
+/* The kernel stopped a walk that left its grant: a denial, decided here because only the walk
+ * could see it. */
 static int deny_escape(struct mv_call *call, const struct mv_place *p)
 {
         struct mv_decision d = { .allowed = false };
         mv_fmt(d.rule, sizeof d.rule, "path leaves its grant");
         mv_fmt(d.operation, sizeof d.operation, "filesystem");
         mv_fmt(d.capability, sizeof d.capability, "%s", call->capability->id);
-        mv_fmt(d.context, sizeof d.context, "Path not allowed by policy (write=%s): %s (a link leads outside %s)",
+        mv_fmt(d.context, sizeof d.context,
+               "Path not allowed by policy (write=%s): %s (a link leads outside %s)",
                p->write ? "true" : "false", p->path, p->root);
-        mv_fmt(d.hint, sizeof d.hint, "grant the link's target with --allow-%s and use its own path",
+        mv_fmt(d.hint, sizeof d.hint,
+               "grant the link's target with --allow-%s and use its own path",
                p->write ? "write" : "read");
         return call->host.deny(call->host.ctx, &d);
 }
@@ -160,7 +170,8 @@ int mv__place_fail(struct mv_call *call, const struct mv_place *p, int error)
 {
         if (error == EXDEV || error == ELOOP)
                 return deny_escape(call, p);
-        return mv_call_fail(call, "IoError", "%s %s: %s", mv__verb(call), p->path, mv__errno_text(error));
+        return mv_call_fail(call, "IoError", "%s %s: %s", mv__verb(call), p->path,
+                            mv__errno_text(error));
 }
 
 static int place_walk(struct mv_call *call, const struct mv_place *p, int flags, unsigned mode)
@@ -182,21 +193,26 @@ static int judge(struct mv_call *call, const struct mv_place *p, int pin, bool d
         if (fstat(pin, &st) < 0)
                 return mv__place_fail(call, p, errno);
         if (mv_sys_is_procfs(pin))
-                return mv_call_fail(call, "IoError", "%s %s: files of /proc describe the host process and are never opened",
-                                    mv__verb(call), p->path);
+                return mv_call_fail(
+                        call, "IoError",
+                        "%s %s: files of /proc describe the host process and are never opened",
+                        mv__verb(call), p->path);
         if (directory)
                 return S_ISDIR(st.st_mode) ? 0 : mv__place_fail(call, p, ENOTDIR);
         if (S_ISDIR(st.st_mode))
                 return mv__place_fail(call, p, EISDIR);
         if (!S_ISREG(st.st_mode))
-                return mv_call_fail(call, "IoError", "%s %s: not a regular file; devices, pipes and sockets are never opened",
-                                    mv__verb(call), p->path);
+                return mv_call_fail(
+                        call, "IoError",
+                        "%s %s: not a regular file; devices, pipes and sockets are never opened",
+                        mv__verb(call), p->path);
         if (st.st_nlink > 1 && !p->any_links)
-                return mv_call_fail(call, "IoError",
-                                    "%s %s: the file has %lu hard links and one may lie outside the grant %s; "
-                                    "--allow-%s the file itself to use it",
-                                    mv__verb(call), p->path, (unsigned long)st.st_nlink, p->root,
-                                    p->write ? "write" : "read");
+                return mv_call_fail(
+                        call, "IoError",
+                        "%s %s: the file has %lu hard links and one may lie outside the grant %s; "
+                        "--allow-%s the file itself to use it",
+                        mv__verb(call), p->path, (unsigned long)st.st_nlink, p->root,
+                        p->write ? "write" : "read");
         return 0;
 }
 
@@ -220,15 +236,18 @@ int mv__place_open(struct mv_call *call, struct mv_place *p, int how)
                 }
                 if (pin != -ENOENT || !(how & O_CREAT))
                         return pin == -ENOENT && p->is_root
-                                       ? mv_call_fail(call, "IoError", "%s %s: the granted path does not exist",
+                                       ? mv_call_fail(call, "IoError",
+                                                      "%s %s: the granted path does not exist",
                                                       mv__verb(call), p->path)
                                        : mv__place_fail(call, p, -pin);
-                /* O_EXCL: what is made is ours, a regular file, and no link is followed to make it. */
+                /* O_EXCL: what is made is ours, a regular file, and no link is followed to make
+                 * it. */
                 int fd = place_walk(call, p, (how & ~O_TRUNC) | O_CREAT | O_EXCL | O_NOCTTY, 0666);
                 if (fd >= 0 || fd != -EEXIST)
                         return fd >= 0 ? fd : mv__place_fail(call, p, -fd);
         }
-        return mv_call_fail(call, "IoError", "%s %s: the name is a link to nothing, or changes while it is opened",
+        return mv_call_fail(call, "IoError",
+                            "%s %s: the name is a link to nothing, or changes while it is opened",
                             mv__verb(call), p->path);
 }
 
@@ -248,10 +267,12 @@ static const char *split(char whole[MV_PATH_BYTES], const char **ret_dir)
 int mv__place_parent(struct mv_call *call, struct mv_place *p, const char **ret_name)
 {
         if (p->is_root)
-                memcpy(p->rel, p->root, sizeof p->rel); /* cut below; root stays whole for messages */
+                /* cut below; root stays whole for messages */
+                memcpy(p->rel, p->root, sizeof p->rel);
         const char *dir, *name = split(p->rel, &dir);
         if (!name)
-                return mv_call_fail(call, "InvalidArgument", "%s %s: the path names no file", mv__verb(call), p->path);
+                return mv_call_fail(call, "InvalidArgument", "%s %s: the path names no file",
+                                    mv__verb(call), p->path);
         int fd = p->is_root ? open_root(call->context, dir, O_PATH | O_DIRECTORY, 0)
                             : mv_sys_openat2(p->dir_fd, dir, O_PATH | O_DIRECTORY, 0, p->resolve);
         if (fd < 0)

@@ -9,9 +9,10 @@
 
 /* How often a sleeping call looks at its cancel flag. */
 #define SLEEP_SLICE_NS 10000000u
-#define NS_PER_MS 1000000u
+#define NS_PER_MS      1000000u
 
-static int current_time(struct mv_call *call, const struct mv_value *args, uint32_t n, struct mv_value *ret)
+static int current_time(struct mv_call *call, const struct mv_value *args, uint32_t n,
+                        struct mv_value *ret)
 {
         struct timespec t;
         clock_gettime(CLOCK_REALTIME, &t);
@@ -19,7 +20,8 @@ static int current_time(struct mv_call *call, const struct mv_value *args, uint3
         return 0;
 }
 
-static int current_time_iso(struct mv_call *call, const struct mv_value *args, uint32_t n, struct mv_value *ret)
+static int current_time_iso(struct mv_call *call, const struct mv_value *args, uint32_t n,
+                            struct mv_value *ret)
 {
         struct timespec t;
         struct tm utc;
@@ -27,10 +29,12 @@ static int current_time_iso(struct mv_call *call, const struct mv_value *args, u
         clock_gettime(CLOCK_REALTIME, &t);
         gmtime_r(&t.tv_sec, &utc);
         size_t len = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-        return mv__copy_text(call, mv_slice(text, len), ret) ? 0 : mv__fail_memory(call, "the time");
+        return mv__copy_text(call, mv_slice(text, len), ret) ? 0
+                                                             : mv__fail_memory(call, "the time");
 }
 
-static int current_timestamp_ms(struct mv_call *call, const struct mv_value *args, uint32_t n, struct mv_value *ret)
+static int current_timestamp_ms(struct mv_call *call, const struct mv_value *args, uint32_t n,
+                                struct mv_value *ret)
 {
         struct timespec t;
         clock_gettime(CLOCK_REALTIME, &t);
@@ -40,18 +44,21 @@ static int current_timestamp_ms(struct mv_call *call, const struct mv_value *arg
 
 static void sleep_until(uint64_t ns)
 {
-        struct timespec t = { .tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u) };
+        struct timespec t = { .tv_sec = (time_t)(ns / 1000000000u),
+                              .tv_nsec = (long)(ns % 1000000000u) };
         while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR)
                 ;
 }
 
-static int sleep_ms(struct mv_call *call, const struct mv_value *args, uint32_t n, struct mv_value *ret)
+static int sleep_ms(struct mv_call *call, const struct mv_value *args, uint32_t n,
+                    struct mv_value *ret)
 {
         int64_t ms = args[0].integer;
         if (ms < 0)
                 return mv_call_fail(call, "InvalidArgument", "Sleep duration cannot be negative");
         uint64_t now = mv__now_ns(), wait, end;
-        if (__builtin_mul_overflow((uint64_t)ms, (uint64_t)NS_PER_MS, &wait) || __builtin_add_overflow(now, wait, &end))
+        if (__builtin_mul_overflow((uint64_t)ms, (uint64_t)NS_PER_MS, &wait) ||
+            __builtin_add_overflow(now, wait, &end))
                 end = UINT64_MAX; /* longer than any deadline: ends by it, or by cancel */
         const char *why;
         while (now < end) {
@@ -67,13 +74,14 @@ static int sleep_ms(struct mv_call *call, const struct mv_value *args, uint32_t 
         return 0;
 }
 
-static int check_env(const struct mv_context *c, const struct mv_value *args, uint32_t n, struct mv_decision *d,
-                     struct mv_fault *fault)
+static int check_env(const struct mv_context *c, const struct mv_value *args, uint32_t n,
+                     struct mv_decision *d, struct mv_fault *fault)
 {
         struct mv_decision policy;
         const char *value;
         if (n == 0 || args[0].kind != MV_STRING) {
-                mv__fault_set(fault, "InvalidArgument", "No name provided for an environment variable");
+                mv__fault_set(fault, "InvalidArgument",
+                              "No name provided for an environment variable");
                 return -(int)MV_E_PROGRAM;
         }
         mv_policy_env(c, args[0].text, d->capability, &policy, &value);
@@ -82,7 +90,8 @@ static int check_env(const struct mv_context *c, const struct mv_value *args, ui
 }
 
 /* Only what check_env allowed gets here; the grant's own value wins over the host's. */
-static int get_env(struct mv_call *call, const struct mv_value *args, uint32_t n, struct mv_value *ret)
+static int get_env(struct mv_call *call, const struct mv_value *args, uint32_t n,
+                   struct mv_value *ret)
 {
         struct mv_decision d = { 0 };
         const char *value = NULL;
@@ -97,29 +106,54 @@ static int get_env(struct mv_call *call, const struct mv_value *args, uint32_t n
         if (!value)
                 return 0;
         if (!mv_utf8_valid(mv_slice_str(value)))
-                return mv_call_fail(call, "Generic", "get-env %.*s: the value is not valid UTF-8", MV_SARG(args[0].text));
-        return mv__copy_text(call, mv_slice_str(value), ret) ? 0 : mv__fail_memory(call, "the variable");
+                return mv_call_fail(call, "Generic", "get-env %.*s: the value is not valid UTF-8",
+                                    MV_SARG(args[0].text));
+        return mv__copy_text(call, mv_slice_str(value), ret)
+                       ? 0
+                       : mv__fail_memory(call, "the variable");
 }
 
 static const struct mv_builtin items[] = {
-        { .capability = { .id = "ccos.system.current-time", .arguments = "()", .result = "integer",
-                          .summary = "Seconds since 1970-01-01 UTC.", .effects = MV_EFFECT_SYSTEM, .call = current_time },
+        { .capability = { .id = "ccos.system.current-time",
+                          .arguments = "()",
+                          .result = "integer",
+                          .summary = "Seconds since 1970-01-01 UTC.",
+                          .effects = MV_EFFECT_SYSTEM,
+                          .call = current_time },
           .kinds = "*" },
-        { .capability = { .id = "ccos.system.current-time-iso", .arguments = "()", .result = "string",
-                          .summary = "The time as text, 2025-01-31T12:00:00Z.", .effects = MV_EFFECT_SYSTEM,
+        { .capability = { .id = "ccos.system.current-time-iso",
+                          .arguments = "()",
+                          .result = "string",
+                          .summary = "The time as text, 2025-01-31T12:00:00Z.",
+                          .effects = MV_EFFECT_SYSTEM,
                           .call = current_time_iso },
           .kinds = "*" },
-        { .capability = { .id = "ccos.system.current-timestamp-ms", .arguments = "()", .result = "integer",
-                          .summary = "Milliseconds since 1970-01-01 UTC.", .effects = MV_EFFECT_SYSTEM,
+        { .capability = { .id = "ccos.system.current-timestamp-ms",
+                          .arguments = "()",
+                          .result = "integer",
+                          .summary = "Milliseconds since 1970-01-01 UTC.",
+                          .effects = MV_EFFECT_SYSTEM,
                           .call = current_timestamp_ms },
           .kinds = "*" },
-        { .capability = { .id = "ccos.system.sleep-ms", .arguments = "(milliseconds)", .result = "nil",
-                          .summary = "Waits; never beyond the execution's deadline.", .effects = MV_EFFECT_SYSTEM,
-                          .args_min = 1, .args_max = 1, .call = sleep_ms },
+        { .capability = { .id = "ccos.system.sleep-ms",
+                          .arguments = "(milliseconds)",
+                          .result = "nil",
+                          .summary = "Waits; never beyond the execution's deadline.",
+                          .effects = MV_EFFECT_SYSTEM,
+                          .args_min = 1,
+                          .args_max = 1,
+                          .call = sleep_ms },
           .kinds = "i" },
-        { .capability = { .id = "ccos.system.get-env", .arguments = "(name)", .result = "string or nil",
-                          .summary = "A granted environment variable.", .effects = MV_EFFECT_SYSTEM,
-                          .permission = "ccos.system.environment", .args_min = 1, .args_max = 1, .call = get_env },
-          .kinds = "s", .check = check_env },
+        { .capability = { .id = "ccos.system.get-env",
+                          .arguments = "(name)",
+                          .result = "string or nil",
+                          .summary = "A granted environment variable.",
+                          .effects = MV_EFFECT_SYSTEM,
+                          .permission = "ccos.system.environment",
+                          .args_min = 1,
+                          .args_max = 1,
+                          .call = get_env },
+          .kinds = "s",
+          .check = check_env },
 };
 MV_FAMILY(mv__family_system, items);

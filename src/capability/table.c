@@ -17,7 +17,8 @@ struct mv_capability_table {
 };
 
 static const struct mv_family *const families[] = {
-        &mv__family_core, &mv__family_data, &mv__family_system, &mv__family_output, &mv__family_file, &mv__family_handle,
+        &mv__family_core,   &mv__family_data, &mv__family_system,
+        &mv__family_output, &mv__family_file, &mv__family_handle,
 #ifdef MV_HAVE_CURL
         &mv__family_http,
 #endif
@@ -131,7 +132,8 @@ struct mv_capability_table *mv_capability_table_free(struct mv_capability_table 
         return NULL;
 }
 
-/* Printable ASCII without blanks, no leading colon: an id is also a grant, a command-line word and a record's text. */
+/* Printable ASCII without blanks, no leading colon: an id is also a grant, a command-line word
+ * and a record's text. */
 static bool id_valid(const char *id)
 {
         if (!id || !*id || *id == ':' || strlen(id) > MV_CAPABILITY_ID_MAX)
@@ -146,14 +148,18 @@ static int descriptor_check(const struct mv_capability *c, struct mv_err *err)
 {
         if (!id_valid(c->id))
                 return mv_fail(err, MV_E_INVALID, 0,
-                               "capability id: 1 to %d printable ASCII characters without blanks, '*' and leading ':'",
+                               "capability id: 1 to %d printable ASCII characters without blanks, "
+                               "'*' and leading ':'",
                                MV_CAPABILITY_ID_MAX);
         if (!c->call)
                 return mv_fail(err, MV_E_INVALID, 0, "capability %s: call is missing", c->id);
         if (c->args_min > c->args_max)
-                return mv_fail(err, MV_E_INVALID, 0, "capability %s: args_min is above args_max", c->id);
-        if (c->permission && strlen(c->permission) >= sizeof ((struct mv_decision *)0)->permissions[0])
-                return mv_fail(err, MV_E_INVALID, 0, "capability %s: permission is longer than 63 bytes", c->id);
+                return mv_fail(err, MV_E_INVALID, 0, "capability %s: args_min is above args_max",
+                               c->id);
+        if (c->permission &&
+            strlen(c->permission) >= sizeof((struct mv_decision *)0)->permissions[0])
+                return mv_fail(err, MV_E_INVALID, 0,
+                               "capability %s: permission is longer than 63 bytes", c->id);
         return 0;
 }
 
@@ -172,14 +178,17 @@ static struct entry *entry_copy(const struct mv_capability *c)
         e->capability = *c;
         struct mv_capability *d = &e->capability;
         d->id = d->arguments = d->result = d->summary = d->permission = NULL;
-        if (copy_text(c->id, &d->id) && copy_text(c->arguments ? c->arguments : "(any...)", &d->arguments) &&
-            copy_text(c->result ? c->result : "any", &d->result) && copy_text(c->summary ? c->summary : "", &d->summary) &&
+        if (copy_text(c->id, &d->id) &&
+            copy_text(c->arguments ? c->arguments : "(any...)", &d->arguments) &&
+            copy_text(c->result ? c->result : "any", &d->result) &&
+            copy_text(c->summary ? c->summary : "", &d->summary) &&
             copy_text(c->permission, &d->permission))
                 return e;
         return entry_free(e);
 }
 
-int mv_capability_table_add(struct mv_capability_table *t, const struct mv_capability *c, struct mv_err *err)
+int mv_capability_table_add(struct mv_capability_table *t, const struct mv_capability *c,
+                            struct mv_err *err)
 {
         int r = descriptor_check(c, err);
         if (r < 0)
@@ -195,7 +204,8 @@ int mv_capability_table_add(struct mv_capability_table *t, const struct mv_capab
         return insert(t, e, err);
 }
 
-const struct mv_capability *mv_capability_find(const struct mv_capability_table *t, struct mv_slice id)
+const struct mv_capability *mv_capability_find(const struct mv_capability_table *t,
+                                               struct mv_slice id)
 {
         if (id.len && id.p[0] == ':')
                 id = mv_slice(id.p + 1, id.len - 1);
@@ -218,11 +228,12 @@ const struct mv_capability *mv_capability_at(const struct mv_capability_table *t
         return i < t->count ? &t->entries[i]->capability : NULL;
 }
 
-/* --- did you mean ------------------------------------------------------------------------------------------------ */
+/* --- did you mean ----------------------------------------------------------------------------- */
 static unsigned distance_to(struct mv_slice asked, const char *id)
 {
         struct mv_slice whole = mv_slice_str(id);
-        unsigned best = whole.len <= MV_NEAREST_TEXT_MAX ? mv_edit_distance(asked, whole) : UINT32_MAX;
+        unsigned best =
+                whole.len <= MV_NEAREST_TEXT_MAX ? mv_edit_distance(asked, whole) : UINT32_MAX;
         if (mv_slice_starts(whole, "ccos.") && whole.len - 5 <= MV_NEAREST_TEXT_MAX) {
                 unsigned brief = mv_edit_distance(asked, mv_slice(whole.p + 5, whole.len - 5));
                 best = brief < best ? brief : best;
@@ -248,7 +259,7 @@ const char *mv_capability_nearest(const struct mv_capability_table *t, struct mv
         return best <= mv_edit_tolerance(id.len) ? nearest : NULL;
 }
 
-/* --- arguments and the decision -------------------------------------------------------------------------------------- */
+/* --- arguments and the decision --------------------------------------------------------------- */
 static void expected_count(const struct mv_capability *c, char *buf, size_t cap)
 {
         if (c->args_min == c->args_max)
@@ -273,13 +284,14 @@ static const char *kind_wanted(char letter, const struct mv_value *v)
         }
 }
 
-int mv_capability_check(const struct mv_capability_table *t, const struct mv_capability *c, const struct mv_value *args,
-                        uint32_t args_count, struct mv_fault *ret)
+int mv_capability_check(const struct mv_capability_table *t, const struct mv_capability *c,
+                        const struct mv_value *args, uint32_t args_count, struct mv_fault *ret)
 {
         if (args_count < c->args_min || args_count > c->args_max) {
                 char expected[48];
                 expected_count(c, expected, sizeof expected);
-                mv__fault_set(ret, "ArityMismatch", "%s: expected %s, got %u", c->id, expected, args_count);
+                mv__fault_set(ret, "ArityMismatch", "%s: expected %s, got %u", c->id, expected,
+                              args_count);
                 return -(int)MV_E_PROGRAM;
         }
         const struct entry *e = entry_of(t, c->id);
@@ -287,7 +299,8 @@ int mv_capability_check(const struct mv_capability_table *t, const struct mv_cap
         for (uint32_t i = 0; i < args_count; i++) {
                 const char *wanted = kind_wanted(*kinds, &args[i]);
                 if (wanted) {
-                        mv__fault_set(ret, "TypeError", "%s: expected %s, got %s", c->id, wanted, mv_kind_name(args[i].kind));
+                        mv__fault_set(ret, "TypeError", "%s: expected %s, got %s", c->id, wanted,
+                                      mv_kind_name(args[i].kind));
                         return -(int)MV_E_PROGRAM;
                 }
                 kinds += kinds[1] != '\0';
@@ -295,9 +308,10 @@ int mv_capability_check(const struct mv_capability_table *t, const struct mv_cap
         return 0;
 }
 
-/* The grant that allows the capability may not be enough: name the one for its path, host or variable as well. */
-static void add_second_hint(const struct mv_builtin *b, const struct mv_context *c, const struct mv_value *args,
-                            uint32_t args_count, struct mv_decision *d)
+/* The grant that allows the capability may not be enough: name the one for its path, host or
+ * variable as well. */
+static void add_second_hint(const struct mv_builtin *b, const struct mv_context *c,
+                            const struct mv_value *args, uint32_t args_count, struct mv_decision *d)
 {
         struct mv_decision also = { 0 };
         struct mv_fault fault;
@@ -305,14 +319,16 @@ static void add_second_hint(const struct mv_builtin *b, const struct mv_context 
         static const char level[] = "--level controlled "; /* said already */
         if (b->check(c, args, args_count, &also, &fault) < 0 || also.allowed || !also.hint[0] || !n)
                 return;
-        const char *more = strncmp(also.hint, level, sizeof level - 1) == 0 ? also.hint + sizeof level - 1 : also.hint;
+        const char *more = strncmp(also.hint, level, sizeof level - 1) == 0
+                                   ? also.hint + sizeof level - 1
+                                   : also.hint;
         if (n + 1 + strlen(more) < sizeof d->hint)
                 mv_fmt(d->hint + n, sizeof d->hint - n, " %s", more);
 }
 
-int mv_capability_decide(const struct mv_capability_table *t, const struct mv_context *c, const struct mv_capability *cap,
-                         const struct mv_value *args, uint32_t args_count, struct mv_decision *ret,
-                         struct mv_fault *ret_fault)
+int mv_capability_decide(const struct mv_capability_table *t, const struct mv_context *c,
+                         const struct mv_capability *cap, const struct mv_value *args,
+                         uint32_t args_count, struct mv_decision *ret, struct mv_fault *ret_fault)
 {
         mv_authorize_capability(c, cap->id, cap, args, args_count, ret);
         const struct entry *e = entry_of(t, cap->id);

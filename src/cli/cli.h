@@ -26,11 +26,11 @@ struct cli_list {
 };
 struct cli_options {
         bool json, explain, denied, ast;
-        bool strict;               /* config check */
-        const char *vmm, *format;  /* config spec, show */
+        bool strict;              /* config check */
+        const char *vmm, *format; /* config spec, show */
         const char *kernel, *rootfs;
-        const char *policy;        /* settings file: what flags may only narrow */
-        const char *environment;   /* of that file */
+        const char *policy;      /* settings file: what flags may only narrow */
+        const char *environment; /* of that file */
         const char *provider, *audit, *execution, *output;
         bool tier_given, level_given;
         enum mv_tier tier_min;
@@ -43,9 +43,10 @@ enum cli_accepts { /* which options a verb takes */
                    CLI_JSON = 1u << 0,
                    CLI_RUNNING =
                            1u << 1, /* provider, level, grants, limits, --arg, --audit, --explain */
-                   CLI_AUDIT = 1u << 2, /* --execution, --denied, --provider */
+                   CLI_AUDIT = 1u << 2,  /* --execution, --denied, --provider */
                    CLI_CONFIG = 1u << 6, /* --strict, --vmm, --format */
-                   CLI_LIMITS = 1u << 3, /* provider, level, limits, --audit: what nothing is granted to */
+                   /* provider, level, limits, --audit: what nothing is granted to */
+                   CLI_LIMITS = 1u << 3,
                    CLI_OUTPUT = 1u << 4, /* -o FILE, --ast */
 };
 /* 0, or CLI_USAGE after saying on stderr what is wrong. Words after `--` are operands whatever
@@ -80,7 +81,8 @@ void cli_table_print(struct cli_table *t, FILE *f); /* and frees it */
 int cli_error(const struct mv_err *err, bool json);
 /* A result: output and value, or the error with the place in the source. Returns the exit code. */
 int cli_result(const struct mv_result *r, const struct cli_options *o, const struct mv_program *p);
-/* What a program left in /workspace/output, into the directory of --output (output.c). CLI_DONE without that option. */
+/* What a program left in /workspace/output, into the directory of --output (output.c). CLI_DONE
+ * without that option. */
 int cli_output_files(const struct mv_result *r, const struct cli_options *o);
 int cli_json_line(char *malloced); /* prints and frees; CLI_BUG when NULL */
 
@@ -108,17 +110,20 @@ int cli_host(const char *audit_path,
 /* One more grant, as the option of that name gives it: "allow" "allow-net" "allow-read" "allow-write" "env". NOT_FOUND for
  * another name. */
 int cli_grant(struct mv_context *c, const char *what, const char *text, struct mv_err *err);
-char *cli_state_file(const char *name, struct mv_err *err);  /* in the user's state directory, which is made; malloc'ed */
+/* in the user's state directory, which is made; malloc'ed */
+char *cli_state_file(const char *name, struct mv_err *err);
 char *cli_audit_default(struct mv_err *err); /* malloc'ed path, its directory made */
 
 /* --- programs (program.c) --------------------------------------------------------------------- */
-/* Read a file, or standard input for "-"; the kind by extension, else by content. Free with done. */
+/* Read a file, or standard input for "-"; the kind by extension, else by content. Free with
+ * done. */
 int cli_program(const char *name, struct mv_program *ret, struct mv_err *err);
 void cli_program_done(struct mv_program *p);
 
 /* --- verbs ------------------------------------------------------------------------------------ */
 /* The names of a capability's effects, comma-separated; "pure", or "compute" when it has none. */
-void cli_effects_text(const struct mv_capability *c, char *buf, size_t cap); /* cmd_capabilities.c */
+/* cmd_capabilities.c */
+void cli_effects_text(const struct mv_capability *c, char *buf, size_t cap);
 
 struct cli_verb {
         const char *name, *arguments, *summary;

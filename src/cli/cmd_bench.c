@@ -21,7 +21,7 @@
 #define BENCH_NS_MAX                                                                               \
         (20ull * 1000000000ull) /* a slow machine gets fewer rounds, not a longer wait */
 #define CALLS_PER_PROGRAM 100
-#define SETTLE_NS 2000000 /* the kernel takes apart what the row before left, on the other core */
+#define SETTLE_NS         2000000 /* the kernel takes apart what the row before left, on the other core */
 
 static const char add_text[] = "(+ 1 2)";
 static const char calls_text[] =
@@ -29,8 +29,8 @@ static const char calls_text[] =
 
 struct row {
         const char *name, *what;
-        const char *provider; /* a library execution, */
-        bool pooled, calls, exec; /* exec: /bin/true instead of RTFS */
+        const char *provider;       /* a library execution, */
+        bool pooled, calls, exec;   /* exec: /bin/true instead of RTFS */
         const char *const *command; /* or a command */
         struct mv_host *host;
         char why_not[240]; /* unavailable: why */
@@ -60,8 +60,8 @@ static struct row rows[] = {
           .calls = true },
         { "call mock", "one capability call and its reply, per call", .provider = "mock",
           .pooled = true, .calls = true },
-        { "process exec", "/bin/true: namespaces, own root, Landlock, seccomp, limits", .provider = "process",
-          .exec = true },
+        { "process exec", "/bin/true: namespaces, own root, Landlock, seccomp, limits",
+          .provider = "process", .exec = true },
         { "fork+exec", "posix_spawn /bin/true, for comparison", .command = run_true },
         { "unshare", "six namespaces, /bin/true, for comparison", .command = run_unshare },
         { "bwrap", "bwrap --unshare-all /bin/true, for comparison", .command = run_bwrap },

@@ -10,7 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* F.rtfs becomes F.rtfsb, or F.cbor; any other name says nothing about a place to write to. malloc'ed, or NULL. */
+/* F.rtfs becomes F.rtfsb, or F.cbor; any other name says nothing about a place to write to.
+ * malloc'ed, or NULL. */
 static char *default_output(const char *name, bool ast)
 {
         static const char *const endings[] = { ".rtfs", ".cbor" };

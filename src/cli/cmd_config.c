@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `microvm config check|show|spec FILE`. Without FILE the variable AGENT_CONFIG_PATH names it (REQ-AC-13). */
+/* `microvm config check|show|spec FILE`. Without FILE the variable AGENT_CONFIG_PATH names it
+ * (REQ-AC-13). */
 #include <base/err.h>
 #include <cli/cli.h>
 #include <config/config.h>

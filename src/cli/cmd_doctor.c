@@ -88,7 +88,8 @@ static void check_cgroups(struct check *c)
                          "rlimits, and their sum is looked at every 5 ms; RTFS is not affected";
         c->mend = "run as root, or under `systemd-run --user --scope -p Delegate=yes`";
         if (c->ok)
-                snprintf(c->detail, sizeof c->detail, "version %d: memory, cpu, pids", groups.version);
+                snprintf(c->detail, sizeof c->detail, "version %d: memory, cpu, pids",
+                         groups.version);
         else
                 snprintf(c->detail, sizeof c->detail, "%s", groups.missing);
 }

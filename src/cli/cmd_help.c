@@ -33,13 +33,15 @@ static const char running[] =
 
 static const char repl[] =
         "One session in one cell: what is defined stays. Every input is an execution of its own.\n"
-        "On a terminal: lines are edited, Tab completes names, the history is kept; from a pipe: values only.\n"
+        "On a terminal: lines are edited, Tab completes names, the history is kept; from a pipe: "
+        "values only.\n"
         ":help lists the commands; Ctrl-C stops the evaluation, not the session.\n"
         "options: those of `microvm help run`, without --json and --explain\n";
 
 static const char compiling[] =
         "options:\n"
-        "  -o FILE                where the program goes (default: the same name, .rtfsb or .cbor)\n"
+        "  -o FILE                where the program goes (default: the same name, .rtfsb or "
+        ".cbor)\n"
         "  --ast                  a tree of forms instead of bytecode\n"
         "  --provider --min-tier --level --timeout --memory --cpu --fuel --max-output --audit\n"
         "                         as for run: the compiler works behind the wall\n"
@@ -47,10 +49,13 @@ static const char compiling[] =
 
 static const char inspecting[] =
         "FILE is source, bytecode or a tree of forms. Nothing of it runs but its macros.\n"
-        "Listed: every capability id with its effects, permissions and places; calls whose id is computed at\n"
-        "run time, with their places; effects declared in metadata; the grants the program would want.\n"
+        "Listed: every capability id with its effects, permissions and places; calls whose id is "
+        "computed at\n"
+        "run time, with their places; effects declared in metadata; the grants the program would "
+        "want.\n"
         "options:\n"
-        "  --provider --min-tier --level --timeout --memory --cpu --fuel --max-output --audit   as for run\n"
+        "  --provider --min-tier --level --timeout --memory --cpu --fuel --max-output --audit   as "
+        "for run\n"
         "  --json                 one JSON object on stdout\n";
 
 static const char audit[] =
@@ -61,7 +66,8 @@ static const char audit[] =
         "1\n";
 
 static const char config[] =
-        "config check FILE [--strict] [--json]     0 valid, 1 errors; FILE defaults to AGENT_CONFIG_PATH\n"
+        "config check FILE [--strict] [--json]     0 valid, 1 errors; FILE defaults to "
+        "AGENT_CONFIG_PATH\n"
         "config check --policy FILE [--environment NAME]   a settings file\n"
         "config show FILE [--format rtfs|toml|json]  with defaults filled in\n"
         "config spec FILE [--vmm firecracker|cloud-hypervisor] [--kernel FILE] [--rootfs FILE]\n"

@@ -10,7 +10,7 @@
 #include <host/jsonw.h>
 #include <stdlib.h>
 
-struct site { /* one place of a call */
+struct site {                    /* one place of a call */
         struct mv_slice id, via; /* id: as written; empty: computed */
         const struct mv_capability *capability;
         int64_t line, column;
@@ -23,7 +23,7 @@ struct report {
         bool complete; /* every id is known here */
 };
 
-/* --- reading the result --------------------------------------------------------------------------- */
+/* --- reading the result ----------------------------------------------------------------------- */
 static struct mv_slice text_at(const struct mv_value *seq, uint32_t i)
 {
         struct mv_slice s = { NULL, 0 };
@@ -66,7 +66,8 @@ static int read_report(struct mv_host *h, const struct mv_value *v, struct repor
         for (uint32_t i = 0; i < n; i++) {
                 const struct mv_value *c = &calls->items[i];
                 struct site *s = &ret->sites[ret->count++];
-                *s = (struct site){ text_at(c, 0), text_at(c, 1), NULL, int_at(c, 2), int_at(c, 3) };
+                *s = (struct site){ text_at(c, 0), text_at(c, 1), NULL, int_at(c, 2),
+                                    int_at(c, 3) };
                 if (s->id.len)
                         s->capability = mv_capability_find(h->table, s->id);
                 ret->computed += s->id.len == 0;
@@ -85,7 +86,7 @@ static uint32_t same_id(const struct report *r, uint32_t i)
         return n;
 }
 
-/* --- JSON --------------------------------------------------------------------------------------------- */
+/* --- JSON ------------------------------------------------------------------------------------- */
 static void put_effects(struct mv__jsonw *w, const struct mv_capability *c)
 {
         char text[64];
@@ -169,7 +170,7 @@ static int print_json(const struct report *r)
         return cli_json_line(mv__json_end(&w));
 }
 
-/* --- for people ----------------------------------------------------------------------------------------- */
+/* --- for people ------------------------------------------------------------------------------- */
 static void print_places(const struct site *s, uint32_t n)
 {
         for (uint32_t i = 0; i < n; i++) {

@@ -32,7 +32,7 @@ static void on_interrupt(int sig)
         repl_interrupted = 1;
 }
 
-/* --- the session ------------------------------------------------------------------------------------------ */
+/* --- the session ------------------------------------------------------------------------------ */
 static int open_session(struct repl *r)
 {
         struct mv_err err;
@@ -50,8 +50,10 @@ static struct mv_result *evaluate(struct repl *r, const char *text, int *ret_cod
 {
         struct mv_result *result = NULL;
         struct mv_err err;
-        struct mv_evaluation v = { .program = mv_program_source(text), .context = r->q.context,
-                                   .limits = r->q.x.limits, .cancel = &repl_interrupted };
+        struct mv_evaluation v = { .program = mv_program_source(text),
+                                   .context = r->q.context,
+                                   .limits = r->q.x.limits,
+                                   .cancel = &repl_interrupted };
         v.limits.memory_bytes_max = 0; /* the cell's */
         repl_interrupted = 0;
         if (mv_session_eval(r->session, &v, &result, &err) < 0)
@@ -64,10 +66,11 @@ static void say_if_lost(const struct repl *r)
 {
         if (mv_session_lost(r->session)) /* (3) */
                 cli_paint(stderr, CLI_YELLOW,
-                          "the cell was killed: the session starts anew, and its definitions are lost\n");
+                          "the cell was killed: the session starts anew, and its definitions are "
+                          "lost\n");
 }
 
-/* --- commands ----------------------------------------------------------------------------------------------- */
+/* --- commands --------------------------------------------------------------------------------- */
 static const char help[] =
         ":doc NAME            what a name of the language does\n"
         ":type FORM           evaluate, and print the type of the value\n"
@@ -75,7 +78,8 @@ static const char help[] =
         ":allow-read PATH  :allow-write PATH  :allow-net HOST[:PORT]  :env NAME[=VALUE]\n"
         ":reset               start anew: a fresh cell, without definitions\n"
         ":help  :quit         (or the end of the input)\n"
-        "An input goes on over several lines while a bracket or a string is open. Ctrl-C stops the evaluation.\n";
+        "An input goes on over several lines while a bracket or a string is open. Ctrl-C stops the "
+        "evaluation.\n";
 
 static int command_help(struct repl *r, const char *argument)
 {
@@ -106,8 +110,10 @@ static int command_type(struct repl *r, const char *argument)
         if (result && mv_result_ok(result))
                 puts(mv_kind_name(mv_result_value(result)->kind));
         else if (result)
-                code = cli_result(result, r->o, &(struct mv_program){ .kind = MV_PROGRAM_SOURCE, .name = "input",
-                                                                       .bytes = mv_slice_str(argument) });
+                code = cli_result(result, r->o,
+                                  &(struct mv_program){ .kind = MV_PROGRAM_SOURCE,
+                                                        .name = "input",
+                                                        .bytes = mv_slice_str(argument) });
         mv_result_free(result);
         say_if_lost(r);
         return code;
@@ -136,7 +142,8 @@ static int doc_capability(const struct repl *r, const char *id)
                 return CLI_FAILED;
         }
         cli_effects_text(c, effects, sizeof effects);
-        printf("%s: capability, %s %s\n%s\n", c->id, effects, c->arguments ? c->arguments : "()", c->summary);
+        printf("%s: capability, %s %s\n%s\n", c->id, effects, c->arguments ? c->arguments : "()",
+               c->summary);
         return CLI_DONE;
 }
 
@@ -145,7 +152,10 @@ static int command_doc(struct repl *r, const char *argument)
         struct mv_language_name n;
         if (!mv_language_name_find(argument, &n))
                 return doc_capability(r, argument);
-        printf("%.*s: %s", (int)n.name_len, n.name, n.special ? "special form" : n.prelude ? "prelude" : "function");
+        printf("%.*s: %s", (int)n.name_len, n.name,
+               n.special   ? "special form"
+               : n.prelude ? "prelude"
+                           : "function");
         print_arguments(&n);
         printf("\n%s\n", n.doc ? n.doc : "(not documented)");
         if (n.example)
@@ -158,10 +168,11 @@ static const struct command {
         int (*run)(struct repl *r, const char *argument); /* NULL: a grant of that name */
         bool needs;                                       /* an argument */
 } commands[] = {
-        { ":doc", command_doc, true },      { ":type", command_type, true },     { ":allow", NULL, true },
-        { ":allow-read", NULL, true },      { ":allow-write", NULL, true },      { ":allow-net", NULL, true },
-        { ":env", NULL, true },             { ":reset", command_reset, false },  { ":help", command_help, false },
-        { ":quit", command_quit, false },
+        { ":doc", command_doc, true },    { ":type", command_type, true },
+        { ":allow", NULL, true },         { ":allow-read", NULL, true },
+        { ":allow-write", NULL, true },   { ":allow-net", NULL, true },
+        { ":env", NULL, true },           { ":reset", command_reset, false },
+        { ":help", command_help, false }, { ":quit", command_quit, false },
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -191,7 +202,8 @@ static int run_command(struct repl *r, char *line)
                                 commands[i].needs ? "needs an argument" : "takes no argument");
                         return CLI_USAGE;
                 }
-                return commands[i].run ? commands[i].run(r, argument) : grant(r, name + 1, argument);
+                return commands[i].run ? commands[i].run(r, argument)
+                                       : grant(r, name + 1, argument);
         }
         fputs("no command ", stderr);
         cli_write(stderr, mv_slice_str(name));
@@ -199,7 +211,7 @@ static int run_command(struct repl *r, char *line)
         return CLI_USAGE;
 }
 
-/* --- the loop -------------------------------------------------------------------------------------------------- */
+/* --- the loop --------------------------------------------------------------------------------- */
 /* A keyword alone is a program, but whoever types one in front of a line means a command. */
 static bool is_command(const char *text)
 {
@@ -211,7 +223,9 @@ static int run_forms(struct repl *r, const char *text)
         int code = CLI_DONE;
         struct mv_result *result = evaluate(r, text, &code);
         if (result) {
-                struct mv_program p = { .kind = MV_PROGRAM_SOURCE, .bytes = mv_slice_str(text), .name = "input" };
+                struct mv_program p = { .kind = MV_PROGRAM_SOURCE,
+                                        .bytes = mv_slice_str(text),
+                                        .name = "input" };
                 code = cli_result(result, r->o, &p);
                 repl_words_add_defined(r->words, text);
         }
@@ -262,7 +276,8 @@ static int start(struct repl *r)
 {
         struct mv_err ignored;
         r->words = repl_words_new();
-        r->history = cli_state_file("repl_history", &ignored); /* without a place for it, none is kept */
+        /* without a place for it, none is kept */
+        r->history = cli_state_file("repl_history", &ignored);
         r->in = r->words && fill_words(r) ? repl_input_new(r->words, r->history) : NULL;
         if (!r->in) {
                 (void)mv_fail(&ignored, MV_E_NOMEM, 0, "repl");
@@ -295,7 +310,8 @@ int cmd_repl(int argc, char **argv)
         if (code == 0)
                 code = cli_operands(&o, 0, 0, "no operand");
         if (code == 0 && o.explain)
-                code = cli_usage("repl: --explain decides about one program; `microvm run FILE --explain` does");
+                code = cli_usage("repl: --explain decides about one program; `microvm run FILE "
+                                 "--explain` does");
         if (code == 0)
                 code = cli_request(&o, &r.q);
         if (code)
@@ -305,7 +321,8 @@ int cmd_repl(int argc, char **argv)
         if (code == 0) {
                 if (repl_input_is_terminal(r.in))
                         printf("provider %s (tier %s), level %s; :help lists the commands\n",
-                               mv_session_provider(r.session), mv_tier_name(mv_session_tier(r.session)),
+                               mv_session_provider(r.session),
+                               mv_tier_name(mv_session_tier(r.session)),
                                mv_level_name(mv_context_level(r.q.context)));
                 loop(&r);
                 code = repl_input_is_terminal(r.in) ? CLI_DONE : r.code;

@@ -37,7 +37,8 @@ static void put_json(struct mv__jsonw *w, const struct cli_policy *p, const char
         mv__json_close(w, '}');
 }
 
-static void put_text(const struct cli_policy *p, const char *subject, const struct mv_explanation *e)
+static void put_text(const struct cli_policy *p, const char *subject,
+                     const struct mv_explanation *e)
 {
         const struct mv_origin *o = p ? cli_policy_origin(p, e->rule) : NULL;
         cli_paint(stdout, e->allowed ? CLI_GREEN : CLI_RED, "%-7s",
@@ -46,7 +47,9 @@ static void put_text(const struct cli_policy *p, const char *subject, const stru
         if (!e->allowed && e->hint[0])
                 printf("        hint: %s\n", e->hint);
         if (!e->allowed && !o && p)
-                printf("        note: %s does not grant it, and options only narrow: grant it there\n", p->file.name);
+                printf("        note: %s does not grant it, and options only narrow: grant it "
+                       "there\n",
+                       p->file.name);
         if (o)
                 printf("        by %s:%u:%u %s\n", p->file.name, o->line, o->column, o->path);
 }
@@ -83,8 +86,9 @@ static void each_granted(struct cli_request *q, struct mv__jsonw *w)
                 if (q->policy && mv_explain_call(q->host, q->context, c->id, NULL, &e, &err) == 0)
                         o = cli_policy_origin(q->policy, e.rule);
                 if (o)
-                        printf("        may call %s %s: %s (%s:%u:%u)\n", c->id, c->arguments ? c->arguments : "()",
-                               c->summary, q->policy->file.name, o->line, o->column);
+                        printf("        may call %s %s: %s (%s:%u:%u)\n", c->id,
+                               c->arguments ? c->arguments : "()", c->summary, q->policy->file.name,
+                               o->line, o->column);
                 else
                         printf("        may call %s %s: %s\n", c->id,
                                c->arguments ? c->arguments : "()", c->summary);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* --policy FILE: the settings file is the most a program may be granted; the other options choose from it. */
+/* --policy FILE: the settings file is the most a program may be granted; the other options
+ * choose from it. */
 #include <base/err.h>
 #include <cli/policy.h>
 #include <limits.h>
@@ -80,14 +81,14 @@ int cli_policy_context(const struct cli_options *o, struct cli_policy *p, struct
         return r < 0 ? r : choose(o, p, ret, err);
 }
 
-static int configure(const struct cli_policy *p, struct mv_host *h, const char *name, const char *json,
-                     struct mv_err *err)
+static int configure(const struct cli_policy *p, struct mv_host *h, const char *name,
+                     const char *json, struct mv_err *err)
 {
         struct mv_provider_info info;
         uint32_t index;
         if (mv_host_provider_find(h, name, &index) < 0)
-                return mv_fail(err, MV_E_INVALID, 0, "%s: provider_configs: Provider '%s' not found", p->file.name,
-                               name);
+                return mv_fail(err, MV_E_INVALID, 0,
+                               "%s: provider_configs: Provider '%s' not found", p->file.name, name);
         int r = mv_host_provider_info(h, index, &info, err);
         if (r < 0 || !info.available)
                 return r;
@@ -118,9 +119,10 @@ void cli_policy_done(struct cli_policy *p)
         p->loaded = false;
 }
 
-/* A rule shows the beginning of a long path: the line is told only when one grant begins like that. */
-static const struct mv_origin *origin_of_cut(const struct mv_settings_file *f, enum mv_grant_kind kind,
-                                             const char *text)
+/* A rule shows the beginning of a long path: the line is told only when one grant begins like
+ * that. */
+static const struct mv_origin *origin_of_cut(const struct mv_settings_file *f,
+                                             enum mv_grant_kind kind, const char *text)
 {
         const struct mv_origin *found = NULL;
         size_t n = strlen(text);

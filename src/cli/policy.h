@@ -13,7 +13,8 @@ struct cli_policy {
  * cli_policy_done also after a failure. */
 int cli_policy_context(const struct cli_options *o, struct cli_policy *p, struct mv_context **ret,
                        struct mv_err *err);
-/* Gives the providers of this machine the configurations of the file. One that is not available keeps its reason. */
+/* Gives the providers of this machine the configurations of the file. One that is not available
+ * keeps its reason. */
 int cli_policy_providers(const struct cli_policy *p, struct mv_host *h, struct mv_err *err);
 void cli_policy_done(struct cli_policy *p);
 /* The line of the file that a decision's rule comes from, or NULL. */

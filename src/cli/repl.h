@@ -6,13 +6,15 @@
 #include <cli/cli.h>
 #include <signal.h>
 
-/* Set by SIGINT: the cancel flag of the evaluation in progress, and the end of the line being edited. */
+/* Set by SIGINT: the cancel flag of the evaluation in progress, and the end of the line being
+ * edited. */
 extern volatile sig_atomic_t repl_interrupted;
 
-/* --- input -------------------------------------------------------------------------------------------- */
+/* --- input ------------------------------------------------------------------------------------ */
 struct repl_input;
 struct repl_words;
-/* NULL: out of memory. words: for completion, outlives the input. history: file, or NULL for none. */
+/* NULL: out of memory. words: for completion, outlives the input. history: file, or NULL for
+ * none. */
 struct repl_input *repl_input_new(const struct repl_words *words, const char *history);
 struct repl_input *repl_input_free(struct repl_input *in);
 bool repl_input_is_terminal(const struct repl_input *in);
@@ -23,13 +25,15 @@ enum repl_got repl_read(struct repl_input *in, const char **ret);
 /* Are brackets, a string or a block comment left open? */
 bool repl_is_open(const char *text);
 
-/* --- words -------------------------------------------------------------------------------------------- */
+/* --- words ------------------------------------------------------------------------------------ */
 struct repl_words *repl_words_new(void); /* NULL: out of memory */
 struct repl_words *repl_words_free(struct repl_words *w);
-bool repl_words_add(struct repl_words *w, const char *text, size_t len); /* copied; false: no memory */
-void repl_words_add_defined(struct repl_words *w, const char *program);  /* what its def forms name */
+/* copied; false: no memory */
+bool repl_words_add(struct repl_words *w, const char *text, size_t len);
+/* what its def forms name */
+void repl_words_add_defined(struct repl_words *w, const char *program);
 /* Calls each with every word that begins with prefix, in order. */
-void repl_words_each(const struct repl_words *w, const char *prefix, size_t len, void (*each)(void *ctx, const char *word),
-                     void *ctx);
+void repl_words_each(const struct repl_words *w, const char *prefix, size_t len,
+                     void (*each)(void *ctx, const char *word), void *ctx);
 
 #endif

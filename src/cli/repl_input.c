@@ -14,13 +14,13 @@
 #endif
 
 #define HISTORY_LINES 1000
-#define PROMPT "microvm> "
-#define PROMPT_MORE "    ...> "
+#define PROMPT        "microvm> "
+#define PROMPT_MORE   "    ...> "
 
 struct repl_input {
         bool terminal, open; /* open: a line that goes on the one before */
         const struct repl_words *words;
-        char *line, *text;   /* of getline; what was read so far */
+        char *line, *text; /* of getline; what was read so far */
         size_t line_cap, text_len, text_cap;
 #if MV_HAVE_LIBEDIT
         EditLine *edit;
@@ -29,7 +29,7 @@ struct repl_input {
 #endif
 };
 
-/* --- is there more to come? --------------------------------------------------------------------------- */
+/* --- is there more to come? ------------------------------------------------------------------- */
 static const char *skip_string(const char *p)
 {
         for (p++; *p && *p != '"'; p++)
@@ -65,7 +65,7 @@ bool repl_is_open(const char *p)
         return !p || depth > 0;
 }
 
-/* --- editing -------------------------------------------------------------------------------------------- */
+/* --- editing ---------------------------------------------------------------------------------- */
 #if MV_HAVE_LIBEDIT
 static struct repl_input *input_of(EditLine *e)
 {
@@ -105,7 +105,8 @@ static void show(void *ctx, const char *word)
                 printf("%s%s", c->shown % 4 == 1 ? "\n  " : "  ", word);
 }
 
-/* The word that ends at the cursor: as far as a word goes, or to the start of the line for a command. */
+/* The word that ends at the cursor: as far as a word goes, or to the start of the line for a
+ * command. */
 static unsigned char complete(EditLine *e, int key)
 {
         (void)key;
@@ -147,7 +148,8 @@ static void edit_start(struct repl_input *in, const char *history_file)
         history(in->history, &ev, H_SETSIZE, HISTORY_LINES);
         history(in->history, &ev, H_SETUNIQUE, 1);
         el_set(in->edit, EL_HIST, history, in->history);
-        el_wset(in->edit, EL_ADDFN, L"microvm-complete", L"complete a name", complete); /* el_set would leak both texts */
+        /* el_set would leak both texts */
+        el_wset(in->edit, EL_ADDFN, L"microvm-complete", L"complete a name", complete);
         el_set(in->edit, EL_BIND, "^I", "microvm-complete", NULL);
         el_set(in->edit, EL_BIND, "^R", "em-inc-search-prev", NULL);
         in->history_file = history_file;
@@ -166,7 +168,8 @@ static void edit_done(struct repl_input *in)
                 history_end(in->history);
 }
 
-/* A command or whole forms are one entry, however many lines they were; a comment needs its line's end. */
+/* A command or whole forms are one entry, however many lines they were; a comment needs its
+ * line's end. */
 static void remember(struct repl_input *in)
 {
         HistEvent ev;
@@ -192,7 +195,7 @@ static enum repl_got edited_line(struct repl_input *in, const char **ret, size_t
 }
 #endif
 
-/* --- lines -------------------------------------------------------------------------------------------------- */
+/* --- lines ------------------------------------------------------------------------------------ */
 static enum repl_got plain_line(struct repl_input *in, const char **ret, size_t *ret_len)
 {
         if (in->terminal) {

@@ -67,7 +67,8 @@ bool repl_words_add(struct repl_words *w, const char *text, size_t len)
 
 void repl_words_add_defined(struct repl_words *w, const char *program)
 {
-        static const char *const heads[] = { "(def ", "(defn ", "(defmacro ", "(defstruct ", "(deftype " };
+        static const char *const heads[] = { "(def ", "(defn ", "(defmacro ", "(defstruct ",
+                                             "(deftype " };
         for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
                 for (const char *p = program; (p = strstr(p, heads[i]));) {
                         p += strlen(heads[i]);
@@ -78,9 +79,10 @@ void repl_words_add_defined(struct repl_words *w, const char *program)
                 }
 }
 
-void repl_words_each(const struct repl_words *w, const char *prefix, size_t len, void (*each)(void *ctx, const char *word),
-                     void *ctx)
+void repl_words_each(const struct repl_words *w, const char *prefix, size_t len,
+                     void (*each)(void *ctx, const char *word), void *ctx)
 {
-        for (size_t i = first_from(w, prefix, len); i < w->count && strncmp(w->items[i], prefix, len) == 0; i++)
+        for (size_t i = first_from(w, prefix, len);
+             i < w->count && strncmp(w->items[i], prefix, len) == 0; i++)
                 each(ctx, w->items[i]);
 }

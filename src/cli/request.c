@@ -37,7 +37,8 @@ char *cli_state_file(const char *name, struct mv_err *err)
                 (void)mv_fail(err, MV_E_INVALID, 0,
                               "neither XDG_STATE_HOME nor HOME says where the %s is; use "
                               "--audit FILE, "
-                              "or --audit none", name);
+                              "or --audit none",
+                              name);
                 return NULL;
         }
         if (asprintf(&path, "%s%s/ccos-microvm/%s", from_state ? state : home,
@@ -74,7 +75,8 @@ static int host_for(const char *audit_path, struct mv_host **ret, struct mv_err 
         if (r == -(int)MV_E_CORRUPT) { /* nothing is appended behind damage: it would hide it */
                 size_t n = strlen(err->msg);
                 mv_fmt(err->msg + n, sizeof err->msg - n,
-                       "; `microvm audit verify` says what is left of it; keep the file and record elsewhere "
+                       "; `microvm audit verify` says what is left of it; keep the file and record "
+                       "elsewhere "
                        "with --audit FILE, or move it away");
         }
         return r;
@@ -163,9 +165,10 @@ static int grant_all(struct mv_context *c, const struct cli_options *o, struct m
         /* A path beside level full reads like a restriction and would be none. */
         if (o->level == MV_LEVEL_FULL &&
             o->allow.count + o->allow_net.count + o->allow_read.count + o->allow_write.count > 0)
-                return mv_fail(err, MV_E_INVALID, 0,
-                               "level full grants every capability, path and host already: leave the "
-                               "grants out, or use --level controlled");
+                return mv_fail(
+                        err, MV_E_INVALID, 0,
+                        "level full grants every capability, path and host already: leave the "
+                        "grants out, or use --level controlled");
         int r = grant(c, &o->allow, mv_context_allow, "--allow", err);
         if (r == 0)
                 r = grant(c, &o->allow_net, mv_context_allow_host, "--allow-net", err);
@@ -264,10 +267,12 @@ static void warn_about_limits(const struct cli_options *o, const struct mv_conte
                         (unsigned long long)(level.memory_bytes_max >> 20));
 }
 
-static int context_of_options(const struct cli_options *o, struct cli_request *q, struct mv_err *err)
+static int context_of_options(const struct cli_options *o, struct cli_request *q,
+                              struct mv_err *err)
 {
         if (o->environment)
-                return mv_fail(err, MV_E_INVALID, 0, "--environment names one of a settings file: use --policy FILE");
+                return mv_fail(err, MV_E_INVALID, 0,
+                               "--environment names one of a settings file: use --policy FILE");
         q->context = mv_context_new(o->level);
         return q->context ? grant_all(q->context, o, err) : mv_fail(err, MV_E_NOMEM, 0, "context");
 }
@@ -275,10 +280,12 @@ static int context_of_options(const struct cli_options *o, struct cli_request *q
 static int context_of_policy(const struct cli_options *o, struct cli_request *q, struct mv_err *err)
 {
         q->policy = calloc(1, sizeof *q->policy);
-        return q->policy ? cli_policy_context(o, q->policy, &q->context, err) : mv_fail(err, MV_E_NOMEM, 0, "settings");
+        return q->policy ? cli_policy_context(o, q->policy, &q->context, err)
+                         : mv_fail(err, MV_E_NOMEM, 0, "settings");
 }
 
-/* The file's wall and tier, unless an option names a stronger tier or another wall; the tier is never lowered. */
+/* The file's wall and tier, unless an option names a stronger tier or another wall; the tier is
+ * never lowered. */
 static int take_settings(const struct cli_options *o, struct cli_request *q, struct mv_err *err)
 {
         const struct mv_policy_settings *s = q->policy ? &q->policy->settings : NULL;
@@ -287,11 +294,14 @@ static int take_settings(const struct cli_options *o, struct cli_request *q, str
         if (!q->x.provider && s->provider)
                 q->x.provider = s->provider;
         if (s->has_tier_min && o->tier_given && o->tier_min < s->tier_min)
-                return mv_fail(err, MV_E_DENIED, 0, "--min-tier %s: %s says %s, and options only narrow",
-                               mv_tier_name(o->tier_min), q->policy->file.name, mv_tier_name(s->tier_min));
+                return mv_fail(
+                        err, MV_E_DENIED, 0, "--min-tier %s: %s says %s, and options only narrow",
+                        mv_tier_name(o->tier_min), q->policy->file.name, mv_tier_name(s->tier_min));
         bool automatic = !q->x.provider || strcmp(q->x.provider, "auto") == 0;
         if (!o->tier_given)
-                q->x.tier_min = s->has_tier_min ? s->tier_min : automatic ? MV_TIER_PROCESS : MV_TIER_NONE;
+                q->x.tier_min = s->has_tier_min ? s->tier_min
+                                : automatic     ? MV_TIER_PROCESS
+                                                : MV_TIER_NONE;
         return 0;
 }
 
@@ -361,7 +371,10 @@ int cli_execute(struct cli_request *q, const struct cli_options *o, const char *
         else {
                 code = cli_result(result, o, &q->x.program);
                 if (code == CLI_DENIED && q->policy && !o->json)
-                        fprintf(stderr, "  note: %s does not grant it, and options only narrow: grant it there\n", o->policy);
+                        fprintf(stderr,
+                                "  note: %s does not grant it, and options only narrow: grant it "
+                                "there\n",
+                                o->policy);
                 int written = cli_output_files(result, o);
                 if (code == CLI_DONE)
                         code = written;

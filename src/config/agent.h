@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef MV_CONFIG_AGENT_H
 #define MV_CONFIG_AGENT_H
-/* agent.config as a struct (REQ-AC-20..49). agent_schema.c has the row of every member; here they stand in its order. */
+/* agent.config as a struct (REQ-AC-20..49). agent_schema.c has the row of every member; here
+ * they stand in its order. */
 #include <config/schema.h>
 
 struct mv_mount {

@@ -425,7 +425,8 @@ static bool key_text(const struct place *p, const struct mv_form *key)
                            "Write :key before its value");
 }
 
-/* A field is seen twice when an earlier key of the same section names it too: sections are small. */
+/* A field is seen twice when an earlier key of the same section names it too: sections are
+ * small. */
 static bool seen_before(const struct mv_form *pairs, uint32_t i, const char *name)
 {
         for (uint32_t k = 0; k < i; k += 2)
@@ -450,7 +451,8 @@ static void bind_pairs(const struct place *p, const struct mv_section *s,
                 const struct mv_form *key = &pairs[i];
                 if (i >= 2 * KEYS_MAX) {
                         struct place at = { p->b, p->path, key };
-                        wrong_shape(&at, "TOO_MANY_ENTRIES", "Too many entries: at most 4096", NULL);
+                        wrong_shape(&at, "TOO_MANY_ENTRIES", "Too many entries: at most 4096",
+                                    NULL);
                         return;
                 }
                 if (!key_text(p, key))

@@ -10,7 +10,8 @@ struct mv_binding {
         bool strict;      /* unknown and duplicate keys are errors */
         bool string_keys; /* JSON and TOML; RTFS wants keywords */
         uint32_t
-                shape_errors; /* the struct holds defaults where these are: rules about it would mislead */
+                /* the struct holds defaults where these are: rules about it would mislead */
+                shape_errors;
 };
 /* Every field at its default, nothing given. section: zeroed, schema->size bytes. */
 void mv__defaults(const struct mv_section *schema, void *section);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What somebody asks for, out of what a settings file gives (REQ-CFG-09): refused where it is not covered, never cut. */
+/* What somebody asks for, out of what a settings file gives (REQ-CFG-09): refused where it is
+ * not covered, never cut. */
 #include <config/settings.h>
 #include <security/grants.h>
 
@@ -29,7 +30,8 @@ static int choose_one(const struct choosing *k, struct mv_context *to, enum mv_g
                        k->w->names[kind], text, k->f->name, mv_grant_section_name(kind));
 }
 
-/* What is asked for replaces what the file grants of that kind; a kind nobody asks about stays whole. Denials add up. */
+/* What is asked for replaces what the file grants of that kind; a kind nobody asks about stays
+ * whole. Denials add up. */
 static int choose_kind(const struct choosing *k, struct mv_context *to, enum mv_grant_kind kind)
 {
         const struct mv_grant_list *granted = list_of(k->within, kind);
@@ -63,7 +65,7 @@ static int check_limits(const struct choosing *k)
         return 0;
 }
 
-/* --- the narrower contexts of single capabilities ----------------------------------------------- */
+/* --- the narrower contexts of single capabilities --------------------------------------------- */
 /* What both grant: each entry of one that the other covers. */
 static int intersect(struct mv_context *to, const struct mv_context *a, const struct mv_context *b,
                      enum mv_grant_kind kind, struct mv_err *err)

@@ -37,8 +37,8 @@ void mv_agent_check_host(const struct mv_agent_file *first, struct mv_agent_file
 /* REQ-ACV-17: is there no error at this path; and would there be none with this value (an RTFS literal) in its
  * place? NOT_FOUND: no such field. INVALID: the literal is none. Values that are tried use the file's arena. */
 bool mv_agent_field_ok(const struct mv_agent_file *f, const char *path);
-int mv_agent_field_try(struct mv_agent_file *f, const char *path, struct mv_slice literal, bool *ret_ok,
-                       struct mv_err *err);
+int mv_agent_field_try(struct mv_agent_file *f, const char *path, struct mv_slice literal,
+                       bool *ret_ok, struct mv_err *err);
 /* REQ-ACV-18: the text for people. name: of the file, or NULL. */
 void mv_agent_report(const struct mv_agent_file *f, const char *name, struct mv_text *ret);
 void mv_agent_report_json(const struct mv_agent_file *f, const char *name, struct mv_text *ret);

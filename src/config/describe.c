@@ -51,7 +51,7 @@ static void put_values(struct mv_text *t, const struct mv_field *f)
                 mv_text_str(t, "; optional");
 }
 
-/* --- rows, each with its whole path ------------------------------------------------------------ */
+/* --- rows, each with its whole path ----------------------------------------------------------- */
 typedef void row_fn(struct mv_text *t, const struct mv_field *f, const char *path);
 
 static void each_row(struct mv_text *t, const struct mv_section *s, const char *outer, row_fn *row)
@@ -129,7 +129,7 @@ static void describe_man(const struct mv_section *s, const char *name, const cha
         mv_text_str(ret, ".SH SEE ALSO\n.B microvm config check FILE\n");
 }
 
-/* --- JSON Schema ------------------------------------------------------------------------------- */
+/* --- JSON Schema ------------------------------------------------------------------------------ */
 static void schema_section(struct mv_text *t, const struct mv_section *s);
 
 static void schema_choices(struct mv_text *t, const char *choices)
@@ -243,7 +243,7 @@ static void describe_schema(const struct mv_section *s, const char *title, struc
         mv_text_str(ret, "\n");
 }
 
-/* --- the two documents ------------------------------------------------------------------------- */
+/* --- the two documents ------------------------------------------------------------------------ */
 static const char agent_intro[] =
         "An agent.config says what an agent is and may do. It is written as RTFS text, "
         "`(agent.config :key value ...)` or a\n"

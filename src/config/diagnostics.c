@@ -40,7 +40,8 @@ void mv__diagnose(struct mv_diagnostics *d, const struct mv_report *r, const cha
         char text[MESSAGE_BYTES_MAX];
         va_list ap;
         count_one(d, r->severity);
-        uint32_t most = r->severity == MV_SEVERE_ERROR ? 2 * MV_DIAGNOSTICS_MAX : MV_DIAGNOSTICS_MAX;
+        uint32_t most =
+                r->severity == MV_SEVERE_ERROR ? 2 * MV_DIAGNOSTICS_MAX : MV_DIAGNOSTICS_MAX;
         if (d->count >= most) /* remarks never take the place of an error */
                 return;
         va_start(ap, format);

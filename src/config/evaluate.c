@@ -74,14 +74,16 @@ static uint32_t written_key(const struct mv_form *shadow, const struct mv_value 
         return from;
 }
 
-/* A key that was written twice is given twice, with the value that counts: the binder tells about it. */
+/* A key that was written twice is given twice, with the value that counts: the binder tells
+ * about it. */
 static void give_map(struct giving *g, const struct mv_value *v, const struct mv_form *shadow,
                      struct mv_form *ret)
 {
         static const struct mv_form nothing = { .kind = MV_MAP };
         bool is_map = shadow && shadow->kind == MV_MAP && shadow->count <= WRITTEN_KEYS_MAX;
         const struct mv_form *keys = is_map ? shadow : &nothing;
-        struct mv_form *items = mv_new(g->arena, struct mv_form, 2 * (size_t)v->count + keys->count + 1);
+        struct mv_form *items =
+                mv_new(g->arena, struct mv_form, 2 * (size_t)v->count + keys->count + 1);
         if (!items) {
                 g->full = true;
                 return;
@@ -93,7 +95,8 @@ static void give_map(struct giving *g, const struct mv_value *v, const struct mv
                 for (uint32_t k = at; k < keys->count; k = written_key(keys, key, k + 2))
                         last = k;
                 const struct mv_form *written = last < keys->count ? &keys->items[last] : NULL;
-                struct mv_form value = give(g, &v->entries[i].value, written ? written + 1 : NULL, ret);
+                struct mv_form value =
+                        give(g, &v->entries[i].value, written ? written + 1 : NULL, ret);
                 do {
                         *items++ = give(g, key, at < keys->count ? &keys->items[at] : NULL, ret);
                         *items++ = value;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Would this value do at this place? (REQ-ACV-17) The value is bound into a copy, and the rules see the copy. */
+/* Would this value do at this place? (REQ-ACV-17) The value is bound into a copy, and the rules
+ * see the copy. */
 #include <config/bind.h>
 #include <config/config.h>
 #include <config/forms.h>
@@ -54,8 +55,8 @@ static bool find(struct target *t, struct mv_slice path, struct mv_arena *a)
                         t->section += f->offset;
                         ((struct mv_head *)t->section)->given = true;
                 } else if (f->type == MV_F_NAMED) {
-                        t->section = entry_named((struct mv_sections *)(t->section + f->offset), f->section,
-                                                 next_name(&path), a);
+                        t->section = entry_named((struct mv_sections *)(t->section + f->offset),
+                                                 f->section, next_name(&path), a);
                         if (!t->section || path.len == 0)
                                 return false;
                 } else {
@@ -65,7 +66,8 @@ static bool find(struct target *t, struct mv_slice path, struct mv_arena *a)
         }
 }
 
-static int read_literal(struct mv_slice literal, struct mv_arena *a, struct mv_form *ret, struct mv_err *err)
+static int read_literal(struct mv_slice literal, struct mv_arena *a, struct mv_form *ret,
+                        struct mv_err *err)
 {
         struct mv_text t = { 0 };
         struct mv_syntax_error error;
@@ -83,14 +85,16 @@ static int read_literal(struct mv_slice literal, struct mv_arena *a, struct mv_f
         return r;
 }
 
-int mv_agent_field_try(struct mv_agent_file *f, const char *path, struct mv_slice literal, bool *ret_ok,
-                       struct mv_err *err)
+int mv_agent_field_try(struct mv_agent_file *f, const char *path, struct mv_slice literal,
+                       bool *ret_ok, struct mv_err *err)
 {
         struct mv_agent_config copy = f->config;
         struct mv_agent_file tried = { .diagnostics = { .arena = &f->arena } };
         struct target t = { &mv__agent_schema, (char *)&copy, { NULL, 0 } };
         struct mv_form pair[2] = { { .kind = MV_KEYWORD } };
-        struct mv_binding b = { .arena = &f->arena, .diagnostics = &tried.diagnostics, .strict = true };
+        struct mv_binding b = { .arena = &f->arena,
+                                .diagnostics = &tried.diagnostics,
+                                .strict = true };
         if (!find(&t, mv_slice_str(path), &f->arena))
                 return mv_fail(err, MV_E_NOT_FOUND, 0, "there is no field %s", path);
         int r = read_literal(literal, &f->arena, &pair[1], err);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef MV_CONFIG_FORMS_H
 #define MV_CONFIG_FORMS_H
-/* The same tree from every syntax: maps are pairs in source order with their duplicates, everything has a place. */
+/* The same tree from every syntax: maps are pairs in source order with their duplicates,
+ * everything has a place. */
 #include <base/arena.h>
 #include <base/err.h>
 #include <rtfs/data.h>
@@ -15,7 +16,8 @@ struct mv_syntax_error {
         uint32_t line, column; /* 1-based; 0: unknown */
         char message[300];
 };
-/* INVALID: the text is not of that syntax, *ret_error says where and why. LIMIT: too much of it. Texts are in the arena. */
+/* INVALID: the text is not of that syntax, *ret_error says where and why. LIMIT: too much of it.
+ * Texts are in the arena. */
 int mv__read_json(struct mv_slice text, struct mv_arena *a, struct mv_form *ret,
                   struct mv_syntax_error *ret_error, struct mv_err *err);
 int mv__read_toml(struct mv_slice text, struct mv_arena *a, struct mv_form *ret,

@@ -123,7 +123,7 @@ void mv__nearest_field(struct mv_slice written, const struct mv_section *s, char
         mv_fmt(ret, cap, "%.*s", MV_SARG(n.best));
 }
 
-/* --- durations, digests, pins ------------------------------------------------------------------ */
+/* --- durations, digests, pins ----------------------------------------------------------------- */
 bool mv__duration_ms(struct mv_slice text, int64_t *ret)
 {
         static const struct {

@@ -37,7 +37,8 @@ static void bind_and_validate(struct mv_agent_file *f, const struct mv_form *for
                                 .strict = o->strict,
                                 .string_keys = string_keys };
         bool list = form->kind == MV_LIST;
-        mv__bind(&b, &mv__agent_schema, form, list ? form->items + 1 : form->items, form->count - list, &f->config);
+        mv__bind(&b, &mv__agent_schema, form, list ? form->items + 1 : form->items,
+                 form->count - list, &f->config);
         if (b.shape_errors)
                 return; /* a rule about a value that could not be read would only confuse */
         mv__validate_microvm(&f->config, o->lenient_digests, &f->diagnostics);

@@ -31,7 +31,7 @@ int mv__grant(struct mv_context *c, enum mv_grant_kind kind, const char *text, s
         return kinds[kind].grant(c, text, err);
 }
 
-/* --- does a wider grant cover a narrower one? -------------------------------------------------- */
+/* --- does a wider grant cover a narrower one? ------------------------------------------------- */
 static bool path_covered(const struct mv_context *c, const char *path, bool write)
 {
         struct mv_decision d;
@@ -79,7 +79,8 @@ static bool host_covered(const struct mv_context *c, const char *text)
         return false;
 }
 
-/* The host's value is covered by NAME only; a value of one's own by NAME too, or by the same literal. */
+/* The host's value is covered by NAME only; a value of one's own by NAME too, or by the same
+ * literal. */
 static bool env_covered(const struct mv_context *c, const char *text)
 {
         size_t n = strcspn(text, "=");
@@ -290,7 +291,7 @@ static int make_base(struct mv_settings_file *f, struct mv_context *to, struct m
         return r;
 }
 
-/* --- narrowing: an environment, one capability -------------------------------------------------- */
+/* --- narrowing: an environment, one capability ------------------------------------------------ */
 static struct mv_grant_list *list_in(struct mv_context *c, enum mv_grant_kind kind)
 {
         struct mv_grant_list *lists[MV_GRANT_KINDS] = { &c->capabilities, &c->reads,

@@ -54,7 +54,8 @@ enum mv_field_check { /* of each text of the field */
                       MV_CHECK_PATH, /* not empty, no NUL */
                       MV_CHECK_ABSOLUTE,
                       MV_CHECK_GRANT, /* capability id, or prefix.* */
-                      MV_CHECK_ID, /* a name for a socket, a directory and a record: letters, digits, . - _ */
+                      /* a name for a socket, a directory and a record: letters, digits, . - _ */
+                      MV_CHECK_ID,
                       MV_CHECK_ENV, /* NAME or NAME=VALUE */
 };
 struct mv_section;
@@ -91,7 +92,8 @@ extern const struct mv_section mv__agent_schema;
 bool mv__name_is(struct mv_slice key, const char *name);
 /* One of "a|b|c"? */
 bool mv__choice_has(const char *choices, struct mv_slice word);
-/* The name or choice nearest to what was written, or "" when none is near. Writes at most cap bytes. */
+/* The name or choice nearest to what was written, or "" when none is near. Writes at most cap
+ * bytes. */
 void mv__nearest(struct mv_slice written, const char *choices, char *ret, size_t cap);
 /* "30s" "500ms" "5m" "1h", a bare number is seconds; 1 ms to 10^9 s. */
 bool mv__duration_ms(struct mv_slice text, int64_t *ret);

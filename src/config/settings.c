@@ -129,8 +129,8 @@ static void check_providers(const struct checking *k, const struct mv_item *conf
         for (uint32_t i = 1; tables && i < configs->any->count; i += 2)
                 tables = configs->any->items[i].kind == MV_MAP;
         if (!tables)
-                wrong(k, configs, "EXPECTED_MAP", "provider_configs", "Expected map for provider_configs config",
-                      "Write [provider_configs.NAME]");
+                wrong(k, configs, "EXPECTED_MAP", "provider_configs",
+                      "Expected map for provider_configs config", "Write [provider_configs.NAME]");
 }
 
 static void check_settings(struct mv_settings_file *f)
@@ -204,7 +204,8 @@ int mv_settings_parse(struct mv_slice text, const char *name, struct mv_settings
         return 0;
 }
 
-char *mv_settings_provider(const struct mv_settings_file *f, uint32_t index, struct mv_slice *ret_name)
+char *mv_settings_provider(const struct mv_settings_file *f, uint32_t index,
+                           struct mv_slice *ret_name)
 {
         const struct mv_item *configs = &f->settings.provider_configs;
         struct mv_text t = { 0 };

@@ -88,8 +88,10 @@ struct mv_policy_settings {
 int mv_settings_resolve(struct mv_settings_file *f, const char *environment,
                         struct mv_policy_settings *ret, struct mv_err *err);
 void mv_policy_settings_done(struct mv_policy_settings *p);
-/* The configuration of a provider as JSON, malloc'ed; NULL: the file has none for it. index counts them all. */
-char *mv_settings_provider(const struct mv_settings_file *f, uint32_t index, struct mv_slice *ret_name);
+/* The configuration of a provider as JSON, malloc'ed; NULL: the file has none for it. index
+ * counts them all. */
+char *mv_settings_provider(const struct mv_settings_file *f, uint32_t index,
+                           struct mv_slice *ret_name);
 /* May this grant be asked for under the context? The texts are as mv_context_allow* take them. */
 bool mv_grant_covered(const struct mv_context *c, enum mv_grant_kind kind, const char *text);
 /* The line that grants, or the section that would: never NULL for a loaded file. */

@@ -4,27 +4,35 @@
 #include <config/settings.h>
 
 #define FIELDS(symbol) .fields = symbol, .count = sizeof symbol / sizeof symbol[0]
-#define ROW(name_, kind, struct_, member, fallback_, doc_, ...)                                                        \
-        { .name = name_, .type = MV_F_##kind, .offset = offsetof(struct struct_, member), .fallback = fallback_,       \
-          .doc = doc_, __VA_ARGS__ }
+#define ROW(name_, kind, struct_, member, fallback_, doc_, ...)                                    \
+        {                                                                                          \
+                .name = name_, .type = MV_F_##kind, .offset = offsetof(struct struct_, member),    \
+                .fallback = fallback_, .doc = doc_, __VA_ARGS__                                    \
+        }
 #define TIERS "none|process|wasm|container|vm"
 
 static const struct mv_field grants_fields[] = {
-        ROW("capabilities", TEXTS, mv_grants_section, capabilities, "", "ids, or prefixes such as ccos.math.*",
-            .check = MV_CHECK_GRANT, .code = "INVALID_CAPABILITY_ID"),
-        ROW("read", TEXTS, mv_grants_section, read, "", "files and trees that may be read", .check = MV_CHECK_ABSOLUTE,
-            .code = "INVALID_PATH"),
-        ROW("write", TEXTS, mv_grants_section, write, "", "files and trees that may be read and written",
+        ROW("capabilities", TEXTS, mv_grants_section, capabilities, "",
+            "ids, or prefixes such as ccos.math.*", .check = MV_CHECK_GRANT,
+            .code = "INVALID_CAPABILITY_ID"),
+        ROW("read", TEXTS, mv_grants_section, read, "", "files and trees that may be read",
             .check = MV_CHECK_ABSOLUTE, .code = "INVALID_PATH"),
-        ROW("hosts", TEXTS, mv_grants_section, hosts, "", "HOST, HOST:PORT or *.name", .check = MV_CHECK_HOST,
-            .code = "INVALID_DOMAIN"),
-        ROW("deny-hosts", TEXTS, mv_grants_section, deny_hosts, "", "hosts that are refused whatever grants them",
+        ROW("write", TEXTS, mv_grants_section, write, "",
+            "files and trees that may be read and written", .check = MV_CHECK_ABSOLUTE,
+            .code = "INVALID_PATH"),
+        ROW("hosts", TEXTS, mv_grants_section, hosts, "", "HOST, HOST:PORT or *.name",
             .check = MV_CHECK_HOST, .code = "INVALID_DOMAIN"),
-        ROW("env", TEXTS, mv_grants_section, env, "", "variables: NAME passes the host's value, NAME=VALUE this one",
-            .check = MV_CHECK_ENV, .code = "INVALID_ENV_NAME"),
+        ROW("deny-hosts", TEXTS, mv_grants_section, deny_hosts, "",
+            "hosts that are refused whatever grants them", .check = MV_CHECK_HOST,
+            .code = "INVALID_DOMAIN"),
+        ROW("env", TEXTS, mv_grants_section, env, "",
+            "variables: NAME passes the host's value, NAME=VALUE this one", .check = MV_CHECK_ENV,
+            .code = "INVALID_ENV_NAME"),
 };
-static const struct mv_section grants = { .what = "grants", .doc = "What programs may be granted.",
-                                          .size = sizeof(struct mv_grants_section), FIELDS(grants_fields) };
+static const struct mv_section grants = { .what = "grants",
+                                          .doc = "What programs may be granted.",
+                                          .size = sizeof(struct mv_grants_section),
+                                          FIELDS(grants_fields) };
 
 static bool network_word(struct mv_slice word, void *ret_section)
 {
@@ -33,15 +41,21 @@ static bool network_word(struct mv_slice word, void *ret_section)
 }
 
 static const struct mv_field network_fields[] = {
-        ROW("AllowList", TEXTS, mv_network_policy, allow_list, "", "the only hosts", .check = MV_CHECK_HOST,
-            .code = "INVALID_DOMAIN"),
-        ROW("DenyList", TEXTS, mv_network_policy, deny_list, "", "all hosts but these; needs level full",
+        ROW("AllowList", TEXTS, mv_network_policy, allow_list, "", "the only hosts",
             .check = MV_CHECK_HOST, .code = "INVALID_DOMAIN"),
+        ROW("DenyList", TEXTS, mv_network_policy, deny_list, "",
+            "all hosts but these; needs level full", .check = MV_CHECK_HOST,
+            .code = "INVALID_DOMAIN"),
 };
 static const struct mv_section network_policy = {
-        .what = "network_policy", .doc = "`\"Denied\"`, `\"Full\"`, or a table with one list.",
-        .size = sizeof(struct mv_network_policy), FIELDS(network_fields), .shorthand = network_word,
-        .shorthand_what = "network policy", .shorthand_choices = "Denied|Full", .shorthand_code = "UNKNOWN_NETWORK_POLICY",
+        .what = "network_policy",
+        .doc = "`\"Denied\"`, `\"Full\"`, or a table with one list.",
+        .size = sizeof(struct mv_network_policy),
+        FIELDS(network_fields),
+        .shorthand = network_word,
+        .shorthand_what = "network policy",
+        .shorthand_choices = "Denied|Full",
+        .shorthand_code = "UNKNOWN_NETWORK_POLICY",
 };
 
 static bool fs_word(struct mv_slice word, void *ret_section)
@@ -51,61 +65,81 @@ static bool fs_word(struct mv_slice word, void *ret_section)
 }
 
 static const struct mv_field fs_fields[] = {
-        ROW("ReadOnly", TEXTS, mv_fs_policy, read_only, "", "paths that may be read", .check = MV_CHECK_ABSOLUTE,
-            .code = "INVALID_PATH"),
+        ROW("ReadOnly", TEXTS, mv_fs_policy, read_only, "", "paths that may be read",
+            .check = MV_CHECK_ABSOLUTE, .code = "INVALID_PATH"),
         ROW("ReadWrite", TEXTS, mv_fs_policy, read_write, "", "paths that may be read and written",
             .check = MV_CHECK_ABSOLUTE, .code = "INVALID_PATH"),
 };
 static const struct mv_section fs_policy = {
-        .what = "fs_policy", .doc = "`\"None\"`, `\"Full\"`, or a table with one list.", .size = sizeof(struct mv_fs_policy),
-        FIELDS(fs_fields), .shorthand = fs_word, .shorthand_what = "fs policy", .shorthand_choices = "None|Full",
+        .what = "fs_policy",
+        .doc = "`\"None\"`, `\"Full\"`, or a table with one list.",
+        .size = sizeof(struct mv_fs_policy),
+        FIELDS(fs_fields),
+        .shorthand = fs_word,
+        .shorthand_what = "fs policy",
+        .shorthand_choices = "None|Full",
         .shorthand_code = "UNKNOWN_FS_POLICY",
 };
 
 static const struct mv_field exec_fields[] = {
-        ROW("timeout", DURATION, mv_exec_config, timeout, NULL, "wall time: \"30s\", \"500ms\", \"5m\", or seconds"),
-        ROW("memory-limit-mb", INTEGER, mv_exec_config, memory_limit_mb, NULL, "memory in MiB", .min = 1, .max = 1048576,
-            .code = "INVALID_MEMORY_LIMIT"),
+        ROW("timeout", DURATION, mv_exec_config, timeout, NULL,
+            "wall time: \"30s\", \"500ms\", \"5m\", or seconds"),
+        ROW("memory-limit-mb", INTEGER, mv_exec_config, memory_limit_mb, NULL, "memory in MiB",
+            .min = 1, .max = 1048576, .code = "INVALID_MEMORY_LIMIT"),
         ROW("cpu-limit", NUMBER, mv_exec_config, cpu_limit, NULL,
             "cores: with a timeout, CPU time is limited to this share of it", .not_negative = true,
             .code = "INVALID_CPU_LIMIT"),
-        ROW("fuel", INTEGER, mv_exec_config, fuel, NULL, "evaluation steps", .min = 1, .max = INT64_MAX,
-            .code = "INVALID_FUEL"),
-        ROW("max-output-kb", INTEGER, mv_exec_config, max_output_kb, NULL, "captured output and result in KiB", .min = 1,
-            .max = 1048576, .code = "INVALID_OUTPUT_LIMIT"),
-        ROW("env-vars", ANY, mv_exec_config, env_vars, NULL, "a table of variables and their values"),
-        ROW("network-policy", SECTION, mv_exec_config, network_policy, NULL, "hosts", .optional = true,
-            .section = &network_policy),
-        ROW("fs-policy", SECTION, mv_exec_config, fs_policy, NULL, "paths", .optional = true, .section = &fs_policy),
+        ROW("fuel", INTEGER, mv_exec_config, fuel, NULL, "evaluation steps", .min = 1,
+            .max = INT64_MAX, .code = "INVALID_FUEL"),
+        ROW("max-output-kb", INTEGER, mv_exec_config, max_output_kb, NULL,
+            "captured output and result in KiB", .min = 1, .max = 1048576,
+            .code = "INVALID_OUTPUT_LIMIT"),
+        ROW("env-vars", ANY, mv_exec_config, env_vars, NULL,
+            "a table of variables and their values"),
+        ROW("network-policy", SECTION, mv_exec_config, network_policy, NULL, "hosts",
+            .optional = true, .section = &network_policy),
+        ROW("fs-policy", SECTION, mv_exec_config, fs_policy, NULL, "paths", .optional = true,
+            .section = &fs_policy),
 };
-static const struct mv_section exec_config = { .what = "execution", .doc = "Limits and policies of an execution.",
-                                               .size = sizeof(struct mv_exec_config), FIELDS(exec_fields) };
+static const struct mv_section exec_config = { .what = "execution",
+                                               .doc = "Limits and policies of an execution.",
+                                               .size = sizeof(struct mv_exec_config),
+                                               FIELDS(exec_fields) };
 
 static const struct mv_field environment_fields[] = {
         ROW("default-provider", TEXT, mv_environment, default_provider, NULL, "the wall to use"),
-        ROW("min-tier", TEXT, mv_environment, min_tier, NULL, "never run below this", .choices = TIERS,
-            .code = "UNKNOWN_TIER"),
-        ROW("grants", SECTION, mv_environment, grants, NULL, "what is left of the file's grants; a list that is absent stays",
-            .section = &grants),
-        ROW("default-config", SECTION, mv_environment, default_config, NULL, "lower limits, narrower policies",
-            .section = &exec_config),
+        ROW("min-tier", TEXT, mv_environment, min_tier, NULL, "never run below this",
+            .choices = TIERS, .code = "UNKNOWN_TIER"),
+        ROW("grants", SECTION, mv_environment, grants, NULL,
+            "what is left of the file's grants; a list that is absent stays", .section = &grants),
+        ROW("default-config", SECTION, mv_environment, default_config, NULL,
+            "lower limits, narrower policies", .section = &exec_config),
 };
-static const struct mv_section environment = { .what = "environment", .doc = "What differs in one environment.",
-                                               .size = sizeof(struct mv_environment), FIELDS(environment_fields) };
+static const struct mv_section environment = { .what = "environment",
+                                               .doc = "What differs in one environment.",
+                                               .size = sizeof(struct mv_environment),
+                                               FIELDS(environment_fields) };
 
 static const struct mv_field settings_fields[] = {
-        ROW("default-provider", TEXT, mv_settings, default_provider, NULL, "the wall to use; absent: the strongest"),
+        ROW("default-provider", TEXT, mv_settings, default_provider, NULL,
+            "the wall to use; absent: the strongest"),
         ROW("min-tier", TEXT, mv_settings, min_tier, NULL, "never run below this", .choices = TIERS,
             .code = "UNKNOWN_TIER"),
-        ROW("level", TEXT, mv_settings, level, "controlled", "most that a program may be", .choices = "pure|controlled|full",
-            .code = "UNKNOWN_LEVEL"),
+        ROW("level", TEXT, mv_settings, level, "controlled", "most that a program may be",
+            .choices = "pure|controlled|full", .code = "UNKNOWN_LEVEL"),
         ROW("environment", TEXT, mv_settings, environment, NULL, "taken when none is named"),
-        ROW("grants", SECTION, mv_settings, grants, NULL, "what programs may be granted", .section = &grants),
-        ROW("default-config", SECTION, mv_settings, default_config, NULL, "of every execution", .section = &exec_config),
-        ROW("capability-configs", NAMED, mv_settings, capability_configs, NULL, "of one capability, by id",
+        ROW("grants", SECTION, mv_settings, grants, NULL, "what programs may be granted",
+            .section = &grants),
+        ROW("default-config", SECTION, mv_settings, default_config, NULL, "of every execution",
             .section = &exec_config),
-        ROW("environments", NAMED, mv_settings, environments, NULL, "by name", .section = &environment),
-        ROW("provider-configs", ANY, mv_settings, provider_configs, NULL, "a table for each provider; `microvm schema NAME`"),
+        ROW("capability-configs", NAMED, mv_settings, capability_configs, NULL,
+            "of one capability, by id", .section = &exec_config),
+        ROW("environments", NAMED, mv_settings, environments, NULL, "by name",
+            .section = &environment),
+        ROW("provider-configs", ANY, mv_settings, provider_configs, NULL,
+            "a table for each provider; `microvm schema NAME`"),
 };
-const struct mv_section mv__settings_schema = { .what = "settings", .doc = "What programs may do on this machine.",
-                                                .size = sizeof(struct mv_settings), FIELDS(settings_fields) };
+const struct mv_section mv__settings_schema = { .what = "settings",
+                                                .doc = "What programs may do on this machine.",
+                                                .size = sizeof(struct mv_settings),
+                                                FIELDS(settings_fields) };

@@ -38,7 +38,8 @@ struct mv_spec_options {
         const char *run_base; /* directories of agents are made in it; NULL: /run/ccos-microvm */
         const char *kernel, *rootfs; /* instead of the configuration's; NULL: those */
 };
-/* INVALID "Agent configuration does not contain MicroVM settings", or what mv_vm_spec_validate says. */
+/* INVALID "Agent configuration does not contain MicroVM settings", or what mv_vm_spec_validate
+ * says. */
 int mv_vm_spec(const struct mv_agent_config *c, const struct mv_spec_options *o, struct mv_arena *a,
                struct mv_vm_spec *ret, struct mv_err *err);
 /* 1 vCPU, 128 MiB, read-only root, CID 3, no network card (REQ-SUP-09). */

@@ -26,7 +26,7 @@ static void put_limit(struct mv_text *t, const char *key, const struct mv_rate_l
         mv_json_close(t, '}');
 }
 
-/* --- parts that the canonical text and Firecracker's share ------------------------------------- */
+/* --- parts that the canonical text and Firecracker's share ------------------------------------ */
 static void put_drives(struct mv_text *t, const struct mv_vm_spec *s)
 {
         mv_json_open(t, "drives", '[');

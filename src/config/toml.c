@@ -227,7 +227,8 @@ static bool read_string(struct toml *t, struct mv_form *f)
                 return no_room(t);
         while (t->p < t->end) {
                 bool closes = multi ? is_triple(t, quote) && peek(t, 3) != quote : *t->p == quote;
-                if (multi && is_triple(t, quote) && peek(t, 3) == quote && peek(t, 4) == quote && peek(t, 5) == quote)
+                if (multi && is_triple(t, quote) && peek(t, 3) == quote && peek(t, 4) == quote &&
+                    peek(t, 5) == quote)
                         return fail(t, "more than two quotes in front of the closing ones");
                 if (closes) {
                         t->p += multi ? 3 : 1;

@@ -103,16 +103,14 @@ static void check_isolation(const struct mv_agent_config *c, struct mv_diagnosti
 
 static void check_dlp(const struct mv_agent_config *c, struct mv_diagnostics *d)
 {
-        static const struct rule off = {
-                MV_SEVERE_WARNING, "DLP_DISABLED", "orchestrator.dlp.enabled",
-                "DLP is off: nobody looks at what leaves the machine",
-                "Set orchestrator.dlp.enabled to true"
-        };
-        static const struct rule weak = {
-                MV_SEVERE_WARNING, "NON_STRICT_DLP", "orchestrator.dlp.policy",
-                "The DLP policy is weaker than 'strict'",
-                "Set DLP policy to 'strict'"
-        };
+        static const struct rule off = { MV_SEVERE_WARNING, "DLP_DISABLED",
+                                         "orchestrator.dlp.enabled",
+                                         "DLP is off: nobody looks at what leaves the machine",
+                                         "Set orchestrator.dlp.enabled to true" };
+        static const struct rule weak = { MV_SEVERE_WARNING, "NON_STRICT_DLP",
+                                          "orchestrator.dlp.policy",
+                                          "The DLP policy is weaker than 'strict'",
+                                          "Set DLP policy to 'strict'" };
         const struct mv_dlp *dlp = &c->orchestrator.dlp;
         if (!dlp->enabled.boolean)
                 say_at(d, &off, &dlp->enabled,
@@ -122,7 +120,8 @@ static void check_dlp(const struct mv_agent_config *c, struct mv_diagnostics *d)
                        OUTER(&dlp->at, &c->orchestrator.at, &c->microvm.at));
 }
 
-/* Egress counts only when there is a card and a network: an agent without either needs no rules for it. */
+/* Egress counts only when there is a card and a network: an agent without either needs no rules
+ * for it. */
 static void check_egress(const struct mv_agent_config *c, struct mv_diagnostics *d)
 {
         static const struct rule off = { MV_SEVERE_ERROR, "NIC_ENABLED_BUT_NETWORK_DISABLED",
@@ -198,10 +197,8 @@ static void check_resources(const struct mv_agent_config *c, struct mv_diagnosti
                (long long)r->mem_mb.integer);
         if (r->mem_mb.integer < MEMORY_LEAST_MB)
                 say_at(d, &rule, &r->mem_mb, OUTER(&r->at, &c->microvm.at));
-        rule = (struct rule){
-                MV_SEVERE_WARNING, "HIGH_MEMORY_ALLOCATION", "microvm.resources.mem_mb", message,
-                "Give the machine less memory"
-        };
+        rule = (struct rule){ MV_SEVERE_WARNING, "HIGH_MEMORY_ALLOCATION",
+                              "microvm.resources.mem_mb", message, "Give the machine less memory" };
         mv_fmt(message, sizeof message, "High memory allocation: %lldMB",
                (long long)r->mem_mb.integer);
         if (r->mem_mb.integer > MEMORY_HIGH_MB)
@@ -277,11 +274,10 @@ static void check_attestation(const struct mv_agent_config *c, bool lenient,
 
 static void check_marketplace(const struct mv_agent_config *c, struct mv_diagnostics *d)
 {
-        static const struct rule open = {
-                MV_SEVERE_WARNING, "MARKETPLACE_NOT_READONLY", "marketplace.readonly",
-                "The marketplace can be written to from the machine",
-                "Set marketplace.readonly to true"
-        };
+        static const struct rule open = { MV_SEVERE_WARNING, "MARKETPLACE_NOT_READONLY",
+                                          "marketplace.readonly",
+                                          "The marketplace can be written to from the machine",
+                                          "Set marketplace.readonly to true" };
         const struct mv_item *readonly = &c->marketplace.readonly;
         if (readonly->given && !readonly->boolean)
                 say_at(d, &open, readonly, OUTER(NULL));
@@ -409,7 +405,7 @@ void mv__validate_general(const struct mv_agent_config *c, struct mv_diagnostics
         remark_models(c, d);
 }
 
-/* --- several agents, single fields ------------------------------------------------------------- */
+/* --- several agents, single fields ------------------------------------------------------------ */
 void mv_agent_check_host(const struct mv_agent_file *first, struct mv_agent_file *second)
 {
         const struct mv_vsock *a = &first->config.microvm.devices.vsock,

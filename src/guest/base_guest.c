@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What base/arena_host.c and base/err_host.c are on the host, for guests: an arena never grows, errors are numbers. */
+/* What base/arena_host.c and base/err_host.c are on the host, for guests: an arena never grows,
+ * errors are numbers. */
 #include <base/arena_block.h>
 #include <base/err.h>
 

@@ -17,7 +17,8 @@ static bool exchange(void *ctx, struct mv_slice frames, bool want_reply, struct 
         if (frames.len > MV_KVM_OUTBOX_BYTES)
                 return false;
         if (frames.p != mv_kvm_at(MV_KVM_OUTBOX))
-                memmove(mv_kvm_at(MV_KVM_OUTBOX), frames.p, frames.len); /* (1) does not hold for this one */
+                /* (1) does not hold for this one */
+                memmove(mv_kvm_at(MV_KVM_OUTBOX), frames.p, frames.len);
         mv_kvm_ring(want_reply ? MV_KVM_OP_CALL : MV_KVM_OP_SEND, frames.len);
         if (want_reply)
                 *ret = mv_kvm_inbox();
@@ -35,8 +36,8 @@ void mv_kvm_main(uint64_t arena_bytes)
 {
         struct mv_err err;
         struct mv_runner_door door = { NULL, exchange };
-        int r = mv_runner_init(&runner, mv_kvm_at(MV_KVM_ARENA), arena_bytes, mv_kvm_at(MV_KVM_OUTBOX),
-                               MV_KVM_OUTBOX_BYTES, door, &err);
+        int r = mv_runner_init(&runner, mv_kvm_at(MV_KVM_ARENA), arena_bytes,
+                               mv_kvm_at(MV_KVM_OUTBOX), MV_KVM_OUTBOX_BYTES, door, &err);
         if (r < 0)
                 fail(&err);
         else

@@ -13,14 +13,16 @@ struct start {
         bool prelude, keep;
 };
 
-int mv_runner_init(struct mv_runner *r, void *arena, size_t arena_bytes, void *out, size_t out_bytes,
-                   struct mv_runner_door door, struct mv_err *err)
+int mv_runner_init(struct mv_runner *r, void *arena, size_t arena_bytes, void *out,
+                   size_t out_bytes, struct mv_runner_door door, struct mv_err *err)
 {
-        *r = (struct mv_runner){ .out = mv_out(out, out_bytes), .out_bytes = out_bytes, .door = door };
+        *r = (struct mv_runner){ .out = mv_out(out, out_bytes),
+                                 .out_bytes = out_bytes,
+                                 .door = door };
         return mv_rtfs_init(arena, arena_bytes, NULL, &r->rtfs, err);
 }
 
-/* --- frames out --------------------------------------------------------------------------------------------------------- */
+/* --- frames out ------------------------------------------------------------------------------- */
 /* Hand over what waits in the buffer. false: the run is over. */
 static bool flush(struct mv_runner *r, bool want_reply, struct mv_slice *ret_reply)
 {
@@ -31,9 +33,11 @@ static bool flush(struct mv_runner *r, bool want_reply, struct mv_slice *ret_rep
         return !r->ended;
 }
 
-/* One frame around what fill writes; when it does not fit behind earlier frames, those leave first. */
+/* One frame around what fill writes; when it does not fit behind earlier frames, those leave
+ * first. */
 static bool put_frame(struct mv_runner *r, enum mv_frame_type type, uint64_t seq,
-                      bool (*fill)(struct mv_runner *r, struct mv_out *o, const void *arg), const void *arg)
+                      bool (*fill)(struct mv_runner *r, struct mv_out *o, const void *arg),
+                      const void *arg)
 {
         r->shapeless = false;
         for (int attempt = 0; attempt < 2; attempt++) {
@@ -78,18 +82,21 @@ static bool fill_call(struct mv_runner *r, struct mv_out *o, const void *arg)
 static bool fill_result_head(struct mv_runner *r, struct mv_out *o)
 {
         return mv_cbor_put_map(o, 3) && mv_cbor_put_str(o, "fuel") &&
-               mv_cbor_put_int(o, (int64_t)mv_rtfs_fuel_used(r->rtfs)) && mv_cbor_put_str(o, "value");
+               mv_cbor_put_int(o, (int64_t)mv_rtfs_fuel_used(r->rtfs)) &&
+               mv_cbor_put_str(o, "value");
 }
 
 static bool fill_result_tail(struct mv_runner *r, struct mv_out *o)
 {
-        return mv_cbor_put_str(o, "memory") && mv_cbor_put_int(o, (int64_t)mv_rtfs_memory_peak(r->rtfs));
+        return mv_cbor_put_str(o, "memory") &&
+               mv_cbor_put_int(o, (int64_t)mv_rtfs_memory_peak(r->rtfs));
 }
 
 static bool fill_result(struct mv_runner *r, struct mv_out *o, const void *arg)
 {
         (void)arg;
-        return fill_result_head(r, o) && encoded(r, o, mv_rtfs_encode_result(r->rtfs, o)) && fill_result_tail(r, o);
+        return fill_result_head(r, o) && encoded(r, o, mv_rtfs_encode_result(r->rtfs, o)) &&
+               fill_result_tail(r, o);
 }
 
 /* RESULT of a program that was compiled only. */
@@ -158,8 +165,9 @@ static void send_unfit(struct mv_runner *r, const char *too_large, const char *t
                 send_error(r, "OutputExhausted", too_large);
 }
 
-/* --- frames in ---------------------------------------------------------------------------------------------------------- */
-/* Value of one START key into its field; unknown keys are refused: host and runner are built together. */
+/* --- frames in -------------------------------------------------------------------------------- */
+/* Value of one START key into its field; unknown keys are refused: host and runner are built
+ * together. */
 static int start_field(struct mv_cur *c, struct mv_slice key, struct start *s, struct mv_err *err)
 {
         struct mv_cbor_item item;
@@ -183,7 +191,8 @@ static int start_field(struct mv_cur *c, struct mv_slice key, struct start *s, s
         if (e)
                 return e;
         if (flag)
-                *(mv_slice_eq_str(key, "keep") ? &s->keep : &s->prelude) = item.kind == MV_CBOR_BOOL && item.boolean;
+                *(mv_slice_eq_str(key, "keep") ? &s->keep : &s->prelude) =
+                        item.kind == MV_CBOR_BOOL && item.boolean;
         else if (item.kind == MV_CBOR_INT && item.integer >= 0)
                 *(mv_slice_eq_str(key, "fuel") ? &s->fuel : &s->depth) = item.integer;
         else
@@ -203,7 +212,8 @@ static int decode_program(struct mv_cur *c, struct start *s, struct mv_err *err)
                         e = mv_cbor_next(c, &item, err);
                 if (e)
                         return e;
-                if (key.kind != MV_CBOR_TEXT || (item.kind != MV_CBOR_TEXT && item.kind != MV_CBOR_BYTES))
+                if (key.kind != MV_CBOR_TEXT ||
+                    (item.kind != MV_CBOR_TEXT && item.kind != MV_CBOR_BYTES))
                         return MV_HOSTILE(err, "start: program");
                 *(mv_slice_eq_str(key.text, "kind") ? &s->kind : &s->program) = item.text;
         }
@@ -229,8 +239,9 @@ static int decode_start(struct mv_slice frame, struct start *s, struct mv_err *e
                 if (e == 0 && key.kind != MV_CBOR_TEXT)
                         return MV_HOSTILE(err, "start: key");
                 if (e == 0)
-                        e = mv_slice_eq_str(key.text, "program") ? decode_program(&c, s, err)
-                                                                 : start_field(&c, key.text, s, err);
+                        e = mv_slice_eq_str(key.text, "program")
+                                    ? decode_program(&c, s, err)
+                                    : start_field(&c, key.text, s, err);
         }
         if (e == 0 && !mv_cur_done(&c))
                 return MV_HOSTILE(err, "start: length");
@@ -255,11 +266,16 @@ static bool on_tick(void *ctx)
                mv_frame_decode(reply, &f, &err) == 0 && f.type == MV_FRAME_TICK;
 }
 
-/* A session's first START makes the evaluator, with its arguments; those that follow find it as it was left. */
+/* A session's first START makes the evaluator, with its arguments; those that follow find it as
+ * it was left. */
 static int prepare(struct mv_runner *r, const struct start *s, struct mv_err *err)
 {
-        struct mv_rtfs_options o = { .fuel = (uint64_t)s->fuel, .call_depth = (uint32_t)s->depth, .prelude = s->prelude,
-                                     .event = on_event, .event_ctx = r, .tick = s->keep ? on_tick : NULL };
+        struct mv_rtfs_options o = { .fuel = (uint64_t)s->fuel,
+                                     .call_depth = (uint32_t)s->depth,
+                                     .prelude = s->prelude,
+                                     .event = on_event,
+                                     .event_ctx = r,
+                                     .tick = s->keep ? on_tick : NULL };
         bool goes_on = s->keep && r->kept;
         r->kept = s->keep;
         if (goes_on) {
@@ -282,14 +298,17 @@ static int load(struct mv_runner *r, const struct start *s, struct mv_err *err)
                 return mv_rtfs_load_ast(r->rtfs, s->program, err);
         if (mv_slice_eq_str(s->kind, "bytecode"))
                 return mv_rtfs_load_bytecode(r->rtfs, s->program, err);
-        return mv_fail(err, MV_E_UNSUPPORTED, 0, "runner cannot load program kind %.*s", MV_SARG(s->kind));
+        return mv_fail(err, MV_E_UNSUPPORTED, 0, "runner cannot load program kind %.*s",
+                       MV_SARG(s->kind));
 }
 
 /* A fault's texts by key; any other key is ignored. */
 static int decode_fault(struct mv_slice payload, struct mv_rtfs_fault *ret, struct mv_err *err)
 {
-        static const char *const keys[] = { "kind", "message", "operation", "capability", "context" };
-        struct mv_slice *fields[] = { &ret->kind, &ret->message, &ret->operation, &ret->capability, &ret->context };
+        static const char *const keys[] = { "kind", "message", "operation", "capability",
+                                            "context" };
+        struct mv_slice *fields[] = { &ret->kind, &ret->message, &ret->operation, &ret->capability,
+                                      &ret->context };
         struct mv_cur c = mv_cur(payload);
         struct mv_cbor_item map, key, item;
         *ret = (struct mv_rtfs_fault){ 0 };
@@ -311,7 +330,8 @@ static int decode_fault(struct mv_slice payload, struct mv_rtfs_fault *ret, stru
         return e;
 }
 
-/* The host's answer to the outstanding call. false: the run is over (CANCEL, or bytes that make no sense). */
+/* The host's answer to the outstanding call. false: the run is over (CANCEL, or bytes that make
+ * no sense). */
 static bool take_reply(struct mv_runner *r, struct mv_slice frame)
 {
         struct mv_frame f;
@@ -340,7 +360,8 @@ static bool do_call(struct mv_runner *r)
         struct mv_slice reply;
         if (!put_frame(r, MV_FRAME_CALL, mv_rtfs_call_seq(r->rtfs), fill_call, NULL)) {
                 if (!r->ended)
-                        send_unfit(r, "Output limit exceeded: the arguments of a call are too large",
+                        send_unfit(r,
+                                   "Output limit exceeded: the arguments of a call are too large",
                                    "Stack overflow: the arguments of a call are nested too deeply");
                 return false;
         }
@@ -364,12 +385,15 @@ static void finish(struct mv_runner *r, bool ok)
                 flush(r, false, NULL);
 }
 
-/* --- programs that are compiled, not run -------------------------------------------------------------------------------- */
-/* Space for a module behind the frames: its base64 form, a third longer, still fits into what is left of the buffer. */
+/* --- programs that are compiled, not run ------------------------------------------------------ */
+/* Space for a module behind the frames: its base64 form, a third longer, still fits into what is
+ * left of the buffer. */
 #define RESULT_BYTES_AROUND 256u
 static struct mv_out module_room(struct mv_runner *r)
 {
-        size_t room = r->out_bytes > RESULT_BYTES_AROUND ? (r->out_bytes - RESULT_BYTES_AROUND) / 7 * 3 : 0;
+        size_t room = r->out_bytes > RESULT_BYTES_AROUND
+                              ? (r->out_bytes - RESULT_BYTES_AROUND) / 7 * 3
+                              : 0;
         r->out.cap = r->out_bytes - room;
         return mv_out(r->out.p + r->out.cap, room);
 }
@@ -380,7 +404,8 @@ static void send_module(struct mv_runner *r, const struct mv_out *module)
         if (!module->overflow && put_frame(r, MV_FRAME_RESULT, 0, fill_module, &bytes))
                 flush(r, false, NULL);
         else if (!r->ended)
-                send_error(r, "OutputExhausted", "Output limit exceeded: the compiled program is too large");
+                send_error(r, "OutputExhausted",
+                           "Output limit exceeded: the compiled program is too large");
 }
 
 static void compile(struct mv_runner *r)
@@ -393,7 +418,8 @@ static void compile(struct mv_runner *r)
                 finish(r, false);
 }
 
-/* The program as a module that is loaded into this evaluator: what inspect looks at. false: it does not compile. */
+/* The program as a module that is loaded into this evaluator: what inspect looks at. false: it
+ * does not compile. */
 static bool translate(struct mv_runner *r, struct mv_out *module)
 {
         struct mv_rtfs_error e;
@@ -416,7 +442,8 @@ static void inspect(struct mv_runner *r, bool compiled)
         struct mv_out module = mv_out(room.p + o.cap, room.cap - o.cap);
         if (!compiled && !mv_rtfs_failed(r->rtfs)) {
                 if (!mv_rtfs_encode_declared(r->rtfs, &o)) {
-                        send_error(r, "OutputExhausted", "Output limit exceeded: the declared effects are too large");
+                        send_error(r, "OutputExhausted",
+                                   "Output limit exceeded: the declared effects are too large");
                         return;
                 }
                 declared = mv_out_slice(&o);
@@ -444,7 +471,7 @@ static void parse(struct mv_runner *r)
         send_module(r, &module);
 }
 
-/* --- the run ------------------------------------------------------------------------------------------------------------ */
+/* --- the run ---------------------------------------------------------------------------------- */
 static void evaluate(struct mv_runner *r)
 {
         for (;;) {

@@ -18,16 +18,20 @@ struct mv_runner_door {
 
 struct mv_runner {
         struct mv_rtfs *rtfs;
-        struct mv_out out;           /* frames waiting to leave */
-        size_t out_bytes;            /* of the whole buffer; out has less while a module is built behind it */
+        struct mv_out out; /* frames waiting to leave */
+        /* of the whole buffer; out has less while a module is built behind it */
+        size_t out_bytes;
         struct mv_runner_door door;
-        bool ended;                  /* CANCEL came or the door broke */
-        bool kept;                   /* the evaluator belongs to a session: the next START of it goes on */
-        bool shapeless;              /* a value has no form that may cross the door, whatever the room */
+        bool ended; /* CANCEL came or the door broke */
+        /* the evaluator belongs to a session: the next START of it goes on */
+        bool kept;
+        /* a value has no form that may cross the door, whatever the room */
+        bool shapeless;
 };
-/* Build the evaluator in arena; out: buffer for outgoing frames (64 KiB and up; bounds one call's arguments + events). */
-int mv_runner_init(struct mv_runner *r, void *arena, size_t arena_bytes, void *out, size_t out_bytes,
-                   struct mv_runner_door door, struct mv_err *err);
+/* Build the evaluator in arena; out: buffer for outgoing frames (64 KiB and up; bounds one
+ * call's arguments + events). */
+int mv_runner_init(struct mv_runner *r, void *arena, size_t arena_bytes, void *out,
+                   size_t out_bytes, struct mv_runner_door door, struct mv_err *err);
 /* One execution from its START frame to its RESULT or ERROR frame (which has left through the door on return).
  * May be called again after it returned: it resets the evaluator first, unless START says that both belong to a session. */
 void mv_runner_run(struct mv_runner *r, struct mv_slice start_frame);

@@ -51,7 +51,8 @@ static bool put_text(struct writer *w, const struct mv_value *v)
                 return mv_cbor_put_keyword(&w->o, v->text);
         if (v->kind == MV_SYMBOL && v->text.len && v->text.p[0] == ':' && v->text.len > 1)
                 return cannot(w, "a symbol that begins with a colon: it would be a keyword");
-        return v->kind == MV_SYMBOL ? mv_cbor_put_symbol(&w->o, v->text) : mv_cbor_put_text(&w->o, v->text);
+        return v->kind == MV_SYMBOL ? mv_cbor_put_symbol(&w->o, v->text)
+                                    : mv_cbor_put_text(&w->o, v->text);
 }
 
 static bool put_kind(struct writer *w, const struct mv_value *v)
@@ -108,5 +109,6 @@ int mv_ast_encode(const struct mv_value *forms, uint8_t **ret, size_t *ret_len, 
                 if (w.why)
                         return mv_fail(err, MV_E_INVALID, 0, "ast: %s", w.why);
         }
-        return mv_fail(err, MV_E_LIMIT, 0, "ast: a program of more than %u bytes", MV_FRAME_PAYLOAD_MAX);
+        return mv_fail(err, MV_E_LIMIT, 0, "ast: a program of more than %u bytes",
+                       MV_FRAME_PAYLOAD_MAX);
 }

@@ -28,7 +28,9 @@ static void *watch(void *arg)
         while (!w->done) {
                 if (*w->flag && !seen_ns)
                         seen_ns = mv__now_ns();
-                if (seen_ns && mv__now_ns() - seen_ns >= w->patience_ns) /* again and again: a cancel that came too early must not be lost */
+                if (seen_ns &&
+                    mv__now_ns() - seen_ns >=
+                            w->patience_ns) /* again and again: a cancel that came too early must not be lost */
                         w->ops->cancel(w->cell);
                 wait_a_period(w);
         }
@@ -39,8 +41,10 @@ static void *watch(void *arg)
 int mv__watch_start(struct mv__watch *w, const struct mv__exec *e, struct mv_cell *cell,
                     struct mv_err *err)
 {
-        *w = (struct mv__watch){ .ops = e->entry->ops, .cell = cell, .flag = e->x->cancel,
-                                .patience_ns = e->session ? MV_SESSION_GRACE_NS : 0 };
+        *w = (struct mv__watch){ .ops = e->entry->ops,
+                                 .cell = cell,
+                                 .flag = e->x->cancel,
+                                 .patience_ns = e->session ? MV_SESSION_GRACE_NS : 0 };
         if (!w->flag || !w->ops->cancel)
                 return 0;
         pthread_mutex_init(&w->lock, NULL);

@@ -110,10 +110,10 @@ void mv__watch_stop(struct mv__watch *w);
 /* Programs without a runner: a native function, a capability called directly, the mock's texts
  * (direct.c). They speak the door's frames to the broker like every runner. */
 int mv__deliver_value(struct mv__exec *e, const struct mv_value *v, struct mv_err *err);
-int mv__deliver_fault(struct mv__exec *e, const char *kind, const char *message, struct mv_err *err);
+int mv__deliver_fault(struct mv__exec *e, const char *kind, const char *message,
+                      struct mv_err *err);
 bool mv__is_direct(const struct mv__exec *e);
 int mv__run_direct(struct mv__exec *e, struct mv_exit *ret, struct mv_err *err);
-
 
 /* External programs and scripts (foreign.c). spec: what the provider is to run; its memory is e's scratch. outcome: delivers
  * how it ended to the broker, after the provider's run. */

@@ -65,7 +65,8 @@ static int identify(struct mv__exec *e, struct mv_err *err)
 {
         const struct mv_program *p = &e->x->program;
         size_t len = 0;
-        e->identity = p->kind == MV_PROGRAM_NATIVE ? mv_slice_str(p->name ? p->name : "") : p->bytes;
+        e->identity =
+                p->kind == MV_PROGRAM_NATIVE ? mv_slice_str(p->name ? p->name : "") : p->bytes;
         if (p->kind == MV_PROGRAM_EXTERNAL) {
                 len = strlen(p->path) + 1;
                 for (size_t i = 0; p->argv && p->argv[i]; i++)
@@ -160,9 +161,11 @@ static int prepare(struct mv__exec *e, struct mv_err *err)
         if (x->program.kind == MV_PROGRAM_NONE)
                 asked = mv_limits_min(asked, mv__settings_of(x->capability_id)->limits);
         mv__exec_limits(e, asked);
-        if (e->session && asked.memory_bytes_max && asked.memory_bytes_max < e->session->memory_bytes_max)
+        if (e->session && asked.memory_bytes_max &&
+            asked.memory_bytes_max < e->session->memory_bytes_max)
                 return mv_fail(err, MV_E_INVALID, 0,
-                               "a memory limit of %llu bytes: the session's cell has %llu; open a session with less",
+                               "a memory limit of %llu bytes: the session's cell has %llu; open a "
+                               "session with less",
                                (unsigned long long)asked.memory_bytes_max,
                                (unsigned long long)e->session->memory_bytes_max);
         if (e->session)
@@ -214,8 +217,7 @@ static int open_broker(struct mv__exec *e, struct mv_err *err)
                                        .session = e->session != NULL,
                                        .replay = e->replay };
         int r = mv_broker_new(&o, &e->broker, err);
-        if (r == 0)
-                {
+        if (r == 0) {
                 e->tap.inner = mv_broker_door(e->broker);
                 e->tap.x = e->x;
         }
@@ -235,7 +237,8 @@ static int run_cell(struct mv__exec *e, struct mv_cell *cell, struct mv_slice st
                               .permissions_count = e->token_count,
                               .session = e->session != NULL,
                               .resumes = e->session && e->session->evaluations > 0 };
-        if (e->session) { /* the broker asks it to stop at the deadline; the wall falls behind that */
+        /* the broker asks it to stop at the deadline; the wall falls behind that */
+        if (e->session) {
                 run.deadline_ns += MV_SESSION_GRACE_NS;
                 run.limits.wall_ns_max += MV_SESSION_GRACE_NS;
         }
@@ -273,11 +276,13 @@ static int run_behind_wall(struct mv__exec *e, struct mv_exit *ret, struct mv_er
         }
         if (r == 0 && foreign)
                 r = mv__foreign_outcome(e, ret, err);
-        bool in_order = r == 0 && !foreign && ret->termination == MV_END_COMPLETED && !e->tap.failed;
+        bool in_order =
+                r == 0 && !foreign && ret->termination == MV_END_COMPLETED && !e->tap.failed;
         if (e->session)
                 mv__session_after(e->session, in_order);
         else
-                mv__cell_give(e->entry, cell, e->limits.memory_bytes_max, in_order, e->host->pool_cells);
+                mv__cell_give(e->entry, cell, e->limits.memory_bytes_max, in_order,
+                              e->host->pool_cells);
         m->open_ns = t1 - t0;
         m->run_ns = t2 - t1;
         m->close_ns = mv__now_ns() - t2;

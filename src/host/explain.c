@@ -62,7 +62,8 @@ int mv_explain_call(struct mv_host *h, const struct mv_context *c, const char *c
                 return explain_fault(&fault, ret);
         if (!args) {
                 mv_authorize_capability(c, cap->id, cap, NULL, 0, &d);
-        } else if (mv_capability_decide(h->table, mv_context_for(c, cap->id), cap, args->items, count, &d, &fault) < 0) {
+        } else if (mv_capability_decide(h->table, mv_context_for(c, cap->id), cap, args->items,
+                                        count, &d, &fault) < 0) {
                 return explain_fault(&fault, ret);
         }
         fill(ret, &d);

@@ -332,9 +332,11 @@ static int entry_fits(struct mv__entry *e, const struct mv_execution *x,
         if (!entry_ready(e) && mv__entry_probe(e, &why) < 0)
                 return mv_fail(err, MV_E_UNAVAILABLE, 0,
                                "%s provider not available on this system: %s", ops->title, why.msg);
-        if (limits->fuel_max && mv__program_is_foreign(x->program.kind) && strcmp(ops->name, "mock") != 0)
+        if (limits->fuel_max && mv__program_is_foreign(x->program.kind) &&
+            strcmp(ops->name, "mock") != 0)
                 return mv_fail(err, MV_E_UNSUPPORTED, 0,
-                               "fuel counts steps of RTFS programs; a CPU time limit (--cpu) holds a program or script");
+                               "fuel counts steps of RTFS programs; a CPU time limit (--cpu) holds "
+                               "a program or script");
         uint64_t missing = features_needed(limits) & ~ops->features;
         if (missing && x->program.kind != MV_PROGRAM_NATIVE)
                 return mv_fail(err, MV_E_UNSUPPORTED, 0,

@@ -55,7 +55,7 @@ struct mv_host {
         struct mv__entry entries[MV_HOST_PROVIDERS_MAX];
         uint32_t entries_count;
         struct sandbox *sandboxes; /* contexts of the ccos.sandbox capabilities */
-        const char *selected; /* for executions that name no provider; NULL: the strongest */
+        const char *selected;      /* for executions that name no provider; NULL: the strongest */
 };
 
 /* --- providers (factory.c) -------------------------------------------------------------------- */
@@ -86,7 +86,7 @@ int mv__schema_check(const struct mv_value *schema, const struct mv_value *confi
 /* --- programs (program.c) --------------------------------------------------------------------- */
 enum mv_program_class mv__program_class(enum mv_program_kind kind);
 bool mv__program_is_rtfs(enum mv_program_kind kind);
-bool mv__is_bytecode(struct mv_slice bytes); /* by its first bytes */
+bool mv__is_bytecode(struct mv_slice bytes);            /* by its first bytes */
 bool mv__program_is_foreign(enum mv_program_kind kind); /* external programs and scripts */
 const char *mv__program_kind_name(enum mv_program_kind kind);
 const char *mv__purpose_name(enum mv_purpose purpose);
@@ -117,7 +117,7 @@ const char *mv__result_text(struct mv_result *r,
 /* Fill r as a denial. */
 void mv__result_deny(struct mv_result *r, const struct mv_decision *d);
 
-/* --- scripts as capabilities (sandbox.c) -------------------------------------------------------- */
+/* --- scripts as capabilities (sandbox.c) ------------------------------------------------------ */
 int mv__sandbox_register(struct mv_host *h, struct mv_err *err);
 
 /* --- replay (replay.c) ------------------------------------------------------------------------ */

@@ -39,7 +39,8 @@ bool mv__program_is_rtfs(enum mv_program_kind kind)
 
 bool mv__is_bytecode(struct mv_slice bytes)
 {
-        return bytes.len > 8 && memcmp(bytes.p, "RTFB", 4) == 0 && bytes.p[6] == 0 && bytes.p[7] == 0;
+        return bytes.len > 8 && memcmp(bytes.p, "RTFB", 4) == 0 && bytes.p[6] == 0 &&
+               bytes.p[7] == 0;
 }
 
 enum mv_program_class mv__program_class(enum mv_program_kind kind)
@@ -213,7 +214,8 @@ static int purpose_check(const struct mv_execution *x, struct mv_err *err)
                 return mv_fail(err, MV_E_INVALID, 0, "purpose %u", (unsigned)x->purpose);
         if (x->purpose != MV_PURPOSE_RUN && !mv__program_is_rtfs(x->program.kind))
                 return mv_fail(err, MV_E_INVALID, 0, "%s: an RTFS program is needed, this is %s",
-                               mv__purpose_name(x->purpose), mv__program_kind_name(x->program.kind));
+                               mv__purpose_name(x->purpose),
+                               mv__program_kind_name(x->program.kind));
         if (x->purpose == MV_PURPOSE_COMPILE && x->program.kind == MV_PROGRAM_BYTECODE)
                 return mv_fail(err, MV_E_INVALID, 0, "compile: the program is bytecode already");
         if (x->purpose == MV_PURPOSE_PARSE && x->program.kind != MV_PROGRAM_SOURCE)

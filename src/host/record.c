@@ -89,7 +89,8 @@ static bool put_started(struct mv_out *o, const void *what)
 {
         const struct mv__exec *e = what;
         const struct mv_execution *x = e->x;
-        bool other = x->purpose != MV_PURPOSE_RUN; /* a run needs no word: its records are the same as ever */
+        /* a run needs no word: its records are the same as ever */
+        bool other = x->purpose != MV_PURPOSE_RUN;
         const struct mv_session *s = e->session;
         return mv_cbor_put_map(o, 10u + other + (s != NULL)) && put_args(o, x->args) &&
                key_int(o, "fuel", e->limits.fuel_max) &&

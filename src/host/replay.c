@@ -186,7 +186,8 @@ static int read_purpose(struct mv_slice started, enum mv_purpose *ret, struct mv
                         *ret = (enum mv_purpose)i;
                         return 0;
                 }
-        return mv_fail(err, MV_E_UNSUPPORTED, 0, "an execution of this purpose cannot be run again");
+        return mv_fail(err, MV_E_UNSUPPORTED, 0,
+                       "an execution of this purpose cannot be run again");
 }
 
 /* An evaluation of a session found what others had defined; its own record does not hold that. */
@@ -197,7 +198,8 @@ static int check_alone(const struct entry *started, struct mv_err *err)
         if (mv__map_find(started->semantic, "evaluation", &raw, &absent) < 0)
                 return 0;
         return mv_fail(err, MV_E_UNSUPPORTED, 0,
-                       "this is an evaluation of session %.*s: it cannot be run again without those before it",
+                       "this is an evaluation of session %.*s: it cannot be run again without "
+                       "those before it",
                        MV_SARG(session));
 }
 

@@ -21,15 +21,19 @@ static int choose(struct mv_session *s, const struct mv_session_options *o, stru
                 return mv_fail(err, MV_E_NOMEM, 0, "context");
         asked = mv_limits_min(frozen->limits, asked);
         mv_context_free(frozen);
-        struct mv_execution x = { .program = mv_program_source(""), .context = o->context,
-                                  .provider = o->provider, .tier_min = o->tier_min, .args = o->args,
+        struct mv_execution x = { .program = mv_program_source(""),
+                                  .context = o->context,
+                                  .provider = o->provider,
+                                  .tier_min = o->tier_min,
+                                  .args = o->args,
                                   .variables = o->variables };
         int r = mv__execution_check(&x, err);
         if (r == 0)
                 r = mv__choose(s->host, &x, &asked, &s->entry, err);
         if (r < 0)
                 return r;
-        s->memory_bytes_max = asked.memory_bytes_max ? asked.memory_bytes_max : MV_DEFAULT_MEMORY_BYTES;
+        s->memory_bytes_max =
+                asked.memory_bytes_max ? asked.memory_bytes_max : MV_DEFAULT_MEMORY_BYTES;
         if (s->entry->ops->features & MV_FEAT_SESSION)
                 return 0;
         return mv_fail(err, MV_E_UNSUPPORTED, 0, "provider '%s' cannot keep a cell for a session",
@@ -40,7 +44,8 @@ static int keep(struct mv_session *s, const struct mv_value *v, const struct mv_
                 struct mv_err *err)
 {
         *ret = v ? mv_value_copy(v, &s->memory) : NULL;
-        return v && !*ret ? mv_fail(err, MV_E_LIMIT, 0, "a session's arguments take more than %zu bytes",
+        return v && !*ret ? mv_fail(err, MV_E_LIMIT, 0,
+                                    "a session's arguments take more than %zu bytes",
                                     SESSION_BYTES_MAX)
                           : 0;
 }
@@ -75,7 +80,8 @@ int mv_session_eval(struct mv_session *s, const struct mv_evaluation *v, struct 
                     struct mv_err *err)
 {
         if (!mv__program_is_rtfs(v->program.kind))
-                return mv_fail(err, MV_E_INVALID, 0, "a session evaluates RTFS programs, this is %s",
+                return mv_fail(err, MV_E_INVALID, 0,
+                               "a session evaluates RTFS programs, this is %s",
                                mv__program_kind_name(v->program.kind));
         struct mv_execution x = { .program = v->program,
                                   .context = v->context,

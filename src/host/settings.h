@@ -8,7 +8,7 @@
 struct mv__capability_settings {
         const char *capability; /* NULL: the default */
         struct mv_limits limits;
-        uint32_t cpu_percent; /* of one core; printed by the demo */
+        uint32_t cpu_percent;        /* of one core; printed by the demo */
         const char *network, *files; /* for people: the grants it is meant to be used with */
 };
 /* Never NULL: the default for a capability without settings of its own. */

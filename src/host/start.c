@@ -61,8 +61,8 @@ static bool put_start(struct mv_out *o, const void *what)
         const struct mv_execution *x = e->x;
         size_t at = mv_frame_open(o, MV_FRAME_START, 0);
         return mv_cbor_put_map(o, 10) && mv_cbor_put_str(o, "keep") &&
-               mv_cbor_put_bool(o, e->session != NULL) && mv_cbor_put_str(o, "args") && put_args(o, x->args) &&
-               put_number(o, "fuel", e->limits.fuel_max) &&
+               mv_cbor_put_bool(o, e->session != NULL) && mv_cbor_put_str(o, "args") &&
+               put_args(o, x->args) && put_number(o, "fuel", e->limits.fuel_max) &&
                put_number(o, "depth", MV_CALL_DEPTH_MAX) &&
                put_number(o, "memory", e->limits.memory_bytes_max) &&
                put_number(o, "output", e->limits.output_bytes_max) &&

@@ -18,16 +18,19 @@ static const char *find_text(const struct mv_grant_list *l, const char *text, ui
         int64_t at = mv__grants_find(l, text);
         if (at >= 0)
                 return l->items[at];
-        mv_fmt(key, sizeof key, text[0] != '*' && strchr(text, ':') ? "[%s]:%u" : "%s:%u", text, port);
+        mv_fmt(key, sizeof key, text[0] != '*' && strchr(text, ':') ? "[%s]:%u" : "%s:%u", text,
+               port);
         at = mv__grants_find(l, key);
         return at >= 0 ? l->items[at] : NULL;
 }
 
-static const char *find_host(const struct mv_grant_list *l, const char *host, bool is_ip, uint16_t port)
+static const char *find_host(const struct mv_grant_list *l, const char *host, bool is_ip,
+                             uint16_t port)
 {
         char wild[KEY_BYTES];
         const char *entry = find_text(l, host, port);
-        for (const char *dot = strchr(host, '.'); !entry && !is_ip && dot; dot = strchr(dot + 1, '.')) {
+        for (const char *dot = strchr(host, '.'); !entry && !is_ip && dot;
+             dot = strchr(dot + 1, '.')) {
                 mv_fmt(wild, sizeof wild, "*%s", dot);
                 entry = find_text(l, wild, port);
         }
@@ -58,13 +61,16 @@ static void deny_host(const struct mv_context *c, const struct mv_url *u, struct
         else
                 mv_fmt(d->context, sizeof d->context, "Host '%s' not in HTTP allowlist", shown);
         char name[KEY_BYTES];
-        mv_fmt(name, sizeof name, strchr(u->host_ascii, ':') ? "[%s]:%u" : "%s:%u", u->host_ascii, u->port);
+        mv_fmt(name, sizeof name, strchr(u->host_ascii, ':') ? "[%s]:%u" : "%s:%u", u->host_ascii,
+               u->port);
         bool fits = strlen(name) < 150; /* a cut name would be another host */
         mv_fmt(d->hint, sizeof d->hint, "%s--allow-net %s",
-               mv_context_level(c) == MV_LEVEL_PURE ? "--level controlled " : "", fits ? name : "HOST (the host asked for)");
+               mv_context_level(c) == MV_LEVEL_PURE ? "--level controlled " : "",
+               fits ? name : "HOST (the host asked for)");
 }
 
-void mv_policy_host(const struct mv_context *c, const struct mv_url *u, const char *capability, struct mv_decision *ret)
+void mv_policy_host(const struct mv_context *c, const struct mv_url *u, const char *capability,
+                    struct mv_decision *ret)
 {
         struct mv_decision d = { .allowed = false };
         enum mv_level level = mv_context_level(c);
@@ -72,8 +78,11 @@ void mv_policy_host(const struct mv_context *c, const struct mv_url *u, const ch
         mv__show(d.capability, sizeof d.capability, mv_slice_str(capability));
         mv__decision_permission(&d, d.capability);
         mv__decision_permission(&d, "ccos.network.outbound");
-        const char *denied = c ? find_host(&c->hosts_denied, u->host_ascii, u->is_ip, u->port) : NULL;
-        const char *grant = level == MV_LEVEL_CONTROLLED ? find_host(&c->hosts, u->host_ascii, u->is_ip, u->port) : NULL;
+        const char *denied =
+                c ? find_host(&c->hosts_denied, u->host_ascii, u->is_ip, u->port) : NULL;
+        const char *grant = level == MV_LEVEL_CONTROLLED
+                                    ? find_host(&c->hosts, u->host_ascii, u->is_ip, u->port)
+                                    : NULL;
         if (denied) { /* (1) */
                 mv_fmt(d.rule, sizeof d.rule, "deny host %.80s", denied);
                 mv_fmt(d.context, sizeof d.context, "Host in denylist");
@@ -89,7 +98,7 @@ void mv_policy_host(const struct mv_context *c, const struct mv_url *u, const ch
         *ret = d;
 }
 
-/* --- addresses ---------------------------------------------------------------------------------------------------- */
+/* --- addresses -------------------------------------------------------------------------------- */
 
 enum reach { REACH_GLOBAL, REACH_PRIVATE, REACH_SPECIAL };
 struct range {
@@ -115,7 +124,8 @@ static const struct range ranges4[] = {
         { { 224 }, 4, REACH_SPECIAL, "multicast (224.0.0.0/4)" },
         { { 240 }, 4, REACH_SPECIAL, "reserved (240.0.0.0/4)" },
 };
-/* First match counts; what no row covers is outside 2000::/3 and refused: new special ranges appear there. */
+/* First match counts; what no row covers is outside 2000::/3 and refused: new special ranges
+ * appear there. */
 static const struct range ranges6[] = {
         { { [15] = 1 }, 128, REACH_PRIVATE, "loopback (::1)" },
         { { 0 }, 128, REACH_SPECIAL, "unspecified (::)" },
@@ -133,9 +143,9 @@ static const struct carrier {
         uint8_t prefix[12];
         uint8_t bits, at;
 } carriers[] = {
-        { { [10] = 0xff, [11] = 0xff }, 96, 12 },   /* ::ffff:0:0/96 mapped */
-        { { 0x00, 0x64, 0xff, 0x9b }, 96, 12 },     /* 64:ff9b::/96 NAT64 */
-        { { 0x20, 0x02 }, 16, 2 },                  /* 2002::/16 6to4 */
+        { { [10] = 0xff, [11] = 0xff }, 96, 12 }, /* ::ffff:0:0/96 mapped */
+        { { 0x00, 0x64, 0xff, 0x9b }, 96, 12 },   /* 64:ff9b::/96 NAT64 */
+        { { 0x20, 0x02 }, 16, 2 },                /* 2002::/16 6to4 */
 };
 
 static bool has_prefix(const uint8_t *address, const uint8_t *prefix, unsigned bits)
@@ -149,7 +159,9 @@ static bool has_prefix(const uint8_t *address, const uint8_t *prefix, unsigned b
 
 static const struct range *range_of(const struct range *rows, size_t count, const uint8_t *address)
 {
-        static const struct range other = { { 0 }, 0, REACH_SPECIAL, "outside the global range (2000::/3)" };
+        static const struct range other = {
+                { 0 }, 0, REACH_SPECIAL, "outside the global range (2000::/3)"
+        };
         static const struct range global = { { 0 }, 0, REACH_GLOBAL, "" };
         for (size_t i = 0; i < count; i++)
                 if (has_prefix(address, rows[i].prefix, rows[i].bits))
@@ -179,8 +191,8 @@ static bool is_named(const struct mv_grant_list *l, const struct spelling *s, ui
         return false;
 }
 
-bool mv_policy_address(const struct mv_context *c, const struct mv_url *u, const uint8_t *address, size_t address_len,
-                       char why[96])
+bool mv_policy_address(const struct mv_context *c, const struct mv_url *u, const uint8_t *address,
+                       size_t address_len, char why[96])
 {
         struct spelling s = { .count = 1 };
         if (address_len != 4 && address_len != 16) {
@@ -191,8 +203,9 @@ bool mv_policy_address(const struct mv_context *c, const struct mv_url *u, const
         inet_ntop(address_len == 4 ? AF_INET : AF_INET6, address, s.texts[0], sizeof s.texts[0]);
         if (v4 && address_len == 16)
                 inet_ntop(AF_INET, v4, s.texts[s.count++], sizeof s.texts[0]);
-        const struct range *range = v4 ? range_of(ranges4, sizeof ranges4 / sizeof *ranges4, v4)
-                                       : range_of(ranges6, sizeof ranges6 / sizeof *ranges6, address);
+        const struct range *range =
+                v4 ? range_of(ranges4, sizeof ranges4 / sizeof *ranges4, v4)
+                   : range_of(ranges6, sizeof ranges6 / sizeof *ranges6, address);
         if (mv_context_level(c) == MV_LEVEL_PURE) {
                 mv_fmt(why, 96, "level pure has no network");
                 return false;
@@ -201,8 +214,9 @@ bool mv_policy_address(const struct mv_context *c, const struct mv_url *u, const
                 mv_fmt(why, 96, "address %s is denied", s.texts[0]);
                 return false;
         }
-        bool named = is_named(&c->hosts, &s, u->port) ||
-                     (range->reach == REACH_PRIVATE && !u->is_ip && find_text(&c->hosts, u->host_ascii, u->port));
+        bool named =
+                is_named(&c->hosts, &s, u->port) || (range->reach == REACH_PRIVATE && !u->is_ip &&
+                                                     find_text(&c->hosts, u->host_ascii, u->port));
         if (range->reach == REACH_GLOBAL || named)
                 return true;
         mv_fmt(why, 96, "address %s is %s", s.texts[0], range->what);

@@ -6,7 +6,8 @@
 #include <security/grants.h>
 #include <security/lexical.h>
 
-static struct mv_decision decision(const char *operation, const char *capability, const char *permission)
+static struct mv_decision decision(const char *operation, const char *capability,
+                                   const char *permission)
 {
         struct mv_decision d = { .allowed = false };
         mv_fmt(d.operation, sizeof d.operation, "%s", operation);
@@ -16,7 +17,8 @@ static struct mv_decision decision(const char *operation, const char *capability
         return d;
 }
 
-/* The most specific root in the list that covers the path, which has no trailing slash: its index, or -1. */
+/* The most specific root in the list that covers the path, which has no trailing slash: its
+ * index, or -1. */
 static int64_t root_of(const struct mv_grant_list *l, struct mv_slice path)
 {
         char prefix[4096];
@@ -37,14 +39,15 @@ static int64_t root_of(const struct mv_grant_list *l, struct mv_slice path)
 struct root {
         const char *list; /* "write" or "read" */
         const char *text;
-        int64_t index;    /* writes first, then reads */
+        int64_t index; /* writes first, then reads */
 };
 
 static struct root find_root(const struct mv_context *c, struct mv_slice path, bool write)
 {
         int64_t w = root_of(&c->writes, path);
         int64_t r = write ? -1 : root_of(&c->reads, path);
-        bool take_read = r >= 0 && (w < 0 || strlen(c->reads.items[r]) > strlen(c->writes.items[w]));
+        bool take_read =
+                r >= 0 && (w < 0 || strlen(c->reads.items[r]) > strlen(c->writes.items[w]));
         if (take_read)
                 return (struct root){ "read", c->reads.items[r], (int64_t)c->writes.count + r };
         if (w >= 0)
@@ -52,8 +55,8 @@ static struct root find_root(const struct mv_context *c, struct mv_slice path, b
         return (struct root){ NULL, NULL, -1 };
 }
 
-static void deny_path(const struct mv_context *c, struct mv_slice path, bool write, const char *reason,
-                      struct mv_decision *d)
+static void deny_path(const struct mv_context *c, struct mv_slice path, bool write,
+                      const char *reason, struct mv_decision *d)
 {
         if (path.len == 0) {
                 mv_fmt(d->rule, sizeof d->rule, "no path");
@@ -63,8 +66,9 @@ static void deny_path(const struct mv_context *c, struct mv_slice path, bool wri
         char shown[200];
         mv_fmt(d->rule, sizeof d->rule, "%s", reason ? reason : "path not granted");
         mv__show(shown, reason ? 140 : sizeof shown, path);
-        mv_fmt(d->context, sizeof d->context, "Path not allowed by policy (write=%s): %s%s%s%s", write ? "true" : "false",
-               shown, reason ? " (" : "", reason ? reason : "", reason ? ")" : "");
+        mv_fmt(d->context, sizeof d->context, "Path not allowed by policy (write=%s): %s%s%s%s",
+               write ? "true" : "false", shown, reason ? " (" : "", reason ? reason : "",
+               reason ? ")" : "");
         if (reason)
                 return; /* no grant admits this spelling */
         const char *level = mv_context_level(c) == MV_LEVEL_PURE ? "--level controlled " : "";
@@ -72,11 +76,12 @@ static void deny_path(const struct mv_context *c, struct mv_slice path, bool wri
         char whole[160];
         mv__show(whole, sizeof whole, path);
         bool fits = mv_slice_eq_str(path, whole); /* a cut path would be another, wider grant */
-        mv_fmt(d->hint, sizeof d->hint, "%s%s %s", level, option, fits ? whole : "PATH (the path asked for)");
+        mv_fmt(d->hint, sizeof d->hint, "%s%s %s", level, option,
+               fits ? whole : "PATH (the path asked for)");
 }
 
-int mv_policy_path(const struct mv_context *c, struct mv_slice path, bool write, const char *capability,
-                   struct mv_decision *ret, struct mv_slice *ret_root)
+int mv_policy_path(const struct mv_context *c, struct mv_slice path, bool write,
+                   const char *capability, struct mv_decision *ret, struct mv_slice *ret_root)
 {
         struct mv_decision d = decision("filesystem", capability, "ccos.io.file-access");
         enum mv_level level = mv_context_level(c);
@@ -101,7 +106,7 @@ int mv_policy_path(const struct mv_context *c, struct mv_slice path, bool write,
         return (int)root.index;
 }
 
-/* --- environment ------------------------------------------------------------------------------------------------------ */
+/* --- environment ------------------------------------------------------------------------------ */
 
 static const char *env_grant(const struct mv_context *c, const char *name, const char **ret_value)
 {
@@ -115,8 +120,8 @@ static const char *env_grant(const struct mv_context *c, const char *name, const
         return at >= 0 ? c->env.items[at] : NULL;
 }
 
-bool mv_policy_env(const struct mv_context *c, struct mv_slice name, const char *capability, struct mv_decision *ret,
-                   const char **ret_value)
+bool mv_policy_env(const struct mv_context *c, struct mv_slice name, const char *capability,
+                   struct mv_decision *ret, const char **ret_value)
 {
         struct mv_decision d = decision("environment", capability, "ccos.system.environment");
         enum mv_level level = mv_context_level(c);
@@ -130,11 +135,14 @@ bool mv_policy_env(const struct mv_context *c, struct mv_slice name, const char 
         else if (d.allowed)
                 mv_fmt(d.rule, sizeof d.rule, "level full");
         else
-                mv_fmt(d.rule, sizeof d.rule, "%s", reason ? "not a variable name" : "variable not granted");
+                mv_fmt(d.rule, sizeof d.rule, "%s",
+                       reason ? "not a variable name" : "variable not granted");
         if (!d.allowed)
-                mv_fmt(d.context, sizeof d.context, "Environment variable '%.100s' not allowed by policy", shown);
+                mv_fmt(d.context, sizeof d.context,
+                       "Environment variable '%.100s' not allowed by policy", shown);
         if (!d.allowed && !reason)
-                mv_fmt(d.hint, sizeof d.hint, "%s--env %s", level == MV_LEVEL_PURE ? "--level controlled " : "", shown);
+                mv_fmt(d.hint, sizeof d.hint, "%s--env %s",
+                       level == MV_LEVEL_PURE ? "--level controlled " : "", shown);
         if (d.allowed)
                 *ret_value = value;
         *ret = d;

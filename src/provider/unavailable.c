@@ -29,46 +29,61 @@ struct absent {
 };
 static const struct absent absent_wasm = { NULL, "a module compiled ahead of time and its cache" };
 static const struct absent absent_gvisor = { "runsc", "the runner in an OCI bundle" };
-static const struct absent absent_firecracker = { "firecracker", "the runner in a root file system and a guest kernel" };
+static const struct absent absent_firecracker = {
+        "firecracker", "the runner in a root file system and a guest kernel"
+};
 
 static int refuse(const struct absent *a, struct mv_err *err)
 {
         char path[512], machine[600] = "";
         if (a->binary && on_path(a->binary, path, sizeof path))
-                mv_fmt(machine, sizeof machine, "; %s is installed (%.200s), but nothing drives it yet", a->binary, path);
+                mv_fmt(machine, sizeof machine,
+                       "; %s is installed (%.200s), but nothing drives it yet", a->binary, path);
         else if (a->binary)
                 mv_fmt(machine, sizeof machine, "; also, no %s is on PATH", a->binary);
-        return mv_fail(err, MV_E_UNAVAILABLE, 0,
-                       "not part of this build yet: it needs %s%s", a->needs, machine);
+        return mv_fail(err, MV_E_UNAVAILABLE, 0, "not part of this build yet: it needs %s%s",
+                       a->needs, machine);
 }
 
 /* The three tables differ in names and schema only. */
-#define UNAVAILABLE_PROVIDER(id, id_text, title_text, tier_value, schema_json)                                         \
-        static int id##_probe(struct mv_err *err)                                                                      \
-        {                                                                                                              \
-                return refuse(&absent_##id, err);                                                                      \
-        }                                                                                                              \
-        static int id##_init(const struct mv_value *config, struct mv_provider **ret, struct mv_err *err)              \
-        {                                                                                                              \
-                return refuse(&absent_##id, err);                                                                      \
-        }                                                                                                              \
-        static int id##_open(struct mv_provider *p, const struct mv_cell_spec *spec, struct mv_cell **ret,             \
-                             struct mv_err *err)                                                                       \
-        {                                                                                                              \
-                return refuse(&absent_##id, err);                                                                      \
-        }                                                                                                              \
-        static int id##_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret, struct mv_err *err)      \
-        {                                                                                                              \
-                return refuse(&absent_##id, err);                                                                      \
-        }                                                                                                              \
-        static const char *id##_schema(void)                                                                           \
-        {                                                                                                              \
-                return schema_json;                                                                                    \
-        }                                                                                                              \
-        const struct mv_provider_ops mv_provider_##id = {                                                              \
-                .abi = MV_PROVIDER_ABI, .name = id_text, .title = title_text, .tier = tier_value, .features = 0,       \
-                .probe = id##_probe, .init = id##_init, .open_cell = id##_open, .run = id##_run, .cancel = cancel,     \
-                .close_cell = close_cell, .fini = fini, .schema = id##_schema,                                         \
+#define UNAVAILABLE_PROVIDER(id, id_text, title_text, tier_value, schema_json)                     \
+        static int id##_probe(struct mv_err *err)                                                  \
+        {                                                                                          \
+                return refuse(&absent_##id, err);                                                  \
+        }                                                                                          \
+        static int id##_init(const struct mv_value *config, struct mv_provider **ret,              \
+                             struct mv_err *err)                                                   \
+        {                                                                                          \
+                return refuse(&absent_##id, err);                                                  \
+        }                                                                                          \
+        static int id##_open(struct mv_provider *p, const struct mv_cell_spec *spec,               \
+                             struct mv_cell **ret, struct mv_err *err)                             \
+        {                                                                                          \
+                return refuse(&absent_##id, err);                                                  \
+        }                                                                                          \
+        static int id##_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret,      \
+                            struct mv_err *err)                                                    \
+        {                                                                                          \
+                return refuse(&absent_##id, err);                                                  \
+        }                                                                                          \
+        static const char *id##_schema(void)                                                       \
+        {                                                                                          \
+                return schema_json;                                                                \
+        }                                                                                          \
+        const struct mv_provider_ops mv_provider_##id = {                                          \
+                .abi = MV_PROVIDER_ABI,                                                            \
+                .name = id_text,                                                                   \
+                .title = title_text,                                                               \
+                .tier = tier_value,                                                                \
+                .features = 0,                                                                     \
+                .probe = id##_probe,                                                               \
+                .init = id##_init,                                                                 \
+                .open_cell = id##_open,                                                            \
+                .run = id##_run,                                                                   \
+                .cancel = cancel,                                                                  \
+                .close_cell = close_cell,                                                          \
+                .fini = fini,                                                                      \
+                .schema = id##_schema,                                                             \
         }
 
 static void cancel(struct mv_cell *c)
@@ -85,6 +100,8 @@ static struct mv_provider *fini(struct mv_provider *p)
         return NULL;
 }
 
+/* JSON put together from pieces. */
+/* clang-format off */
 #define INTEGER(key, min, max, standard)                                                                               \
         "\"" key "\": {\"type\": \"integer\", \"minimum\": " #min ", \"maximum\": " #max ", \"default\": " #standard "}"
 #define BOOLEAN(key, standard) "\"" key "\": {\"type\": \"boolean\", \"default\": " #standard "}"
@@ -117,3 +134,4 @@ UNAVAILABLE_PROVIDER(firecracker, "firecracker", "Firecracker", MV_TIER_VM,
                OBJECT("resource_limits", INTEGER("max_cpu_time", 1, 86400, 300) ", "
                       INTEGER("max_memory_mb", 1, 65536, 1024)) ", "
                OBJECT("attestation_config", BOOLEAN("enabled", false))));
+/* clang-format on */

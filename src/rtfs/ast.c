@@ -13,8 +13,8 @@
 
 /* Lists that the reader makes of marks; their first symbol has a space, so no program can write
  * it. */
-#define META_MARK "with meta"
-#define CONTEXT_MARK "context ref"
+#define META_MARK     "with meta"
+#define CONTEXT_MARK  "context ref"
 #define DELEGATE_MARK "delegate to"
 
 struct decoder {
@@ -171,7 +171,8 @@ static enum native_status placed(struct decoder *d, val *ret)
                 if (s != N_OK)
                         return s;
                 if (i == 0 ? at[i].kind != MV_CBOR_ARRAY || at[i].count != 3
-                           : at[i].kind != MV_CBOR_INT || at[i].integer < 1 || at[i].integer > UINT32_MAX)
+                           : at[i].kind != MV_CBOR_INT || at[i].integer < 1 ||
+                                     at[i].integer > UINT32_MAX)
                         return hostile(d, "ast: a place is line, column and a form");
         }
         enum native_status s = next(d, &at[3]);
@@ -274,7 +275,8 @@ int mv_rtfs_load_ast(struct mv_rtfs *r, struct mv_slice cbor, struct mv_err *err
         if (s == N_ERROR)
                 return -(int)err->code;
         if (s == N_NOMEM)
-                raise_memory(r, "the program does not fit"); /* an error of the program: run reports it */
+                /* an error of the program: run reports it */
+                raise_memory(r, "the program does not fit");
         else
                 take_forms(r, forms);
         return 0;
@@ -291,8 +293,9 @@ static bool put_place(struct mv_out *o, uint32_t line, uint32_t column)
 
 static bool put_list(struct mv_out *o, const struct cons *c)
 {
-        bool ok = put_place(o, c->count ? c->pos >> POS_COLUMN_BITS : 0, c->pos & POS_COLUMN_MASK) &&
-                  mv_cbor_put_tag(o, MV_TAG_LIST) && mv_cbor_put_array(o, c->count);
+        bool ok =
+                put_place(o, c->count ? c->pos >> POS_COLUMN_BITS : 0, c->pos & POS_COLUMN_MASK) &&
+                mv_cbor_put_tag(o, MV_TAG_LIST) && mv_cbor_put_array(o, c->count);
         for (; ok && c->count; c = c->tail)
                 ok = put_form(o, c->head);
         return ok;

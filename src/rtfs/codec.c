@@ -417,7 +417,8 @@ static enum native_status decode_tagged(struct decoder *d, uint64_t tag, struct 
         if (tag == MV_TAG_IDENTIFIER && item.kind == MV_CBOR_TEXT)
                 return decode_identifier(d, item.text, ret);
         if (tag == MV_TAG_FUNCTION && item.kind == MV_CBOR_NULL) {
-                (void)mv_fail(d->err, MV_E_PROGRAM, 0, "value: a function's mark cannot become a function again");
+                (void)mv_fail(d->err, MV_E_PROGRAM, 0,
+                              "value: a function's mark cannot become a function again");
                 return N_ERROR;
         }
         if (tag == MV_TAG_LIST && item.kind == MV_CBOR_ARRAY)

@@ -4,7 +4,7 @@
 #include <base/limits.h>
 #include <rtfs/compile.h>
 
-/* --- work memory: the value stack above stack_top, given back when compile_form returns -------------------------------- */
+/* --- work memory: the value stack above stack_top, given back when compile_form returns ------- */
 void *compile_work(struct mv_rtfs *r, size_t bytes)
 {
         uint32_t slots = (uint32_t)((bytes + sizeof(val) - 1) / sizeof(val));
@@ -84,7 +84,8 @@ void patch_here(struct func *f, uint32_t patch)
 enum native_status emit_loop(struct func *f, uint32_t target)
 {
         uint32_t word = OP_WORD(OP_LOOP, 0, 0, 0);
-        if (f->code.count > target && ends_with_last(f) && OP_OF(f->code.p[f->last]) == OP_MOVE) { /* LOOP can do that as well */
+        /* LOOP can do that as well */
+        if (f->code.count > target && ends_with_last(f) && OP_OF(f->code.p[f->last]) == OP_MOVE) {
                 word = (f->code.p[f->last] & ~0xffu) | OP_LOOP;
                 f->code.count = --f->pos.count;
         }
@@ -113,7 +114,7 @@ enum native_status add_const(struct func *f, val v, uint32_t *ret)
         if (!grow(f->r, (void **)&f->consts, &f->const_cap, f->const_count, sizeof(val)))
                 return too_large(f);
         v.pos = 0;
-        f->consts[*ret = f->const_count++] = v;
+        f->consts[ *ret = f->const_count++] = v;
         return N_OK;
 }
 
@@ -130,7 +131,8 @@ enum native_status load_const(struct func *f, val v, uint8_t dst)
         return emit(f, OP_WIDE(OP_LOADK, dst, k));
 }
 
-enum native_status add_handler(struct func *f, uint32_t from, uint32_t to, uint32_t target, uint8_t reg)
+enum native_status add_handler(struct func *f, uint32_t from, uint32_t to, uint32_t target,
+                               uint8_t reg)
 {
         TRY(put_word(f, &f->handlers, from));
         TRY(put_word(f, &f->handlers, to));
@@ -157,7 +159,7 @@ enum native_status new_var(struct func *f, struct name *n, uint8_t reg, bool box
         return N_OK;
 }
 
-/* --- names ------------------------------------------------------------------------------------------------------------- */
+/* --- names ------------------------------------------------------------------------------------ */
 static bool add_up(struct func *f, struct place from, uint8_t *ret)
 {
         for (uint32_t i = 0; i < f->up_count; i++)
@@ -228,7 +230,8 @@ enum native_status symbol_value(struct func *f, struct name *n, uint8_t dst, int
                 return p.index == dst ? N_OK : emit(f, OP_WORD(OP_MOVE, dst, p.index, 0));
         if (!p.boxed)
                 return N_OK;
-        /* A definition that may not have run yet: until then the name means what it means further out. */
+        /* A definition that may not have run yet: until then the name means what it means
+         * further out. */
         uint32_t bound;
         TRY(emit(f, OP_WORD(OP_GETBOX, dst, p.kind == IN_UP ? dst : p.index, 0)));
         TRY(emit_jump(f, OP_WORD(OP_JBOUND, dst, 0, 0), &bound));
@@ -292,7 +295,7 @@ bool mentions(val form, const struct name *n, int depth)
         return false;
 }
 
-/* --- data -------------------------------------------------------------------------------------------------------------- */
+/* --- data ------------------------------------------------------------------------------------- */
 static enum native_status data_vector(struct func *f, val form, val *ret)
 {
         val b = vec_builder(f->r);
@@ -312,7 +315,8 @@ static enum native_status data_map(struct func *f, val form, val *ret)
         if (nomem(m))
                 return N_NOMEM;
         for (uint32_t i = 0; i < as_vec(form)->count; i += 2) {
-                if (!map_key_ok(vec_at(form, i))) { /* a pattern: only a binding form gives it a meaning */
+                /* a pattern: only a binding form gives it a meaning */
+                if (!map_key_ok(vec_at(form, i))) {
                         *ret = form;
                         return N_OK;
                 }
@@ -357,7 +361,7 @@ enum native_status data_form(struct func *f, val form, val *ret)
         return s;
 }
 
-/* --- collections as expressions ---------------------------------------------------------------------------------------- */
+/* --- collections as expressions --------------------------------------------------------------- */
 #define CHUNK 64u /* items gathered in registers before they are appended */
 
 static enum native_status vector_items(struct func *f, val form, uint32_t from, uint32_t count)
@@ -379,7 +383,8 @@ static bool is_data(val form, int depth)
                 return false;
         for (uint32_t i = 0; i < as_vec(form)->count; i++) {
                 bool is_key = form.tag == T_MAPFORM && i % 2 == 0;
-                if (!is_data(vec_at(form, i), depth + 1) || (is_key && !map_key_ok(vec_at(form, i))))
+                if (!is_data(vec_at(form, i), depth + 1) ||
+                    (is_key && !map_key_ok(vec_at(form, i))))
                         return false;
         }
         return true;
@@ -464,7 +469,7 @@ static enum native_status map_value_literal(struct func *f, val m, uint8_t dst)
         return map_literal(f, pairs, dst);
 }
 
-/* --- macros ---------------------------------------------------------------------------------------------------------------- */
+/* --- macros ----------------------------------------------------------------------------------- */
 #define EXPANSIONS_MAX 1000
 
 static bool is_macro_call(struct func *f, val form)
@@ -499,7 +504,8 @@ enum native_status expand_macro(struct func *f, val form, val *ret, bool *ret_ex
         for (int i = 0; is_macro_call(f, form); i++) {
                 if (i == EXPANSIONS_MAX)
                         return raise_fmt(f->r, E_STACK, "macro %.*s expands without end",
-                                         (int)as_name(at(form, 0))->len, as_name(at(form, 0))->text);
+                                         (int)as_name(at(form, 0))->len,
+                                         as_name(at(form, 0))->text);
                 TRY(expand_once(f, form, &form));
                 *ret_expanded = true;
         }
@@ -507,7 +513,7 @@ enum native_status expand_macro(struct func *f, val form, val *ret, bool *ret_ex
         return N_OK;
 }
 
-/* --- expressions -------------------------------------------------------------------------------------------------------------- */
+/* --- expressions ------------------------------------------------------------------------------ */
 bool is_shadowed(struct func *f, struct name *n)
 {
         if (is_local_name(f, n))
@@ -524,7 +530,8 @@ static enum native_status list_form(struct func *f, val form, uint8_t dst, bool 
                 f->at = as_cons(form)->pos;
         if (head.tag == T_SYMBOL) {
                 struct name *n = as_name(head);
-                bool replaced = n->special && special_can_be_shadowed(n->special) && (is_shadowed(f, n) || is_macro_call(f, form));
+                bool replaced = n->special && special_can_be_shadowed(n->special) &&
+                                (is_shadowed(f, n) || is_macro_call(f, form));
                 if (n->special && !replaced)
                         return special_form(f, n->special, form, dst, tail);
                 bool expanded;
@@ -544,7 +551,8 @@ static enum native_status expr_of(struct func *f, val form, uint8_t dst, bool ta
                 if (form.pos)
                         f->at = form.pos;
                 if (is_symbol(form, ":") || is_symbol(form, "&"))
-                        return fail_form(f, "a lone : or & is no name: they belong into parameters and patterns");
+                        return fail_form(f, "a lone : or & is no name: they belong into parameters "
+                                            "and patterns");
                 return symbol_value(f, as_name(form), dst, 0);
         case T_VECTOR:
                 return vector_literal(f, form, dst);
@@ -570,7 +578,8 @@ enum native_status expr(struct func *f, val form, uint8_t dst, bool tail)
         f->at = here;
         if (s == N_OK)
                 f->free = free; /* (2) */
-        /* A definition that a macro made inside an expression ends with it: its register is given back. */
+        /* A definition that a macro made inside an expression ends with it: its register is
+         * given back. */
         while (f->var_count > f->scope_vars && f->vars[f->var_count - 1].reg >= f->free &&
                !f->vars[f->var_count - 1].self)
                 f->var_count--;
@@ -618,7 +627,8 @@ enum native_status make_proto(struct func *f, struct name *name, struct proto **
         p->builtin = r->building;
         TRY(make_code(f, &p->code));
         if (f->const_count) {
-                p->consts = heap_alloc(r, O_NODE, sizeof(struct node) + f->const_count * sizeof(val));
+                p->consts =
+                        heap_alloc(r, O_NODE, sizeof(struct node) + f->const_count * sizeof(val));
                 if (!p->consts)
                         return N_NOMEM;
                 memcpy(p->consts->item, f->consts, f->const_count * sizeof(val));

@@ -12,15 +12,15 @@
 #include <rtfs/reader.h>
 #include <rtfs/vm.h>
 
-#define REGS_MAX 250
-#define UPS_MAX 250
+#define REGS_MAX   250
+#define UPS_MAX    250
 #define PARAMS_MAX 64u
 
-#define TRY(call)                                                                                                      \
-        do {                                                                                                           \
-                enum native_status s_ = (call);                                                                        \
-                if (s_ != N_OK)                                                                                        \
-                        return s_;                                                                                     \
+#define TRY(call)                                                                                  \
+        do {                                                                                       \
+                enum native_status s_ = (call);                                                    \
+                if (s_ != N_OK)                                                                    \
+                        return s_;                                                                 \
         } while (0)
 
 enum place_kind { IN_REG, IN_UP, IN_SELF };
@@ -40,12 +40,12 @@ struct words {
 };
 struct loop {
         struct loop *outer;
-        uint32_t start;      /* where recur jumps */
+        uint32_t start; /* where recur jumps */
         uint32_t count;
-        uint8_t reg;         /* first loop register */
+        uint8_t reg; /* first loop register */
         bool is_function;
-        uint64_t grows;      /* bit i: variable i grows in place (compile_own.c) */
-        uint8_t owner;       /* register with the owner's number, if there is such a variable */
+        uint64_t grows; /* bit i: variable i grows in place (compile_own.c) */
+        uint8_t owner;  /* register with the owner's number, if there is such a variable */
 };
 #define NO_REGISTER UINT32_MAX
 
@@ -61,20 +61,24 @@ struct func {
         uint32_t var_count, var_cap;
         struct place ups[UPS_MAX];
         uint32_t up_count;
-        uint32_t scope_vars;  /* vars of the innermost frame start here; a local def belongs to it */
-        bool is_local;        /* inside some frame: def is local */
+        /* vars of the innermost frame start here; a local def belongs to it */
+        uint32_t scope_vars;
+        bool is_local; /* inside some frame: def is local */
         uint32_t free, regs;
-        uint32_t last;        /* the instruction emitted last; NO_CODE: control may come from elsewhere as well */
-        uint32_t at;          /* source position of what is being compiled */
+        /* the instruction emitted last; NO_CODE: control may come from elsewhere as well */
+        uint32_t last;
+        uint32_t at; /* source position of what is being compiled */
         struct loop *loop;
-        uint32_t growing;     /* register of the variable whose next value is being compiled, if PUT may change it */
+        /* register of the variable whose next value is being compiled, if PUT may change it */
+        uint32_t growing;
         uint32_t depth;
-        bool tail_ok;         /* a call in tail position may replace this frame */
-        uint32_t try_done;    /* jump left behind by a catch clause with a selector */
+        bool tail_ok;      /* a call in tail position may replace this frame */
+        uint32_t try_done; /* jump left behind by a catch clause with a selector */
 };
 
 /* compile.c */
-void *compile_work(struct mv_rtfs *r, size_t bytes); /* zeroed, until compile_form returns; NULL: too small a cell */
+/* zeroed, until compile_form returns; NULL: too small a cell */
+void *compile_work(struct mv_rtfs *r, size_t bytes);
 enum native_status fail_form(struct func *f, const char *what); /* ParseError at f->at */
 enum native_status emit(struct func *f, uint32_t word);
 enum native_status emit_more(struct func *f, uint32_t word); /* a further word of an instruction */
@@ -84,36 +88,49 @@ void patch_here(struct func *f, uint32_t patch);
 enum native_status emit_loop(struct func *f, uint32_t target);
 enum native_status add_const(struct func *f, val v, uint32_t *ret);
 enum native_status load_const(struct func *f, val v, uint8_t dst);
-enum native_status add_handler(struct func *f, uint32_t from, uint32_t to, uint32_t target, uint8_t reg);
+enum native_status add_handler(struct func *f, uint32_t from, uint32_t to, uint32_t target,
+                               uint8_t reg);
 enum native_status new_reg(struct func *f, uint8_t *ret);
 enum native_status new_var(struct func *f, struct name *n, uint8_t reg, bool boxed);
 /* Value of form into dst. tail: nothing follows in this function. */
 enum native_status expr(struct func *f, val form, uint8_t dst, bool tail);
 /* Like expr, but a plain local stays in its own register. */
 enum native_status operand(struct func *f, val form, uint8_t *ret);
-enum native_status call_plain(struct func *f, val form, uint8_t dst, bool tail); /* the form as an ordinary call */
-enum native_status native_call(struct func *f, const char *name, uint8_t dst, uint8_t first, uint8_t count);
+/* the form as an ordinary call */
+enum native_status call_plain(struct func *f, val form, uint8_t dst, bool tail);
+enum native_status native_call(struct func *f, const char *name, uint8_t dst, uint8_t first,
+                               uint8_t count);
 enum native_status symbol_value(struct func *f, struct name *n, uint8_t dst, int skip);
-bool is_shadowed(struct func *f, struct name *n); /* does it mean something of the program's own here? */
+/* does it mean something of the program's own here? */
+bool is_shadowed(struct func *f, struct name *n);
 bool is_local_name(struct func *f, const struct name *n);
 enum native_status expand_macro(struct func *f, val form, val *ret, bool *ret_expanded);
-enum native_status body(struct func *f, val forms, uint8_t dst, bool tail);   /* LIST of forms, implicit do */
+/* LIST of forms, implicit do */
+enum native_status body(struct func *f, val forms, uint8_t dst, bool tail);
 /* A frame (let, fn body, match clause...): definitions inside are local to it. */
-struct scope { uint32_t vars, scope_vars, free; bool is_local; };
+struct scope {
+        uint32_t vars, scope_vars, free;
+        bool is_local;
+};
 struct scope scope_open(struct func *f);
 void scope_close(struct func *f, struct scope s);
-enum native_status declare_defs(struct func *f, val forms); /* boxes for the def names of this frame */
+/* boxes for the def names of this frame */
+enum native_status declare_defs(struct func *f, val forms);
 enum native_status declare_defs_of(struct func *f, val form);
 enum native_status make_proto(struct func *f, struct name *name, struct proto **ret);
 enum native_status too_large(struct func *f);
-enum native_status function(struct func *f, struct name *name, val rest, uint8_t dst); /* rest: (delegation* params ...) */
-enum native_status function_proto(struct func *parent, struct mv_rtfs *r, struct name *name, val rest, struct func *ret,
-                                  struct proto **ret_proto);
+/* rest: (delegation* params ...) */
+enum native_status function(struct func *f, struct name *name, val rest, uint8_t dst);
+enum native_status function_proto(struct func *parent, struct mv_rtfs *r, struct name *name,
+                                  val rest, struct func *ret, struct proto **ret_proto);
 /* Jump when the test is false; ret_patch gets the jump. */
 enum native_status test_jump(struct func *f, val test, uint32_t *ret_patch);
-enum native_status data_form(struct func *f, val form, val *ret); /* deep: map literals become maps */
-bool plain_local(struct func *f, val form, uint8_t *ret); /* the register of a local that can be used where it is */
-int32_t inline_native(struct func *f, val head); /* builtin index when head certainly names that builtin, else -1 */
+/* deep: map literals become maps */
+enum native_status data_form(struct func *f, val form, val *ret);
+/* the register of a local that can be used where it is */
+bool plain_local(struct func *f, val form, uint8_t *ret);
+/* builtin index when head certainly names that builtin, else -1 */
+int32_t inline_native(struct func *f, val head);
 bool mentions(val form, const struct name *n, int depth);
 
 /* compile_call.c: 0, or what r->operators has for a builtin of this name */
@@ -128,7 +145,8 @@ static inline bool ends_with_last(const struct func *f)
 {
         return f->last < f->code.count && f->last == f->code.count - 1;
 }
-/* Let what was emitted last write to `to` instead of `from`, if all it does is to compute `from`. */
+/* Let what was emitted last write to `to` instead of `from`, if all it does is to compute
+ * `from`. */
 bool redirect_result(struct func *f, uint32_t last, uint8_t from, uint8_t to);
 /* Does code from `at` on read the register? */
 bool reads_register(struct func *f, uint32_t at, uint8_t reg);
@@ -143,9 +161,11 @@ const char *special_word(int i);
 bool special_can_be_shadowed(int special);
 /* The type that *forms begins with, [...]? included; *forms moves on. */
 enum native_status take_type(struct func *f, val *forms, val *ret);
-enum native_status annotation_at(struct func *f, val list, uint32_t *at, val *ret_type); /* R-07 for parameters */
+/* R-07 for parameters */
+enum native_status annotation_at(struct func *f, val list, uint32_t *at, val *ret_type);
 
-enum native_status raise_op(struct func *f, enum error_kind kind, const char *fmt, ...) /* an error at run time */
+enum native_status raise_op(struct func *f, enum error_kind kind, const char *fmt,
+                            ...) /* an error at run time */
         __attribute__((format(printf, 3, 4)));
 enum native_status list_of(struct func *f, const val *items, uint32_t count, val *ret);
 enum native_status jump(struct func *f, uint32_t *ret_patch);
@@ -176,11 +196,13 @@ enum native_status llm_form(struct func *f, val form, uint8_t dst, bool tail);
 /* compile_module.c */
 enum native_status module_form(struct func *f, val form, uint8_t dst);
 enum native_status import_form(struct func *f, val form, uint8_t dst);
-/* The name of the global that n means here: of the module being compiled, imported, or itself. false: NOMEM. */
+/* The name of the global that n means here: of the module being compiled, imported, or itself.
+ * false: NOMEM. */
 bool module_global(struct mv_rtfs *r, struct name *n, struct name **ret);
 
 /* compile_pattern.c */
-enum native_status bind_pattern(struct func *f, val pattern, uint8_t reg); /* declares variables; reg stays theirs */
+/* declares variables; reg stays theirs */
+enum native_status bind_pattern(struct func *f, val pattern, uint8_t reg);
 enum native_status match_form(struct func *f, val form, uint8_t dst, bool tail);
 
 static inline val at(val list, uint32_t i)

@@ -8,30 +8,22 @@
  *     local variable or a constant has nothing to evaluate and is used where it is. */
 #include <rtfs/compile.h>
 
-struct operator {
+struct operator
+{
         const char *name;
         uint8_t op, constant, jump; /* with a register, with a constant; test in a jump; 0: none */
         bool commutes, folds;
 };
 static const struct operator operators[] = {
-        { "+", OP_ADD, OP_ADDK, 0, true, true },
-        { "-", OP_SUB, OP_SUBK, 0, false, true },
-        { "*", OP_MUL, OP_MULK, 0, true, true },
-        { "/", OP_DIV, OP_DIVK, 0, false, false },
-        { "mod", OP_MOD, OP_MODK, 0, false, false },
-        { "<", OP_LT, 0, OP_JNLT, false, false },
-        { "<=", OP_LE, 0, OP_JNLE, false, false },
-        { ">", OP_GT, 0, OP_JNGT, false, false },
-        { ">=", OP_GE, 0, OP_JNGE, false, false },
-        { "=", OP_EQ, 0, OP_JNEQ, false, false },
-        { "not=", OP_NE, 0, OP_JNNE, false, false },
-        { "!=", OP_NE, 0, OP_JNNE, false, false },
-        { "nth", OP_NTH, 0, 0, false, false },
-        { "count", OP_COUNT, 0, 0, false, false },
-        { "not", OP_NOT, 0, 0, false, false },
-        { "get", OP_GET, 0, 0, false, false },
-        { "%push!", OP_PUSH, 0, 0, false, false },
-        { "assoc", OP_PUT, 0, 0, false, false },
+        { "+", OP_ADD, OP_ADDK, 0, true, true },     { "-", OP_SUB, OP_SUBK, 0, false, true },
+        { "*", OP_MUL, OP_MULK, 0, true, true },     { "/", OP_DIV, OP_DIVK, 0, false, false },
+        { "mod", OP_MOD, OP_MODK, 0, false, false }, { "<", OP_LT, 0, OP_JNLT, false, false },
+        { "<=", OP_LE, 0, OP_JNLE, false, false },   { ">", OP_GT, 0, OP_JNGT, false, false },
+        { ">=", OP_GE, 0, OP_JNGE, false, false },   { "=", OP_EQ, 0, OP_JNEQ, false, false },
+        { "not=", OP_NE, 0, OP_JNNE, false, false }, { "!=", OP_NE, 0, OP_JNNE, false, false },
+        { "nth", OP_NTH, 0, 0, false, false },       { "count", OP_COUNT, 0, 0, false, false },
+        { "not", OP_NOT, 0, 0, false, false },       { "get", OP_GET, 0, 0, false, false },
+        { "%push!", OP_PUSH, 0, 0, false, false },   { "assoc", OP_PUT, 0, 0, false, false },
 };
 
 uint8_t operator_of(struct mv_slice name)
@@ -43,7 +35,7 @@ uint8_t operator_of(struct mv_slice name)
 }
 
 /* The operator that a form calls, or NULL. */
-static const struct operator *operator_in(struct func *f, val form, int32_t *ret_native)
+static const struct operator* operator_in(struct func *f, val form, int32_t *ret_native)
 {
         *ret_native = inline_native(f, at(form, 0));
         uint8_t i = *ret_native < 0 ? 0 : f->r->operators[*ret_native];
@@ -96,8 +88,8 @@ static bool small_int(val v)
 }
 
 /* dst := a op b */
-static enum native_status operation(struct func *f, const struct operator *op, uint8_t dst, struct operand a,
-                                    struct operand b)
+static enum native_status operation(struct func *f, const struct operator* op, uint8_t dst,
+                                    struct operand a, struct operand b)
 {
         if (a.constant && !b.constant && op->commutes) {
                 struct operand swap = a;
@@ -107,7 +99,8 @@ static enum native_status operation(struct func *f, const struct operator *op, u
         TRY(into_register(f, &a));
         bool constant = b.constant && op->constant;
         if (constant && op->op <= OP_SUB && small_int(f->consts[b.index]))
-                return emit(f, OP_WORD(op->op == OP_ADD ? OP_ADDI : OP_SUBI, dst, a.index, f->consts[b.index].i));
+                return emit(f, OP_WORD(op->op == OP_ADD ? OP_ADDI : OP_SUBI, dst, a.index,
+                                       f->consts[b.index].i));
         if (!constant)
                 TRY(into_register(f, &b));
         return emit(f, OP_WORD(constant ? op->constant : op->op, dst, a.index, b.index));
@@ -116,7 +109,7 @@ static enum native_status operation(struct func *f, const struct operator *op, u
 #define FOLD_MAX 16u /* operands of one operator call that are used where they are */
 
 /* (op a b ...): from left to right, two at a time. */
-static enum native_status fold(struct func *f, val form, const struct operator *op, uint8_t dst)
+static enum native_status fold(struct func *f, val form, const struct operator* op, uint8_t dst)
 {
         struct operand o[FOLD_MAX];
         uint32_t free = f->free, here = f->at, n = len(form) - 1;
@@ -165,14 +158,14 @@ static enum native_status put_call(struct func *f, val form, uint8_t m, uint8_t 
         return m == dst ? N_OK : emit(f, OP_WORD(OP_MOVE, dst, m, 0));
 }
 
-static bool is_put(struct func *f, val form, const struct operator *op)
+static bool is_put(struct func *f, val form, const struct operator* op)
 {
         uint8_t m;
-        return op->op == OP_PUT && f->growing != NO_REGISTER && len(form) == 4 && plain_local(f, at(form, 1), &m) &&
-               m == f->growing;
+        return op->op == OP_PUT && f->growing != NO_REGISTER && len(form) == 4 &&
+               plain_local(f, at(form, 1), &m) && m == f->growing;
 }
 
-static enum native_status unary(struct func *f, val form, const struct operator *op, uint8_t dst)
+static enum native_status unary(struct func *f, val form, const struct operator* op, uint8_t dst)
 {
         uint32_t free = f->free, here = f->at;
         uint8_t a;
@@ -195,7 +188,8 @@ static enum native_status push_call(struct func *f, val form, uint8_t dst)
 }
 
 /* The form as an instruction of its own, if it is one: *ret_done. */
-static enum native_status operator_call(struct func *f, val form, const struct operator *op, uint8_t dst, bool *ret_done)
+static enum native_status operator_call(struct func *f, val form, const struct operator* op,
+                                        uint8_t dst, bool *ret_done)
 {
         uint32_t n = len(form) - 1;
         *ret_done = true;
@@ -215,17 +209,21 @@ static enum native_status operator_call(struct func *f, val form, const struct o
 }
 
 /* --- tests ------------------------------------------------------------------------------------ */
-static enum native_status comparison_jump(struct func *f, val test, const struct operator *op, uint32_t *ret_patch)
+static enum native_status comparison_jump(struct func *f, val test, const struct operator* op,
+                                          uint32_t *ret_patch)
 {
         struct operand b;
         uint8_t a;
         uint32_t here = f->at;
         TRY(operand(f, at(test, 1), &a));
         if (small_int(at(test, 2)))
-                return emit_jump(f, OP_WORD(op->jump + (OP_JNLTI - OP_JNLT), a, at(test, 2).i, 0), ret_patch);
+                return emit_jump(f, OP_WORD(op->jump + (OP_JNLTI - OP_JNLT), a, at(test, 2).i, 0),
+                                 ret_patch);
         TRY(any_operand(f, at(test, 2), &b));
         f->at = here;
-        return emit_jump(f, OP_WORD(op->jump + (b.constant ? OP_JNLTK - OP_JNLT : 0), a, b.index, 0), ret_patch);
+        return emit_jump(f,
+                         OP_WORD(op->jump + (b.constant ? OP_JNLTK - OP_JNLT : 0), a, b.index, 0),
+                         ret_patch);
 }
 
 enum native_status test_jump(struct func *f, val test, uint32_t *ret_patch)
@@ -235,7 +233,7 @@ enum native_status test_jump(struct func *f, val test, uint32_t *ret_patch)
         uint8_t a;
         f->at = test.tag == T_LIST && as_cons(test)->pos ? as_cons(test)->pos : f->at;
         bool call = test.tag == T_LIST && len(test);
-        const struct operator *op = call ? operator_in(f, test, &native) : NULL;
+        const struct operator* op = call ? operator_in(f, test, &native) : NULL;
         if (op && op->jump && len(test) == 3) {
                 TRY(comparison_jump(f, test, op, ret_patch));
         } else if (op && op->op == OP_NOT && len(test) == 2) {
@@ -250,7 +248,8 @@ enum native_status test_jump(struct func *f, val test, uint32_t *ret_patch)
 }
 
 /* --- builtins and values ---------------------------------------------------------------------- */
-enum native_status native_call(struct func *f, const char *name, uint8_t dst, uint8_t first, uint8_t count)
+enum native_status native_call(struct func *f, const char *name, uint8_t dst, uint8_t first,
+                               uint8_t count)
 {
         int i = native_find(f->r, mv_slice_str(name));
         if (i < 0)
@@ -279,7 +278,8 @@ static bool native_is_direct(const struct native *n)
 
 static bool arity_fits(const struct native *n, uint32_t count)
 {
-        return (n->args_min < 0 || count >= (uint32_t)n->args_min) && (n->args_max < 0 || count <= (uint32_t)n->args_max);
+        return (n->args_min < 0 || count >= (uint32_t)n->args_min) &&
+               (n->args_max < 0 || count <= (uint32_t)n->args_max);
 }
 
 #define ARGS_MAX 200u /* more are passed as a vector to apply */
@@ -320,7 +320,8 @@ static enum native_status plain_call(struct func *f, val form, uint8_t dst, bool
 {
         uint32_t free = f->free, here = f->at;
         uint8_t base = dst;
-        if (dst + 1u != f->free) /* the register below the next free one can take the function and the result */
+        if (dst + 1u !=
+            f->free) /* the register below the next free one can take the function and the result */
                 TRY(new_reg(f, &base));
         TRY(expr(f, at(form, 0), base, false));
         TRY(arguments(f, rest_of(form, 1)));
@@ -338,13 +339,14 @@ enum native_status call_plain(struct func *f, val form, uint8_t dst, bool tail)
         int32_t native;
         if (len(form) - 1 > ARGS_MAX)
                 return wide_call(f, form, dst);
-        const struct operator *op = operator_in(f, form, &native);
+        const struct operator* op = operator_in(f, form, &native);
         bool done = false;
         if (op)
                 TRY(operator_call(f, form, op, dst, &done));
         if (done)
                 return N_OK;
-        if (native >= 0 && native_is_direct(f->r->natives[native]) && arity_fits(f->r->natives[native], len(form) - 1))
+        if (native >= 0 && native_is_direct(f->r->natives[native]) &&
+            arity_fits(f->r->natives[native], len(form) - 1))
                 return inline_call(f, form, native, dst);
         return plain_call(f, form, dst, tail);
 }

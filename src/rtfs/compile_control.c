@@ -2,7 +2,7 @@
 /* try (spec 3.9), for (3.10) and dotimes (3.11). */
 #include <rtfs/compile.h>
 
-/* --- try ------------------------------------------------------------------------------------------------------------------------ */
+/* --- try -------------------------------------------------------------------------------------- */
 static const char *const kind_names[][2] = {
 #define X(id, name, keyword) { name, keyword },
         ERROR_KIND_MAP(X)
@@ -26,7 +26,8 @@ static enum native_status catch_clause(struct func *f, val clause, uint8_t error
 {
         uint32_t n = len(clause), miss = 0;
         val selector = NIL, var = at(clause, 1);
-        bool two = n >= 4 && at(clause, 2).tag == T_SYMBOL && (var.tag == T_SYMBOL || var.tag == T_KEYWORD);
+        bool two = n >= 4 && at(clause, 2).tag == T_SYMBOL &&
+                   (var.tag == T_SYMBOL || var.tag == T_KEYWORD);
         if (two) {
                 selector = var;
                 var = at(clause, 2);
@@ -80,7 +81,8 @@ static enum native_status split_try(struct func *f, val form, struct try_parts *
         }
         for (uint32_t i = 1; i < end; i++)
                 if (is_clause(at(form, i), "catch") || is_clause(at(form, i), "finally"))
-                        return fail_form(f, "catch and finally come last in try, finally at the end");
+                        return fail_form(f,
+                                         "catch and finally come last in try, finally at the end");
         val b = list_empty(f->r);
         for (uint32_t i = end; i-- > 1;)
                 if (nomem(b = list_cons(f->r, at(form, i), b)))
@@ -89,7 +91,8 @@ static enum native_status split_try(struct func *f, val form, struct try_parts *
         return N_OK;
 }
 
-static enum native_status catch_clauses(struct func *f, const struct try_parts *t, uint8_t error, uint8_t dst)
+static enum native_status catch_clauses(struct func *f, const struct try_parts *t, uint8_t error,
+                                        uint8_t dst)
 {
         uint32_t ends = 0;
         for (uint32_t i = 0; i < t->catch_count; i++) {
@@ -110,7 +113,8 @@ static enum native_status catch_clauses(struct func *f, const struct try_parts *
         return N_OK;
 }
 
-/* error register: nil while all is well. Body and clauses fall through to finally, which raises what is left in it. */
+/* error register: nil while all is well. Body and clauses fall through to finally, which raises
+ * what is left in it. */
 enum native_status try_form(struct func *f, val form, uint8_t dst)
 {
         struct try_parts *t = compile_work(f->r, sizeof *t);
@@ -146,7 +150,7 @@ enum native_status try_form(struct func *f, val form, uint8_t dst)
         return N_OK;
 }
 
-/* --- for, dotimes ----------------------------------------------------------------------------------------------------------------- */
+/* --- for, dotimes ----------------------------------------------------------------------------- */
 struct comprehension {
         val v, body;
         uint8_t builder;
@@ -154,7 +158,8 @@ struct comprehension {
 
 static enum native_status for_level(struct func *f, struct comprehension *c, uint32_t i);
 
-static enum native_status for_modifier(struct func *f, struct comprehension *c, uint32_t i, uint32_t *ret_skip)
+static enum native_status for_modifier(struct func *f, struct comprehension *c, uint32_t i,
+                                       uint32_t *ret_skip)
 {
         struct mv_slice word = name_slice(vec_at(c->v, i));
         val arg = vec_at(c->v, i + 1);
@@ -172,14 +177,17 @@ static enum native_status for_modifier(struct func *f, struct comprehension *c, 
         return fail_form(f, "for knows the modifiers :when, :while and :let");
 }
 
-/* Modifiers behind a binding, then the next binding or the body. A failed :while leaves the loop, :when the turn. */
-static enum native_status for_inner(struct func *f, struct comprehension *c, uint32_t i, uint32_t *leaves)
+/* Modifiers behind a binding, then the next binding or the body. A failed :while leaves the
+ * loop, :when the turn. */
+static enum native_status for_inner(struct func *f, struct comprehension *c, uint32_t i,
+                                    uint32_t *leaves)
 {
         uint32_t skips = 0;
         while (i < vec_count(c->v) && vec_at(c->v, i).tag == T_KEYWORD) {
                 uint32_t patch = 0;
                 TRY(for_modifier(f, c, i, &patch));
-                uint32_t *chain = mv_slice_eq_str(name_slice(vec_at(c->v, i)), "while") ? leaves : &skips;
+                uint32_t *chain =
+                        mv_slice_eq_str(name_slice(vec_at(c->v, i)), "while") ? leaves : &skips;
                 if (patch) {
                         f->code.p[patch] = *chain;
                         *chain = patch;
@@ -209,7 +217,8 @@ static enum native_status for_level(struct func *f, struct comprehension *c, uin
                 return N_OK;
         }
         if (!is_pattern(vec_at(c->v, i)))
-                return raise_op(f, E_TYPE, "for: expected symbol or pattern as binding, got something else");
+                return raise_op(f, E_TYPE,
+                                "for: expected symbol or pattern as binding, got something else");
         TRY(new_reg(f, &vec));
         TRY(new_reg(f, &index));
         TRY(new_reg(f, &item));
@@ -236,7 +245,8 @@ enum native_status for_form(struct func *f, val form, uint8_t dst)
         if (len(form) != 3)
                 return raise_op(f, E_ARITY, "for: expected 2, got %u", len(form) - 1);
         if (v.tag != T_VECTOR)
-                return raise_op(f, E_TYPE, "for: expected vector of bindings, got %s", v.tag == T_MAPFORM ? "map" : type_name(v));
+                return raise_op(f, E_TYPE, "for: expected vector of bindings, got %s",
+                                v.tag == T_MAPFORM ? "map" : type_name(v));
         if (vec_count(v) % 2)
                 return raise_op(f, E_GENERIC, "for requires an even number of binding forms");
         uint32_t free = f->free;

@@ -2,8 +2,9 @@
 /* Metadata, context references, data forms and types (spec 3.13 to 3.22). */
 #include <rtfs/compile.h>
 
-/* --- metadata, context, data forms ---------------------------------------------------------------------------------------------------- */
-/* The map of ^{...} as keys and values in turn. What a macro was given or made may be a map, or anything. */
+/* --- metadata, context, data forms ------------------------------------------------------------ */
+/* The map of ^{...} as keys and values in turn. What a macro was given or made may be a map, or
+ * anything. */
 static enum native_status meta_pairs(struct func *f, val form, val *ret)
 {
         val k, v, map = at(form, 1);
@@ -73,7 +74,8 @@ enum native_status get_form(struct func *f, val form, uint8_t dst, bool tail)
         if (len(form) != 2)
                 return call_plain(f, form, dst, tail);
         if (key.tag != T_SYMBOL && key.tag != T_KEYWORD)
-                return raise_op(f, E_INVALID_ARGUMENTS, "expected keyword or symbol, got a different type");
+                return raise_op(f, E_INVALID_ARGUMENTS,
+                                "expected keyword or symbol, got a different type");
         if (is_local_name(f, as_name(key)))
                 return symbol_value(f, as_name(key), dst, 0);
         val s = string_new(f->r, name_slice(key));
@@ -95,11 +97,13 @@ enum native_status plan_form(struct func *f, val form, uint8_t dst)
 {
         val name = at(form, 1), m = map_empty(f->r);
         val k = keyword_new(f->r, MV_SLICE("type")), s = string_new(f->r, name_slice(at(form, 0)));
-        bool positional = name.tag == T_STRING || (name.tag == T_SYMBOL && is_symbol(at(form, 0), "resource"));
+        bool positional = name.tag == T_STRING ||
+                          (name.tag == T_SYMBOL && is_symbol(at(form, 0), "resource"));
         if (nomem(k) || nomem(s) || nomem(m = map_put(f->r, m, k, s)))
                 return N_NOMEM;
         if (positional) {
-                struct mv_slice text = name.tag == T_STRING ? string_slice(name) : without_version(name_slice(name));
+                struct mv_slice text = name.tag == T_STRING ? string_slice(name)
+                                                            : without_version(name_slice(name));
                 k = keyword_new(f->r, MV_SLICE("name"));
                 s = string_new(f->r, text);
                 if (nomem(k) || nomem(s) || nomem(m = map_put(f->r, m, k, s)))
@@ -110,13 +114,15 @@ enum native_status plan_form(struct func *f, val form, uint8_t dst)
                 return fail_form(f, "a data form needs a name or properties");
         for (; i < len(form); i++) {
                 val p = at(form, i), v;
-                if (p.tag == T_LIST && len(p) == 3 && is_symbol(at(p, 0), "property") && at(p, 1).tag == T_KEYWORD) {
+                if (p.tag == T_LIST && len(p) == 3 && is_symbol(at(p, 0), "property") &&
+                    at(p, 1).tag == T_KEYWORD) {
                         TRY(data_form(f, at(p, 2), &v));
                         p = at(p, 1);
                 } else if (p.tag == T_KEYWORD && i + 1 < len(form)) {
                         TRY(data_form(f, at(form, ++i), &v));
                 } else {
-                        return fail_form(f, "properties of a data form are keyword and value pairs");
+                        return fail_form(f,
+                                         "properties of a data form are keyword and value pairs");
                 }
                 if (nomem(m = map_put(f->r, m, p, v)))
                         return N_NOMEM;
@@ -128,7 +134,8 @@ enum native_status deftype_form(struct func *f, val form, uint8_t dst)
 {
         val type, rest = rest_of(form, 2);
         val name = at(form, 1);
-        if (len(form) < 3 || (name.tag != T_SYMBOL && name.tag != T_STRING && name.tag != T_KEYWORD))
+        if (len(form) < 3 ||
+            (name.tag != T_SYMBOL && name.tag != T_STRING && name.tag != T_KEYWORD))
                 return fail_form(f, "deftype takes a name and a type");
         TRY(take_type(f, &rest, &type));
         if (len(rest))
@@ -166,7 +173,8 @@ static enum native_status struct_fields(struct func *f, val rest, val *ret)
         return N_OK;
 }
 
-/* (defstruct Name :field type ...): a constructor that checks its map. Built as a function over %struct-check. */
+/* (defstruct Name :field type ...): a constructor that checks its map. Built as a function over
+ * %struct-check. */
 enum native_status defstruct_form(struct func *f, val form, uint8_t dst)
 {
         val name = at(form, 1), fields;
@@ -200,12 +208,19 @@ enum native_status llm_form(struct func *f, val form, uint8_t dst, bool tail)
         bool keywords = n != 2 && n && at(rest, 0).tag == T_KEYWORD;
         if (n == 0 || (n != 2 && !keywords))
                 return raise_op(f, E_INVALID_ARGUMENTS,
-                                "expected either 2 positional args or keyword args (:model, :prompt), got %u", n);
+                                "expected either 2 positional args or keyword args (:model, "
+                                ":prompt), got %u",
+                                n);
         if (keywords && n % 2)
-                return raise_op(f, E_INVALID_ARGUMENTS, "expected a value after keyword %.*s, got end-of-list",
-                                MV_SARG(at(rest, n - 1).tag == T_KEYWORD ? name_slice(at(rest, n - 1)) : MV_SLICE("")));
-        if (n == 2 && (at(rest, 0).tag <= T_FLOAT || at(rest, 0).tag == T_KEYWORD)) /* no name, no call: a literal */
-                return raise_op(f, E_INVALID_ARGUMENTS, "expected string for model, got %s", type_name(at(rest, 0)));
+                return raise_op(f, E_INVALID_ARGUMENTS,
+                                "expected a value after keyword %.*s, got end-of-list",
+                                MV_SARG(at(rest, n - 1).tag == T_KEYWORD
+                                                ? name_slice(at(rest, n - 1))
+                                                : MV_SLICE("")));
+        if (n == 2 && (at(rest, 0).tag <= T_FLOAT ||
+                       at(rest, 0).tag == T_KEYWORD)) /* no name, no call: a literal */
+                return raise_op(f, E_INVALID_ARGUMENTS, "expected string for model, got %s",
+                                type_name(at(rest, 0)));
         for (int i = 1; i >= 0; i--)
                 if (nomem(items[i]) || nomem(rest = list_cons(f->r, items[i], rest)))
                         return N_NOMEM;

@@ -5,7 +5,7 @@
 #include <rtfs/special_forms.h>
 #include <wire/text.h>
 
-/* --- small helpers -------------------------------------------------------------------------------------------------------- */
+/* --- small helpers ---------------------------------------------------------------------------- */
 enum native_status raise_op(struct func *f, enum error_kind kind, const char *fmt, ...)
 {
         uint32_t k;
@@ -65,7 +65,8 @@ enum native_status annotation_at(struct func *f, val vector, uint32_t *i, val *r
                         return fail_form(f, "type expected after :");
                 *ret_type = vec_at(vector, *i + 1);
                 *i += 2;
-                if (ret_type->tag == T_VECTOR && *i < n && is_symbol(vec_at(vector, *i), "?")) { /* */
+                /* */
+                if (ret_type->tag == T_VECTOR && *i < n && is_symbol(vec_at(vector, *i), "?")) {
                         val optional[2] = { vec_at(vector, (*i)++), *ret_type };
                         TRY(list_of(f, optional, 2, ret_type));
                 }
@@ -73,8 +74,9 @@ enum native_status annotation_at(struct func *f, val vector, uint32_t *i, val *r
         return N_OK;
 }
 
-/* --- if and friends --------------------------------------------------------------------------------------------------------- */
-static enum native_status branch(struct func *f, val test, val then, val otherwise, uint8_t dst, bool tail)
+/* --- if and friends --------------------------------------------------------------------------- */
+static enum native_status branch(struct func *f, val test, val then, val otherwise, uint8_t dst,
+                                 bool tail)
 {
         uint32_t to_else, to_end;
         TRY(test_jump(f, test, &to_else));
@@ -108,10 +110,10 @@ static enum native_status when_form(struct func *f, val form, uint8_t dst, bool 
         if (len(form) < 2)
                 return fail_form(f, "when needs a test");
         TRY(test_jump(f, at(form, 1), &to_else));
-        TRY(not? expr(f, NIL, dst, tail) : body(f, rest_of(form, 2), dst, tail));
+        TRY(not ? expr(f, NIL, dst, tail) : body(f, rest_of(form, 2), dst, tail));
         TRY(jump(f, &to_end));
         patch_here(f, to_else);
-        TRY(not? body(f, rest_of(form, 2), dst, tail) : expr(f, NIL, dst, tail));
+        TRY(not ? body(f, rest_of(form, 2), dst, tail) : expr(f, NIL, dst, tail));
         patch_here(f, to_end);
         return N_OK;
 }
@@ -120,7 +122,8 @@ static enum native_status if_let_form(struct func *f, val form, uint8_t dst, boo
 {
         bool when = as_name(at(form, 0))->special == S_WHEN_LET;
         val binding = at(form, 1);
-        if (len(form) < (when ? 2u : 3u) || (!when && len(form) > 4) || binding.tag != T_VECTOR || vec_count(binding) != 2)
+        if (len(form) < (when ? 2u : 3u) || (!when && len(form) > 4) || binding.tag != T_VECTOR ||
+            vec_count(binding) != 2)
                 return fail_form(f, "if-let and when-let take one binding [pattern value]");
         uint32_t to_else, to_end;
         struct scope s = scope_open(f);
@@ -171,7 +174,8 @@ static enum native_status case_test(struct func *f, uint8_t value, val key, uint
         return emit_jump(f, OP_WORD(OP_JNEQ, value, k, 0), ret_patch);
 }
 
-/* One clause: a literal, or a parenthesised group of alternatives. Falls through when it matched. */
+/* One clause: a literal, or a parenthesised group of alternatives. Falls through when it
+ * matched. */
 static enum native_status case_clause(struct func *f, uint8_t value, val key, uint32_t *ret_miss)
 {
         uint32_t hits = 0, hit;
@@ -272,7 +276,7 @@ static enum native_status thread_form(struct func *f, val form, uint8_t dst, boo
         return expr(f, x, dst, tail);
 }
 
-/* --- let -------------------------------------------------------------------------------------------------------------------- */
+/* --- let -------------------------------------------------------------------------------------- */
 bool is_pattern(val v)
 {
         return (v.tag == T_SYMBOL && !is_symbol(v, ":")) || v.tag == T_VECTOR || v.tag == T_MAPFORM;
@@ -281,7 +285,8 @@ bool is_pattern(val v)
 /* [...]? reads as two forms. */
 static bool is_optional_at(val v, uint32_t i)
 {
-        return i + 1 < as_vec(v)->count && vec_at(v, i).tag == T_VECTOR && is_symbol(vec_at(v, i + 1), "?");
+        return i + 1 < as_vec(v)->count && vec_at(v, i).tag == T_VECTOR &&
+               is_symbol(vec_at(v, i + 1), "?");
 }
 
 static uint32_t annotation_length(val v, uint32_t i)
@@ -342,7 +347,8 @@ static enum native_status declare_recursive(struct func *f, val v, const uint8_t
                 b = binding_at(v, plan, i);
                 if (!is_fn_binding(&b))
                         continue;
-                bool boxed = at(b.value, 1).tag == T_SYMBOL && mentions(b.value, as_name(b.pattern), 0);
+                bool boxed =
+                        at(b.value, 1).tag == T_SYMBOL && mentions(b.value, as_name(b.pattern), 0);
                 for (uint32_t j = 0; j < i && !boxed; j = c.next) {
                         c = binding_at(v, plan, j);
                         boxed = is_fn_binding(&c) && mentions(c.value, as_name(b.pattern), 0);
@@ -398,7 +404,9 @@ static enum native_status check_binding(struct func *f, const struct binding *b,
 static enum native_status let_binding(struct func *f, const struct binding *b)
 {
         uint8_t reg;
-        struct var *box = b->pattern.tag == T_SYMBOL && is_fn_binding(b) ? boxed_var(f, as_name(b->pattern)) : NULL;
+        struct var *box = b->pattern.tag == T_SYMBOL && is_fn_binding(b)
+                                  ? boxed_var(f, as_name(b->pattern))
+                                  : NULL;
         TRY(new_reg(f, &reg));
         if (is_fn_binding(b))
                 TRY(named_function(f, box ? NULL : as_name(b->pattern), b->value, reg));
@@ -432,7 +440,7 @@ static enum native_status let_form(struct func *f, val form, uint8_t dst, bool t
         return N_OK;
 }
 
-/* --- def -------------------------------------------------------------------------------------------------------------------- */
+/* --- def -------------------------------------------------------------------------------------- */
 enum native_status define(struct func *f, struct name *n, uint8_t value)
 {
         if (f->is_local) {
@@ -477,7 +485,8 @@ static enum native_status def_form(struct func *f, val form, uint8_t dst)
 static enum native_status defn_form(struct func *f, val form, uint8_t dst)
 {
         val rest = rest_of(form, 1), delegations = list_empty(f->r);
-        while (len(rest) && at(rest, 0).tag == T_LIST && is_symbol(at(at(rest, 0), 0), "delegate to")) {
+        while (len(rest) && at(rest, 0).tag == T_LIST &&
+               is_symbol(at(at(rest, 0), 0), "delegate to")) {
                 delegations = list_cons(f->r, at(rest, 0), delegations);
                 rest = rest_of(rest, 1);
                 if (nomem(delegations))
@@ -523,7 +532,7 @@ static enum native_status defmacro_form(struct func *f, val form, uint8_t dst)
         return emit(f, OP_WORD(OP_LOADNIL, dst, 0, 0));
 }
 
-/* --- loop, recur -------------------------------------------------------------------------------------------------------------- */
+/* --- loop, recur ------------------------------------------------------------------------------ */
 static enum native_status declare_owner(struct func *f, val bindings, val forms, struct loop *l)
 {
         for (uint32_t i = 0; i < l->count; i++)
@@ -539,7 +548,8 @@ static enum native_status loop_form(struct func *f, val form, uint8_t dst, bool 
 {
         val v = at(form, 1);
         if (len(form) < 3 || v.tag != T_VECTOR || vec_count(v) % 2 || vec_count(v) > 100)
-                return fail_form(f, "loop takes a vector of pattern and initial value pairs, and a body");
+                return fail_form(
+                        f, "loop takes a vector of pattern and initial value pairs, and a body");
         struct scope s = scope_open(f);
         struct loop l = { .outer = f->loop, .count = vec_count(v) / 2 };
         uint8_t reg;
@@ -574,7 +584,8 @@ struct turn {
 };
 
 /* A value for the loop's variable in register `own`, into register reg. */
-static enum native_status turn_value(struct func *f, val form, uint8_t own, uint8_t reg, struct turn *ret)
+static enum native_status turn_value(struct func *f, val form, uint8_t own, uint8_t reg,
+                                     struct turn *ret)
 {
         uint8_t local;
         f->last = NO_CODE;
@@ -592,12 +603,13 @@ static enum native_status turn_value(struct func *f, val form, uint8_t own, uint
 
 /* The new values lie in registers from `first` on. One that nothing behind it needs the old value of is computed in
  * place, the others are moved. */
-static enum native_status assign_turn(struct func *f, const struct loop *l, const struct turn *t, uint8_t first)
+static enum native_status assign_turn(struct func *f, const struct loop *l, const struct turn *t,
+                                      uint8_t first)
 {
         for (uint32_t i = 0; i < l->count; i++) {
                 uint8_t from = (uint8_t)(first + i), to = (uint8_t)(l->reg + i);
-                bool in_place = t[i].stays ||
-                                (!reads_register(f, t[i].end, to) && redirect_result(f, t[i].last, from, to));
+                bool in_place = t[i].stays || (!reads_register(f, t[i].end, to) &&
+                                               redirect_result(f, t[i].last, from, to));
                 if (!in_place)
                         TRY(emit(f, OP_WORD(OP_MOVE, to, from, 0)));
         }
@@ -610,7 +622,8 @@ static enum native_status recur_form(struct func *f, val form, bool tail)
         uint32_t n = len(form) - 1, first = f->free;
         uint8_t reg;
         if (!l || !tail)
-                return fail_form(f, "recur is only possible in tail position of a loop or function");
+                return fail_form(f,
+                                 "recur is only possible in tail position of a loop or function");
         if (n != l->count) {
                 f->r->source_pos = f->at;
                 char expected[16];
@@ -629,9 +642,10 @@ static enum native_status recur_form(struct func *f, val form, bool tail)
         return emit_loop(f, l->start);
 }
 
-#define UPDATE_ITEMS_MAX 64 /* of a call of update that names its function; longer ones look for a global one */
+#define UPDATE_ITEMS_MAX                                                                           \
+        64 /* of a call of update that names its function; longer ones look for a global one */
 
-/* --- quote, quasiquote --------------------------------------------------------------------------------------------------------- */
+/* --- quote, quasiquote ------------------------------------------------------------------------ */
 static enum native_status quasi(struct func *f, val form, uint8_t dst, int level);
 
 static bool is_call_of(val form, const char *word)
@@ -699,7 +713,8 @@ static enum native_status quasi(struct func *f, val form, uint8_t dst, int level
                 s = fail_form(f, "~@ is only possible inside a list or vector");
         else if (form.tag == T_LIST || form.tag == T_VECTOR)
                 s = quasi_sequence(f, form, dst,
-                                   level + is_call_of(form, "quasiquote") - is_call_of(form, "unquote") -
+                                   level + is_call_of(form, "quasiquote") -
+                                           is_call_of(form, "unquote") -
                                            is_call_of(form, "unquote-splicing"));
         else if (form.tag == T_MAPFORM)
                 s = quasi_map(f, form, dst, level);
@@ -709,7 +724,8 @@ static enum native_status quasi(struct func *f, val form, uint8_t dst, int level
         return s;
 }
 
-/* (update coll key "name"): a string may name a function that only the compiler can find, a local one. */
+/* (update coll key "name"): a string may name a function that only the compiler can find, a
+ * local one. */
 static enum native_status update_form(struct func *f, val form, uint8_t dst, bool tail)
 {
         if (len(form) < 4 || len(form) > UPDATE_ITEMS_MAX || at(form, 3).tag != T_STRING)
@@ -740,68 +756,105 @@ static enum native_status quote_form(struct func *f, val form, uint8_t dst)
 enum native_status special_form(struct func *f, int special, val form, uint8_t dst, bool tail)
 {
         switch ((enum special)special) {
-        case S_LET: return let_form(f, form, dst, tail);
-        case S_IF: return if_form(f, form, dst, tail);
-        case S_DO: return body(f, rest_of(form, 1), dst, tail);
+        case S_LET:
+                return let_form(f, form, dst, tail);
+        case S_IF:
+                return if_form(f, form, dst, tail);
+        case S_DO:
+                return body(f, rest_of(form, 1), dst, tail);
         case S_FN:
                 if (len(form) < 3)
                         return fail_form(f, "fn takes a parameter vector and a body");
                 return named_function(f, NULL, form, dst);
-        case S_DEF: return def_form(f, form, dst);
-        case S_DEFN: return defn_form(f, form, dst);
-        case S_DEFMACRO: return defmacro_form(f, form, dst);
-        case S_DEFSTRUCT: return defstruct_form(f, form, dst);
-        case S_DEFTYPE: return deftype_form(f, form, dst);
-        case S_TRY: return try_form(f, form, dst);
-        case S_MATCH: return match_form(f, form, dst, tail);
-        case S_FOR: return for_form(f, form, dst);
-        case S_DOTIMES: return dotimes_form(f, form, dst);
-        case S_LOOP: return loop_form(f, form, dst, tail);
-        case S_RECUR: return recur_form(f, form, tail);
-        case S_QUOTE: return quote_form(f, form, dst);
+        case S_DEF:
+                return def_form(f, form, dst);
+        case S_DEFN:
+                return defn_form(f, form, dst);
+        case S_DEFMACRO:
+                return defmacro_form(f, form, dst);
+        case S_DEFSTRUCT:
+                return defstruct_form(f, form, dst);
+        case S_DEFTYPE:
+                return deftype_form(f, form, dst);
+        case S_TRY:
+                return try_form(f, form, dst);
+        case S_MATCH:
+                return match_form(f, form, dst, tail);
+        case S_FOR:
+                return for_form(f, form, dst);
+        case S_DOTIMES:
+                return dotimes_form(f, form, dst);
+        case S_LOOP:
+                return loop_form(f, form, dst, tail);
+        case S_RECUR:
+                return recur_form(f, form, tail);
+        case S_QUOTE:
+                return quote_form(f, form, dst);
         case S_QUASIQUOTE:
                 if (len(form) != 2)
                         return fail_form(f, "quasiquote takes one form");
                 return quasi(f, at(form, 1), dst, 1);
-        case S_UNQUOTE: return fail_form(f, "~ and ~@ are only possible inside a quasiquote");
-        case S_CONTEXT: return context_form(f, form, dst);
-        case S_META: return meta_form(f, form, dst);
-        case S_DELEGATE: return fail_form(f, "^:delegation belongs after fn or defn");
+        case S_UNQUOTE:
+                return fail_form(f, "~ and ~@ are only possible inside a quasiquote");
+        case S_CONTEXT:
+                return context_form(f, form, dst);
+        case S_META:
+                return meta_form(f, form, dst);
+        case S_DELEGATE:
+                return fail_form(f, "^:delegation belongs after fn or defn");
         case S_AND:
-        case S_OR: return and_or_form(f, form, dst, tail);
+        case S_OR:
+                return and_or_form(f, form, dst, tail);
         case S_WHEN:
-        case S_WHEN_NOT: return when_form(f, form, dst, tail);
-        case S_IF_NOT: return if_not_form(f, form, dst, tail);
+        case S_WHEN_NOT:
+                return when_form(f, form, dst, tail);
+        case S_IF_NOT:
+                return if_not_form(f, form, dst, tail);
         case S_IF_LET:
-        case S_WHEN_LET: return if_let_form(f, form, dst, tail);
-        case S_COND: return cond_form(f, form, dst, tail);
-        case S_CASE: return case_form(f, form, dst, tail);
+        case S_WHEN_LET:
+                return if_let_form(f, form, dst, tail);
+        case S_COND:
+                return cond_form(f, form, dst, tail);
+        case S_CASE:
+                return case_form(f, form, dst, tail);
         case S_THREAD_FIRST:
-        case S_THREAD_LAST: return thread_form(f, form, dst, tail);
-        case S_GET: return get_form(f, form, dst, tail);
+        case S_THREAD_LAST:
+                return thread_form(f, form, dst, tail);
+        case S_GET:
+                return get_form(f, form, dst, tail);
         case S_STEP:
                 if (len(form) > 1 && at(form, 1).tag == T_KEYWORD)
                         return call_plain(f, form, dst, tail);
                 return step_form(f, form, dst);
-        case S_STEP_IF: return step_if_form(f, form, dst);
-        case S_STEP_LOOP: return step_loop_form(f, form, dst);
-        case S_STEP_PARALLEL: return step_parallel_form(f, form, dst);
+        case S_STEP_IF:
+                return step_if_form(f, form, dst);
+        case S_STEP_LOOP:
+                return step_loop_form(f, form, dst);
+        case S_STEP_PARALLEL:
+                return step_parallel_form(f, form, dst);
         case S_REJECTED: {
                 char text[96];
-                mv_fmt(text, sizeof text, "%.*s", (int)as_name(at(form, 0))->len, as_name(at(form, 0))->text);
+                mv_fmt(text, sizeof text, "%.*s", (int)as_name(at(form, 0))->len,
+                       as_name(at(form, 0))->text);
                 return raise_op(f, E_NOT_IMPLEMENTED, "%s", text);
         }
-        case S_PLAN: return plan_form(f, form, dst);
-        case S_LLM: return llm_form(f, form, dst, tail);
+        case S_PLAN:
+                return plan_form(f, form, dst);
+        case S_LLM:
+                return llm_form(f, form, dst, tail);
         case S_THROW:
                 if (len(form) != 2)
                         return fail_form(f, "throw takes one value");
                 return call_plain(f, form, dst, tail);
-        case S_UPDATE: return update_form(f, form, dst, tail);
-        case S_MODULE: return module_form(f, form, dst);
-        case S_IMPORT: return import_form(f, form, dst);
+        case S_UPDATE:
+                return update_form(f, form, dst, tail);
+        case S_MODULE:
+                return module_form(f, form, dst);
+        case S_IMPORT:
+                return import_form(f, form, dst);
         case S_NONE:
-        case S_SHADOWABLE_: break;
+        case S_SHADOWABLE_:
+                break;
         }
         return raise_fmt(f->r, E_INTERNAL, "unknown special form");
 }

@@ -18,8 +18,9 @@ void scope_close(struct func *f, struct scope s)
         f->is_local = s.is_local;
 }
 
-static const char *const frame_forms[] = { "let", "fn", "for", "dotimes", "match", "loop", "quote", "quasiquote", "defmacro",
-                                           "if-let", "when-let", "module" };
+static const char *const frame_forms[] = { "let",      "fn",     "for",      "dotimes",
+                                           "match",    "loop",   "quote",    "quasiquote",
+                                           "defmacro", "if-let", "when-let", "module" };
 
 static bool opens_frame(val head)
 {
@@ -34,8 +35,10 @@ static enum native_status declare_defs_in(struct func *f, val form, int depth)
         if (form.tag != T_LIST || !len(form) || depth > 200 || opens_frame(at(form, 0)))
                 return N_OK;
         val head = at(form, 0), name = at(form, 1);
-        bool defines = is_symbol(head, "def") || is_symbol(head, "defn") || is_symbol(head, "defstruct");
-        for (uint32_t i = 1; is_symbol(head, "defn") && name.tag == T_LIST && i + 1 < len(form); i++)
+        bool defines =
+                is_symbol(head, "def") || is_symbol(head, "defn") || is_symbol(head, "defstruct");
+        for (uint32_t i = 1; is_symbol(head, "defn") && name.tag == T_LIST && i + 1 < len(form);
+             i++)
                 name = at(form, i + 1); /* metadata or delegation before the name */
         if (defines && name.tag == T_SYMBOL) {
                 for (uint32_t i = f->scope_vars; i < f->var_count; i++)
@@ -124,14 +127,18 @@ static enum native_status bind_params(struct func *f, const struct params *ps)
         return ps->rest.tag == T_NIL ? N_OK : bind_pattern(f, ps->rest, (uint8_t)ps->count);
 }
 
-/* Split what follows fn / the name: delegation and metadata lists, the parameter vector, a return annotation, the body. */
-static enum native_status read_signature(struct func *f, val *rest, val *ret_delegate, val *ret_params, val *ret_type)
+/* Split what follows fn / the name: delegation and metadata lists, the parameter vector, a
+ * return annotation, the body. */
+static enum native_status read_signature(struct func *f, val *rest, val *ret_delegate,
+                                         val *ret_params, val *ret_type)
 {
         *ret_delegate = NIL;
         *ret_type = NIL;
-        while (len(*rest) && at(*rest, 0).tag == T_LIST && is_symbol(at(at(*rest, 0), 0), "delegate to")) {
+        while (len(*rest) && at(*rest, 0).tag == T_LIST &&
+               is_symbol(at(at(*rest, 0), 0), "delegate to")) {
                 *ret_delegate = at(at(*rest, 0), 1);
-                if (ret_delegate->tag != T_STRING && ret_delegate->tag != T_NIL) /* made by a macro; nil: :local */
+                if (ret_delegate->tag != T_STRING &&
+                    ret_delegate->tag != T_NIL) /* made by a macro; nil: :local */
                         return fail_form(f, "delegation target needs a model id in quotes");
                 *rest = rest_of(*rest, 1);
         }
@@ -152,7 +159,8 @@ static enum native_status read_signature(struct func *f, val *rest, val *ret_del
         return N_OK;
 }
 
-static enum native_status function_body(struct func *g, val forms, const struct params *ps, val return_type)
+static enum native_status function_body(struct func *g, val forms, const struct params *ps,
+                                        val return_type)
 {
         uint8_t dst;
         struct loop self = { .count = ps->count + (ps->rest.tag != T_NIL), .is_function = true };
@@ -169,8 +177,8 @@ static enum native_status function_body(struct func *g, val forms, const struct 
         return emit(g, OP_WORD(OP_RET, dst, 0, 0));
 }
 
-enum native_status function_proto(struct func *parent, struct mv_rtfs *r, struct name *name, val rest, struct func *g,
-                                  struct proto **ret_proto)
+enum native_status function_proto(struct func *parent, struct mv_rtfs *r, struct name *name,
+                                  val rest, struct func *g, struct proto **ret_proto)
 {
         val delegate, params_form, return_type;
         struct params *ps = compile_work(r, sizeof *ps);

@@ -7,7 +7,8 @@
  * r->imports:      what imports made visible: `a/x` or `x` -> global */
 #include <rtfs/compile.h>
 
-static enum native_status text_key(struct func *f, const char *fmt_qualified, struct mv_slice a, struct mv_slice b, val *ret)
+static enum native_status text_key(struct func *f, const char *fmt_qualified, struct mv_slice a,
+                                   struct mv_slice b, val *ret)
 {
         char text[512];
         if (a.len + b.len + 2 > sizeof text)
@@ -59,19 +60,25 @@ static val exports_of(struct func *f, val form)
         return is ? at(e, 1) : vec_empty(f->r);
 }
 
-static enum native_status plan_names(struct func *f, struct mv_slice module, val exports, val definitions, val *ret_exports)
+static enum native_status plan_names(struct func *f, struct mv_slice module, val exports,
+                                     val definitions, val *ret_exports)
 {
         f->r->module_names = map_empty(f->r);
         *ret_exports = map_empty(f->r);
         for (struct cons *c = as_cons(definitions); c->count; c = c->tail) {
-                val global, form = c->head, name = form.tag == T_LIST && len(form) > 1 ? unwrap_meta(at(form, 1)) : NIL;
-                bool definition = name.tag == T_SYMBOL && (is_symbol(at(form, 0), "def") || is_symbol(at(form, 0), "defn"));
-                if (!definition && !(form.tag == T_LIST && len(form) && is_symbol(at(form, 0), "import")))
+                val global,
+                        form = c->head,
+                        name = form.tag == T_LIST && len(form) > 1 ? unwrap_meta(at(form, 1)) : NIL;
+                bool definition = name.tag == T_SYMBOL &&
+                                  (is_symbol(at(form, 0), "def") || is_symbol(at(form, 0), "defn"));
+                if (!definition &&
+                    !(form.tag == T_LIST && len(form) && is_symbol(at(form, 0), "import")))
                         return fail_form(f, "a module holds def, defn and import forms");
                 if (!definition)
                         continue;
                 bool out = exported(exports, as_name(name));
-                TRY(text_key(f, out ? "%.*s/%.*s" : "%.*s %.*s", module, name_slice(name), &global));
+                TRY(text_key(f, out ? "%.*s/%.*s" : "%.*s %.*s", module, name_slice(name),
+                             &global));
                 TRY(put(f, &f->r->module_names, name_slice(name), global));
                 if (out)
                         TRY(put(f, ret_exports, name_slice(name), global));
@@ -102,7 +109,8 @@ enum native_status module_form(struct func *f, val form, uint8_t dst)
         return s;
 }
 
-static enum native_status import_names(struct func *f, val exports, struct mv_slice prefix, val only)
+static enum native_status import_names(struct func *f, val exports, struct mv_slice prefix,
+                                       val only)
 {
         struct map_iter it;
         val k, global, shown;
@@ -125,10 +133,13 @@ static enum native_status import_names(struct func *f, val exports, struct mv_sl
 enum native_status import_form(struct func *f, val form, uint8_t dst)
 {
         val name = at(form, 1), option = at(form, 2), arg = at(form, 3), exports, key;
-        if (name.tag != T_SYMBOL || (len(form) != 2 && len(form) != 4) || (len(form) == 4 && option.tag != T_KEYWORD))
+        if (name.tag != T_SYMBOL || (len(form) != 2 && len(form) != 4) ||
+            (len(form) == 4 && option.tag != T_KEYWORD))
                 return fail_form(f, "import takes a module and :as NAME or :only [NAMES]");
-        bool as = len(form) == 4 && mv_slice_eq_str(name_slice(option), "as") && arg.tag == T_SYMBOL;
-        bool only = len(form) == 4 && mv_slice_eq_str(name_slice(option), "only") && arg.tag == T_VECTOR;
+        bool as =
+                len(form) == 4 && mv_slice_eq_str(name_slice(option), "as") && arg.tag == T_SYMBOL;
+        bool only = len(form) == 4 && mv_slice_eq_str(name_slice(option), "only") &&
+                    arg.tag == T_VECTOR;
         if (len(form) == 4 && !as && !only)
                 return fail_form(f, "import takes a module and :as NAME or :only [NAMES]");
         key = string_new(f->r, name_slice(name));

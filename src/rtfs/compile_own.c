@@ -45,15 +45,18 @@ static bool is_word(val head, const char *const *words, size_t count)
 #define IS_WORD(head, words) is_word(head, words, sizeof(words) / sizeof *(words))
 
 /* --- lending ---------------------------------------------------------------------------------- */
-static const char *const borrowers[] = { "get", "count", "contains?", "nth", "empty?", "nil?", "not", "=", "not=",
-                                         "!=", "keys", "vals", "map?", "vector?", "find" };
-static const char *const transparent[] = { "if", "let", "do", "when", "when-not", "if-not", "cond", "and", "or" };
+static const char *const borrowers[] = { "get",  "count", "contains?", "nth",     "empty?",
+                                         "nil?", "not",   "=",         "not=",    "!=",
+                                         "keys", "vals",  "map?",      "vector?", "find" };
+static const char *const transparent[] = { "if",     "let",  "do",  "when", "when-not",
+                                           "if-not", "cond", "and", "or" };
 
 static bool is_special(struct usage *u, val head)
 {
         if (head.tag != T_SYMBOL || !as_name(head)->special)
                 return false;
-        return !special_can_be_shadowed(as_name(head)->special) || !is_shadowed(u->f, as_name(head));
+        return !special_can_be_shadowed(as_name(head)->special) ||
+               !is_shadowed(u->f, as_name(head));
 }
 
 static bool only_lent(struct usage *u, val form);
@@ -78,7 +81,8 @@ static bool vector_only_lent(struct usage *u, val v)
 static bool borrows(struct usage *u, val form)
 {
         val head = at(form, 0);
-        bool known = head.tag == T_KEYWORD || (IS_WORD(head, borrowers) && inline_native(u->f, head) >= 0);
+        bool known = head.tag == T_KEYWORD ||
+                     (IS_WORD(head, borrowers) && inline_native(u->f, head) >= 0);
         if (len(form) == 2 && is_symbol(head, "get")) /* the value of that name */
                 return false;
         return known && at(form, 1).tag == T_SYMBOL && as_name(at(form, 1)) == u->n;
@@ -114,12 +118,14 @@ static bool is_itself(const struct usage *u, val form)
 
 static bool is_grower(struct usage *u, val form)
 {
-        return form.tag == T_LIST && len(form) > 2 && IS_WORD(at(form, 0), growers) && inline_native(u->f, at(form, 0)) >= 0;
+        return form.tag == T_LIST && len(form) > 2 && IS_WORD(at(form, 0), growers) &&
+               inline_native(u->f, at(form, 0)) >= 0;
 }
 
 static bool next_value(struct usage *u, val form);
 
-/* (assoc x k v ...): x is a next value itself; what comes behind an inner assoc must not look back. */
+/* (assoc x k v ...): x is a next value itself; what comes behind an inner assoc must not look
+ * back. */
 static bool grows(struct usage *u, val form)
 {
         val coll = at(form, 1), rest = rest_of(form, 2);
@@ -144,7 +150,8 @@ static bool last_is_value(struct usage *u, val form, bool (*value)(struct usage 
 
 static bool branches(struct usage *u, val form, bool (*value)(struct usage *, val))
 {
-        return only_lent(u, at(form, 1)) && value(u, at(form, 2)) && (len(form) < 4 || value(u, at(form, 3)));
+        return only_lent(u, at(form, 1)) && value(u, at(form, 2)) &&
+               (len(form) < 4 || value(u, at(form, 3)));
 }
 
 static bool cond_branches(struct usage *u, val form, bool (*value)(struct usage *, val))
@@ -158,10 +165,12 @@ static bool cond_branches(struct usage *u, val form, bool (*value)(struct usage 
 /* *ret_known: the form is one of those that hand on the value of a part. */
 static bool hands_on(struct usage *u, val form, bool (*value)(struct usage *, val), bool *ret_known)
 {
-        static const char *const sequences[] = { "do", "let", "when", "when-not" }, *const choices[] = { "if", "if-not" };
+        static const char *const sequences[] = { "do", "let", "when", "when-not" },
+                                 *const choices[] = { "if", "if-not" };
         val head = at(form, 0);
-        *ret_known = is_special(u, head) && u->depth < DEPTH_MAX &&
-                     (IS_WORD(head, sequences) || IS_WORD(head, choices) || is_symbol(head, "cond"));
+        *ret_known =
+                is_special(u, head) && u->depth < DEPTH_MAX &&
+                (IS_WORD(head, sequences) || IS_WORD(head, choices) || is_symbol(head, "cond"));
         if (!*ret_known)
                 return false;
         u->depth++;
@@ -186,7 +195,8 @@ static bool next_value(struct usage *u, val form)
         return known ? ok : only_lent(u, form);
 }
 
-/* The other next values: before its own one they may borrow, behind it only when that leaves the variable alone. */
+/* The other next values: before its own one they may borrow, behind it only when that leaves the
+ * variable alone. */
 static bool recur_keeps(struct usage *u, val form)
 {
         if (len(form) != u->count + 1 || !next_value(u, at(form, 1 + u->index)))
@@ -194,7 +204,8 @@ static bool recur_keeps(struct usage *u, val form)
         bool same = is_itself(u, at(form, 1 + u->index));
         for (uint32_t i = 0; i < u->count; i++) {
                 val next = at(form, 1 + i);
-                if (i != u->index && !(i < u->index || same ? only_lent(u, next) : !mentioned(u, next)))
+                if (i != u->index &&
+                    !(i < u->index || same ? only_lent(u, next) : !mentioned(u, next)))
                         return false;
         }
         return true;
@@ -227,7 +238,9 @@ static bool ends_turn(struct usage *u, val form)
         if (is_special(u, at(form, 0)) && is_symbol(at(form, 0), "recur"))
                 return recur_keeps(u, form);
         bool ok = hands_on(u, form, ends_turn, &known);
-        return known ? ok : !names_recur(form, 0) || (is_special(u, at(form, 0)) && is_symbol(at(form, 0), "loop"));
+        return known ? ok
+                     : !names_recur(form, 0) ||
+                               (is_special(u, at(form, 0)) && is_symbol(at(form, 0), "loop"));
 }
 
 /* Macros can mention anything. */
@@ -236,7 +249,8 @@ static bool calls_macro(struct func *f, val form, int depth)
         if (depth > DEPTH_MAX)
                 return true;
         if (form.tag == T_SYMBOL)
-                return as_name(form)->global >= 0 && f->r->globals[as_name(form)->global].tag == T_MACRO;
+                return as_name(form)->global >= 0 &&
+                       f->r->globals[as_name(form)->global].tag == T_MACRO;
         if (form.tag == T_LIST)
                 for (struct cons *c = as_cons(form); c->count; c = c->tail)
                         if (calls_macro(f, c->head, depth + 1))
@@ -251,7 +265,8 @@ static bool calls_macro(struct func *f, val form, int depth)
 static bool name_is_single(val bindings, uint32_t index)
 {
         for (uint32_t i = 0; i < vec_count(bindings); i += 2)
-                if (i != 2 * index && mentions(vec_at(bindings, i), as_name(vec_at(bindings, 2 * index)), 0))
+                if (i != 2 * index &&
+                    mentions(vec_at(bindings, i), as_name(vec_at(bindings, 2 * index)), 0))
                         return false;
         return true;
 }
@@ -261,7 +276,9 @@ bool grows_in_place(struct func *f, val bindings, uint32_t index, val forms)
         val variable = vec_at(bindings, 2 * index);
         if (variable.tag != T_SYMBOL || len(forms) != 1 || !name_is_single(bindings, index))
                 return false;
-        struct usage u = { .f = f, .n = as_name(variable), .index = index, .count = vec_count(bindings) / 2 };
+        struct usage u = {
+                .f = f, .n = as_name(variable), .index = index, .count = vec_count(bindings) / 2
+        };
         val body = at(forms, 0);
         return mentioned(&u, body) && !calls_macro(f, body, 0) && ends_turn(&u, body) && u.grows;
 }

@@ -8,8 +8,8 @@ static enum native_status declare(struct func *f, val symbol, uint8_t reg)
 }
 
 struct vector_shape {
-        uint32_t fixed;     /* element patterns before & */
-        val rest, as;       /* SYMBOL or NIL */
+        uint32_t fixed; /* element patterns before & */
+        val rest, as;   /* SYMBOL or NIL */
 };
 
 static enum native_status vector_shape(struct func *f, val p, struct vector_shape *ret)
@@ -19,10 +19,12 @@ static enum native_status vector_shape(struct func *f, val p, struct vector_shap
         uint32_t i = 0;
         while (i < n) {
                 val e = vec_at(p, i);
-                bool amp = is_symbol(e, "&"), as = e.tag == T_KEYWORD && mv_slice_eq_str(name_slice(e), "as");
+                bool amp = is_symbol(e, "&"),
+                     as = e.tag == T_KEYWORD && mv_slice_eq_str(name_slice(e), "as");
                 if (!amp && !as) {
                         if (ret->rest.tag != T_NIL || ret->as.tag != T_NIL)
-                                return fail_form(f, "elements come before & and :as in a vector pattern");
+                                return fail_form(
+                                        f, "elements come before & and :as in a vector pattern");
                         ret->fixed++;
                         i++;
                         continue;
@@ -103,7 +105,8 @@ static bool default_of(val defaults, const struct name *n, val *ret)
         return false;
 }
 
-static enum native_status get_key(struct func *f, const struct map_shape *s, uint8_t reg, val key, val pattern)
+static enum native_status get_key(struct func *f, const struct map_shape *s, uint8_t reg, val key,
+                                  val pattern)
 {
         uint32_t k, found;
         uint8_t sub;
@@ -122,7 +125,8 @@ static enum native_status get_key(struct func *f, const struct map_shape *s, uin
 }
 
 /* {:keys [a b]} */
-static enum native_status get_keys(struct func *f, const struct map_shape *s, uint8_t reg, val names, val *keys)
+static enum native_status get_keys(struct func *f, const struct map_shape *s, uint8_t reg,
+                                   val names, val *keys)
 {
         if (names.tag != T_VECTOR)
                 return fail_form(f, ":keys needs a vector of names");
@@ -193,7 +197,7 @@ enum native_status bind_pattern(struct func *f, val pattern, uint8_t reg)
         return s;
 }
 
-/* --- match ------------------------------------------------------------------------------------------------------------------ */
+/* --- match ------------------------------------------------------------------------------------ */
 /* Misses of one clause form a chain through their jump words. */
 static enum native_status miss(struct func *f, uint32_t word, uint32_t *chain)
 {
@@ -223,7 +227,8 @@ static enum native_status match_vector(struct func *f, val p, uint8_t reg, uint3
                 if (is_symbol(vec_at(p, i), "&")) {
                         fixed = i;
                         if (i + 2 != n || vec_at(p, i + 1).tag != T_SYMBOL)
-                                return fail_form(f, "& needs one name at the end of a vector pattern");
+                                return fail_form(f,
+                                                 "& needs one name at the end of a vector pattern");
                         break;
                 }
         if (fixed > 250)
@@ -260,7 +265,8 @@ static enum native_status match_map(struct func *f, val p, uint8_t reg, uint32_t
         }
         if (n > 250 || (rest.tag != T_NIL && rest.tag != T_SYMBOL))
                 return fail_form(f, "& needs a name in a map pattern");
-        TRY(miss(f, OP_WORD(OP_JNMAP, reg, n, rest.tag == T_NIL), chain)); /* closed unless & (3.8) */
+        /* closed unless & (3.8) */
+        TRY(miss(f, OP_WORD(OP_JNMAP, reg, n, rest.tag == T_NIL), chain));
         for (uint32_t i = 0; i < as_vec(p)->count; i += 2) {
                 val key = vec_at(p, i);
                 uint32_t found;
@@ -323,7 +329,8 @@ static enum native_status match_pattern(struct func *f, val p, uint8_t reg, uint
         if (is_wildcard(p))
                 s = N_OK;
         else if (p.tag == T_SYMBOL)
-                s = is_symbol(p, "&") ? fail_form(f, "& belongs into a vector or map pattern") : declare(f, p, reg);
+                s = is_symbol(p, "&") ? fail_form(f, "& belongs into a vector or map pattern")
+                                      : declare(f, p, reg);
         else if (p.tag == T_VECTOR)
                 s = match_vector(f, p, reg, chain);
         else if (p.tag == T_MAPFORM)
@@ -337,7 +344,8 @@ static enum native_status match_pattern(struct func *f, val p, uint8_t reg, uint
 }
 
 /* Pattern and guard; *c is left at the body. */
-static enum native_status match_clause(struct func *f, struct cons **c, uint8_t value, uint32_t *ret_chain)
+static enum native_status match_clause(struct func *f, struct cons **c, uint8_t value,
+                                       uint32_t *ret_chain)
 {
         uint32_t guard_miss;
         struct cons *at_clause = *c;

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The step family (spec 3.16): work bracketed by events. Shape errors are run-time errors, as programs rely on. */
+/* The step family (spec 3.16): work bracketed by events. Shape errors are run-time errors, as
+ * programs rely on. */
 #include <rtfs/compile.h>
 
-/* --- steps (3.16) --------------------------------------------------------------------------------------------------------------------- */
+/* --- steps (3.16) ----------------------------------------------------------------------------- */
 struct step {
         uint8_t id, error; /* registers; error follows id */
         val expose, keys, params;
-        bool exposed_inside; /* step-parallel: the exposure was set behind the start, so it ends before the failure is told */
+        /* step-parallel: the exposure was set behind the start, so it ends before the failure is
+         * told */
+        bool exposed_inside;
         val rest;          /* LIST of body forms */
-        char problem[160];   /* InvalidArguments text, or "" */
+        char problem[160]; /* InvalidArguments text, or "" */
 };
 
 static bool all_strings(val v)
@@ -31,7 +34,8 @@ static bool step_option(struct step *st, bool params_allowed)
         } else if (mv_slice_eq_str(word, "context-keys") && v.tag == T_VECTOR) {
                 if (!all_strings(v))
                         mv_fmt(st->problem, sizeof st->problem,
-                               "expected vector of strings for :context-keys, got a different type");
+                               "expected vector of strings for :context-keys, got a different "
+                               "type");
                 st->keys = v;
         } else if (params_allowed && mv_slice_eq_str(word, "params") && v.tag == T_MAPFORM) {
                 for (uint32_t i = 0; i < as_vec(v)->count; i += 2)
@@ -46,7 +50,8 @@ static bool step_option(struct step *st, bool params_allowed)
         return true;
 }
 
-static enum native_status step_open(struct func *f, struct step *st, const char *name, val name_value)
+static enum native_status step_open(struct func *f, struct step *st, const char *name,
+                                    val name_value)
 {
         uint8_t a, b;
         uint32_t free;
@@ -83,8 +88,10 @@ static enum native_status step_clear(struct func *f, const struct step *st)
         return native_call(f, "%clear-expose", a, a, 0);
 }
 
-/* Success: completed event; failure anywhere in [from, here): failed event and on with the error. */
-static enum native_status step_close(struct func *f, const struct step *st, uint32_t from, uint8_t value)
+/* Success: completed event; failure anywhere in [from, here): failed event and on with the error
+ * (R-26). */
+static enum native_status step_close(struct func *f, const struct step *st, uint32_t from,
+                                     uint8_t value)
 {
         uint32_t done, free = f->free;
         uint8_t a, b;
@@ -127,7 +134,8 @@ enum native_status step_form(struct func *f, val form, uint8_t dst)
         val name = at(form, 1);
         uint8_t params = 0;
         if (len(form) < 2 || name.tag != T_STRING)
-                return raise_op(f, E_INVALID_ARGUMENTS, "expected step name as string, got a different type");
+                return raise_op(f, E_INVALID_ARGUMENTS,
+                                "expected step name as string, got a different type");
         st.rest = rest_of(form, 2);
         while (!st.problem[0] && step_option(&st, true))
                 ;
@@ -164,7 +172,8 @@ enum native_status step_if_form(struct func *f, val form, uint8_t dst)
                 return raise_op(f, E_INVALID_ARGUMENTS, "%s", st.problem);
         if (len(st.rest) < 2)
                 return raise_op(f, E_INVALID_ARGUMENTS,
-                                "expected at least 2 (condition then-branch [else-branch]), got %u", len(st.rest));
+                                "expected at least 2 (condition then-branch [else-branch]), got %u",
+                                len(st.rest));
         uint32_t to_else, to_end, from;
         TRY(step_open(f, &st, "step-if", NIL));
         from = f->code.count;
@@ -187,7 +196,8 @@ enum native_status step_loop_form(struct func *f, val form, uint8_t dst)
         if (st.problem[0])
                 return raise_op(f, E_INVALID_ARGUMENTS, "%s", st.problem);
         if (len(st.rest) != 2)
-                return raise_op(f, E_INVALID_ARGUMENTS, "expected 2 (condition body), got %u", len(st.rest));
+                return raise_op(f, E_INVALID_ARGUMENTS, "expected 2 (condition body), got %u",
+                                len(st.rest));
         uint32_t end, from, start;
         uint8_t turns, test;
         TRY(step_open(f, &st, "step-loop", NIL));
@@ -206,15 +216,19 @@ enum native_status step_loop_form(struct func *f, val form, uint8_t dst)
         return step_close(f, &st, from, dst);
 }
 
-static const char *const merge_policies[] = { "keep-existing", "keep_existing", "parent-wins", "parent_wins", "overwrite",
-                                              "child-wins", "child_wins", "merge" };
+static const char *const merge_policies[] = { "keep-existing", "keep_existing", "parent-wins",
+                                              "parent_wins",   "overwrite",     "child-wins",
+                                              "child_wins",    "merge" };
 
 static bool parallel_option(struct step *st)
 {
         val k = at(st->rest, 0), v = at(st->rest, 1);
-        if (len(st->rest) < 2 || k.tag != T_KEYWORD || !mv_slice_eq_str(name_slice(k), "merge-policy"))
+        if (len(st->rest) < 2 || k.tag != T_KEYWORD ||
+            !mv_slice_eq_str(name_slice(k), "merge-policy"))
                 return step_option(st, false);
-        struct mv_slice text = v.tag == T_STRING ? string_slice(v) : v.tag == T_KEYWORD ? name_slice(v) : MV_SLICE("");
+        struct mv_slice text = v.tag == T_STRING    ? string_slice(v)
+                               : v.tag == T_KEYWORD ? name_slice(v)
+                                                    : MV_SLICE("");
         bool known = false;
         for (size_t i = 0; i < sizeof merge_policies / sizeof *merge_policies; i++)
                 known = known || mv_slice_eq_str(text, merge_policies[i]);
@@ -233,7 +247,8 @@ enum native_status step_parallel_form(struct func *f, val form, uint8_t dst)
         if (st.problem[0])
                 return raise_op(f, E_INVALID_ARGUMENTS, "%s", st.problem);
         if (!len(st.rest))
-                return raise_op(f, E_INVALID_ARGUMENTS, "expected at least 1 expression to execute in parallel, got 0");
+                return raise_op(f, E_INVALID_ARGUMENTS,
+                                "expected at least 1 expression to execute in parallel, got 0");
         /* Its own order of notifications: started, exposure, branches, exposure off, completed. */
         struct step inner = st;
         st.expose = NIL;

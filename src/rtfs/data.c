@@ -41,7 +41,8 @@ static bool copy_list(struct mv_arena *a, val v, struct mv_form *ret)
 
 static bool copy(struct mv_arena *a, val v, struct mv_form *ret)
 {
-        *ret = (struct mv_form){ .line = v.pos >> POS_COLUMN_BITS, .column = v.pos & POS_COLUMN_MASK };
+        *ret = (struct mv_form){ .line = v.pos >> POS_COLUMN_BITS,
+                                 .column = v.pos & POS_COLUMN_MASK };
         switch (v.tag) {
         case T_NIL:
                 ret->kind = MV_NIL;
@@ -75,8 +76,9 @@ static bool copy(struct mv_arena *a, val v, struct mv_form *ret)
         }
 }
 
-int mv_rtfs_read_forms(void *scratch, size_t scratch_bytes, struct mv_slice source, struct mv_arena *a,
-                       struct mv_form *ret, struct mv_rtfs_error *ret_error, struct mv_err *err)
+int mv_rtfs_read_forms(void *scratch, size_t scratch_bytes, struct mv_slice source,
+                       struct mv_arena *a, struct mv_form *ret, struct mv_rtfs_error *ret_error,
+                       struct mv_err *err)
 {
         struct mv_rtfs *r;
         struct mv_rtfs_options o = { .config_text = true };

@@ -45,7 +45,8 @@ static void fill_native(const struct group *g, const struct native *n, struct mv
                                      .prelude = g->rows == prelude_docs };
 }
 
-/* The row number `i` into *ret; false, and how many rows there are in *ret_count, when there is none. */
+/* The row number `i` into *ret; false, and how many rows there are in *ret_count, when there is
+ * none. */
 static bool row(uint32_t i, struct mv_rtfs_doc *ret, uint32_t *ret_count)
 {
         uint32_t at = 0;

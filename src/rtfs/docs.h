@@ -8,9 +8,10 @@
 
 struct mv_rtfs_doc {
         const char *name;
-        const char *group;   /* "Special forms", "Numbers", ... : groups come one after the other */
-        const char *syntax;  /* how it is written; of a builtin the arguments only: "coll key default?" */
-        const char *text;    /* one or two sentences */
+        const char *group; /* "Special forms", "Numbers", ... : groups come one after the other */
+        /* how it is written; of a builtin the arguments only: "coll key default?" */
+        const char *syntax;
+        const char *text; /* one or two sentences */
         const char *result, *errors;
         const char *example, *gives; /* a program and the display form of its value */
         bool special, prelude;

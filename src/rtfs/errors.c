@@ -4,7 +4,9 @@
 #include <rtfs/vm.h>
 #include <wire/cbor.h>
 
-static const struct { const char *name, *prefix; } kinds[] = {
+static const struct {
+        const char *name, *prefix;
+} kinds[] = {
 #define X(id, name, keyword) [E_##id] = { name, "" },
         ERROR_KIND_MAP(X)
 #undef X
@@ -13,27 +15,48 @@ static const struct { const char *name, *prefix; } kinds[] = {
 static const char *prefix_of(enum error_kind kind)
 {
         switch (kind) {
-        case E_TYPE: return "Type error in ";
-        case E_DIV_ZERO: return "Division by zero";
-        case E_UNDEFINED: return "Undefined symbol: ";
-        case E_ARITY: return "Arity mismatch in ";
-        case E_INVALID_ARGUMENT: return "Invalid argument: ";
-        case E_INVALID_ARGUMENTS: return "Invalid arguments: ";
-        case E_TYPE_VALIDATION: return "Type validation error: ";
-        case E_MATCH: return "Match error: ";
-        case E_NOT_IMPLEMENTED: return "Not implemented: ";
-        case E_GENERIC: return "Runtime error: ";
-        case E_INTERNAL: return "Internal error: ";
-        case E_UNKNOWN_CAPABILITY: return "Unknown capability: ";
-        case E_STACK: return "Stack overflow: ";
-        case E_MODULE_NOT_FOUND: return "Module not found: ";
-        case E_MODULE: return "Module error: ";
-        case E_OVERFLOW: return "Integer overflow in ";
-        case E_PARSE: return "Parse error: ";
-        case E_IO: return "I/O error: ";
-        case E_NETWORK: return "Network error: ";
-        case E_JSON: return "JSON error: ";
-        default: return "";
+        case E_TYPE:
+                return "Type error in ";
+        case E_DIV_ZERO:
+                return "Division by zero";
+        case E_UNDEFINED:
+                return "Undefined symbol: ";
+        case E_ARITY:
+                return "Arity mismatch in ";
+        case E_INVALID_ARGUMENT:
+                return "Invalid argument: ";
+        case E_INVALID_ARGUMENTS:
+                return "Invalid arguments: ";
+        case E_TYPE_VALIDATION:
+                return "Type validation error: ";
+        case E_MATCH:
+                return "Match error: ";
+        case E_NOT_IMPLEMENTED:
+                return "Not implemented: ";
+        case E_GENERIC:
+                return "Runtime error: ";
+        case E_INTERNAL:
+                return "Internal error: ";
+        case E_UNKNOWN_CAPABILITY:
+                return "Unknown capability: ";
+        case E_STACK:
+                return "Stack overflow: ";
+        case E_MODULE_NOT_FOUND:
+                return "Module not found: ";
+        case E_MODULE:
+                return "Module error: ";
+        case E_OVERFLOW:
+                return "Integer overflow in ";
+        case E_PARSE:
+                return "Parse error: ";
+        case E_IO:
+                return "I/O error: ";
+        case E_NETWORK:
+                return "Network error: ";
+        case E_JSON:
+                return "JSON error: ";
+        default:
+                return "";
         }
 }
 
@@ -81,7 +104,8 @@ enum native_status raise_fmt(struct mv_rtfs *r, enum error_kind kind, const char
         return raise_value(r, error_new(r, kind, mv_slice(text, n), NIL));
 }
 
-enum native_status raise_type_text(struct mv_rtfs *r, const char *op, const char *expected, const char *actual)
+enum native_status raise_type_text(struct mv_rtfs *r, const char *op, const char *expected,
+                                   const char *actual)
 {
         return raise_fmt(r, E_TYPE, "%s: expected %s, got %s", op, expected, actual);
 }
@@ -91,7 +115,8 @@ enum native_status raise_type(struct mv_rtfs *r, const char *op, const char *exp
         return raise_type_text(r, op, expected, type_name(actual));
 }
 
-enum native_status raise_arity(struct mv_rtfs *r, const char *function, const char *expected, uint32_t actual)
+enum native_status raise_arity(struct mv_rtfs *r, const char *function, const char *expected,
+                               uint32_t actual)
 {
         return raise_fmt(r, E_ARITY, "%s: expected %s, got %u", function, expected, actual);
 }
@@ -99,13 +124,13 @@ enum native_status raise_arity(struct mv_rtfs *r, const char *function, const ch
 enum native_status raise_index(struct mv_rtfs *r, int64_t index, uint64_t length)
 {
         char text[128];
-        size_t n = mv_fmt(text, sizeof text, "Index %ld out of bounds for collection of length %lu", (long)index,
-                          (unsigned long)length);
+        size_t n = mv_fmt(text, sizeof text, "Index %ld out of bounds for collection of length %lu",
+                          (long)index, (unsigned long)length);
         val e = error_new(r, E_INDEX, mv_slice(text, n), NIL);
         if (nomem(e))
                 return N_NOMEM;
-        n = mv_fmt(text, sizeof text, "Index out of bounds: index %ld is not in range [0, %lu)", (long)index,
-                   (unsigned long)length);
+        n = mv_fmt(text, sizeof text, "Index out of bounds: index %ld is not in range [0, %lu)",
+                   (long)index, (unsigned long)length);
         val display = string_new(r, mv_slice(text, n));
         if (nomem(display))
                 return N_NOMEM;
@@ -131,7 +156,8 @@ static bool fuel_is_out(struct mv_rtfs *r)
 {
         r->fuel_left = 0;
         r->fatal = E_FUEL;
-        mv_fmt(r->fatal_text, sizeof r->fatal_text, "Fuel limit exceeded: %lu steps", (unsigned long)r->fuel_start);
+        mv_fmt(r->fatal_text, sizeof r->fatal_text, "Fuel limit exceeded: %lu steps",
+               (unsigned long)r->fuel_start);
         return false;
 }
 
@@ -147,7 +173,8 @@ bool fuel_goes_on(struct mv_rtfs *r)
         return true;
 }
 
-/* An interrupt may come at any moment, from another thread too: it is looked for after its mark was written over. */
+/* An interrupt may come at any moment, from another thread too: it is looked for after its mark
+ * was written over. */
 void fuel_next_stop(struct mv_rtfs *r)
 {
         bool ticks = r->options.tick && r->fuel_left > MV_TICK_FUEL;
@@ -166,7 +193,8 @@ enum native_status charge(struct mv_rtfs *r, uint64_t units)
         return r->fuel_left >= r->fuel_stop || fuel_goes_on(r) ? N_OK : N_FATAL;
 }
 
-enum native_status emit_event(struct mv_rtfs *r, const char *event, const val *items, uint32_t count)
+enum native_status emit_event(struct mv_rtfs *r, const char *event, const val *items,
+                              uint32_t count)
 {
         struct mv_out o = scratch(r);
         if (!r->options.event)

@@ -14,7 +14,8 @@ bool heap_extend(struct mv_rtfs *r, size_t bytes)
 {
         struct heap *h = &r->heap;
         h->want = bytes;
-        /* Nothing collects while the compiler holds forms: take the whole heap instead of the soft part. */
+        /* Nothing collects while the compiler holds forms: take the whole heap instead of the
+         * soft part. */
         if (!r->no_collect || bytes > (size_t)(h->end - h->top) || bytes > UINT32_MAX)
                 return false;
         h->limit = h->end;
@@ -59,7 +60,8 @@ static void walk_object(struct walk *w, struct obj *o)
                 WALK(w, ((struct vec *)o)->tail);
                 break;
         case O_NODE: /* by size, not by use: unused items are NIL */
-                walk_vals(w, ((struct node *)o)->item, (o->size - sizeof(struct node)) / sizeof(val));
+                walk_vals(w, ((struct node *)o)->item,
+                          (o->size - sizeof(struct node)) / sizeof(val));
                 break;
         case O_CONS:
                 walk_val(w, &((struct cons *)o)->head);
@@ -119,9 +121,10 @@ static void walk_roots(struct walk *w)
                 WALK(w, r->global_names[i]);
         for (uint32_t i = 0; i < NAME_BUCKETS; i++)
                 WALK(w, r->buckets[i]);
-        val *single[] = { &r->pending, &r->result, &r->call_id, &r->call_args, &r->forms, &r->empty_list,
-                          &r->empty_vector, &r->empty_map, &r->context, &r->modules, &r->module_names,
-                          &r->imports, &r->aliases, &r->names };
+        val *single[] = { &r->pending, &r->result,     &r->call_id,      &r->call_args,
+                          &r->forms,   &r->empty_list, &r->empty_vector, &r->empty_map,
+                          &r->context, &r->modules,    &r->module_names, &r->imports,
+                          &r->aliases, &r->names };
         for (size_t i = 0; i < sizeof single / sizeof *single; i++)
                 walk_val(w, single[i]);
 }
@@ -140,7 +143,8 @@ static void mark_slot(struct walk *w, struct obj **slot)
         if (w->mark_count < w->r->marks_size)
                 w->r->marks[w->mark_count++] = o;
         else
-                w->overflowed = true; /* marked, but its children were not visited: mark_all looks again */
+                /* marked, but its children were not visited: mark_all looks again */
+                w->overflowed = true;
 }
 
 static void drain(struct walk *w)
@@ -156,7 +160,8 @@ static void mark_all(struct mv_rtfs *r, uint32_t end)
         drain(&w);
         while (w.overflowed) {
                 w.overflowed = false;
-                for (uint8_t *p = r->heap.image_top; p < r->heap.top; p += ((struct obj *)p)->size) {
+                for (uint8_t *p = r->heap.image_top; p < r->heap.top;
+                     p += ((struct obj *)p)->size) {
                         if (((struct obj *)p)->fwd)
                                 walk_object(&w, (struct obj *)p);
                         drain(&w);
@@ -228,9 +233,11 @@ bool heap_collect(struct mv_rtfs *r, size_t want)
         redirect_all(r, end);
         move_all(r);
         h->top = new_top;
-        /* In proportion to what is alive, so that collecting costs a constant per allocated byte. */
+        /* In proportion to what is alive, so that collecting costs a constant per allocated
+         * byte. */
         size_t live = (size_t)(h->top - h->image_top);
-        size_t room = live * HEAP_ROOM_PER_LIVE > HEAP_SOFT_STEP ? live * HEAP_ROOM_PER_LIVE : HEAP_SOFT_STEP;
+        size_t room = live * HEAP_ROOM_PER_LIVE > HEAP_SOFT_STEP ? live * HEAP_ROOM_PER_LIVE
+                                                                 : HEAP_SOFT_STEP;
         if (room < want)
                 room = want;
         size_t all = (size_t)(h->end - h->top);

@@ -26,14 +26,16 @@ struct known {
 
 struct sweep {
         struct mv_rtfs *r;
-        val found;              /* vector under construction: [id via line column] */
-        val waiting;            /* LIST of T_PROTO */
+        val found;   /* vector under construction: [id via line column] */
+        val waiting; /* LIST of T_PROTO */
         int call, apply, apply_inside;
         uint32_t get_name;
-        const struct name *via; /* the prelude's function that is looked into; NULL: the program itself */
+        /* the prelude's function that is looked into; NULL: the program itself */
+        const struct name *via;
         uint32_t via_pos;
         const struct proto *p;
-        uint32_t *from;         /* of each word: the first word that jumps there; UINT32_MAX: none */
+        /* of each word: the first word that jumps there; UINT32_MAX: none */
+        uint32_t *from;
         uint32_t at;
         struct known reg[256];
 };
@@ -109,7 +111,7 @@ static enum native_status read_run(struct sweep *w, uint32_t first, uint32_t cou
         return N_OK;
 }
 
-/* --- the prelude (4) ---------------------------------------------------------------------------- */
+/* --- the prelude (4) -------------------------------------------------------------------------- */
 static enum native_status add_waiting(struct sweep *w, struct proto *p)
 {
         w->waiting = list_cons(w->r, OBJ(T_PROTO, p), w->waiting);
@@ -125,9 +127,15 @@ static enum native_status look_into(struct sweep *w, const struct name *n, val c
         struct sweep *inner = compile_work(w->r, sizeof *inner);
         if (!inner)
                 return N_NOMEM;
-        *inner = (struct sweep){ .r = w->r, .found = w->found, .call = w->call, .apply = w->apply,
-                                 .apply_inside = w->apply_inside, .get_name = w->get_name, .via = n,
-                                 .via_pos = place(w, w->at), .waiting = w->r->empty_list };
+        *inner = (struct sweep){ .r = w->r,
+                                 .found = w->found,
+                                 .call = w->call,
+                                 .apply = w->apply,
+                                 .apply_inside = w->apply_inside,
+                                 .get_name = w->get_name,
+                                 .via = n,
+                                 .via_pos = place(w, w->at),
+                                 .waiting = w->r->empty_list };
         TRY(add_waiting(inner, as_closure(closure)->proto));
         TRY(sweep_waiting(inner));
         w->found = inner->found;
@@ -160,7 +168,7 @@ static enum native_status load_by_name(struct sweep *w, val name, uint32_t reg)
         return N_OK;
 }
 
-/* --- calls -------------------------------------------------------------------------------------- */
+/* --- calls ------------------------------------------------------------------------------------ */
 /* The builtin `fn` on count arguments from register `first`; what it calls is settled when it is
  * `call`, or apply of `call`. */
 static enum native_status called(struct sweep *w, val fn, uint32_t first, uint32_t count)
@@ -204,7 +212,7 @@ static enum native_status step_closure(struct sweep *w, uint32_t word, uint32_t 
         return N_OK;
 }
 
-/* --- every other instruction ---------------------------------------------------------------------- */
+/* --- every other instruction ------------------------------------------------------------------ */
 static enum native_status step_other(struct sweep *w, uint32_t word)
 {
         uint32_t op = OP_OF(word);
@@ -254,7 +262,7 @@ static enum native_status step(struct sweep *w, uint32_t words)
         }
 }
 
-/* --- a function ----------------------------------------------------------------------------------- */
+/* --- a function ------------------------------------------------------------------------------- */
 static void note_jump(struct sweep *w, uint32_t source, int64_t target)
 {
         if (target >= 0 && target < w->p->code->count && source < w->from[target])
@@ -276,7 +284,9 @@ static enum native_status find_jumps(struct sweep *w)
                 else if (second == 'L')
                         note_jump(w, 0, (int64_t)at + 2 + (int32_t)c->word[at + 1]);
         }
-        const struct handler *h = w->p->handlers ? (const struct handler *)((const struct code *)w->p->handlers)->word : NULL;
+        const struct handler *h =
+                w->p->handlers ? (const struct handler *)((const struct code *)w->p->handlers)->word
+                               : NULL;
         for (uint32_t i = 0; i < w->p->handler_count; i++)
                 note_jump(w, 0, h[i].target);
         return N_OK;
@@ -335,7 +345,9 @@ static enum native_status inspect(struct mv_rtfs *r)
         struct sweep *w = compile_work(r, sizeof *w);
         if (!w)
                 return N_NOMEM;
-        *w = (struct sweep){ .r = r, .found = vec_builder(r), .waiting = r->empty_list,
+        *w = (struct sweep){ .r = r,
+                             .found = vec_builder(r),
+                             .waiting = r->empty_list,
                              .call = native_find(r, MV_SLICE("call")),
                              .apply = native_find(r, MV_SLICE("apply")),
                              .apply_inside = native_find(r, MV_SLICE("%apply")),
@@ -368,7 +380,7 @@ bool mv_rtfs_inspect(struct mv_rtfs *r)
         return s == N_OK;
 }
 
-/* --- effects that the source declares ------------------------------------------------------------- */
+/* --- effects that the source declares --------------------------------------------------------- */
 struct declared {
         struct mv_out *o; /* NULL: only count */
         uint32_t count;

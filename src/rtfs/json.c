@@ -43,7 +43,7 @@ static enum native_status refuse_type(struct writer *w, val v)
         return refuse(w, why);
 }
 
-/* --- layout ---------------------------------------------------------------------------------- */
+/* --- layout ----------------------------------------------------------------------------------- */
 static bool new_line(struct writer *w)
 {
         bool ok = !w->pretty || mv_put_u8(w->o, '\n');
@@ -87,7 +87,7 @@ static enum native_status write_array(struct writer *w, val v)
         return close(w, "]");
 }
 
-/* --- objects --------------------------------------------------------------------------------- */
+/* --- objects ---------------------------------------------------------------------------------- */
 struct entry {
         val key, value;
 };
@@ -239,7 +239,7 @@ enum native_status json_write(struct mv_rtfs *r, struct mv_out *o, val v, bool p
         return write_value(&w, v);
 }
 
-/* --- parsing --------------------------------------------------------------------------------- */
+/* --- parsing ---------------------------------------------------------------------------------- */
 struct open_container {
         val builder; /* VECTOR or MAP */
         val key;     /* MAP: of the value that comes next */

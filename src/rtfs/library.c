@@ -119,45 +119,44 @@ const char library_source[] =
         "          (if (string? coll) (join \"\" sorted) sorted))))))\n";
 
 const struct native library_docs[] = {
-        { "map", 2, 2, NULL, "What f gives on each item.",
-          "(map inc [1 2 3])", "[2 3 4]", "f coll",
+        { "map", 2, 2, NULL, "What f gives on each item.", "(map inc [1 2 3])", "[2 3 4]", "f coll",
           "vector",
           "TypeError: no vector, list, map or string; f is no function and there is an item" },
         { "map-indexed", 2, 2, NULL, "What f gives on each index and item.",
           "(map-indexed vector [:a :b])", "[[0 :a] [1 :b]]", "f coll",
           "vector, list or string, as the argument is",
           "TypeError: no vector, list, map or string; f is no function" },
-        { "filter", 2, 2, NULL, "Items for which f is truthy.",
-          "(filter odd? [1 2 3])", "[1 3]", "f coll",
-          "vector",
-          "TypeError: no vector, list or map; f is no function" },
-        { "remove", 2, 2, NULL, "Items for which f is falsy.",
-          "(remove odd? [1 2 3])", "[2]", "f coll",
-          "vector, list or string, as the argument is",
+        { "filter", 2, 2, NULL, "Items for which f is truthy.", "(filter odd? [1 2 3])", "[1 3]",
+          "f coll", "vector", "TypeError: no vector, list or map; f is no function" },
+        { "remove", 2, 2, NULL, "Items for which f is falsy.", "(remove odd? [1 2 3])", "[2]",
+          "f coll", "vector, list or string, as the argument is",
           "TypeError: no vector, list, map or string; f is no function" },
-        { "reduce", 2, 3, NULL, "Items combined from left to right, beginning with init or the first item.",
+        { "reduce", 2, 3, NULL,
+          "Items combined from left to right, beginning with init or the first item.",
           "(reduce + 10 [1 2 3])", "16", "f init? coll",
           "what f gave last; init, or the only item, when f was never called",
-          "Generic: no vector, list, map or string, or empty without init; TypeError: f is no function" },
-        { "group-by", 2, 2, NULL, "Items by what f gives on them.",
-          "(group-by even? [1 2 3])", "{\"false\" [1 3] \"true\" [2]}", "f coll",
+          "Generic: no vector, list, map or string, or empty without init; TypeError: f is no "
+          "function" },
+        { "group-by", 2, 2, NULL, "Items by what f gives on them.", "(group-by even? [1 2 3])",
+          "{\"false\" [1 3] \"true\" [2]}", "f coll",
           "map from key to vector; what cannot be a key stands there as its text",
           "TypeError: no vector, list, map or nil; f is no function" },
-        { "every?", 2, 2, NULL, "Is f truthy for all items?",
-          "(every? odd? [1 3])", "true", "f coll",
-          "boolean; true for an empty collection",
+        { "every?", 2, 2, NULL, "Is f truthy for all items?", "(every? odd? [1 3])", "true",
+          "f coll", "boolean; true for an empty collection",
           "TypeError: no vector, list, map or string; f is no function" },
         { "some?", 1, 2, NULL, "Is f truthy for an item? With one argument: is it not nil?",
           "(some? odd? [2 3])", "true", "f coll, or value",
           "boolean; false for an empty collection",
           "TypeError: no vector, list, map or string; f is no function" },
-        { "update", 3, -1, NULL, "The collection with the value at a key replaced by what f gives on it.",
-          "(update {:n 1} :n + 10)", "{:n 11}", "coll key f extra*",
-          "map or vector",
-          "TypeError: no map, vector or list, a key it cannot have, or f is no function; IndexOutOfBounds; Generic: f is a string that names no function" },
-        { "sort", 1, 2, NULL, "Items in order, equal ones as they stood: by the order of all values, or by less, which gives a boolean or a negative, zero or positive integer.",
-          "(sort > [1 3 2])", "[3 2 1]", "less? coll",
-          "vector, or string of a string",
+        { "update", 3, -1, NULL,
+          "The collection with the value at a key replaced by what f gives on it.",
+          "(update {:n 1} :n + 10)", "{:n 11}", "coll key f extra*", "map or vector",
+          "TypeError: no map, vector or list, a key it cannot have, or f is no function; "
+          "IndexOutOfBounds; Generic: f is a string that names no function" },
+        { "sort", 1, 2, NULL,
+          "Items in order, equal ones as they stood: by the order of all values, or by less, which "
+          "gives a boolean or a negative, zero or positive integer.",
+          "(sort > [1 3 2])", "[3 2 1]", "less? coll", "vector, or string of a string",
           "TypeError: no vector, list or string; less is no function or gives something else" },
         { "sort-by", 2, 2, NULL, "Items in the order of what f gives on them.",
           "(sort-by count [\"aaa\" \"b\"])", "[\"b\" \"aaa\"]", "f coll",
@@ -168,60 +167,70 @@ const struct native library_docs[] = {
 
 #define HOST_CALL(name, id) "(defn " name " [& args] (%apply call \"" id "\" args))\n"
 
-const char ccos_prelude_source[] =
-        HOST_CALL("tool/log", "ccos.io.log")
-        HOST_CALL("tool.log", "ccos.io.log")
-        HOST_CALL("log", "ccos.io.log")
-        HOST_CALL("log-step", "ccos.io.log")
-        HOST_CALL("println", "ccos.io.println")
-        HOST_CALL("step", "ccos.io.println")
-        HOST_CALL("tool/time-ms", "ccos.system.current-timestamp-ms")
-        HOST_CALL("tool.time-ms", "ccos.system.current-timestamp-ms")
-        HOST_CALL("current-time-millis", "ccos.system.current-timestamp-ms")
-        HOST_CALL("get-env", "ccos.system.get-env")
-        HOST_CALL("file-exists?", "ccos.io.file-exists")
-        HOST_CALL("tool/open-file", "ccos.io.open-file")
-        HOST_CALL("tool/http-fetch", "ccos.network.http-fetch")
-        HOST_CALL("http-fetch", "ccos.network.http-fetch")
-        HOST_CALL("thread/sleep", "ccos.system.sleep-ms")
-        HOST_CALL("load-capability", "ccos.capability.load")
-        "(def ccos.context/set context/set)\n"
+const char ccos_prelude_source[] = HOST_CALL("tool/log", "ccos.io.log") HOST_CALL(
+        "tool.log", "ccos.io.log") HOST_CALL("log", "ccos.io.log") HOST_CALL("log-step",
+                                                                             "ccos.io.log")
+        HOST_CALL("println", "ccos.io.println") HOST_CALL("step", "ccos.io.println") HOST_CALL(
+                "tool/time-ms",
+                "ccos.system.current-timestamp-ms") HOST_CALL("tool.time-ms",
+                                                              "ccos.system.current-timestamp-ms")
+                HOST_CALL("current-time-millis", "ccos.system.current-timestamp-ms") HOST_CALL(
+                        "get-env", "ccos.system.get-env") HOST_CALL("file-exists?",
+                                                                    "ccos.io.file-exists")
+                        HOST_CALL("tool/open-file", "ccos.io.open-file") HOST_CALL(
+                                "tool/http-fetch",
+                                "ccos.network.http-fetch") HOST_CALL("http-fetch",
+                                                                     "ccos.network.http-fetch")
+                                HOST_CALL("thread/sleep", "ccos.system.sleep-ms") HOST_CALL(
+                                        "load-capability",
+                                        "ccos.capability.load") "(def ccos.context/set "
+                                                                "context/set)\n"
 
-        /* Read, change, write. A store that cannot be reached counts as empty, and writing to it as
+                                                                /* Read, change, write. A store that cannot be reached counts as empty, and writing to it as
          * done (spec 7.9). */
-        "(defn kv/assoc! [key & more]\n"
-        "  (let [old (try (call \"ccos.state.kv.get\" key) (catch e nil))\n"
-        "        new (%apply assoc (if (nil? old) {} old) more)]\n"
-        "    (try (call \"ccos.state.kv.put\" key new) (catch e nil))\n"
-        "    new))\n"
-        "(defn kv/dissoc! [key & more]\n"
-        "  (let [old (try (call \"ccos.state.kv.get\" key) (catch e nil))\n"
-        "        new (%apply dissoc (if (nil? old) {} old) more)]\n"
-        "    (try (call \"ccos.state.kv.put\" key new) (catch e nil))\n"
-        "    new))\n"
-        "(defn kv/conj! [key & more]\n"
-        "  (let [old (try (call \"ccos.state.kv.get\" key) (catch e nil))\n"
-        "        new (%apply conj (if (nil? old) [] old) more)]\n"
-        "    (try (call \"ccos.state.kv.put\" key new) (catch e nil))\n"
-        "    new))\n";
+                                                                "(defn kv/assoc! [key & more]\n"
+                                                                "  (let [old (try (call "
+                                                                "\"ccos.state.kv.get\" key) (catch "
+                                                                "e nil))\n"
+                                                                "        new (%apply assoc (if "
+                                                                "(nil? old) {} old) more)]\n"
+                                                                "    (try (call "
+                                                                "\"ccos.state.kv.put\" key new) "
+                                                                "(catch e nil))\n"
+                                                                "    new))\n"
+                                                                "(defn kv/dissoc! [key & more]\n"
+                                                                "  (let [old (try (call "
+                                                                "\"ccos.state.kv.get\" key) (catch "
+                                                                "e nil))\n"
+                                                                "        new (%apply dissoc (if "
+                                                                "(nil? old) {} old) more)]\n"
+                                                                "    (try (call "
+                                                                "\"ccos.state.kv.put\" key new) "
+                                                                "(catch e nil))\n"
+                                                                "    new))\n"
+                                                                "(defn kv/conj! [key & more]\n"
+                                                                "  (let [old (try (call "
+                                                                "\"ccos.state.kv.get\" key) (catch "
+                                                                "e nil))\n"
+                                                                "        new (%apply conj (if "
+                                                                "(nil? old) [] old) more)]\n"
+                                                                "    (try (call "
+                                                                "\"ccos.state.kv.put\" key new) "
+                                                                "(catch e nil))\n"
+                                                                "    new))\n";
 
 /* Examples: what a host that grants nothing makes of them. */
 const struct native prelude_docs[] = {
-        { "tool/log", 0, -1, NULL, "Write to the log.",
-          "(try (tool/log) (catch e :refused))", ":refused", "message*",
-          "the reply of ccos.io.log", "of the call" },
-        { "tool.log", 0, -1, NULL, "Write to the log.",
-          "(try (tool.log) (catch e :refused))", ":refused", "message*",
-          "the reply of ccos.io.log", "of the call" },
-        { "log", 0, -1, NULL, "Write to the log.",
-          "(try (log) (catch e :refused))", ":refused", "message*",
-          "the reply of ccos.io.log", "of the call" },
-        { "log-step", 0, -1, NULL, "Write to the log.",
-          "(try (log-step) (catch e :refused))", ":refused", "message*",
-          "the reply of ccos.io.log", "of the call" },
-        { "println", 0, -1, NULL, "Print a line.",
-          "(try (println) (catch e :refused))", ":refused", "value*",
-          "the reply of ccos.io.println", "of the call" },
+        { "tool/log", 0, -1, NULL, "Write to the log.", "(try (tool/log) (catch e :refused))",
+          ":refused", "message*", "the reply of ccos.io.log", "of the call" },
+        { "tool.log", 0, -1, NULL, "Write to the log.", "(try (tool.log) (catch e :refused))",
+          ":refused", "message*", "the reply of ccos.io.log", "of the call" },
+        { "log", 0, -1, NULL, "Write to the log.", "(try (log) (catch e :refused))", ":refused",
+          "message*", "the reply of ccos.io.log", "of the call" },
+        { "log-step", 0, -1, NULL, "Write to the log.", "(try (log-step) (catch e :refused))",
+          ":refused", "message*", "the reply of ccos.io.log", "of the call" },
+        { "println", 0, -1, NULL, "Print a line.", "(try (println) (catch e :refused))", ":refused",
+          "value*", "the reply of ccos.io.println", "of the call" },
         { "step", 0, -1, NULL, "With a keyword in front: print a line.",
           "(try (step :info \"text\") (catch e :refused))", ":refused", "level value*",
           "the reply of ccos.io.println", "of the call" },
@@ -249,24 +258,25 @@ const struct native prelude_docs[] = {
         { "http-fetch", 0, -1, NULL, "The answer to a request.",
           "(try (http-fetch) (catch e :refused))", ":refused", "url-or-map",
           "the reply of ccos.network.http-fetch", "of the call" },
-        { "thread/sleep", 0, -1, NULL, "Wait.",
-          "(try (thread/sleep) (catch e :refused))", ":refused", "milliseconds",
-          "the reply of ccos.system.sleep-ms", "of the call" },
+        { "thread/sleep", 0, -1, NULL, "Wait.", "(try (thread/sleep) (catch e :refused))",
+          ":refused", "milliseconds", "the reply of ccos.system.sleep-ms", "of the call" },
         { "load-capability", 0, -1, NULL, "Load the manifest of a capability.",
           "(try (load-capability) (catch e :refused))", ":refused", "path",
           "the reply of ccos.capability.load", "of the call" },
-        { "ccos.context/set", 2, 2, NULL, "The same as context/set.",
-          "(ccos.context/set :k 5)", "nil", "key value",
-          "nil", "TypeError: the key is no string, keyword or symbol" },
-        { "kv/assoc!", 1, -1, NULL, "Read, set keys of and write what the key-value store holds under a key.",
+        { "ccos.context/set", 2, 2, NULL, "The same as context/set.", "(ccos.context/set :k 5)",
+          "nil", "key value", "nil", "TypeError: the key is no string, keyword or symbol" },
+        { "kv/assoc!", 1, -1, NULL,
+          "Read, set keys of and write what the key-value store holds under a key.",
           "(kv/assoc! \"k\" :a 1)", "{:a 1}", "key map-key value ...",
           "the new value; a store that cannot be reached counts as an empty map",
           "as assoc, dissoc and conj; those of the two calls are swallowed" },
-        { "kv/dissoc!", 1, -1, NULL, "Read, remove keys from and write what the key-value store holds under a key.",
+        { "kv/dissoc!", 1, -1, NULL,
+          "Read, remove keys from and write what the key-value store holds under a key.",
           "(kv/dissoc! \"k\" :a)", "{}", "key map-key*",
           "the new value; a store that cannot be reached counts as an empty map",
           "as assoc, dissoc and conj; those of the two calls are swallowed" },
-        { "kv/conj!", 1, -1, NULL, "Read, add items to and write what the key-value store holds under a key.",
+        { "kv/conj!", 1, -1, NULL,
+          "Read, add items to and write what the key-value store holds under a key.",
           "(kv/conj! \"k\" 1)", "[1]", "key item*",
           "the new value; a store that cannot be reached counts as an empty vector",
           "as assoc, dissoc and conj; those of the two calls are swallowed" },

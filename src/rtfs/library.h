@@ -25,7 +25,7 @@ static inline enum native_status push(struct mv_rtfs *r, val builder, val item)
         return vec_push(r, builder, item) ? N_OK : N_NOMEM;
 }
 
-/* --- sequences (sequence.c) ------------------------------------------------------------------ */
+/* --- sequences (sequence.c) ------------------------------------------------------------------- */
 /* Items of a vector or list, without allocating; holds pointers, so it must not outlive the
  * builtin. */
 struct sequence {
@@ -58,7 +58,7 @@ enum native_status coll_get(struct mv_rtfs *r, val coll, val key, val absent, va
 enum native_status coll_put(struct mv_rtfs *r, const val args[3], val owner, val *ret);
 enum native_status coll_push(struct mv_rtfs *r, val builder, val item);
 
-/* --- strings --------------------------------------------------------------------------------- */
+/* --- strings ---------------------------------------------------------------------------------- */
 /* Code points [from, to) of a string; from <= to <= chars. */
 val string_part(struct mv_rtfs *r, val s, uint32_t from, uint32_t to);
 /* The code point at *at as a one-character string; *at (a byte offset) moves on. */
@@ -75,24 +75,24 @@ val string_from_scratch(struct mv_rtfs *r, const struct mv_out *o);
 /* A copy of a string as C text, cut to the buffer. */
 const char *c_text(char *buf, size_t cap, val string_or_name);
 
-/* --- sorting (sort.c) ------------------------------------------------------------------------ */
+/* --- sorting (sort.c) ------------------------------------------------------------------------- */
 /* Order `count` items by keys[i] (items and keys may be the same array), stable, by val_compare. */
 enum native_status sort_by_keys(struct mv_rtfs *r, val *items, val *keys, uint32_t count);
 
-/* --- errors ---------------------------------------------------------------------------------- */
+/* --- errors ----------------------------------------------------------------------------------- */
 enum native_status raise_deep(struct mv_rtfs *r); /* a value nested too deeply */
 enum native_status raise_map_key(struct mv_rtfs *r, val key);
 enum native_status raise_overflow(struct mv_rtfs *r, const char *op);
 enum native_status raise_div_zero(struct mv_rtfs *r);
 
-/* --- for the machine ------------------------------------------------------------------------- */
+/* --- for the machine -------------------------------------------------------------------------- */
 /* (throw v): an error value again, anything else as ApplicationError with type :user. */
 enum native_status throw_value(struct mv_rtfs *r, val v);
 /* A keyword in call position, on args[0..count) (spec 2.7, R-22). */
 enum native_status keyword_lookup(struct mv_rtfs *r, val key, const val *args, uint32_t count,
                                   val *ret);
 
-/* --- regular expressions on values (natives_string.c) ---------------------------------------- */
+/* --- regular expressions on values (natives_string.c) ----------------------------------------- */
 /* Search `text` anywhere, or match it whole. *ret_why: NULL, or why the pattern is no regular
  * expression. */
 enum native_status regex_test(struct mv_rtfs *r, val pattern, struct mv_slice text, bool whole,

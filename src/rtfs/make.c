@@ -39,10 +39,12 @@ val string_seal(val v)
 {
         struct string *s = as_string(v);
         uint32_t *index = string_index(s), blocks = string_index_count(s->len), chars = 0;
-        memset(s->text + s->len, 0, s->h.size - sizeof *s - s->len); /* it may have become shorter */
+        /* it may have become shorter */
+        memset(s->text + s->len, 0, s->h.size - sizeof *s - s->len);
         for (uint32_t k = 0; k < blocks; k++)
                 index[k] = chars += count_points(s->text + k * STRING_BLOCK, STRING_BLOCK);
-        s->chars = chars + count_points(s->text + blocks * STRING_BLOCK, s->len - blocks * STRING_BLOCK);
+        s->chars = chars +
+                   count_points(s->text + blocks * STRING_BLOCK, s->len - blocks * STRING_BLOCK);
         return v;
 }
 

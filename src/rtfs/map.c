@@ -522,7 +522,7 @@ bool map_add(struct mv_rtfs *r, val builder, val key, val value)
         return tree_set(r, as_map(builder), key, value, 0);
 }
 
-/* --- growing what one owner has ---------------------------------------------------------------- */
+/* --- growing what one owner has --------------------------------------------------------------- */
 #define DENSE_LEAST 32u /* a smaller map stays a tree */
 
 val tree_last_key(const struct map *m)
@@ -555,7 +555,8 @@ val map_put_owned(struct mv_rtfs *r, val m, val key, val value, uint32_t owner)
         }
         if (nomem(m))
                 return m;
-        bool ok = dense ? dense_set(r, as_map(m), key.i, value, owner) : tree_set(r, as_map(m), key, value, owner);
+        bool ok = dense ? dense_set(r, as_map(m), key.i, value, owner)
+                        : tree_set(r, as_map(m), key, value, owner);
         return ok ? m : NOMEM_VAL;
 }
 
@@ -631,7 +632,8 @@ static int64_t dense_key(const struct map_iter *it)
         return key;
 }
 
-/* The next slot in key order that has something: up from a node that is used up, down into one that is not. */
+/* The next slot in key order that has something: up from a node that is used up, down into one
+ * that is not. */
 static bool dense_next(struct map_iter *it, val *ret_key, val *ret_value)
 {
         while (it->depth >= 0) {

@@ -78,7 +78,8 @@ static inline val *dense_slot(struct map *m, int64_t key, uint32_t owner)
 {
         uint32_t shift = dense_shift(m);
         struct node *n = m->root;
-        if (map_owner(m) != owner || root_owner(m) != owner || (uint64_t)key >> (shift + DENSE_BITS))
+        if (map_owner(m) != owner || root_owner(m) != owner ||
+            (uint64_t)key >> (shift + DENSE_BITS))
                 return NULL;
         for (; shift; shift -= DENSE_BITS) {
                 const val *link = &n->item[(uint64_t)key >> shift & (DENSE_WIDTH - 1)];
@@ -93,7 +94,8 @@ static inline val *dense_slot(struct map *m, int64_t key, uint32_t owner)
 /* --- map_dense.c ------------------------------------------------------------------------------ */
 /* Can a dense map of `count` entries take this key? */
 bool dense_takes(uint32_t count, val key);
-/* Set an entry in place; nodes that are not the owner's are copied first. False: NOMEM, the entries are unchanged. */
+/* Set an entry in place; nodes that are not the owner's are copied first. False: NOMEM, the
+ * entries are unchanged. */
 bool dense_set(struct mv_rtfs *r, struct map *m, int64_t key, val value, uint32_t owner);
 val dense_put(struct mv_rtfs *r, val m, val key, val value);
 val dense_remove(struct mv_rtfs *r, val m, int64_t key); /* which it has */

@@ -10,13 +10,14 @@
 #include <rtfs/map.h>
 #include <rtfs/vm.h>
 
-#define DENSE_SPREAD 8u
-#define DENSE_SLACK  1024u
+#define DENSE_SPREAD       8u
+#define DENSE_SLACK        1024u
 #define CONVERTED_PER_UNIT 8u /* entries that change representation for one unit of fuel */
 
 bool dense_takes(uint32_t count, val key)
 {
-        return key.tag == T_INT && key.i >= 0 && (uint64_t)key.i < (uint64_t)DENSE_SPREAD * count + DENSE_SLACK;
+        return key.tag == T_INT && key.i >= 0 &&
+               (uint64_t)key.i < (uint64_t)DENSE_SPREAD * count + DENSE_SLACK;
 }
 
 /* --- nodes ------------------------------------------------------------------------------------ */
@@ -75,7 +76,8 @@ static struct node *own_leaf(struct mv_rtfs *r, struct map *m, uint64_t key, uin
         for (uint32_t shift = dense_shift(m); shift; shift -= DENSE_BITS) {
                 val *link = &n->item[key >> shift & (DENSE_WIDTH - 1)];
                 if (link->tag == T_NIL || owner == NOBODY || link->pos != owner) {
-                        struct node *child = dense_copy(r, (struct node *)link->o, shift == DENSE_BITS);
+                        struct node *child =
+                                dense_copy(r, (struct node *)link->o, shift == DENSE_BITS);
                         if (!child)
                                 return NULL;
                         n->h.used = (uint16_t)(n->h.used + (link->tag == T_NIL));
@@ -107,13 +109,15 @@ val dense_put(struct mv_rtfs *r, val m, val key, val value)
         val out = stays ? map_head(r, m, NOBODY) : map_to_tree(r, m, NOBODY);
         if (nomem(out))
                 return out;
-        bool ok = stays ? dense_set(r, as_map(out), key.i, value, NOBODY) : map_add(r, out, key, value);
+        bool ok = stays ? dense_set(r, as_map(out), key.i, value, NOBODY)
+                        : map_add(r, out, key, value);
         return ok ? out : NOMEM_VAL;
 }
 
 /* --- removing --------------------------------------------------------------------------------- */
 /* n without the key, as a copy; NULL into *ret: nothing is left. */
-static bool without(struct mv_rtfs *r, struct node *n, uint32_t shift, uint64_t key, struct node **ret)
+static bool without(struct mv_rtfs *r, struct node *n, uint32_t shift, uint64_t key,
+                    struct node **ret)
 {
         uint32_t slot = key >> shift & (DENSE_WIDTH - 1);
         struct node *child = NULL;
@@ -146,7 +150,7 @@ val dense_remove(struct mv_rtfs *r, val m, int64_t key)
         return out;
 }
 
-/* --- one representation to the other ----------------------------------------------------------- */
+/* --- one representation to the other ---------------------------------------------------------- */
 /* Fuel that the next instruction is stopped for when there is not enough. */
 static void toll(struct mv_rtfs *r, uint32_t entries)
 {

@@ -6,8 +6,9 @@
 #include <rtfs/compile.h>
 #include <string.h>
 
-static const struct native *const tables[] = { natives_core, natives_math, natives_string, natives_coll,
-                                               natives_seq, natives_misc, natives_types };
+static const struct native *const tables[] = { natives_core, natives_math, natives_string,
+                                               natives_coll, natives_seq,  natives_misc,
+                                               natives_types };
 
 static bool special_at(uint32_t *index, struct mv_language_name *ret)
 {
@@ -15,8 +16,11 @@ static bool special_at(uint32_t *index, struct mv_language_name *ret)
                 const char *word = special_word(i);
                 if (strchr(word, ' ') || (*index)-- > 0)
                         continue;
-                *ret = (struct mv_language_name){ .name = word, .name_len = strlen(word), .args_min = -1,
-                                                  .args_max = -1, .special = true };
+                *ret = (struct mv_language_name){ .name = word,
+                                                  .name_len = strlen(word),
+                                                  .args_min = -1,
+                                                  .args_max = -1,
+                                                  .special = true };
                 return true;
         }
         return false;
@@ -28,24 +32,31 @@ static bool native_at(uint32_t *index, struct mv_language_name *ret)
                 for (const struct native *n = tables[t]; n->name; n++) {
                         if ((n->name[0] == '%' && n->name[1]) || (*index)-- > 0)
                                 continue;
-                        *ret = (struct mv_language_name){ .name = n->name, .name_len = strlen(n->name),
-                                                          .doc = n->doc, .example = n->example,
-                                                          .gives = n->gives, .args_min = n->args_min,
+                        *ret = (struct mv_language_name){ .name = n->name,
+                                                          .name_len = strlen(n->name),
+                                                          .doc = n->doc,
+                                                          .example = n->example,
+                                                          .gives = n->gives,
+                                                          .args_min = n->args_min,
                                                           .args_max = n->args_max };
                         return true;
                 }
         return false;
 }
 
-static bool defined_at(const char *source, bool prelude, uint32_t *index, struct mv_language_name *ret)
+static bool defined_at(const char *source, bool prelude, uint32_t *index,
+                       struct mv_language_name *ret)
 {
         static const char head[] = "(def";
         for (const char *p = source; (p = strstr(p, head)); p++) {
                 const char *name = p + sizeof head - 1 + (p[sizeof head - 1] == 'n');
                 if (*name++ != ' ' || *name == '%' || (*index)-- > 0)
                         continue;
-                *ret = (struct mv_language_name){ .name = name, .name_len = strcspn(name, " []()\n"),
-                                                  .args_min = -1, .args_max = -1, .prelude = prelude };
+                *ret = (struct mv_language_name){ .name = name,
+                                                  .name_len = strcspn(name, " []()\n"),
+                                                  .args_min = -1,
+                                                  .args_max = -1,
+                                                  .prelude = prelude };
                 return true;
         }
         return false;

@@ -7,7 +7,7 @@
 #include <rtfs/library.h>
 #include <rtfs/number_ops.h>
 
-/* --- building -------------------------------------------------------------------------------- */
+/* --- building --------------------------------------------------------------------------------- */
 static enum native_status vector(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         if (charge(r, count / 4))
@@ -34,7 +34,7 @@ static enum native_status hash_map(struct mv_rtfs *r, val *args, uint32_t count,
         return give(ret, map_new(r, args, count / 2));
 }
 
-/* --- size and ends --------------------------------------------------------------------------- */
+/* --- size and ends ---------------------------------------------------------------------------- */
 /* Items of any collection; false: v is none. */
 static bool count_of(val v, int64_t *ret)
 {
@@ -133,7 +133,8 @@ static enum native_status last(struct mv_rtfs *r, val *args, uint32_t count, val
         return item_at(r, args[0], (uint32_t)n - 1, ret);
 }
 
-static enum native_status nth_or(struct mv_rtfs *r, val coll, val index, const val *absent, val *ret)
+static enum native_status nth_or(struct mv_rtfs *r, val coll, val index, const val *absent,
+                                 val *ret)
 {
         int64_t n = 0;
         if (index.tag != T_INT)
@@ -157,7 +158,7 @@ static enum native_status nth(struct mv_rtfs *r, val *args, uint32_t count, val 
         return nth_or(r, args[0], args[1], count > 2 ? &args[2] : NULL, ret);
 }
 
-/* --- lookup ---------------------------------------------------------------------------------- */
+/* --- lookup ----------------------------------------------------------------------------------- */
 static bool index_ok(val v, val index)
 {
         return index.tag == T_INT && index.i >= 0 && index.i < sequence_count(v);
@@ -256,7 +257,8 @@ static enum native_status entries(struct mv_rtfs *r, const char *op, bool keys, 
         if (charge(r, map_count(m)))
                 return N_FATAL;
         struct map_iter it;
-        val out = heap_has_room(r, map_count(m) * sizeof(val)) ? vec_builder(r) : NOMEM_VAL, key, value;
+        val out = heap_has_room(r, map_count(m) * sizeof(val)) ? vec_builder(r) : NOMEM_VAL, key,
+            value;
         if (nomem(out))
                 return N_NOMEM;
         map_iter(&it, m);
@@ -287,7 +289,7 @@ static enum native_status find(struct mv_rtfs *r, val *args, uint32_t count, val
         return give(ret, vec_new(r, pair, 2));
 }
 
-/* --- changing -------------------------------------------------------------------------------- */
+/* --- changing --------------------------------------------------------------------------------- */
 static enum native_status put_key(struct mv_rtfs *r, val m, val key, val value, val *ret)
 {
         if (!map_key_ok(key))
@@ -430,7 +432,7 @@ static enum native_status cons(struct mv_rtfs *r, val *args, uint32_t count, val
         return give(ret, out);
 }
 
-/* --- types ----------------------------------------------------------------------------------- */
+/* --- types ------------------------------------------------------------------------------------ */
 static enum native_status type_name_(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         return give(ret, string_from(r, type_name(args[0])));
@@ -456,123 +458,89 @@ PREDICATE(is_symbol, tag == T_SYMBOL)
 PREDICATE(is_fn, tag == T_NATIVE || tag == T_CLOSURE)
 
 const struct native natives_coll[] = {
-        { "vector", 0, -1, vector, "A vector of the arguments.", "(vector 1 :a)", "[1 :a]",
-          "item*", "vector",
-          "none" },
-        { "list", 0, -1, list, "A list of the arguments.", "(list 1 2 3)", "(1 2 3)",
-          "item*", "list",
-          "none" },
+        { "vector", 0, -1, vector, "A vector of the arguments.", "(vector 1 :a)", "[1 :a]", "item*",
+          "vector", "none" },
+        { "list", 0, -1, list, "A list of the arguments.", "(list 1 2 3)", "(1 2 3)", "item*",
+          "list", "none" },
         { "hash-map", 0, -1, hash_map, "A map of keys and values.", "(hash-map :a 1 \"k\" 2)",
-          "{:a 1 \"k\" 2}",
-          "key value ...", "map; of equal keys the last counts",
-          "ArityMismatch: an odd number of arguments; TypeError: a key that is no string, keyword or integer" },
+          "{:a 1 \"k\" 2}", "key value ...", "map; of equal keys the last counts",
+          "ArityMismatch: an odd number of arguments; TypeError: a key that is no string, keyword "
+          "or integer" },
         { "count", 1, 1, count_, "Items of a vector, list or map, code points of a string.",
-          "(count [1 2])", "2",
-          "coll", "integer",
+          "(count [1 2])", "2", "coll", "integer",
           "TypeError: no vector, list, map or string; nil has no count" },
-        { "length", 1, 1, length, "The same as count.", "(length \"日本語\")", "3",
-          "coll", "integer",
-          "TypeError: no vector, list, map or string" },
+        { "length", 1, 1, length, "The same as count.", "(length \"日本語\")", "3", "coll",
+          "integer", "TypeError: no vector, list, map or string" },
         { "empty?", 1, 1, empty, "Is it nil or an empty collection?", "(empty? {})", "true",
-          "value", "boolean; true for nil, false for what is no collection",
-          "none" },
-        { "first", 1, 1, first, "First item or character, or nil.", "(first [9 8])", "9",
-          "coll", "item, one-character string, or nil",
-          "TypeError: no vector, list or string" },
-        { "rest", 1, 1, rest, "Everything behind the first item.", "(rest [9 8])", "[8]",
-          "coll", "vector, list or string, as the argument is",
-          "TypeError: no vector, list or string" },
-        { "last", 1, 1, last, "Last item or character.", "(last [9 8])", "8",
-          "coll", "item or nil; of the empty string the empty string",
+          "value", "boolean; true for nil, false for what is no collection", "none" },
+        { "first", 1, 1, first, "First item or character, or nil.", "(first [9 8])", "9", "coll",
+          "item, one-character string, or nil", "TypeError: no vector, list or string" },
+        { "rest", 1, 1, rest, "Everything behind the first item.", "(rest [9 8])", "[8]", "coll",
+          "vector, list or string, as the argument is", "TypeError: no vector, list or string" },
+        { "last", 1, 1, last, "Last item or character.", "(last [9 8])", "8", "coll",
+          "item or nil; of the empty string the empty string",
           "TypeError: no vector, list or string" },
         { "nth", 2, 3, nth, "Item at an index counted from 0; a default if there is none.",
-          "(nth [5 6] 1)", "6",
-          "coll index default?", "item",
-          "TypeError: the index is no integer, or coll no vector, list or string; IndexOutOfBounds without a default" },
+          "(nth [5 6] 1)", "6", "coll index default?", "item",
+          "TypeError: the index is no integer, or coll no vector, list or string; IndexOutOfBounds "
+          "without a default" },
         { "get", -1, -1, get, "Value of a key or index, else the default or nil.",
-          "(get {:a 1} :b 0)", "0",
-          "coll key default?", "value",
-          "TypeError: a key that this collection cannot have; nil has no keys; with one argument see the form get" },
+          "(get {:a 1} :b 0)", "0", "coll key default?", "value",
+          "TypeError: a key that this collection cannot have; nil has no keys; with one argument "
+          "see the form get" },
         { "get-in", 2, 3, get_in, "Value at a path of keys and indices.",
-          "(get-in {:a [10 20]} [:a 1])", "20",
-          "coll path default?", "value",
+          "(get-in {:a [10 20]} [:a 1])", "20", "coll path default?", "value",
           "TypeError: the path is no vector or list" },
         { "contains?", 2, 2, contains,
           "Has the map the key, the sequence the value, the string the text?",
-          "(contains? [1 2 3] 2)", "true",
-          "coll value", "boolean",
+          "(contains? [1 2 3] 2)", "true", "coll value", "boolean",
           "TypeError: no vector, list, map or string" },
-        { "keys", 1, 1, keys_, "Keys of a map in canonical order.", "(keys {:b 1 :a 2})",
-          "[:a :b]",
-          "map", "vector",
-          "TypeError: not a map" },
+        { "keys", 1, 1, keys_, "Keys of a map in canonical order.", "(keys {:b 1 :a 2})", "[:a :b]",
+          "map", "vector", "TypeError: not a map" },
         { "vals", 1, 1, vals, "Values of a map in the order of its keys.", "(vals {:b 1 :a 2})",
-          "[2 1]",
-          "map", "vector",
-          "TypeError: not a map" },
+          "[2 1]", "map", "vector", "TypeError: not a map" },
         { "find", 2, 2, find, "Key and value as a vector, or nil.", "(find {:a 1} :a)", "[:a 1]",
-          "map key", "vector or nil",
-          "TypeError: not a map" },
+          "map key", "vector or nil", "TypeError: not a map" },
         { "assoc", 3, -1, assoc, "A map or vector with values set.", "(assoc {:a 1} :b 2)",
-          "{:a 1 :b 2}",
-          "coll key value ...", "map or vector",
-          "ArityMismatch: an even number of arguments; TypeError: no map, vector or list, or a key it cannot have; IndexOutOfBounds: a vector has no such index" },
+          "{:a 1 :b 2}", "coll key value ...", "map or vector",
+          "ArityMismatch: an even number of arguments; TypeError: no map, vector or list, or a key "
+          "it cannot have; IndexOutOfBounds: a vector has no such index" },
         { "dissoc", 2, -1, dissoc, "A map without keys.", "(dissoc {:a 1 :b 2} :a)", "{:b 2}",
-          "map key key*", "map",
-          "TypeError: not a map" },
+          "map key key*", "map", "TypeError: not a map" },
         { "merge", 1, -1, merge, "Maps in one; later ones win.", "(merge {:a 1} {:a 2 :b 3})",
-          "{:a 2 :b 3}",
-          "map map*", "map; nil when all are nil",
+          "{:a 2 :b 3}", "map map*", "map; nil when all are nil",
           "TypeError: neither map nor nil" },
         { "conj", 2, -1, conj_, "A collection with items added where it is cheapest.",
-          "(conj [1] 2)", "[1 2]",
-          "coll item item*", "vector, list or map, as the argument is; nil counts as a vector",
+          "(conj [1] 2)", "[1 2]", "coll item item*",
+          "vector, list or map, as the argument is; nil counts as a vector",
           "TypeError: no vector, list, map or nil; for a map, an item that is no pair or map" },
         { "cons", 2, 2, cons, "A vector with an item in front.", "(cons 0 [1 2])", "[0 1 2]",
-          "item coll", "vector",
-          "TypeError: no vector, list or nil" },
-        { "type-name", 1, 1, type_name_, "Name of a value's type.", "(type-name 1.5)",
-          "\"float\"",
-          "value", "string",
+          "item coll", "vector", "TypeError: no vector, list or nil" },
+        { "type-name", 1, 1, type_name_, "Name of a value's type.", "(type-name 1.5)", "\"float\"",
+          "value", "string", "none" },
+        { "int?", 1, 1, is_int, "Is it an integer?", "(int? 1)", "true", "value", "boolean",
           "none" },
-        { "int?", 1, 1, is_int, "Is it an integer?", "(int? 1)", "true",
-          "value", "boolean",
-          "none" },
-        { "float?", 1, 1, is_float, "Is it a float?", "(float? 1)", "false",
-          "value", "boolean",
+        { "float?", 1, 1, is_float, "Is it a float?", "(float? 1)", "false", "value", "boolean",
           "none" },
         { "number?", 1, 1, is_number_, "Is it an integer or a float?", "(number? 1.5)", "true",
-          "value", "boolean",
+          "value", "boolean", "none" },
+        { "string?", 1, 1, is_string, "Is it a string?", "(string? \"s\")", "true", "value",
+          "boolean", "none" },
+        { "string-p", 1, 1, is_string, "The same as string?.", "(string-p :s)", "false", "value",
+          "boolean", "none" },
+        { "bool?", 1, 1, is_bool, "Is it true or false?", "(bool? nil)", "false", "value",
+          "boolean", "none" },
+        { "nil?", 1, 1, is_nil, "Is it nil?", "(nil? nil)", "true", "value", "boolean", "none" },
+        { "map?", 1, 1, is_map, "Is it a map?", "(map? {})", "true", "value", "boolean", "none" },
+        { "vector?", 1, 1, is_vector, "Is it a vector?", "(vector? [])", "true", "value", "boolean",
           "none" },
-        { "string?", 1, 1, is_string, "Is it a string?", "(string? \"s\")", "true",
-          "value", "boolean",
+        { "list?", 1, 1, is_list, "Is it a list?", "(list? [])", "false", "value", "boolean",
           "none" },
-        { "string-p", 1, 1, is_string, "The same as string?.", "(string-p :s)", "false",
-          "value", "boolean",
+        { "keyword?", 1, 1, is_keyword, "Is it a keyword?", "(keyword? :k)", "true", "value",
+          "boolean", "none" },
+        { "symbol?", 1, 1, is_symbol, "Is it a symbol?", "(symbol? 'x)", "true", "value", "boolean",
           "none" },
-        { "bool?", 1, 1, is_bool, "Is it true or false?", "(bool? nil)", "false",
-          "value", "boolean",
-          "none" },
-        { "nil?", 1, 1, is_nil, "Is it nil?", "(nil? nil)", "true",
-          "value", "boolean",
-          "none" },
-        { "map?", 1, 1, is_map, "Is it a map?", "(map? {})", "true",
-          "value", "boolean",
-          "none" },
-        { "vector?", 1, 1, is_vector, "Is it a vector?", "(vector? [])", "true",
-          "value", "boolean",
-          "none" },
-        { "list?", 1, 1, is_list, "Is it a list?", "(list? [])", "false",
-          "value", "boolean",
-          "none" },
-        { "keyword?", 1, 1, is_keyword, "Is it a keyword?", "(keyword? :k)", "true",
-          "value", "boolean",
-          "none" },
-        { "symbol?", 1, 1, is_symbol, "Is it a symbol?", "(symbol? 'x)", "true",
-          "value", "boolean",
-          "none" },
-        { "fn?", 1, 1, is_fn, "Is it a function? Keywords are not.", "(fn? inc)", "true",
-          "value", "boolean",
-          "none" },
+        { "fn?", 1, 1, is_fn, "Is it a function? Keywords are not.", "(fn? inc)", "true", "value",
+          "boolean", "none" },
         { 0 },
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Builtins that belong to the machine: calls to the host, and what the compiler emits for names and steps. */
+/* Builtins that belong to the machine: calls to the host, and what the compiler emits for names
+ * and steps. */
 #include <base/limits.h>
 #include <rtfs/library.h>
 #include <rtfs/vm.h>
@@ -7,7 +8,8 @@
 enum native_status call_host(struct mv_rtfs *r, val id, const val *args, uint32_t count)
 {
         if (as_string(id)->len > MV_ID_MAX)
-                return raise_fmt(r, E_UNKNOWN_CAPABILITY, "an id of %u bytes, at most %u", as_string(id)->len, MV_ID_MAX);
+                return raise_fmt(r, E_UNKNOWN_CAPABILITY, "an id of %u bytes, at most %u",
+                                 as_string(id)->len, MV_ID_MAX);
         val v = vec_new(r, args, count);
         if (nomem(v))
                 return N_NOMEM;
@@ -82,7 +84,8 @@ static enum native_status n_step_turn(struct mv_rtfs *r, val *args, uint32_t cou
 {
         (void)count;
         if (args[0].tag != T_INT || args[0].i >= MV_STEP_LOOP_MAX)
-                return raise_fmt(r, E_GENERIC, "Loop exceeded maximum iterations (%d)", MV_STEP_LOOP_MAX);
+                return raise_fmt(r, E_GENERIC, "Loop exceeded maximum iterations (%d)",
+                                 MV_STEP_LOOP_MAX);
         *ret = INT(args[0].i + 1);
         return N_OK;
 }
@@ -130,7 +133,8 @@ static enum native_status n_to_list(struct mv_rtfs *r, val *args, uint32_t count
         return nomem(l) ? N_NOMEM : N_OK;
 }
 
-/* ~@x: the elements of a list, vector or nil. A whole copy: a second attempt after a collection starts from scratch. */
+/* ~@x: the elements of a list, vector or nil. A whole copy: a second attempt after a collection
+ * starts from scratch. */
 static enum native_status n_splice(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         (void)count;
@@ -155,16 +159,17 @@ static enum native_status n_splice(struct mv_rtfs *r, val *args, uint32_t count,
 
 const struct native natives_core[] = {
         { "call", -1, -1, n_call, "Ask the host for a capability, the one door to effects.",
-          "(try (call 5) (catch e (:kind e)))", ":type-error",
-          "id argument*", "the host's reply",
-          "TypeError: the id is no string or keyword; what the host answers: SecurityViolation, UnknownCapability, or the capability's own error" },
-        { "apply", -1, -1, NULL, "Call f with the elements of the last argument as further arguments.",
-          "(apply + 1 [2 3])", "6",
-          "f argument* coll", "what f gives",
-          "TypeError: coll is no vector, list, map, string or nil; StackOverflow: more arguments than there is room" },
-        { "throw", 1, 1, n_throw, "Raise an error value, or an ApplicationError that carries any other value.",
-          "(try (throw \"x\") (catch e (:message e)))", "\"x\"",
-          "value", "nothing: it raises",
+          "(try (call 5) (catch e (:kind e)))", ":type-error", "id argument*", "the host's reply",
+          "TypeError: the id is no string or keyword; what the host answers: SecurityViolation, "
+          "UnknownCapability, or the capability's own error" },
+        { "apply", -1, -1, NULL,
+          "Call f with the elements of the last argument as further arguments.",
+          "(apply + 1 [2 3])", "6", "f argument* coll", "what f gives",
+          "TypeError: coll is no vector, list, map, string or nil; StackOverflow: more arguments "
+          "than there is room" },
+        { "throw", 1, 1, n_throw,
+          "Raise an error value, or an ApplicationError that carries any other value.",
+          "(try (throw \"x\") (catch e (:message e)))", "\"x\"", "value", "nothing: it raises",
           "the error value itself; ApplicationError for any other value" },
         { "%get-name", 1, 1, n_get_name, NULL, NULL, NULL },
         { "%context-ref", 1, 1, n_context_ref, NULL, NULL, NULL },

@@ -8,7 +8,7 @@
 #include <rtfs/json.h>
 #include <rtfs/library.h>
 
-/* --- JSON ------------------------------------------------------------------------------------ */
+/* --- JSON ------------------------------------------------------------------------------------- */
 static enum native_status serialize(struct mv_rtfs *r, val v, bool pretty, val *ret)
 {
         struct mv_out o = scratch(r);
@@ -38,7 +38,7 @@ static enum native_status parse_json(struct mv_rtfs *r, val *args, uint32_t coun
         return json_read(r, string_slice(args[0]), ret);
 }
 
-/* --- error values ---------------------------------------------------------------------------- */
+/* --- error values ----------------------------------------------------------------------------- */
 static enum native_status get_message(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         if (args[0].tag != T_ERROR)
@@ -72,7 +72,7 @@ enum native_status throw_value(struct mv_rtfs *r, val v)
         return raise_value(r, v);
 }
 
-/* --- keyword lookup -------------------------------------------------------------------------- */
+/* --- keyword lookup --------------------------------------------------------------------------- */
 /* CamelCase of a kind the host made up, as a keyword: "BudgetSpent" is :budget-spent. */
 static val kebab_keyword(struct mv_rtfs *r, struct mv_slice name)
 {
@@ -129,7 +129,7 @@ enum native_status keyword_lookup(struct mv_rtfs *r, val key, const val *args, u
         return give(ret, found);
 }
 
-/* --- context --------------------------------------------------------------------------------- */
+/* --- context ---------------------------------------------------------------------------------- */
 /* Names of every kind are one text. */
 static enum native_status context_key(struct mv_rtfs *r, val v, val *ret)
 {
@@ -160,7 +160,7 @@ static enum native_status context_set(struct mv_rtfs *r, val *args, uint32_t cou
         return give(ret, NIL);
 }
 
-/* --- steps ----------------------------------------------------------------------------------- */
+/* --- steps ------------------------------------------------------------------------------------ */
 /* (%step-started name) gives the step's id: "a1", "a2", ... */
 static enum native_status step_started(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
@@ -240,7 +240,7 @@ static enum native_status step_falsy(struct mv_rtfs *r, val *args, uint32_t coun
         return give(ret, BOOL(is_step_falsy(args[0])));
 }
 
-/* --- the rest -------------------------------------------------------------------------------- */
+/* --- the rest --------------------------------------------------------------------------------- */
 static enum native_status process_data(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         return give(ret, args[0]);
@@ -256,52 +256,37 @@ static enum native_status read_file(struct mv_rtfs *r, val *args, uint32_t count
 
 const struct native natives_misc[] = {
         { "serialize-json", 1, 1, serialize_json, "A value as compact JSON text.",
-          "(serialize-json {:b 2 :a 1})", "\"{\"a\":1,\"b\":2}\"",
-          "value", "string",
-          "Generic: a part has no JSON form: function, symbol, keyword as a value, error, NaN, infinity" },
+          "(serialize-json {:b 2 :a 1})", "\"{\"a\":1,\"b\":2}\"", "value", "string",
+          "Generic: a part has no JSON form: function, symbol, keyword as a value, error, NaN, "
+          "infinity" },
         { "tool/serialize-json", 1, 1, serialize_json, "The same as serialize-json.",
-          "(tool/serialize-json [1])", "\"[1]\"",
-          "value", "string",
-          "as serialize-json" },
+          "(tool/serialize-json [1])", "\"[1]\"", "value", "string", "as serialize-json" },
         { "serialize-json-pretty", 1, 1, serialize_json_pretty, "A value as indented JSON text.",
-          "(serialize-json-pretty [])", "\"[]\"",
-          "value", "string",
-          "as serialize-json" },
+          "(serialize-json-pretty [])", "\"[]\"", "value", "string", "as serialize-json" },
         { "tool/serialize-json-pretty", 1, 1, serialize_json_pretty,
           "The same as serialize-json-pretty.", "(tool/serialize-json-pretty {})", "\"{}\"",
-          "value", "string",
-          "as serialize-json" },
+          "value", "string", "as serialize-json" },
         { "parse-json", 1, 1, parse_json, "The value of a JSON text; objects have string keys.",
-          "(parse-json \"[1, {}]\")", "[1 {}]",
-          "string", "value",
+          "(parse-json \"[1, {}]\")", "[1 {}]", "string", "value",
           "TypeError: not a string; Generic: not JSON, with line and column" },
         { "tool/parse-json", 1, 1, parse_json, "The same as parse-json.",
-          "(tool/parse-json \"null\")", "nil",
-          "string", "value",
-          "as parse-json" },
+          "(tool/parse-json \"null\")", "nil", "string", "value", "as parse-json" },
         { "getMessage", 1, 1, get_message, "The message of an error value.",
-          "(getMessage (Exception. \"made\"))", "\"made\"",
-          "error", "string",
+          "(getMessage (Exception. \"made\"))", "\"made\"", "error", "string",
           "TypeError: not an error value" },
         { "Exception.", 1, -1, exception,
           "An error value with a message and data; it is not thrown.", "(Exception. \"oops\")",
-          "#<error: oops>",
-          "message data?", "error value of the kind ApplicationError",
-          "none" },
+          "#<error: oops>", "message data?", "error value of the kind ApplicationError", "none" },
         { "context/get", 1, 1, context_get, "A value of the host's context, or nil.",
-          "(context/get :unset)", "nil",
-          "key", "value or nil",
+          "(context/get :unset)", "nil", "key", "value or nil",
           "TypeError: the key is no string, keyword or symbol" },
         { "context/set", 2, 2, context_set, "Put a value into the context of this execution.",
-          "(context/set :k 5)", "nil",
-          "key value", "nil",
+          "(context/set :k 5)", "nil", "key value", "nil",
           "TypeError: the key is no string, keyword or symbol" },
         { "process-data", 1, 1, process_data, "The argument itself.", "(process-data 1)", "1",
-          "value", "the argument",
-          "none" },
+          "value", "the argument", "none" },
         { "read-file", 1, 1, read_file, "Always an error: files are capabilities.",
-          "(try (read-file \"x\") (catch e :no))", ":no",
-          "path", "nothing: it always raises",
+          "(try (read-file \"x\") (catch e :no))", ":no", "path", "nothing: it always raises",
           "Generic" },
         { "%hint", 2, 2, hint, NULL, NULL, NULL },
         { "%clear-hints", 0, 0, clear_hints, NULL, NULL, NULL },

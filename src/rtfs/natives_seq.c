@@ -9,7 +9,7 @@
 #include <rtfs/reader.h>
 #include <wire/text.h>
 
-/* --- parts and order ------------------------------------------------------------------------- */
+/* --- parts and order -------------------------------------------------------------------------- */
 /* concat: vectors, lists and strings are spliced, nil is nothing, any other value is one item. */
 static enum native_status push_spliced(struct mv_rtfs *r, val out, val v)
 {
@@ -151,7 +151,7 @@ static enum native_status reverse(struct mv_rtfs *r, val *args, uint32_t count, 
         return give(ret, vec_new(r, items, n));
 }
 
-/* --- distinct -------------------------------------------------------------------------------- */
+/* --- distinct --------------------------------------------------------------------------------- */
 struct seen {
         val keys;   /* map builder: strings, keywords and integers */
         val others; /* vector builder: everything else is looked for one by one */
@@ -213,7 +213,7 @@ static enum native_status distinct(struct mv_rtfs *r, val *args, uint32_t count,
         return give(ret, v.tag == T_STRING ? string_concat(r, out, mv_slice("", 0)) : out);
 }
 
-/* --- grouping -------------------------------------------------------------------------------- */
+/* --- grouping --------------------------------------------------------------------------------- */
 /* A key that stands for any value: what cannot be a key is its text. */
 static enum native_status group_key(struct mv_rtfs *r, val v, val *ret)
 {
@@ -265,7 +265,7 @@ static enum native_status partition(struct mv_rtfs *r, val *args, uint32_t count
         return give(ret, out);
 }
 
-/* --- sort ------------------------------------------------------------------------------------ */
+/* --- sort ------------------------------------------------------------------------------------- */
 static enum native_status sort_string(struct mv_rtfs *r, val v, val *ret)
 {
         val chars = vec_builder(r), *items;
@@ -289,7 +289,8 @@ static enum native_status sort(struct mv_rtfs *r, val *args, uint32_t count, val
                 return sort_string(r, v, ret);
         if (!is_sequence(v))
                 return raise_type(r, "sort", "vector or string", v);
-        if (!heap_has_room(r, 3 * sizeof(val) * (size_t)sequence_count(v))) /* items, work memory, result */
+        if (!heap_has_room(r, 3 * sizeof(val) *
+                                      (size_t)sequence_count(v))) /* items, work memory, result */
                 return N_NOMEM;
         TRY(items_of(r, v, &items));
         TRY(sort_by_keys(r, items, items, sequence_count(v)));
@@ -323,7 +324,7 @@ static enum native_status before(struct mv_rtfs *r, val *args, uint32_t count, v
         return give(ret, BOOL(v.tag == T_TRUE));
 }
 
-/* --- numbers in a row ------------------------------------------------------------------------ */
+/* --- numbers in a row ------------------------------------------------------------------------- */
 /* first, first + by, ... : count items. */
 static enum native_status arithmetic(struct mv_rtfs *r, int64_t first, int64_t by, uint64_t count,
                                      val *ret)
@@ -378,7 +379,7 @@ static enum native_status numbers(struct mv_rtfs *r, val *args, uint32_t count, 
         return arithmetic(r, ends[0], 1, distance == UINT64_MAX ? distance : distance + 1, ret);
 }
 
-/* --- internals ------------------------------------------------------------------------------- */
+/* --- internals -------------------------------------------------------------------------------- */
 /* Builtins check the types of their arguments here as well: bytecode may call them with
  * anything. */
 static bool is_int_in(val v, int64_t least, int64_t most)
@@ -491,7 +492,8 @@ static enum native_status group_key_(struct mv_rtfs *r, val *args, uint32_t coun
         return group_key(r, args[0], ret);
 }
 
-/* (%look-up keyword x): what the keyword gives on a map or error; nil on anything else, as group-by wants it. */
+/* (%look-up keyword x): what the keyword gives on a map or error; nil on anything else, as
+ * group-by wants it. */
 static enum native_status look_up(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         if (args[0].tag != T_KEYWORD || (args[1].tag != T_MAP && args[1].tag != T_ERROR))
@@ -566,13 +568,12 @@ static enum native_status fail_generic(struct mv_rtfs *r, val *args, uint32_t co
 
 const struct native natives_seq[] = {
         { "concat", 0, -1, concat, "Vectors, lists and characters of strings in one vector.",
-          "(concat [1] \"ab\" nil [2])", "[1 \"a\" \"b\" 2]",
-          "value*", "vector; what is no sequence is one item, nil is none",
-          "none" },
+          "(concat [1] \"ab\" nil [2])", "[1 \"a\" \"b\" 2]", "value*",
+          "vector; what is no sequence is one item, nil is none", "none" },
         { "subvec", 2, 3, subvec, "Items from start to before end.", "(subvec [1 2 3 4] 1 3)",
-          "[2 3]",
-          "coll start end?", "vector",
-          "TypeError: no vector or list, or not integers; IndexOutOfBounds: a range outside of it" },
+          "[2 3]", "coll start end?", "vector",
+          "TypeError: no vector or list, or not integers; IndexOutOfBounds: a range outside of "
+          "it" },
         { "take", 2, 2, take, "The first n items or characters.", "(take 2 [1 2 3])", "[1 2]",
           "n coll", "vector, or string of a string",
           "TypeError: n is no integer, or coll no vector, list or string" },
@@ -580,28 +581,23 @@ const struct native natives_seq[] = {
           "n coll", "vector, or string of a string",
           "TypeError: n is no integer, or coll no vector, list or string" },
         { "reverse", 1, 1, reverse, "From the end to the start.", "(reverse [1 2 3])", "[3 2 1]",
-          "coll", "vector, or string of a string",
-          "TypeError: no vector, list or string" },
+          "coll", "vector, or string of a string", "TypeError: no vector, list or string" },
         { "distinct", 1, 1, distinct, "First occurrences only.", "(distinct \"mississippi\")",
-          "\"misp\"",
-          "coll", "vector, or string of a string",
+          "\"misp\"", "coll", "vector, or string of a string",
           "TypeError: no vector, list or string" },
         { "frequencies", 1, 1, frequencies, "How often each item occurs.",
-          "(frequencies [:a :b :a])", "{:a 2 :b 1}",
-          "coll", "map from item to integer; an item that cannot be a key stands there as its text",
+          "(frequencies [:a :b :a])", "{:a 2 :b 1}", "coll",
+          "map from item to integer; an item that cannot be a key stands there as its text",
           "TypeError: no vector, list, map or string" },
         { "partition", 2, 2, partition, "Vectors of n items; the last may be shorter.",
-          "(partition 2 [1 2 3])", "[[1 2] [3]]",
-          "n coll", "vector of vectors",
+          "(partition 2 [1 2 3])", "[[1 2] [3]]", "n coll", "vector of vectors",
           "TypeError: n is no positive integer, or coll no vector or list" },
         { "%sort", 1, 1, sort, NULL, NULL, NULL },
         { "range", 1, 3, range, "Integers from start to before end, in steps.", "(range 0 10 3)",
-          "[0 3 6 9]",
-          "start? end step?", "vector of integers",
+          "[0 3 6 9]", "start? end step?", "vector of integers",
           "TypeError: not integers; InvalidArgument: a step of 0" },
         { "numbers", 2, 2, numbers, "Integers from a to b, both included.", "(numbers 1 4)",
-          "[1 2 3 4]",
-          "first last", "vector of integers; floats are truncated",
+          "[1 2 3 4]", "first last", "vector of integers; floats are truncated",
           "TypeError: not numbers" },
         { "%builder", 0, 0, builder, NULL, NULL, NULL },
         { "%push!", 2, 2, push_, NULL, NULL, NULL },

@@ -109,7 +109,7 @@ static enum native_status starts_with(struct mv_rtfs *r, val *args, uint32_t cou
         return give(ret, BOOL(s.len >= prefix.len && memcmp(s.p, prefix.p, prefix.len) == 0));
 }
 
-/* --- split ----------------------------------------------------------------------------------- */
+/* --- split ------------------------------------------------------------------------------------ */
 static enum native_status push_piece(struct mv_rtfs *r, val builder, struct mv_slice piece)
 {
         val v = string_new(r, piece);
@@ -148,7 +148,7 @@ static enum native_status split(struct mv_rtfs *r, val *args, uint32_t count, va
         return give(ret, pieces);
 }
 
-/* --- case and space -------------------------------------------------------------------------- */
+/* --- case and space --------------------------------------------------------------------------- */
 static bool letter_at(struct mv_slice s, size_t at)
 {
         return at < s.len && mv_utf8_is_alpha(mv_utf8_next(s, &at));
@@ -229,7 +229,7 @@ static enum native_status string_trim(struct mv_rtfs *r, val *args, uint32_t cou
                                                   : string_new(r, mv_slice(s.p + from, to - from)));
 }
 
-/* --- regular expressions --------------------------------------------------------------------- */
+/* --- regular expressions ---------------------------------------------------------------------- */
 static bool spend(void *ctx, uint64_t steps)
 {
         return charge(ctx, steps / 2) == N_OK;
@@ -362,63 +362,46 @@ static enum native_status re_seq(struct mv_rtfs *r, val *args, uint32_t count, v
 
 const struct native natives_string[] = {
         { "str", 0, -1, str, "Display forms in a row; strings without quotes.",
-          "(str \"n=\" 5 nil)", "\"n=5nil\"",
-          "value*", "string",
+          "(str \"n=\" 5 nil)", "\"n=5nil\"", "value*", "string",
           "StackOverflow: a value nested deeper than 512 levels" },
         { "join", 2, 2, join, "Items of a sequence as by str, with a separator.",
-          "(join \", \" [1 :a])", "\"1, :a\"",
-          "separator coll", "string",
+          "(join \", \" [1 :a])", "\"1, :a\"", "separator coll", "string",
           "TypeError: the separator is no string, or coll is no vector or list" },
         { "string-join", 2, 2, join, "The same as join.", "(string-join \"/\" [\"usr\" \"bin\"])",
-          "\"usr/bin\"",
-          "separator coll", "string",
-          "as join, under the name join" },
+          "\"usr/bin\"", "separator coll", "string", "as join, under the name join" },
         { "string-length", 1, 1, string_length, "Code points of a string.",
-          "(string-length \"日本語\")", "3",
-          "string", "integer",
-          "TypeError: not a string" },
+          "(string-length \"日本語\")", "3", "string", "integer", "TypeError: not a string" },
         { "substring", -1, -1, substring, "Code points from start to before end.",
-          "(substring \"abcdef\" 2 4)", "\"cd\"",
-          "string start end?", "string",
-          "TypeError: not a string, or not integers; IndexOutOfBounds: a range outside of the string" },
+          "(substring \"abcdef\" 2 4)", "\"cd\"", "string start end?", "string",
+          "TypeError: not a string, or not integers; IndexOutOfBounds: a range outside of the "
+          "string" },
         { "string-contains", 2, 2, contains_plain, "Does the text occur in the first string?",
-          "(string-contains \"haystack\" \"stack\")", "true",
-          "string text", "boolean",
+          "(string-contains \"haystack\" \"stack\")", "true", "string text", "boolean",
           "TypeError: not strings" },
         { "string-contains?", 2, 2, contains_question, "Does the text occur in the first string?",
-          "(string-contains? \"abc\" \"b\")", "true",
-          "string text", "boolean",
+          "(string-contains? \"abc\" \"b\")", "true", "string text", "boolean",
           "TypeError: not strings" },
         { "starts-with?", 2, 2, starts_with, "Does the string begin with the text?",
-          "(starts-with? \"foobar\" \"foo\")", "true",
-          "string text", "boolean; false when the string is nil",
-          "TypeError: not strings" },
+          "(starts-with? \"foobar\" \"foo\")", "true", "string text",
+          "boolean; false when the string is nil", "TypeError: not strings" },
         { "split", 2, 2, split, "Pieces between literal separators; \"\" gives the characters.",
-          "(split \"a-b\" \"-\")", "[\"a\" \"b\"]",
-          "string separator", "vector of strings",
+          "(split \"a-b\" \"-\")", "[\"a\" \"b\"]", "string separator", "vector of strings",
           "TypeError: not strings; nil counts as an empty string" },
         { "string-upper", 1, 1, string_upper, "Upper case.", "(string-upper \"straße\")",
-          "\"STRASSE\"",
-          "string", "string",
-          "TypeError: not a string" },
+          "\"STRASSE\"", "string", "string", "TypeError: not a string" },
         { "string-lower", 1, 1, string_lower, "Lower case.", "(string-lower \"ÀÉ\")", "\"àé\"",
-          "string", "string",
-          "TypeError: not a string" },
+          "string", "string", "TypeError: not a string" },
         { "string-trim", 1, 1, string_trim, "Without white space at both ends.",
-          "(string-trim \"  x y \")", "\"x y\"",
-          "string", "string",
-          "TypeError: not a string" },
+          "(string-trim \"  x y \")", "\"x y\"", "string", "string", "TypeError: not a string" },
         { "re-matches", 2, 2, re_matches, "Does the pattern match the whole text?",
-          "(re-matches \"a+\" \"aaa\")", "true",
-          "pattern text", "boolean; false when the text is nil",
+          "(re-matches \"a+\" \"aaa\")", "true", "pattern text",
+          "boolean; false when the text is nil",
           "TypeError: not strings; Generic: no regular expression" },
         { "re-find", 2, 2, re_find, "First match of the pattern, or nil.",
-          "(re-find \"[0-9]+\" \"abc 123\")", "\"123\"",
-          "pattern text", "string or nil",
+          "(re-find \"[0-9]+\" \"abc 123\")", "\"123\"", "pattern text", "string or nil",
           "TypeError: not strings; Generic: no regular expression" },
         { "re-seq", 2, 2, re_seq, "All matches of the pattern, which do not overlap.",
-          "(re-seq \"\\\\d\\\\d\" \"12345\")", "[\"12\" \"34\"]",
-          "pattern text", "vector of strings",
-          "TypeError: not strings; Generic: no regular expression" },
+          "(re-seq \"\\\\d\\\\d\" \"12345\")", "[\"12\" \"34\"]", "pattern text",
+          "vector of strings", "TypeError: not strings; Generic: no regular expression" },
         { 0 },
 };

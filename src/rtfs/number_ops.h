@@ -30,7 +30,8 @@ static inline double as_double(val v)
 {
         return v.tag == T_INT ? (double)v.i : v.f;
 }
-/* What dividing two floats gives, the divisor not being 0: an integer when the quotient is whole and one. */
+/* What dividing two floats gives, the divisor not being 0: an integer when the quotient is whole
+ * and one. */
 static inline val num_quotient(double a, double b)
 {
         double q = a / b;

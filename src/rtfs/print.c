@@ -15,7 +15,7 @@ struct printer {
         struct mv_out *o;
         uint32_t depth;
         bool readable;
-        bool deep; /* stopped by (1) */
+        bool deep;                     /* stopped by (1) */
         const volatile int *interrupt; /* NULL: none */
 };
 
@@ -69,7 +69,8 @@ static bool print_dense(struct printer *p, val m)
         val key, value;
         bool first = true;
         for (map_iter(&it, m); map_next(&it, &key, &value);)
-                if (!separate(p, &first) || !print(p, key) || !mv_put_u8(p->o, ' ') || !print(p, value))
+                if (!separate(p, &first) || !print(p, key) || !mv_put_u8(p->o, ' ') ||
+                    !print(p, value))
                         return false;
         return true;
 }

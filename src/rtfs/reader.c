@@ -16,11 +16,12 @@ struct reader {
         const uint8_t *p, *end, *line_start;
         uint32_t line;
         uint32_t depth;
-        uint32_t sp;        /* next free slot of the value stack */
-        int anon_arity;     /* inside #(): highest %n so far; -1: not inside */
+        uint32_t sp;    /* next free slot of the value stack */
+        int anon_arity; /* inside #(): highest %n so far; -1: not inside */
         bool anon_rest;
-        bool at_head;       /* the next form is the first of a list */
-        const uint8_t *counted; /* `characters` of the line stand before it: a line may be the whole source */
+        bool at_head; /* the next form is the first of a list */
+        /* `characters` of the line stand before it: a line may be the whole source */
+        const uint8_t *counted;
         uint32_t characters;
 };
 
@@ -30,7 +31,8 @@ static uint32_t pos_of(struct reader *rd, const uint8_t *at)
                 rd->counted = rd->line_start;
                 rd->characters = 0;
         }
-        rd->characters += (uint32_t)mv_utf8_count(mv_slice(rd->counted, (size_t)(at - rd->counted)));
+        rd->characters +=
+                (uint32_t)mv_utf8_count(mv_slice(rd->counted, (size_t)(at - rd->counted)));
         rd->counted = at;
         return pos_make(rd->line, rd->characters + 1);
 }
@@ -51,7 +53,8 @@ static bool is_digit(uint8_t c)
 }
 static bool is_name_start(uint8_t c)
 {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c != 0 && strchr("_$+-*/=<>!?%", c));
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+               (c != 0 && strchr("_$+-*/=<>!?%", c));
 }
 static bool is_name_char(uint8_t c)
 {
@@ -106,7 +109,8 @@ static enum native_status push(struct reader *rd, val v)
 }
 
 /* (name form) with an unwritable or plain name. */
-static enum native_status wrap(struct reader *rd, const char *name, const val *items, uint32_t count, val *ret)
+static enum native_status wrap(struct reader *rd, const char *name, const val *items,
+                               uint32_t count, val *ret)
 {
         val form[4] = { symbol_new(rd->r, mv_slice_str(name)) };
         for (uint32_t i = 0; i < count; i++)
@@ -115,7 +119,7 @@ static enum native_status wrap(struct reader *rd, const char *name, const val *i
         return nomem(*ret) ? N_NOMEM : N_OK;
 }
 
-/* --- tokens ------------------------------------------------------------------------------------------------------- */
+/* --- tokens ----------------------------------------------------------------------------------- */
 static bool hex4(const uint8_t *p, const uint8_t *end, uint32_t *ret)
 {
         uint32_t v = 0;
@@ -123,7 +127,7 @@ static bool hex4(const uint8_t *p, const uint8_t *end, uint32_t *ret)
                 return false;
         for (int i = 0; i < 4; i++) {
                 uint8_t c = p[i];
-                uint32_t d = is_digit(c)              ? (uint32_t)(c - '0')
+                uint32_t d = is_digit(c)            ? (uint32_t)(c - '0')
                              : c >= 'a' && c <= 'f' ? (uint32_t)(c - 'a' + 10)
                              : c >= 'A' && c <= 'F' ? (uint32_t)(c - 'A' + 10)
                                                     : 99u;
@@ -143,8 +147,8 @@ static enum native_status read_unicode_escape(struct reader *rd, struct mv_out *
                 return fail(rd, "\\u needs four hexadecimal digits");
         rd->p += 4;
         if (c >= 0xd800 && c <= 0xdbff) {
-                if (rd->end - rd->p < 6 || rd->p[0] != '\\' || rd->p[1] != 'u' || !hex4(rd->p + 2, rd->end, &low) ||
-                    low < 0xdc00 || low > 0xdfff)
+                if (rd->end - rd->p < 6 || rd->p[0] != '\\' || rd->p[1] != 'u' ||
+                    !hex4(rd->p + 2, rd->end, &low) || low < 0xdc00 || low > 0xdfff)
                         return fail(rd, "\\u surrogate without its second half");
                 c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
                 rd->p += 6;
@@ -237,7 +241,8 @@ static bool is_float_text(struct mv_slice t)
         for (; i < t.len; i++) {
                 if (is_digit(t.p[i]))
                         continue;
-                if (t.p[i] == '.' && !point && !exponent && i > digits && i + 1 < t.len && is_digit(t.p[i + 1])) {
+                if (t.p[i] == '.' && !point && !exponent && i > digits && i + 1 < t.len &&
+                    is_digit(t.p[i + 1])) {
                         point = true;
                 } else if ((t.p[i] == 'e' || t.p[i] == 'E') && !exponent && i > digits) {
                         exponent = true;
@@ -271,7 +276,8 @@ static enum native_status read_number(struct reader *rd, struct mv_slice t, uint
         bool digits_only = true;
         for (size_t k = 1; k < t.len; k++)
                 digits_only = digits_only && is_digit(t.p[k]);
-        return fail_at(rd, pos, digits_only ? "integer out of the 64-bit range" : "malformed number");
+        return fail_at(rd, pos,
+                       digits_only ? "integer out of the 64-bit range" : "malformed number");
 }
 
 /* Length of the symbol at p, 0 when none starts there. A colon belongs to it only as the version mark of
@@ -373,7 +379,7 @@ static enum native_status read_symbol(struct reader *rd, val *ret)
 static enum native_status read_resource(struct reader *rd, val *ret)
 {
         const uint8_t *q = rd->p;
-        while (q < rd->end && *q > ' ')
+        while (q<rd->end && * q> ' ')
                 q++;
         if (q - rd->p <= 11)
                 return fail(rd, "empty resource handle");
@@ -387,7 +393,8 @@ static enum native_status read_resource(struct reader *rd, val *ret)
 static enum native_status read_atom(struct reader *rd, val *ret)
 {
         uint8_t c = *rd->p;
-        bool number = is_digit(c) || ((c == '+' || c == '-') && rd->p + 1 < rd->end && is_digit(rd->p[1]));
+        bool number = is_digit(c) ||
+                      ((c == '+' || c == '-') && rd->p + 1 < rd->end && is_digit(rd->p[1]));
         if (rd->end - rd->p >= 11 && memcmp(rd->p, "resource://", 11) == 0)
                 return read_resource(rd, ret);
         if (!number)
@@ -401,8 +408,9 @@ static enum native_status read_atom(struct reader *rd, val *ret)
         return read_number(rd, t, pos, ret);
 }
 
-/* --- collections ------------------------------------------------------------------------------------------------------ */
-static enum native_status read_until(struct reader *rd, uint8_t close, uint32_t opened, const char *what)
+/* --- collections ------------------------------------------------------------------------------ */
+static enum native_status read_until(struct reader *rd, uint8_t close, uint32_t opened,
+                                     const char *what)
 {
         uint32_t first = rd->sp;
         for (;;) {
@@ -483,7 +491,7 @@ static enum native_status read_collection(struct reader *rd, val *ret)
         else
                 s = read_until(rd, '}', pos, "map is not closed");
         if (s == N_OK)
-                s = open == '(' ? make_list(rd, from, pos, ret)
+                s = open == '('   ? make_list(rd, from, pos, ret)
                     : open == '[' ? make_vector(rd, from, pos, ret)
                                   : make_map(rd, from, pos, ret);
         rd->sp = from;
@@ -523,8 +531,13 @@ static enum native_status read_anon(struct reader *rd, val *ret)
 
 static enum native_status read_hash(struct reader *rd, val *ret)
 {
-        static const struct { const char *text; double value; } specials[] = {
-                { "##Inf", __builtin_inf() }, { "##-Inf", -__builtin_inf() }, { "##NaN", __builtin_nan("") },
+        static const struct {
+                const char *text;
+                double value;
+        } specials[] = {
+                { "##Inf", __builtin_inf() },
+                { "##-Inf", -__builtin_inf() },
+                { "##NaN", __builtin_nan("") },
         };
         if (rd->p + 1 < rd->end && rd->p[1] == '(')
                 return read_anon(rd, ret);
@@ -569,7 +582,8 @@ static enum native_status read_context(struct reader *rd, val *ret)
         size_t n = symbol_length(rd->p, rd->end, rd->r->options.config_text);
         if (n == 0)
                 return fail(rd, "name expected after @");
-        val v = keyword ? symbol_new(rd->r, mv_slice(rd->p, n)) : string_new(rd->r, mv_slice(rd->p, n));
+        val v = keyword ? symbol_new(rd->r, mv_slice(rd->p, n))
+                        : string_new(rd->r, mv_slice(rd->p, n));
         rd->p += n;
         if (nomem(v))
                 return N_NOMEM;
@@ -589,11 +603,13 @@ static enum native_status read_delegation(struct reader *rd, val *ret)
         if (s)
                 return s;
         if (target.tag != T_KEYWORD)
-                return fail(rd, "delegation target is :local, :local-model \"id\" or :remote \"id\"");
+                return fail(rd,
+                            "delegation target is :local, :local-model \"id\" or :remote \"id\"");
         struct mv_slice t = name_slice(target);
         if (!mv_slice_eq_str(t, "local")) {
                 if (!mv_slice_eq_str(t, "local-model") && !mv_slice_eq_str(t, "remote"))
-                        return fail(rd, "delegation target is :local, :local-model \"id\" or :remote \"id\"");
+                        return fail(rd, "delegation target is :local, :local-model \"id\" or "
+                                        ":remote \"id\"");
                 s = read_operand(rd, &id);
                 if (s)
                         return s;
@@ -694,8 +710,13 @@ static enum native_status read_form(struct reader *rd, val *ret)
 
 enum native_status read_source(struct mv_rtfs *r, struct mv_slice source, val *ret_forms)
 {
-        struct reader rd = { .r = r, .p = source.p, .end = source.p + source.len, .line_start = source.p, .line = 1,
-                             .sp = r->stack_top, .anon_arity = -1 };
+        struct reader rd = { .r = r,
+                             .p = source.p,
+                             .end = source.p + source.len,
+                             .line_start = source.p,
+                             .line = 1,
+                             .sp = r->stack_top,
+                             .anon_arity = -1 };
         if (!mv_utf8_valid(source))
                 return fail(&rd, "source is not UTF-8");
         uint32_t from = rd.sp;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef MV_RTFS_READER_H
 #define MV_RTFS_READER_H
-/* Positions in source text: line << 12 | column, both 1-based; beyond the field they stay at its maximum. */
+/* Positions in source text: line << 12 | column, both 1-based; beyond the field they stay at its
+ * maximum. */
 #include <rtfs/vm.h>
 
 #define POS_COLUMN_BITS 12

@@ -25,7 +25,7 @@ static bool fail(struct parser *p, const char *why)
         return false;
 }
 
-/* --- emitting -------------------------------------------------------------------------------- */
+/* --- emitting --------------------------------------------------------------------------------- */
 static void grow(struct parser *p, uint32_t count)
 {
         p->count += count;
@@ -74,7 +74,7 @@ static bool add_range(struct parser *p, uint32_t lo, uint32_t hi)
         return true;
 }
 
-/* --- reading --------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 static bool more(const struct parser *p)
 {
         return p->at < p->in.len;
@@ -211,7 +211,7 @@ static bool char_escape(struct parser *p, uint32_t *ret)
         return true;
 }
 
-/* --- classes --------------------------------------------------------------------------------- */
+/* --- classes ---------------------------------------------------------------------------------- */
 static const struct posix {
         const char *name, *ranges; /* pairs of characters */
 } posix_classes[] = {
@@ -301,7 +301,7 @@ static bool class(struct parser *p) /* behind '[' */
         return emit(p, RX_CLASS, flags, (int32_t)first, (int32_t)(p->range_count - first));
 }
 
-/* --- atoms ----------------------------------------------------------------------------------- */
+/* --- atoms ------------------------------------------------------------------------------------ */
 static bool alternation(struct parser *p);
 
 static bool check_escape(struct parser *p, bool *ret_done)
@@ -455,7 +455,7 @@ static bool atom(struct parser *p)
         }
 }
 
-/* --- repetition ------------------------------------------------------------------------------ */
+/* --- repetition ------------------------------------------------------------------------------- */
 static bool number(struct parser *p, size_t *at, uint32_t *ret)
 {
         size_t from = *at;

@@ -10,8 +10,8 @@
 #include <rtfs/compile.h>
 #include <wire/cbor.h>
 
-static const struct native *const tables[] = { natives_core, natives_math,  natives_string,
-                                               natives_coll, natives_seq,   natives_misc,
+static const struct native *const tables[] = { natives_core, natives_math, natives_string,
+                                               natives_coll, natives_seq,  natives_misc,
                                                natives_types };
 
 static size_t align16(size_t n)
@@ -27,9 +27,9 @@ static void *carve(uint8_t **p, size_t bytes)
 }
 
 #define SAVED_STRUCT_BYTES offsetof(struct mv_rtfs, arena)
-#define SAVED_GLOBALS_MAX 512u
+#define SAVED_GLOBALS_MAX  512u
 
-/* --- globals ---------------------------------------------------------------------------------------------------------------- */
+/* --- globals ---------------------------------------------------------------------------------- */
 int32_t global_slot(struct mv_rtfs *r, struct name *n)
 {
         if (n->global >= 0)
@@ -59,7 +59,7 @@ int native_find(struct mv_rtfs *r, struct mv_slice name)
         return -1;
 }
 
-/* --- building ---------------------------------------------------------------------------------------------------------------- */
+/* --- building --------------------------------------------------------------------------------- */
 static bool add_natives(struct mv_rtfs *r)
 {
         for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
@@ -93,7 +93,8 @@ static int build_source(struct mv_rtfs *r, const char *source, const char *what,
         if (s == 0 && mv_rtfs_run(r) != MV_RTFS_DONE) {
                 struct mv_rtfs_error e;
                 mv_rtfs_error(r, &e);
-                s = mv_fail(err, MV_E_INTERNAL, 0, "%s, line %u: %.*s", what, e.line, MV_SARG(e.message));
+                s = mv_fail(err, MV_E_INTERNAL, 0, "%s, line %u: %.*s", what, e.line,
+                            MV_SARG(e.message));
         }
         r->building = false;
         return s;
@@ -109,7 +110,8 @@ static void layout(struct mv_rtfs *r, void *arena, size_t bytes)
         r->buckets = carve(&p, NAME_BUCKETS * sizeof *r->buckets);
         r->saved = carve(&p, align16(SAVED_STRUCT_BYTES) + SAVED_GLOBALS_MAX * sizeof(val) +
                                      NAME_BUCKETS * sizeof *r->buckets);
-        /* A quarter of what is left is for calls: frames, mark stack and values in the proportion 1 : 1 : 6. */
+        /* A quarter of what is left is for calls: frames, mark stack and values in the
+         * proportion 1 : 1 : 6. */
         size_t quarter = (size_t)(end - p) / 4;
         r->frames_size = (uint32_t)(quarter / 8 / sizeof(struct frame));
         if (r->frames_size > MV_CALL_DEPTH_MAX)
@@ -175,7 +177,8 @@ void mv_rtfs_continue(struct mv_rtfs *r, const struct mv_rtfs_options *o)
         r->module_names = r->empty_map; /* a module that was not finished */
         r->undefined = NULL;
         r->interrupt = 0;
-        if ((size_t)(r->heap.limit - r->heap.top) < HEAP_SOFT_STEP) /* reading and compiling do not collect */
+        if ((size_t)(r->heap.limit - r->heap.top) <
+            HEAP_SOFT_STEP) /* reading and compiling do not collect */
                 (void)heap_collect(r, HEAP_SOFT_STEP);
         r->heap.peak = r->heap.top;
         r->options = *o;
@@ -192,7 +195,8 @@ static int build_library(struct mv_rtfs *r, struct mv_err *err)
                 return mv_fail(err, MV_E_LIMIT, 0, "arena too small for the library");
         r->context = r->modules = r->module_names = r->imports = r->aliases = r->empty_map;
         r->forms = r->empty_list;
-        if (!add_special_words(r) || !add_natives(r) || !define_global(r, MV_SLICE("args"), r->empty_vector))
+        if (!add_special_words(r) || !add_natives(r) ||
+            !define_global(r, MV_SLICE("args"), r->empty_vector))
                 return mv_fail(err, MV_E_LIMIT, 0, "arena too small for the library");
         int s = build_source(r, library_source, "library", err);
         if (s)
@@ -204,7 +208,8 @@ static int build_library(struct mv_rtfs *r, struct mv_err *err)
         r->prelude_to = r->global_count;
         memset(r->overridden, 0, sizeof r->overridden);
         if (s == 0 && r->global_count > SAVED_GLOBALS_MAX)
-                s = mv_fail(err, MV_E_INTERNAL, 0, "library has more than %u names", SAVED_GLOBALS_MAX);
+                s = mv_fail(err, MV_E_INTERNAL, 0, "library has more than %u names",
+                            SAVED_GLOBALS_MAX);
         return s;
 }
 
@@ -212,7 +217,8 @@ static int lay_out(void *arena, size_t bytes, struct mv_err *err)
 {
         struct mv_rtfs *r = arena;
         if (bytes < MV_RTFS_ARENA_MIN || (uintptr_t)arena % 16)
-                return mv_fail(err, MV_E_LIMIT, 0, "evaluator needs an aligned arena of at least %u bytes",
+                return mv_fail(err, MV_E_LIMIT, 0,
+                               "evaluator needs an aligned arena of at least %u bytes",
                                MV_RTFS_ARENA_MIN);
         memset(r, 0, sizeof *r);
         r->pending = r->result = r->call_id = r->call_args = r->names = NIL;
@@ -223,8 +229,8 @@ static int lay_out(void *arena, size_t bytes, struct mv_err *err)
         return 0;
 }
 
-int mv__rtfs_init_reader(void *arena, size_t bytes, const struct mv_rtfs_options *o, struct mv_rtfs **ret,
-                         struct mv_err *err)
+int mv__rtfs_init_reader(void *arena, size_t bytes, const struct mv_rtfs_options *o,
+                         struct mv_rtfs **ret, struct mv_err *err)
 {
         struct mv_rtfs *r = arena;
         int s = lay_out(arena, bytes, err);
@@ -238,7 +244,8 @@ int mv__rtfs_init_reader(void *arena, size_t bytes, const struct mv_rtfs_options
         return 0;
 }
 
-int mv_rtfs_init(void *arena, size_t bytes, const struct mv_rtfs_options *o, struct mv_rtfs **ret, struct mv_err *err)
+int mv_rtfs_init(void *arena, size_t bytes, const struct mv_rtfs_options *o, struct mv_rtfs **ret,
+                 struct mv_err *err)
 {
         struct mv_rtfs *r = arena;
         int s = lay_out(arena, bytes, err);
@@ -259,7 +266,7 @@ int mv_rtfs_init(void *arena, size_t bytes, const struct mv_rtfs_options *o, str
         return 0;
 }
 
-/* --- inputs ------------------------------------------------------------------------------------------------------------------- */
+/* --- inputs ----------------------------------------------------------------------------------- */
 static int decode_input(struct mv_rtfs *r, struct mv_slice cbor, val *ret, struct mv_err *err)
 {
         bool outer = r->no_collect;
@@ -268,7 +275,8 @@ static int decode_input(struct mv_rtfs *r, struct mv_slice cbor, val *ret, struc
         r->no_collect = outer;
         if (s == N_OK)
                 return 0;
-        return s == N_ERROR ? -(int)err->code : mv_fail(err, MV_E_LIMIT, 0, "arena too small for the input");
+        return s == N_ERROR ? -(int)err->code
+                            : mv_fail(err, MV_E_LIMIT, 0, "arena too small for the input");
 }
 
 int mv_rtfs_set_args(struct mv_rtfs *r, struct mv_slice cbor_array, struct mv_err *err)
@@ -339,7 +347,7 @@ int mv_rtfs_load_source(struct mv_rtfs *r, struct mv_slice source, struct mv_err
         return 0;
 }
 
-/* --- running -------------------------------------------------------------------------------------------------------------------- */
+/* --- running ---------------------------------------------------------------------------------- */
 static enum native_status splice_do(struct mv_rtfs *r, val form, val rest)
 { /* (do a b) at top level is a, then b: a macro defined in it acts on what follows */
         struct cons *items = as_cons(rest_of(form, 1)), *first = as_cons(rest), **link = &first;
@@ -395,7 +403,8 @@ static enum native_status next_form(struct mv_rtfs *r)
         if (s == N_OK && p)
                 s = vm_start(r, p);
         r->no_collect = false;
-        return s == N_NOMEM ? raise_memory(r, "compiling: the program is too large for this cell") : s;
+        return s == N_NOMEM ? raise_memory(r, "compiling: the program is too large for this cell")
+                            : s;
 }
 
 enum mv_rtfs_status mv_rtfs_run(struct mv_rtfs *r)
@@ -427,7 +436,8 @@ enum mv_rtfs_status mv_rtfs_run(struct mv_rtfs *r)
 
 /* Values come from outside while frames wait: a first failure collects what the program no longer needs, a second one
  * may use the whole heap. */
-static enum native_status decode_reply(struct mv_rtfs *r, struct mv_slice cbor, val *ret, struct mv_err *err)
+static enum native_status decode_reply(struct mv_rtfs *r, struct mv_slice cbor, val *ret,
+                                       struct mv_err *err)
 {
         enum native_status s = decode_value(r, cbor, ret, err);
         if (s != N_NOMEM)
@@ -444,10 +454,12 @@ int mv_rtfs_reply(struct mv_rtfs *r, struct mv_slice cbor, struct mv_err *err)
                 return mv_fail(err, MV_E_STATE, 0, "no host call is waiting for a reply");
         r->suspended = false;
         enum native_status s = decode_reply(r, cbor, &v, err);
-        if (s == N_ERROR && err->code == MV_E_PROGRAM) { /* the program's doing: it handed out a function and got it back */
+        /* the program's doing: it handed out a function and got it back */
+        if (s == N_ERROR && err->code == MV_E_PROGRAM) {
                 const struct mv_rtfs_fault fault = {
                         .kind = MV_SLICE("TypeError"),
-                        .message = MV_SLICE("Type error in call: expected data in the reply, got function"),
+                        .message = MV_SLICE(
+                                "Type error in call: expected data in the reply, got function"),
                 };
                 r->suspended = true;
                 mv_rtfs_fault(r, &fault);
@@ -516,7 +528,7 @@ void mv_rtfs_interrupt(struct mv_rtfs *r)
         r->fuel_stop = INT64_MAX;
 }
 
-/* --- results --------------------------------------------------------------------------------------------------------------------- */
+/* --- results ---------------------------------------------------------------------------------- */
 bool mv_rtfs_encode_result(struct mv_rtfs *r, struct mv_out *o)
 {
         return encode_value(o, r->result);

@@ -15,7 +15,8 @@
 struct mv_rtfs;
 
 struct mv_rtfs_options {
-        uint64_t fuel;       /* steps: calls, loop turns, and work of builtins in units; 0: MV_DEFAULT_FUEL */
+        /* steps: calls, loop turns, and work of builtins in units; 0: MV_DEFAULT_FUEL */
+        uint64_t fuel;
         uint32_t call_depth; /* 0: MV_CALL_DEPTH_MAX */
         bool prelude;        /* the 20 CCOS names of spec 7.9 */
         /* Receives events in order (STEP payload items, wire/frame.h): one CBOR array each. NULL: dropped. Returning
@@ -31,10 +32,13 @@ struct mv_rtfs_options {
 };
 #define MV_TICK_FUEL (1 << 18) /* a few milliseconds */
 
-/* Build an evaluator with its library inside arena (16-byte aligned, at least MV_RTFS_ARENA_MIN). LIMIT when too small. */
+/* Build an evaluator with its library inside arena (16-byte aligned, at least
+ * MV_RTFS_ARENA_MIN). LIMIT when too small. */
 #define MV_RTFS_ARENA_MIN (512u << 10)
-int mv_rtfs_init(void *arena, size_t bytes, const struct mv_rtfs_options *o, struct mv_rtfs **ret, struct mv_err *err);
-/* Back to the state after mv_rtfs_init, with new options: nothing of what ran remains reachable. Costs what it dirtied. */
+int mv_rtfs_init(void *arena, size_t bytes, const struct mv_rtfs_options *o, struct mv_rtfs **ret,
+                 struct mv_err *err);
+/* Back to the state after mv_rtfs_init, with new options: nothing of what ran remains reachable.
+ * Costs what it dirtied. */
 void mv_rtfs_reset(struct mv_rtfs *r, const struct mv_rtfs_options *o);
 
 /* For the next program of a session: what earlier ones defined stays, whatever ended them. Fuel, calls and events count
@@ -43,13 +47,16 @@ void mv_rtfs_reset(struct mv_rtfs *r, const struct mv_rtfs_options *o);
 void mv_rtfs_continue(struct mv_rtfs *r, const struct mv_rtfs_options *o);
 
 /* Inputs, before loading. value/map are CBOR. */
-int mv_rtfs_set_args(struct mv_rtfs *r, struct mv_slice cbor_array, struct mv_err *err);    /* global `args` */
-int mv_rtfs_set_context(struct mv_rtfs *r, struct mv_slice cbor_map, struct mv_err *err);   /* text keys */
+/* global `args` */
+int mv_rtfs_set_args(struct mv_rtfs *r, struct mv_slice cbor_array, struct mv_err *err);
+/* text keys */
+int mv_rtfs_set_context(struct mv_rtfs *r, struct mv_slice cbor_map, struct mv_err *err);
 
 /* Programs. A source is compiled form by form (a defmacro acts on the forms behind it). Errors of the program are not
  * MV errors: they come out of mv_rtfs_run as MV_RTFS_ERROR. Negative only for HOSTILE bytecode or AST bytes. */
 int mv_rtfs_load_source(struct mv_rtfs *r, struct mv_slice source, struct mv_err *err);
-int mv_rtfs_load_ast(struct mv_rtfs *r, struct mv_slice cbor, struct mv_err *err); /* docs/formats/ast.md */
+/* docs/formats/ast.md */
+int mv_rtfs_load_ast(struct mv_rtfs *r, struct mv_slice cbor, struct mv_err *err);
 int mv_rtfs_load_bytecode(struct mv_rtfs *r, struct mv_slice bytecode, struct mv_err *err);
 
 /* Has an error ended it already, in loading for example? mv_rtfs_error tells which. */
@@ -74,7 +81,8 @@ uint64_t mv_rtfs_call_seq(struct mv_rtfs *r); /* 1, 2, 3 ... */
 bool mv_rtfs_encode_call_args(struct mv_rtfs *r, struct mv_out *o);
 /* Answer; then mv_rtfs_run again. HOSTILE when the bytes are not one value. */
 int mv_rtfs_reply(struct mv_rtfs *r, struct mv_slice cbor, struct mv_err *err);
-/* kind: an error kind name of spec 6.2; for SecurityViolation the three further texts are used, else ignored. */
+/* kind: an error kind name of spec 6.2; for SecurityViolation the three further texts are used,
+ * else ignored. */
 struct mv_rtfs_fault {
         struct mv_slice kind, message, operation, capability, context;
 };
@@ -89,8 +97,10 @@ struct mv_rtfs_error {
 void mv_rtfs_error(struct mv_rtfs *r, struct mv_rtfs_error *ret);
 
 uint64_t mv_rtfs_fuel_used(const struct mv_rtfs *r);
-uint64_t mv_rtfs_memory_peak(const struct mv_rtfs *r); /* bytes of the arena ever in use since reset */
-/* The part of the arena that may differ from the state after init, for providers that restore memory. */
+/* bytes of the arena ever in use since reset */
+uint64_t mv_rtfs_memory_peak(const struct mv_rtfs *r);
+/* The part of the arena that may differ from the state after init, for providers that restore
+ * memory. */
 size_t mv_rtfs_memory_used(const struct mv_rtfs *r);
 
 /* What a loaded bytecode can ask of the host, without running it: the result becomes a vector with [id via line column] for
@@ -102,10 +112,12 @@ bool mv_rtfs_inspect(struct mv_rtfs *r);
 bool mv_rtfs_encode_declared(struct mv_rtfs *r, struct mv_out *o);
 
 /* Compile without running. false: *ret_error says why. */
-bool mv_rtfs_compile(struct mv_rtfs *r, struct mv_slice source, struct mv_out *bytecode, struct mv_rtfs_error *ret_error);
+bool mv_rtfs_compile(struct mv_rtfs *r, struct mv_slice source, struct mv_out *bytecode,
+                     struct mv_rtfs_error *ret_error);
 /* What was loaded, source or AST, as an AST. false: o is too small. */
 bool mv_rtfs_encode_ast(struct mv_rtfs *r, struct mv_out *o);
 /* The same as mv_rtfs_compile for a source or an AST that was loaded. */
-bool mv_rtfs_compile_loaded(struct mv_rtfs *r, struct mv_out *bytecode, struct mv_rtfs_error *ret_error);
+bool mv_rtfs_compile_loaded(struct mv_rtfs *r, struct mv_out *bytecode,
+                            struct mv_rtfs_error *ret_error);
 
 #endif

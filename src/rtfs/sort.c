@@ -21,8 +21,8 @@ static enum native_status before(struct mv_rtfs *r, const val *b, const val *a, 
 }
 
 /* Merge from[lo, mid) and from[mid, hi) into to[lo, hi). */
-static enum native_status merge(struct mv_rtfs *r, const struct entry *from, struct entry *to, uint32_t lo,
-                  uint32_t mid, uint32_t hi)
+static enum native_status merge(struct mv_rtfs *r, const struct entry *from, struct entry *to,
+                                uint32_t lo, uint32_t mid, uint32_t hi)
 {
         uint32_t a = lo, b = mid;
         for (uint32_t at = lo; at < hi; at++) {
@@ -49,7 +49,8 @@ static enum native_status merge_runs(struct mv_rtfs *r, const struct entry *from
 }
 
 /* --- integers --------------------------------------------------------------------------------- */
-/* Equal integers cannot be told apart, so nothing but their order matters: by bytes from the least to the greatest. */
+/* Equal integers cannot be told apart, so nothing but their order matters: by bytes from the
+ * least to the greatest. */
 static bool all_integers(const val *items, uint32_t count)
 {
         for (uint32_t i = 0; i < count; i++)
@@ -66,7 +67,8 @@ struct digits { /* how often each byte occurs at each place */
 };
 
 /* Order by the byte at `place`. */
-static void sort_digit(const uint64_t *from, uint64_t *to, uint32_t count, uint32_t place, const uint32_t *counts)
+static void sort_digit(const uint64_t *from, uint64_t *to, uint32_t count, uint32_t place,
+                       const uint32_t *counts)
 {
         uint32_t start[256], sum = 0;
         for (uint32_t d = 0; d < 256; d++) {
@@ -90,7 +92,8 @@ static enum native_status sort_integers(struct mv_rtfs *r, val *items, uint32_t 
                         digits->count[place][from[i] >> (8 * place) & 0xff]++;
         }
         for (uint32_t place = 0; place < 8; place++) {
-                if (digits->count[place][from[0] >> (8 * place) & 0xff] == count) /* all have the same byte here */
+                if (digits->count[place][from[0] >> (8 * place) & 0xff] ==
+                    count) /* all have the same byte here */
                         continue;
                 sort_digit(from, to, count, place, digits->count[place]);
                 uint64_t *swap = from;

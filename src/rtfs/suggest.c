@@ -36,7 +36,8 @@ static void consider(struct search *s, struct mv_slice name)
 struct mv_slice nearest_name(const struct mv_rtfs *r, struct mv_slice text)
 {
         struct search s = { .r = r, .text = text };
-        if (text.len < 3 || text.len > MV_NEAREST_TEXT_MAX) /* of two letters, everything is two slips away */
+        if (text.len < 3 ||
+            text.len > MV_NEAREST_TEXT_MAX) /* of two letters, everything is two slips away */
                 return s.nearest;
         s.best = text.len < 6 ? 1 : mv_edit_tolerance(text.len);
         for (int i = 0; i < special_count(); i++)

@@ -22,7 +22,7 @@ static bool is_optional_list(val form)
                is_question_mark(as_cons(form)->head);
 }
 
-/* --- names and heads ------------------------------------------------------------------------- */
+/* --- names and heads -------------------------------------------------------------------------- */
 static const struct head {
         const char *name;
         enum type_head head;
@@ -119,7 +119,7 @@ val type_optional_inner(val list_form)
         return as_cons(list_form)->tail->head;
 }
 
-/* --- items and entries ----------------------------------------------------------------------- */
+/* --- items and entries ------------------------------------------------------------------------ */
 bool type_item_next(val form, uint32_t *at, struct type_item *ret)
 {
         if (*at >= vec_count(form))
@@ -192,7 +192,7 @@ bool type_entries_next(struct type_entries *it, struct type_entry *ret)
         }
 }
 
-/* --- printing -------------------------------------------------------------------------------- */
+/* --- printing --------------------------------------------------------------------------------- */
 static bool print_type(struct mv_out *o, val form, uint32_t depth);
 
 static bool print_name(struct mv_out *o, val form)
@@ -306,7 +306,7 @@ bool type_print(struct mv_out *o, val form)
         return print_type(o, form, 0);
 }
 
-/* --- validating ------------------------------------------------------------------------------ */
+/* --- validating ------------------------------------------------------------------------------- */
 static const char *form_problem(val form, uint32_t depth);
 
 static const char *key_problem(val key)

@@ -28,7 +28,7 @@ struct checker {
 
 static enum native_status check(struct checker *c, val type, val v, const struct path *path);
 
-/* --- messages -------------------------------------------------------------------------------- */
+/* --- messages --------------------------------------------------------------------------------- */
 static bool put_path(struct mv_out *o, const struct path *p)
 {
         if (!p)
@@ -148,7 +148,7 @@ static enum native_status predicate_type(struct checker *c, const struct path *p
         return violation(c, path, "Predicate violation at %p: %s failed for value %n", parts);
 }
 
-/* --- predicates ------------------------------------------------------------------------------ */
+/* --- predicates ------------------------------------------------------------------------------- */
 static enum native_status check_order(struct checker *c, enum type_head head, val p, val v,
                                       const struct path *path)
 {
@@ -335,7 +335,7 @@ static enum native_status check_predicate(struct checker *c, enum type_head head
         }
 }
 
-/* --- containers ------------------------------------------------------------------------------ */
+/* --- containers ------------------------------------------------------------------------------- */
 static enum native_status check_optional(struct checker *c, val type, bool optional, val v,
                                          const struct path *path)
 {
@@ -470,7 +470,7 @@ static enum native_status check_map_of(struct checker *c, val type, val v, const
         return N_OK;
 }
 
-/* --- combinations ---------------------------------------------------------------------------- */
+/* --- combinations ----------------------------------------------------------------------------- */
 static enum native_status check_union(struct checker *c, val type, val v, const struct path *path)
 {
         struct type_item item;
@@ -509,7 +509,7 @@ static enum native_status check_literals(struct checker *c, val type, val v,
         return violation(c, path, "Type mismatch at %p: expected %t, got %v", parts);
 }
 
-/* --- names ----------------------------------------------------------------------------------- */
+/* --- names ------------------------------------------------------------------------------------ */
 static bool is_of(enum type_name_id name, val v)
 {
         switch (name) {
@@ -639,7 +639,7 @@ enum native_status type_alias_define(struct mv_rtfs *r, val name, val form)
         return give(&r->aliases, map_put(r, r->aliases, key, form));
 }
 
-/* --- for the compiler's forms ---------------------------------------------------------------- */
+/* --- for the compiler's forms ----------------------------------------------------------------- */
 /* (%deftype "Name" form) */
 static enum native_status deftype(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {

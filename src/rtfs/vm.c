@@ -11,7 +11,7 @@
 #include <rtfs/machine.h>
 #include <rtfs/reader.h>
 
-/* --- errors ---------------------------------------------------------------------------------------------------------------- */
+/* --- errors ----------------------------------------------------------------------------------- */
 static uint32_t position_in(const struct frame *f)
 {
         const struct code *c = f->closure->proto->code;
@@ -29,7 +29,8 @@ static void note_position(struct mv_rtfs *r, struct error *e)
 static const struct handler *handler_for(const struct frame *f)
 {
         const struct proto *p = f->closure->proto;
-        const struct handler *h = p->handlers ? (const struct handler *)((struct code *)p->handlers)->word : NULL;
+        const struct handler *h =
+                p->handlers ? (const struct handler *)((struct code *)p->handlers)->word : NULL;
         uint32_t pc = f->pc - 1;
         for (uint32_t i = 0; i < p->handler_count; i++)
                 if (pc >= h[i].from && pc < h[i].to)
@@ -55,12 +56,13 @@ bool vm_unwind(struct mv_rtfs *r)
         return false;
 }
 
-/* --- memory ---------------------------------------------------------------------------------------------------------------- */
+/* --- memory ----------------------------------------------------------------------------------- */
 /* Collect for an instruction that could not allocate. When the same instruction fails again it has used up all it was
  * given: it gets twice as much, until there is no more to give. */
 enum native_status vm_make_room(struct mv_rtfs *r)
 {
-        uint64_t here = (uint64_t)r->fuel_left << 20 ^ (uint64_t)r->frame_count << 40 ^ top_frame(r)->pc;
+        uint64_t here =
+                (uint64_t)r->fuel_left << 20 ^ (uint64_t)r->frame_count << 40 ^ top_frame(r)->pc;
         bool again = r->room_given && here == r->room_at;
         if (again && r->heap.limit == r->heap.end)
                 return raise_memory(r, "the program's values do not fit");
@@ -73,7 +75,7 @@ enum native_status vm_make_room(struct mv_rtfs *r)
         return N_OK;
 }
 
-/* --- calls ----------------------------------------------------------------------------------------------------------------- */
+/* --- calls ------------------------------------------------------------------------------------ */
 static enum native_status raise_call_arity(struct mv_rtfs *r, const struct proto *p, uint32_t count)
 {
         char expected[32], name[128];
@@ -85,7 +87,8 @@ static enum native_status raise_call_arity(struct mv_rtfs *r, const struct proto
         return raise_arity(r, name, expected, count);
 }
 
-static enum native_status raise_native_arity(struct mv_rtfs *r, const struct native *n, uint32_t count)
+static enum native_status raise_native_arity(struct mv_rtfs *r, const struct native *n,
+                                             uint32_t count)
 {
         char expected[48];
         if (n->args_max < 0)
@@ -97,13 +100,15 @@ static enum native_status raise_native_arity(struct mv_rtfs *r, const struct nat
         return raise_arity(r, n->name, expected, count);
 }
 
-static enum native_status delegate(struct mv_rtfs *r, const struct proto *p, uint32_t args, uint32_t count)
+static enum native_status delegate(struct mv_rtfs *r, const struct proto *p, uint32_t args,
+                                   uint32_t count)
 {
         return call_host(r, p->delegate, r->stack + args, count);
 }
 
 /* Push a frame for closure c on `count` arguments that lie at stack[args...]. */
-static enum native_status enter(struct mv_rtfs *r, struct closure *c, uint32_t args, uint32_t count, uint32_t ret)
+static enum native_status enter(struct mv_rtfs *r, struct closure *c, uint32_t args, uint32_t count,
+                                uint32_t ret)
 {
         struct proto *p = c->proto;
         if (UNLIKELY(p->delegate.tag != T_NIL))
@@ -111,7 +116,8 @@ static enum native_status enter(struct mv_rtfs *r, struct closure *c, uint32_t a
         if (UNLIKELY(count != p->params && !(p->rest && count > p->params)))
                 return raise_call_arity(r, p, count);
         if (UNLIKELY(r->frame_count >= r->frames_size || args + p->regs + 1 > r->stack_size))
-                return raise_fmt(r, E_STACK, "more than %u calls are active, or they need too many values",
+                return raise_fmt(r, E_STACK,
+                                 "more than %u calls are active, or they need too many values",
                                  r->frame_count - 1);
         uint32_t used = count;
         if (p->rest) {
@@ -130,8 +136,8 @@ static enum native_status enter(struct mv_rtfs *r, struct closure *c, uint32_t a
 
 /* (apply f a b coll): the arguments are laid out above the current frame and above its own, so that nothing is lost when
  * the call has to start again after a collection. *ret_args, *ret_count: where they lie; f stays at stack[args]. */
-static enum native_status spread_arguments(struct mv_rtfs *r, uint32_t args, uint32_t count, uint32_t *ret_args,
-                                           uint32_t *ret_count)
+static enum native_status spread_arguments(struct mv_rtfs *r, uint32_t args, uint32_t count,
+                                           uint32_t *ret_args, uint32_t *ret_count)
 {
         if (count < 2)
                 return raise_arity(r, "apply", "at least 2", count);
@@ -144,9 +150,12 @@ static enum native_status spread_arguments(struct mv_rtfs *r, uint32_t args, uin
                 if (s)
                         return s;
         }
-        uint64_t spread = last.tag == T_MAP ? 2ull * map_count(last) : items.tag == T_VECTOR ? vec_count(items) : 0;
+        uint64_t spread = last.tag == T_MAP       ? 2ull * map_count(last)
+                          : items.tag == T_VECTOR ? vec_count(items)
+                                                  : 0;
         if (to + fixed + spread + 2 > r->stack_size)
-                return raise_fmt(r, E_STACK, "apply to %lu arguments", (unsigned long)(fixed + spread));
+                return raise_fmt(r, E_STACK, "apply to %lu arguments",
+                                 (unsigned long)(fixed + spread));
         enum native_status s = charge(r, spread);
         if (s)
                 return s;
@@ -184,14 +193,16 @@ static enum native_status apply(struct mv_rtfs *r, uint32_t args, uint32_t count
         return vm_call(r, f, args, count, ret);
 }
 
-static enum native_status call_native(struct mv_rtfs *r, val f, uint32_t args, uint32_t count, uint32_t ret)
+static enum native_status call_native(struct mv_rtfs *r, val f, uint32_t args, uint32_t count,
+                                      uint32_t ret)
 {
         if ((uint64_t)f.i >= r->native_count)
                 return raise_fmt(r, E_INTERNAL, "no such builtin");
         const struct native *n = r->natives[f.i];
         if (!n->fn)
                 return apply(r, args, count, ret);
-        if ((n->args_min >= 0 && count < (uint32_t)n->args_min) || (n->args_max >= 0 && count > (uint32_t)n->args_max))
+        if ((n->args_min >= 0 && count < (uint32_t)n->args_min) ||
+            (n->args_max >= 0 && count > (uint32_t)n->args_max))
                 return raise_native_arity(r, n, count);
         val out = NIL;
         enum native_status s = n->fn(r, r->stack + args, count, &out);
@@ -219,7 +230,7 @@ enum native_status vm_call(struct mv_rtfs *r, val f, uint32_t args, uint32_t cou
         }
 }
 
-/* --- runs ---------------------------------------------------------------------------------------------------------------- */
+/* --- runs ------------------------------------------------------------------------------------- */
 enum native_status vm_resume(struct mv_rtfs *r)
 {
         if (r->pending.tag == T_ERROR && !vm_unwind(r))

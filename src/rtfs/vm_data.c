@@ -19,7 +19,8 @@ enum native_status vm_undefined(struct mv_rtfs *r, uint32_t slot, val *ret)
         return raise_fmt(r, E_UNDEFINED, "%.*s", (int)(n->len < 900 ? n->len : 900), n->text);
 }
 
-enum native_status vm_closure(struct mv_rtfs *r, val proto, const uint32_t *captures, uint32_t base, val *ret)
+enum native_status vm_closure(struct mv_rtfs *r, val proto, const uint32_t *captures, uint32_t base,
+                              val *ret)
 {
         if (proto.tag != T_PROTO)
                 return raise_fmt(r, E_INTERNAL, "constant is no function");
@@ -66,7 +67,8 @@ enum native_status vm_check_seq(struct mv_rtfs *r, val v, uint32_t want, bool ex
         char expected[64], actual[64];
         if (vm_is_seq(v, want, exact))
                 return N_OK;
-        mv_fmt(expected, sizeof expected, "vector with %s %u elements", exact ? "exactly" : "at least", want);
+        mv_fmt(expected, sizeof expected, "vector with %s %u elements",
+               exact ? "exactly" : "at least", want);
         if (is_seq(v))
                 mv_fmt(actual, sizeof actual, "%s with %u elements", type_name(v), seq_count(v));
         else
@@ -124,13 +126,15 @@ enum native_status vm_map_without(struct mv_rtfs *r, val m, val keys, val *ret)
         return N_OK;
 }
 
-enum native_status vm_put_pairs(struct mv_rtfs *r, val m, const val *pairs, uint32_t count, val *ret)
+enum native_status vm_put_pairs(struct mv_rtfs *r, val m, const val *pairs, uint32_t count,
+                                val *ret)
 {
         if (m.tag != T_MAP)
                 return raise_type(r, "map", "map", m);
         for (uint32_t i = 0; i < count; i++) {
                 if (!map_key_ok(pairs[2 * i]))
-                        return raise_type(r, "map key", "string, keyword, or integer", pairs[2 * i]);
+                        return raise_type(r, "map key", "string, keyword, or integer",
+                                          pairs[2 * i]);
                 m = map_put(r, m, pairs[2 * i], pairs[2 * i + 1]);
                 if (nomem(m))
                         return N_NOMEM;
@@ -139,7 +143,8 @@ enum native_status vm_put_pairs(struct mv_rtfs *r, val m, const val *pairs, uint
         return N_OK;
 }
 
-enum native_status vm_push_items(struct mv_rtfs *r, val v, const val *items, uint32_t count, val *ret)
+enum native_status vm_push_items(struct mv_rtfs *r, val v, const val *items, uint32_t count,
+                                 val *ret)
 {
         if (v.tag != T_VECTOR)
                 return raise_type(r, "vector", "vector", v);

@@ -15,7 +15,7 @@
 #include <rtfs/number_ops.h>
 #include <rtfs/ops.h>
 
-/* --- writing a register ----------------------------------------------------------------------------------------------------- */
+/* --- writing a register ----------------------------------------------------------------------- */
 static inline void set_words(val *to, uint64_t head, int64_t payload)
 {
         to->head = head;
@@ -45,7 +45,7 @@ static inline void clear(val *from, val *to)
                 set_words(from, T_NIL, 0);
 }
 
-/* --- pieces that are worth inlining ------------------------------------------------------------------------------------------- */
+/* --- pieces that are worth inlining ----------------------------------------------------------- */
 /* Both are integers, or both are floats. */
 static inline bool both(const val *a, const val *b, uint32_t tag)
 {
@@ -120,138 +120,138 @@ static enum native_status not_same(struct mv_rtfs *r, val a, val b, bool *ret)
         return s;
 }
 
-/* --- how instructions are written --------------------------------------------------------------------------------------------- */
-#define A (A_OF(w))
-#define B (B_OF(w))
-#define C (C_OF(w))
-#define RA R[A]
-#define RB R[B]
-#define RC R[C]
+/* --- how instructions are written ------------------------------------------------------------- */
+#define A          (A_OF(w))
+#define B          (B_OF(w))
+#define C          (C_OF(w))
+#define RA         R[A]
+#define RB         R[B]
+#define RC         R[C]
 #define CASE(name) on_##name
-#define NEXT goto *on[OP_OF(w = *pc++)]
+#define NEXT       goto *on[OP_OF(w = *pc++)]
 #define JUMP_BY(d) (pc += (int32_t)(d))
 /* Jump by the second word, or step over it. */
-#define JUMP_IF(condition)                                                                                             \
-        do {                                                                                                           \
-                uint32_t distance_ = *pc++;                                                                            \
-                if (condition)                                                                                         \
-                        JUMP_BY(distance_);                                                                            \
-                NEXT;                                                                                                  \
+#define JUMP_IF(condition)                                                                         \
+        do {                                                                                       \
+                uint32_t distance_ = *pc++;                                                        \
+                if (condition)                                                                     \
+                        JUMP_BY(distance_);                                                        \
+                NEXT;                                                                              \
         } while (0)
 #define SAVE() (f->pc = (uint32_t)(pc - code))
-#define ENTER_CODE(of)                                                                                                 \
-        do {                                                                                                           \
-                const struct proto *p_ = (of);                                                                         \
-                code = p_->code->word;                                                                                 \
-                K = p_->consts ? p_->consts->item : NULL;                                                              \
+#define ENTER_CODE(of)                                                                             \
+        do {                                                                                       \
+                const struct proto *p_ = (of);                                                     \
+                code = p_->code->word;                                                             \
+                K = p_->consts ? p_->consts->item : NULL;                                          \
         } while (0)
-#define LOAD()                                                                                                         \
-        do {                                                                                                           \
-                f = top_frame(r);                                                                                      \
-                ENTER_CODE(f->closure->proto);                                                                         \
-                pc = code + f->pc;                                                                                     \
-                R = r->stack + f->base;                                                                                \
+#define LOAD()                                                                                     \
+        do {                                                                                       \
+                f = top_frame(r);                                                                  \
+                ENTER_CODE(f->closure->proto);                                                     \
+                pc = code + f->pc;                                                                 \
+                R = r->stack + f->base;                                                            \
         } while (0)
-#define COST()                                                                                                         \
-        do {                                                                                                           \
-                fuel_before = r->fuel_left;                                                                            \
-                if (UNLIKELY(--r->fuel_left < r->fuel_stop) && !fuel_goes_on(r))                                       \
-                        goto stopped;                                                                                  \
+#define COST()                                                                                     \
+        do {                                                                                       \
+                fuel_before = r->fuel_left;                                                        \
+                if (UNLIKELY(--r->fuel_left < r->fuel_stop) && !fuel_goes_on(r))                   \
+                        goto stopped;                                                              \
         } while (0)
 /* The outcome of a function that may fail; `ok` runs when it did not. */
-#define AFTER_COST(call, ok)                                                                                           \
-        do {                                                                                                           \
-                status = (call);                                                                                       \
-                if (UNLIKELY(status != N_OK))                                                                          \
-                        goto trouble;                                                                                  \
-                ok;                                                                                                    \
+#define AFTER_COST(call, ok)                                                                       \
+        do {                                                                                       \
+                status = (call);                                                                   \
+                if (UNLIKELY(status != N_OK))                                                      \
+                        goto trouble;                                                              \
+                ok;                                                                                \
         } while (0)
-#define DO(call, ok)                                                                                                   \
-        do {                                                                                                           \
-                fuel_before = r->fuel_left;                                                                            \
-                AFTER_COST(call, ok);                                                                                  \
+#define DO(call, ok)                                                                               \
+        do {                                                                                       \
+                fuel_before = r->fuel_left;                                                        \
+                AFTER_COST(call, ok);                                                              \
         } while (0)
 #define GIVE_A copy_val(&RA, &out)
 /* A := RB op right */
-#define ARITH(name, right, overflows, op, slow)                                                                        \
-        CASE(name) :                                                                                                   \
-        {                                                                                                              \
-                const val *a = &RB, *b = (right);                                                                      \
-                int64_t n;                                                                                             \
-                if (LIKELY(both(a, b, T_INT)) && LIKELY(!overflows(a->i, b->i, &n)))                                   \
-                        set_int(&RA, n);                                                                               \
-                else if (both(a, b, T_FLOAT))                                                                          \
-                        set_float(&RA, a->f op b->f);                                                                  \
-                else                                                                                                   \
-                        DO(slow(r, *a, *b, &out), GIVE_A);                                                             \
-                NEXT;                                                                                                  \
+#define ARITH(name, right, overflows, op, slow)                                                    \
+        CASE(name) :                                                                               \
+        {                                                                                          \
+                const val *a = &RB, *b = (right);                                                  \
+                int64_t n;                                                                         \
+                if (LIKELY(both(a, b, T_INT)) && LIKELY(!overflows(a->i, b->i, &n)))               \
+                        set_int(&RA, n);                                                           \
+                else if (both(a, b, T_FLOAT))                                                      \
+                        set_float(&RA, a->f op b->f);                                              \
+                else                                                                               \
+                        DO(slow(r, *a, *b, &out), GIVE_A);                                         \
+                NEXT;                                                                              \
         }
-#define ARITH_SMALL(name, overflows, op, slow)                                                                         \
-        CASE(name) :                                                                                                   \
-        {                                                                                                              \
-                const val *a = &RB;                                                                                    \
-                int64_t n;                                                                                             \
-                if (LIKELY(a->tag == T_INT) && LIKELY(!overflows(a->i, (int64_t)IC_OF(w), &n)))                        \
-                        set_int(&RA, n);                                                                               \
-                else                                                                                                   \
-                        DO(slow(r, *a, INT(IC_OF(w)), &out), GIVE_A);                                                  \
-                NEXT;                                                                                                  \
+#define ARITH_SMALL(name, overflows, op, slow)                                                     \
+        CASE(name) :                                                                               \
+        {                                                                                          \
+                const val *a = &RB;                                                                \
+                int64_t n;                                                                         \
+                if (LIKELY(a->tag == T_INT) && LIKELY(!overflows(a->i, (int64_t)IC_OF(w), &n)))    \
+                        set_int(&RA, n);                                                           \
+                else                                                                               \
+                        DO(slow(r, *a, INT(IC_OF(w)), &out), GIVE_A);                              \
+                NEXT;                                                                              \
         }
-#define DIVIDE(name, right)                                                                                            \
-        CASE(name) :                                                                                                   \
-        {                                                                                                              \
-                const val *a = &RB, *b = (right);                                                                      \
-                if (LIKELY(both(a, b, T_FLOAT)) && b->f != 0.0)                                                        \
-                        out = num_quotient(a->f, b->f);                                                                \
-                else                                                                                                   \
-                        DO(num_div(r, *a, *b, &out), (void)0);                                                         \
-                GIVE_A;                                                                                                \
-                NEXT;                                                                                                  \
+#define DIVIDE(name, right)                                                                        \
+        CASE(name) :                                                                               \
+        {                                                                                          \
+                const val *a = &RB, *b = (right);                                                  \
+                if (LIKELY(both(a, b, T_FLOAT)) && b->f != 0.0)                                    \
+                        out = num_quotient(a->f, b->f);                                            \
+                else                                                                               \
+                        DO(num_div(r, *a, *b, &out), (void)0);                                     \
+                GIVE_A;                                                                            \
+                NEXT;                                                                              \
         }
-#define REMAINDER(name, right)                                                                                         \
-        CASE(name) :                                                                                                   \
-        {                                                                                                              \
-                const val *a = &RB, *b = (right);                                                                      \
-                int64_t n;                                                                                             \
-                if (LIKELY(both(a, b, T_INT)) && LIKELY(remainder_of(a->i, b->i, &n)))                                 \
-                        set_int(&RA, n);                                                                               \
-                else                                                                                                   \
-                        DO(num_mod(r, *a, *b, &out), GIVE_A);                                                          \
-                NEXT;                                                                                                  \
+#define REMAINDER(name, right)                                                                     \
+        CASE(name) :                                                                               \
+        {                                                                                          \
+                const val *a = &RB, *b = (right);                                                  \
+                int64_t n;                                                                         \
+                if (LIKELY(both(a, b, T_INT)) && LIKELY(remainder_of(a->i, b->i, &n)))             \
+                        set_int(&RA, n);                                                           \
+                else                                                                               \
+                        DO(num_mod(r, *a, *b, &out), GIVE_A);                                      \
+                NEXT;                                                                              \
         }
 /* Into `yes`. */
-#define ORDER(x, y, op, slow)                                                                                          \
-        do {                                                                                                           \
-                const val *a = (x), *b = (y);                                                                          \
-                if (LIKELY(both(a, b, T_INT)))                                                                         \
-                        yes = a->i op b->i;                                                                            \
-                else if (both(a, b, T_FLOAT))                                                                          \
-                        yes = a->f op b->f;                                                                            \
-                else                                                                                                   \
-                        DO(slow(r, *a, *b, &answer), yes = answer);                                                    \
+#define ORDER(x, y, op, slow)                                                                      \
+        do {                                                                                       \
+                const val *a = (x), *b = (y);                                                      \
+                if (LIKELY(both(a, b, T_INT)))                                                     \
+                        yes = a->i op b->i;                                                        \
+                else if (both(a, b, T_FLOAT))                                                      \
+                        yes = a->f op b->f;                                                        \
+                else                                                                               \
+                        DO(slow(r, *a, *b, &answer), yes = answer);                                \
         } while (0)
-#define SAME(x, y, wanted, slow)                                                                                       \
-        do {                                                                                                           \
-                const val *a = (x), *b = (y);                                                                          \
-                if (a->tag != b->tag)                                                                                  \
-                        yes = !(wanted);                                                                               \
-                else if (LIKELY(known_by_word(a->tag)))                                                                \
-                        yes = (a->i == b->i) == (wanted);                                                              \
-                else                                                                                                   \
-                        DO(slow(r, *a, *b, &answer), yes = answer);                                                    \
+#define SAME(x, y, wanted, slow)                                                                   \
+        do {                                                                                       \
+                const val *a = (x), *b = (y);                                                      \
+                if (a->tag != b->tag)                                                              \
+                        yes = !(wanted);                                                           \
+                else if (LIKELY(known_by_word(a->tag)))                                            \
+                        yes = (a->i == b->i) == (wanted);                                          \
+                else                                                                               \
+                        DO(slow(r, *a, *b, &answer), yes = answer);                                \
         } while (0)
-#define COMPARE(name, how, op, slow)                                                                                   \
-        CASE(name) : how(&RB, &RC, op, slow);                                                                          \
-        set_bool(&RA, yes);                                                                                            \
+#define COMPARE(name, how, op, slow)                                                               \
+        CASE(name) : how(&RB, &RC, op, slow);                                                      \
+        set_bool(&RA, yes);                                                                        \
         NEXT;
-#define JUMP_UNLESS(name, how, op, slow)                                                                               \
-        CASE(name) : how(&RA, &RB, op, slow);                                                                          \
-        JUMP_IF(!yes);                                                                                                 \
-        CASE(name##K) : how(&RA, &K[B], op, slow);                                                                     \
+#define JUMP_UNLESS(name, how, op, slow)                                                           \
+        CASE(name) : how(&RA, &RB, op, slow);                                                      \
+        JUMP_IF(!yes);                                                                             \
+        CASE(name##K) : how(&RA, &K[B], op, slow);                                                 \
         JUMP_IF(!yes);
-#define JUMP_UNLESS_SMALL(name, op, slow)                                                                              \
-        CASE(name) : if (LIKELY(RA.tag == T_INT)) yes = RA.i op(int64_t) IB_OF(w);                                     \
-        else DO(slow(r, RA, INT(IB_OF(w)), &answer), yes = answer);                                                          \
+#define JUMP_UNLESS_SMALL(name, op, slow)                                                          \
+        CASE(name) : if (LIKELY(RA.tag == T_INT)) yes = RA.i op(int64_t) IB_OF(w);                 \
+        else DO(slow(r, RA, INT(IB_OF(w)), &answer), yes = answer);                                \
         JUMP_IF(!yes);
 
 enum native_status vm_run(struct mv_rtfs *r)
@@ -303,8 +303,7 @@ resume:
         CASE(GETBOX) : out = RB.tag == T_BOX ? ((struct box *)RB.o)->value : NIL;
         GIVE_A;
         NEXT;
-        CASE(SETBOX) : if (RA.tag == T_BOX)
-                copy_val(&((struct box *)RA.o)->value, &RB);
+        CASE(SETBOX) : if (RA.tag == T_BOX) copy_val(&((struct box *)RA.o)->value, &RB);
         NEXT;
         CASE(GETGLOBAL) :
         {
@@ -370,7 +369,8 @@ resume:
                 struct closure *c = as_closure(RA);
                 const struct proto *p = RA.tag == T_CLOSURE ? c->proto : NULL;
                 if (UNLIKELY(!p || p->params != B || p->rest || p->delegate.tag != T_NIL ||
-                             r->frame_count >= r->frames_size || base + p->regs + 1 > r->stack_size)) {
+                             r->frame_count >= r->frames_size ||
+                             base + p->regs + 1 > r->stack_size)) {
                         AFTER_COST(vm_call(r, RA, base, B, base - 1), (void)0);
                         LOAD();
                         NEXT;
@@ -454,10 +454,8 @@ resume:
                         DO(coll_nth(r, *v, *i, &out), GIVE_A);
                 NEXT;
         }
-        CASE(COUNT) : if (LIKELY(RB.tag == T_VECTOR))
-                set_int(&RA, vec_count(RB));
-        else
-                DO(coll_count(r, RB, &out), GIVE_A);
+        CASE(COUNT) : if (LIKELY(RB.tag == T_VECTOR)) set_int(&RA, vec_count(RB));
+        else DO(coll_count(r, RB, &out), GIVE_A);
         NEXT;
         CASE(GET) :
         {
@@ -479,8 +477,9 @@ resume:
                 COST();
                 const val *owner = &R[*pc];
                 val *slot = NULL;
-                if (LIKELY(RA.tag == T_MAP && RB.tag == T_INT && owner->tag == T_INT && owner->i == (uint32_t)owner->i &&
-                           owner->i != NOBODY && is_dense(as_map(RA)) && r->fuel_left >= PUT_FUEL))
+                if (LIKELY(RA.tag == T_MAP && RB.tag == T_INT && owner->tag == T_INT &&
+                           owner->i == (uint32_t)owner->i && owner->i != NOBODY &&
+                           is_dense(as_map(RA)) && r->fuel_left >= PUT_FUEL))
                         slot = dense_slot(as_map(RA), RB.i, (uint32_t)owner->i);
                 if (LIKELY(slot)) {
                         r->fuel_left -= PUT_FUEL;
@@ -501,8 +500,7 @@ resume:
                         DO(coll_push(r, RA, RB), (void)0);
                 NEXT;
         }
-        CASE(VCHK) : if (LIKELY(RA.tag == T_VECTOR && vec_count(RA) == B))
-                NEXT;
+        CASE(VCHK) : if (LIKELY(RA.tag == T_VECTOR && vec_count(RA) == B)) NEXT;
         DO(vm_check_seq(r, RA, B, C), (void)0);
         NEXT;
         CASE(VNTH) :
@@ -516,8 +514,9 @@ resume:
         }
         CASE(VREST) : DO(vm_seq_rest(r, RB, C, &out), GIVE_A);
         NEXT;
-        CASE(MCHK) : if (UNLIKELY(RA.tag != T_MAP))
-                DO(raise_type(r, "map destructuring", "map", RA), (void)0);
+        CASE(MCHK)
+            : if (UNLIKELY(RA.tag != T_MAP))
+                      DO(raise_type(r, "map destructuring", "map", RA), (void)0);
         NEXT;
         CASE(MGET) : RA = vm_map_field(RB, K[*pc++], NIL);
         NEXT;
@@ -532,7 +531,8 @@ resume:
         CASE(NEXT) :
         {
                 const val *v = &RA, *i = &R[A + 1];
-                if (UNLIKELY(v->tag != T_VECTOR || i->tag != T_INT || (uint64_t)i->i >= vec_count(*v)))
+                if (UNLIKELY(v->tag != T_VECTOR || i->tag != T_INT ||
+                             (uint64_t)i->i >= vec_count(*v)))
                         JUMP_IF(true);
                 copy_val(&R[A + 2], vec_item(as_vec(*v), (uint32_t)i->i));
                 set_int(&R[A + 1], i->i + 1);
@@ -554,8 +554,7 @@ resume:
         NEXT;
 
         /* --- errors ------------------------------------------------------------------------------------------------------ */
-        CASE(RERAISE) : if (LIKELY(RA.tag != T_ERROR))
-                NEXT;
+        CASE(RERAISE) : if (LIKELY(RA.tag != T_ERROR)) NEXT;
         r->pending = RA;
         status = N_ERROR;
         goto trouble;

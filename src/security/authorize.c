@@ -25,13 +25,15 @@ void mv__decision_permission(struct mv_decision *d, const char *permission)
                 if (strcmp(d->permissions[i], permission) == 0)
                         return;
         if (d->permissions_count < MV_PERMISSIONS_MAX)
-                mv_fmt(d->permissions[d->permissions_count++], sizeof d->permissions[0], "%s", permission);
+                mv_fmt(d->permissions[d->permissions_count++], sizeof d->permissions[0], "%s",
+                       permission);
 }
 
 void mv_decision_text(const struct mv_decision *d, char *buf, size_t cap)
 {
-        mv_fmt(buf, cap, "Security violation: %s operation on capability '%s' not allowed in context: %s", d->operation,
-               d->capability, d->context);
+        mv_fmt(buf, cap,
+               "Security violation: %s operation on capability '%s' not allowed in context: %s",
+               d->operation, d->capability, d->context);
 }
 
 static struct mv_decision decision(const char *operation, const char *capability)
@@ -64,7 +66,7 @@ static bool granted(const struct mv_context *c, const char *id, struct mv_decisi
         return !bad && (grant || level == MV_LEVEL_FULL);
 }
 
-/* --- capabilities ------------------------------------------------------------------------------------------------- */
+/* --- capabilities ----------------------------------------------------------------------------- */
 
 enum derive_when { WHEN_ALWAYS, WHEN_FILE_ARGUMENT };
 static const struct derived {
@@ -85,7 +87,8 @@ static bool names_a_file(const struct mv_value *args, uint32_t args_count)
         return args_count > 0 && (args[0].kind == MV_STRING || args[0].kind == MV_INT);
 }
 
-static void derive(const char *id, const struct mv_capability *cap, bool file_argument, struct mv_decision *d)
+static void derive(const char *id, const struct mv_capability *cap, bool file_argument,
+                   struct mv_decision *d)
 {
         for (size_t i = 0; i < sizeof derived / sizeof *derived; i++) {
                 if (strcmp(derived[i].id, id) != 0)
@@ -98,21 +101,23 @@ static void derive(const char *id, const struct mv_capability *cap, bool file_ar
                 mv__decision_permission(d, cap->permission);
 }
 
-void mv_authorize_capability(const struct mv_context *c, const char *id, const struct mv_capability *cap,
-                             const struct mv_value *args, uint32_t args_count, struct mv_decision *ret)
+void mv_authorize_capability(const struct mv_context *c, const char *id,
+                             const struct mv_capability *cap, const struct mv_value *args,
+                             uint32_t args_count, struct mv_decision *ret)
 {
         if (!id)
                 id = "";
         struct mv_decision d = decision("capability_authorization", id);
         d.allowed = granted(c, id, &d);
         if (!d.allowed)
-                mv_fmt(d.context, sizeof d.context, "Capability '%s' not allowed by runtime context", d.capability);
+                mv_fmt(d.context, sizeof d.context,
+                       "Capability '%s' not allowed by runtime context", d.capability);
         mv__decision_permission(&d, d.capability);
         derive(id, cap, names_a_file(args, args_count), &d);
         *ret = d;
 }
 
-/* --- programs --------------------------------------------------------------------------------------------------------- */
+/* --- programs --------------------------------------------------------------------------------- */
 
 /* A script needs the same grant as an external program: its interpreter is one. */
 static const struct program_rule {
@@ -127,15 +132,16 @@ static const struct program_rule {
                                       "External program execution not permitted" },
 };
 
-void mv_authorize_program(const struct mv_context *c, enum mv_program_class k, const char *capability,
-                          struct mv_decision *ret)
+void mv_authorize_program(const struct mv_context *c, enum mv_program_class k,
+                          const char *capability, struct mv_decision *ret)
 {
         struct mv_decision d = decision("program_authorization", capability ? capability : "");
         const struct program_rule *rule = &program_rules[k];
         mv_fmt(d.rule, sizeof d.rule, "program without a capability");
         d.allowed = !capability || granted(c, capability, &d);
         if (!d.allowed)
-                mv_fmt(d.context, sizeof d.context, "Capability '%s' not allowed for program execution", d.capability);
+                mv_fmt(d.context, sizeof d.context,
+                       "Capability '%s' not allowed for program execution", d.capability);
         if (capability)
                 mv__decision_permission(&d, d.capability);
         if (d.allowed && rule->permission) {
@@ -150,7 +156,7 @@ void mv_authorize_program(const struct mv_context *c, enum mv_program_class k, c
         *ret = d;
 }
 
-/* --- the token --------------------------------------------------------------------------------------------------------- */
+/* --- the token -------------------------------------------------------------------------------- */
 
 /* ["a", "b"]; what does not fit ends in , ...] */
 static void list_text(char *buf, size_t cap, const char *const *items, uint32_t count)
@@ -176,23 +182,28 @@ static bool token_holds(const char *capability, const char *const *permissions, 
         return false;
 }
 
-void mv_token_check(const char *operation, const char *capability, const char *const *permissions, uint32_t count,
-                    struct mv_decision *ret)
+void mv_token_check(const char *operation, const char *capability, const char *const *permissions,
+                    uint32_t count, struct mv_decision *ret)
 {
         struct mv_decision d = decision(operation, capability ? capability : "");
         char list[160];
         list_text(list, sizeof list, permissions, count);
         d.allowed = !capability || token_holds(capability, permissions, count);
-        mv_fmt(d.rule, sizeof d.rule, "%s", !capability ? "no capability named" : d.allowed ? "token" : "not in the token");
+        mv_fmt(d.rule, sizeof d.rule, "%s",
+               !capability ? "no capability named"
+               : d.allowed ? "token"
+                           : "not in the token");
         if (capability)
                 mv__decision_permission(&d, d.capability);
         if (!d.allowed && strcmp(operation, "execution_context_validation") == 0) {
                 char shown[60];
                 mv__show(shown, sizeof shown, mv_slice_str(capability));
-                mv_fmt(d.context, sizeof d.context, "Required permission '%s' not in execution context permissions: %s",
-                       shown, list);
+                mv_fmt(d.context, sizeof d.context,
+                       "Required permission '%s' not in execution context permissions: %s", shown,
+                       list);
         } else if (!d.allowed) {
-                mv_fmt(d.context, sizeof d.context, "Boundary validation failed - capability not in permissions: %s", list);
+                mv_fmt(d.context, sizeof d.context,
+                       "Boundary validation failed - capability not in permissions: %s", list);
         }
         if (!d.allowed && !mv__id_check(mv_slice_str(capability), false))
                 mv_fmt(d.hint, sizeof d.hint, "--allow %s", capability);

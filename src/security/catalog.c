@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is known about capability ids before any descriptor: effect labels (REQ-SEC-08), the level one needs (REQ-SEC-11). */
+/* What is known about capability ids before any descriptor: effect labels (REQ-SEC-08), the
+ * level one needs (REQ-SEC-11). */
 #include <security/security.h>
 
 struct rule {
@@ -7,7 +8,8 @@ struct rule {
         const char *labels[2];
         enum mv_level level;
 };
-/* First match counts. What is in no row is unknown: compute by REQ-SEC-08, but level full, because it could do anything. */
+/* First match counts. What is in no row is unknown: compute by REQ-SEC-08, but level full,
+ * because it could do anything. */
 static const struct rule rules[] = {
         { "ccos.io.log", { ":compute" }, MV_LEVEL_CONTROLLED },
         { "ccos.io.print", { ":compute" }, MV_LEVEL_CONTROLLED },

@@ -7,10 +7,10 @@
 #include <security/lexical.h>
 #include <stdlib.h>
 
-#define SECOND_NS 1000000000ull
-#define MIB (1ull << 20)
+#define SECOND_NS        1000000000ull
+#define MIB              (1ull << 20)
 #define WALL_NS_SANE_MAX (60 * SECOND_NS) /* REQ-SEC-10 */
-#define MEMORY_SANE_MAX (512 * MIB)       /* REQ-SEC-10 */
+#define MEMORY_SANE_MAX  (512 * MIB)      /* REQ-SEC-10 */
 
 static const struct mv_limits level_limits[MV_LEVEL_MAX_] = {
         [MV_LEVEL_PURE] = { .wall_ns_max = 1 * SECOND_NS, .memory_bytes_max = 16 * MIB },
@@ -27,26 +27,28 @@ struct policy {
 };
 static const struct policy policies[] = {
         { .name = "user_code",
-          .ids = { "ccos.io.log", "ccos.data.parse-json", "ccos.data.serialize-json", "ccos.ai.llm-execute" } },
+          .ids = { "ccos.io.log", "ccos.data.parse-json", "ccos.data.serialize-json",
+                   "ccos.ai.llm-execute" } },
         { .name = "system_management",
-          .ids = { "ccos.io.log", "ccos.io.print", "ccos.io.println", "ccos.io.file-exists", "ccos.data.parse-json",
-                   "ccos.data.serialize-json", "ccos.system.current-time", "ccos.system.current-timestamp-ms",
-                   "ccos.ai.llm-execute" } },
+          .ids = { "ccos.io.log", "ccos.io.print", "ccos.io.println", "ccos.io.file-exists",
+                   "ccos.data.parse-json", "ccos.data.serialize-json", "ccos.system.current-time",
+                   "ccos.system.current-timestamp-ms", "ccos.ai.llm-execute" } },
         { .name = "data_processing",
-          .ids = { "ccos.io.log", "ccos.data.parse-json", "ccos.data.serialize-json", "ccos.network.http-fetch",
-                   "ccos.echo", "ccos.math.add", "ccos.ask-human", "ccos.ai.llm-execute" } },
-        { .name = "agent_coordination",
-          .ids = { "ccos.io.log", "ccos.agent.discover-agents", "ccos.agent.task-coordination", "ccos.agent.ask-human",
-                   "ccos.agent.discover-and-assess-agents", "ccos.agent.establish-system-baseline",
+          .ids = { "ccos.io.log", "ccos.data.parse-json", "ccos.data.serialize-json",
+                   "ccos.network.http-fetch", "ccos.echo", "ccos.math.add", "ccos.ask-human",
                    "ccos.ai.llm-execute" } },
+        { .name = "agent_coordination",
+          .ids = { "ccos.io.log", "ccos.agent.discover-agents", "ccos.agent.task-coordination",
+                   "ccos.agent.ask-human", "ccos.agent.discover-and-assess-agents",
+                   "ccos.agent.establish-system-baseline", "ccos.ai.llm-execute" } },
         { .name = "file_operations",
           .limits = { .wall_ns_max = 10 * SECOND_NS, .memory_bytes_max = 32 * MIB },
           .limits_replace = true,
-          .ids = { "ccos.io.log", "ccos.io.file-exists", "ccos.io.open-file", "ccos.io.read-line", "ccos.io.write-line",
-                   "ccos.io.close-file" } },
+          .ids = { "ccos.io.log", "ccos.io.file-exists", "ccos.io.open-file", "ccos.io.read-line",
+                   "ccos.io.write-line", "ccos.io.close-file" } },
         { .name = "test_capabilities",
-          .ids = { "ccos.echo", "ccos.math.add", "ccos.ask-human", "ccos.io.log", "ccos.data.parse-json",
-                   "ccos.data.serialize-json", "ccos.ai.llm-execute" } },
+          .ids = { "ccos.echo", "ccos.math.add", "ccos.ask-human", "ccos.io.log",
+                   "ccos.data.parse-json", "ccos.data.serialize-json", "ccos.ai.llm-execute" } },
 };
 
 const char *mv_level_name(enum mv_level level)
@@ -57,7 +59,8 @@ const char *mv_level_name(enum mv_level level)
 
 const char *mv_tier_name(enum mv_tier tier)
 {
-        static const char *const names[MV_TIER_MAX_] = { "none", "process", "wasm", "container", "vm" };
+        static const char *const names[MV_TIER_MAX_] = { "none", "process", "wasm", "container",
+                                                         "vm" };
         return tier < MV_TIER_MAX_ ? names[tier] : "unknown tier";
 }
 
@@ -77,7 +80,8 @@ struct mv_context *mv_context_free(struct mv_context *c)
 {
         if (!c)
                 return NULL;
-        struct mv_grant_list *lists[] = { &c->capabilities, &c->reads, &c->writes, &c->hosts, &c->hosts_denied, &c->env };
+        struct mv_grant_list *lists[] = { &c->capabilities, &c->reads,        &c->writes,
+                                          &c->hosts,        &c->hosts_denied, &c->env };
         for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
                 mv__grants_done(lists[i]);
         for (uint32_t i = 0; i < c->narrowings_count; i++) {
@@ -106,7 +110,8 @@ struct mv_context *mv_context_copy(const struct mv_context *c)
                   mv__grants_copy(&copy->env, &c->env, NULL) == 0;
         for (uint32_t i = 0; ok && i < c->narrowings_count; i++) {
                 struct mv_context *narrow = mv_context_copy(c->narrowings[i].context);
-                ok = narrow && mv_context_narrow(copy, c->narrowings[i].capability, narrow, NULL) == 0;
+                ok = narrow &&
+                     mv_context_narrow(copy, c->narrowings[i].capability, narrow, NULL) == 0;
         }
         return ok ? copy : mv_context_free(copy);
 }
@@ -123,8 +128,11 @@ struct mv_context *mv_context_new_policy(const char *name, struct mv_err *err)
 {
         const struct policy *p = name ? policy_find(name) : NULL;
         if (!p) {
-                mv__fail(err, MV_E_NOT_FOUND, 0, "security policy '%s' not found; there are user_code, system_management, "
-                         "data_processing, agent_coordination, file_operations and test_capabilities", name ? name : "");
+                mv__fail(err, MV_E_NOT_FOUND, 0,
+                         "security policy '%s' not found; there are user_code, system_management, "
+                         "data_processing, agent_coordination, file_operations and "
+                         "test_capabilities",
+                         name ? name : "");
                 return NULL;
         }
         struct mv_context *c = mv_context_new(MV_LEVEL_CONTROLLED);
@@ -141,15 +149,19 @@ struct mv_context *mv_context_new_policy(const char *name, struct mv_err *err)
         return c;
 }
 
-/* --- grants ----------------------------------------------------------------------------------------------------- */
+/* --- grants ----------------------------------------------------------------------------------- */
 
 /* A grant that could never count is refused: silence would look like success. */
-static int grantable(const struct mv_context *c, const char *kind, const char *text, struct mv_err *err)
+static int grantable(const struct mv_context *c, const char *kind, const char *text,
+                     struct mv_err *err)
 {
         if (!c || !text)
-                return mv_fail(err, MV_E_INVALID, 0, "%s: no %s given", kind, c ? "grant" : "context");
+                return mv_fail(err, MV_E_INVALID, 0, "%s: no %s given", kind,
+                               c ? "grant" : "context");
         if (c->level == MV_LEVEL_PURE)
-                return mv_fail(err, MV_E_INVALID, 0, "%s '%s': level pure grants nothing; use level controlled", kind, text);
+                return mv_fail(err, MV_E_INVALID, 0,
+                               "%s '%s': level pure grants nothing; use level controlled", kind,
+                               text);
         return 0;
 }
 
@@ -167,10 +179,12 @@ int mv_context_allow(struct mv_context *c, const char *capability, struct mv_err
                 return r;
         const char *id = capability[0] == ':' ? capability + 1 : capability;
         const char *reason = mv__id_check(mv_slice_str(id), true);
-        return reason ? refuse("capability grant", capability, reason, err) : mv__grants_add(&c->capabilities, id, err);
+        return reason ? refuse("capability grant", capability, reason, err)
+                      : mv__grants_add(&c->capabilities, id, err);
 }
 
-static int allow_path(struct mv_context *c, struct mv_grant_list *l, const char *path, struct mv_err *err)
+static int allow_path(struct mv_context *c, struct mv_grant_list *l, const char *path,
+                      struct mv_err *err)
 {
         int r = grantable(c, "path grant", path, err);
         if (r < 0)
@@ -215,7 +229,8 @@ int mv_context_allow_host(struct mv_context *c, const char *host, struct mv_err 
 int mv_context_deny_host(struct mv_context *c, const char *host, struct mv_err *err)
 {
         if (!c || !host)
-                return mv_fail(err, MV_E_INVALID, 0, "host denial: no %s given", c ? "host" : "context");
+                return mv_fail(err, MV_E_INVALID, 0, "host denial: no %s given",
+                               c ? "host" : "context");
         return add_host(&c->hosts_denied, host, err);
 }
 
@@ -234,7 +249,7 @@ int mv_context_allow_env(struct mv_context *c, const char *name, struct mv_err *
         return mv__grants_add(&c->env, name, err);
 }
 
-/* --- one capability ------------------------------------------------------------------------------------------------ */
+/* --- one capability --------------------------------------------------------------------------- */
 
 const struct mv_context *mv_context_for(const struct mv_context *c, const char *capability)
 {
@@ -244,9 +259,11 @@ const struct mv_context *mv_context_for(const struct mv_context *c, const char *
         return c;
 }
 
-int mv_context_narrow(struct mv_context *c, const char *capability, struct mv_context *narrow, struct mv_err *err)
+int mv_context_narrow(struct mv_context *c, const char *capability, struct mv_context *narrow,
+                      struct mv_err *err)
 {
-        struct mv_narrowing *more = realloc(c->narrowings, (c->narrowings_count + 1) * sizeof *more);
+        struct mv_narrowing *more =
+                realloc(c->narrowings, (c->narrowings_count + 1) * sizeof *more);
         char *id = more ? strdup(capability) : NULL;
         if (more)
                 c->narrowings = more;
@@ -254,7 +271,8 @@ int mv_context_narrow(struct mv_context *c, const char *capability, struct mv_co
                 mv_context_free(narrow);
                 return mv_fail(err, MV_E_NOMEM, 0, "settings of %s", capability);
         }
-        for (uint32_t i = 0; i < narrow->narrowings_count; i++) { /* one level: a narrower one has none of its own */
+        /* one level: a narrower one has none of its own */
+        for (uint32_t i = 0; i < narrow->narrowings_count; i++) {
                 free(narrow->narrowings[i].capability);
                 mv_context_free(narrow->narrowings[i].context);
         }
@@ -263,7 +281,7 @@ int mv_context_narrow(struct mv_context *c, const char *capability, struct mv_co
         return 0;
 }
 
-/* --- limits and questions ------------------------------------------------------------------------------------------ */
+/* --- limits and questions --------------------------------------------------------------------- */
 
 static uint64_t lower(uint64_t a, uint64_t b)
 {
@@ -305,9 +323,10 @@ bool mv_context_allows(const struct mv_context *c, const char *capability)
 }
 
 static const char *const isolated_files[] = {
-        "ccos.io.open-file",  "ccos.io.read-line",       "ccos.io.write-line",        "ccos.io.close-file",
-        "ccos.io.read-file",  "ccos.io.write-file",      "ccos.io.delete-file",       "ccos.io.file-exists",
-        "ccos.io.mkdir",      "ccos.io.list-dir",        "ccos.io.read-file-base64",  "ccos.io.write-file-base64",
+        "ccos.io.open-file",   "ccos.io.read-line",        "ccos.io.write-line",
+        "ccos.io.close-file",  "ccos.io.read-file",        "ccos.io.write-file",
+        "ccos.io.delete-file", "ccos.io.file-exists",      "ccos.io.mkdir",
+        "ccos.io.list-dir",    "ccos.io.read-file-base64", "ccos.io.write-file-base64",
 };
 
 static bool is_isolated_file(const char *id)
@@ -322,7 +341,8 @@ bool mv_context_requires_microvm(const struct mv_context *c, const char *capabil
 {
         if (!c || !capability)
                 return false;
-        /* Full permission is not the absence of isolation: level full asks for the wall whatever its flag says. */
+        /* Full permission is not the absence of isolation: level full asks for the wall whatever
+         * its flag says. */
         if (!c->use_microvm && c->level != MV_LEVEL_FULL)
                 return false;
         return is_isolated_file(capability) || strcmp(capability, "ccos.network.http-fetch") == 0 ||
@@ -350,6 +370,7 @@ int mv_context_validate(const struct mv_context *c, struct mv_err *err)
         if (allows_files(c))
                 return mv_fail(err, MV_E_INVALID, 0, "File operations require microVM execution");
         if (mv_context_allows(c, "ccos.network.http-fetch"))
-                return mv_fail(err, MV_E_INVALID, 0, "Network operations require microVM execution");
+                return mv_fail(err, MV_E_INVALID, 0,
+                               "Network operations require microVM execution");
         return 0;
 }

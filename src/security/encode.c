@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A context as canonical CBOR: equal decisions have equal bytes. Keys in encoded order (shorter first). */
+/* A context as canonical CBOR: equal decisions have equal bytes. Keys in encoded order (shorter
+ * first). */
 #include <security/security.h>
 #include <wire/cbor.h>
 
 static bool put_count(struct mv_out *o, const char *key, uint64_t value)
 {
         /* Limits beyond int64 mean the same as none. */
-        return mv_cbor_put_str(o, key) && mv_cbor_put_int(o, value > INT64_MAX ? 0 : (int64_t)value);
+        return mv_cbor_put_str(o, key) &&
+               mv_cbor_put_int(o, value > INT64_MAX ? 0 : (int64_t)value);
 }
 
 static bool put_limits(struct mv_out *o, const struct mv_limits *l)
 {
-        return mv_cbor_put_str(o, "limits") && mv_cbor_put_map(o, 5) && put_count(o, "fuel", l->fuel_max) &&
-               put_count(o, "cpu_ns", l->cpu_ns_max) && put_count(o, "wall_ns", l->wall_ns_max) &&
-               put_count(o, "memory_bytes", l->memory_bytes_max) && put_count(o, "output_bytes", l->output_bytes_max);
+        return mv_cbor_put_str(o, "limits") && mv_cbor_put_map(o, 5) &&
+               put_count(o, "fuel", l->fuel_max) && put_count(o, "cpu_ns", l->cpu_ns_max) &&
+               put_count(o, "wall_ns", l->wall_ns_max) &&
+               put_count(o, "memory_bytes", l->memory_bytes_max) &&
+               put_count(o, "output_bytes", l->output_bytes_max);
 }
 
 static bool put_list(struct mv_out *o, const char *key, const struct mv_grant_list *l)
@@ -50,15 +54,18 @@ static bool put_narrowings(struct mv_out *o, const struct mv_context *c)
 
 bool mv_context_encode(const struct mv_context *c, struct mv_out *o)
 {
-        struct mv_context *pure = c ? NULL : mv_context_new(MV_LEVEL_PURE); /* NULL decides as pure, so it encodes as pure */
+        /* NULL decides as pure, so it encodes as pure */
+        struct mv_context *pure = c ? NULL : mv_context_new(MV_LEVEL_PURE);
         if (!c)
                 c = pure;
-        bool ok = c && mv_cbor_put_map(o, 9 + (c->narrowings_count > 0)) && put_env(o, &c->env) && put_list(o, "hosts", &c->hosts) &&
-                  mv_cbor_put_str(o, "level") && mv_cbor_put_str(o, mv_level_name(c->level)) &&
-                  put_list(o, "reads", &c->reads) && put_limits(o, &c->limits) && put_list(o, "writes", &c->writes) &&
-                  put_narrowings(o, c) &&
-                  mv_cbor_put_str(o, "use_microvm") && mv_cbor_put_bool(o, c->use_microvm) &&
-                  put_list(o, "capabilities", &c->capabilities) && put_list(o, "hosts_denied", &c->hosts_denied);
+        bool ok = c && mv_cbor_put_map(o, 9 + (c->narrowings_count > 0)) && put_env(o, &c->env) &&
+                  put_list(o, "hosts", &c->hosts) && mv_cbor_put_str(o, "level") &&
+                  mv_cbor_put_str(o, mv_level_name(c->level)) && put_list(o, "reads", &c->reads) &&
+                  put_limits(o, &c->limits) && put_list(o, "writes", &c->writes) &&
+                  put_narrowings(o, c) && mv_cbor_put_str(o, "use_microvm") &&
+                  mv_cbor_put_bool(o, c->use_microvm) &&
+                  put_list(o, "capabilities", &c->capabilities) &&
+                  put_list(o, "hosts_denied", &c->hosts_denied);
         mv_context_free(pure);
         return ok;
 }

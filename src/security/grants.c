@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Grant lists: sorted arrays of canonical texts. Small ones are one or two cache lines, the largest takes 12 comparisons. */
+/* Grant lists: sorted arrays of canonical texts. Small ones are one or two cache lines, the
+ * largest takes 12 comparisons. */
 #include <security/grants.h>
 #include <stdlib.h>
 
@@ -26,7 +27,8 @@ int64_t mv__grants_find(const struct mv_grant_list *l, const char *text)
 const char *mv__grants_find_prefix(const struct mv_grant_list *l, const char *prefix)
 {
         uint32_t at = lower_bound(l, prefix);
-        return at < l->count && strncmp(l->items[at], prefix, strlen(prefix)) == 0 ? l->items[at] : NULL;
+        return at < l->count && strncmp(l->items[at], prefix, strlen(prefix)) == 0 ? l->items[at]
+                                                                                   : NULL;
 }
 
 static int grow(struct mv_grant_list *l, struct mv_err *err)
@@ -34,7 +36,8 @@ static int grow(struct mv_grant_list *l, struct mv_err *err)
         if (l->count < l->cap)
                 return 0;
         if (l->count >= MV_GRANTS_MAX)
-                return mv_fail(err, MV_E_LIMIT, 0, "a context holds at most %u grants of one kind", MV_GRANTS_MAX);
+                return mv_fail(err, MV_E_LIMIT, 0, "a context holds at most %u grants of one kind",
+                               MV_GRANTS_MAX);
         uint32_t cap = l->cap ? l->cap * 2 : 8;
         char **items = realloc(l->items, cap * sizeof *items);
         if (!items)

@@ -28,7 +28,7 @@ static struct mv_slice cut(struct mv_slice s, size_t from, size_t to)
         return (struct mv_slice){ s.p + from, to - from };
 }
 
-/* --- hosts ------------------------------------------------------------------------------------------------------ */
+/* --- hosts ------------------------------------------------------------------------------------ */
 
 static const char *byte_reason(struct mv_slice text)
 {
@@ -93,7 +93,8 @@ const char *mv__host_check(struct mv_slice text, struct mv_host_name *ret)
                 return "host is longer than 253 bytes";
         struct mv_host_name h = { .is_ip = false };
         for (size_t i = 0; i < text.len; i++)
-                h.text[i] = (char)(text.p[i] >= 'A' && text.p[i] <= 'Z' ? text.p[i] | 0x20 : text.p[i]);
+                h.text[i] =
+                        (char)(text.p[i] >= 'A' && text.p[i] <= 'Z' ? text.p[i] | 0x20 : text.p[i]);
         size_t from = 0;
         for (size_t i = 0; !v6 && i <= text.len; i++) {
                 if (i < text.len && text.p[i] != '.')
@@ -107,7 +108,8 @@ const char *mv__host_check(struct mv_slice text, struct mv_host_name *ret)
         if (v6)
                 reason = ip_check(AF_INET6, &h, "not an IPv6 address");
         else if (is_number_like(cut(text, from, text.len)))
-                reason = ip_check(AF_INET, &h, "an IPv4 address is written as four decimal numbers");
+                reason =
+                        ip_check(AF_INET, &h, "an IPv4 address is written as four decimal numbers");
         if (!reason)
                 *ret = h;
         return reason;
@@ -129,8 +131,10 @@ const char *mv__port_check(struct mv_slice text, uint16_t *ret)
         return NULL;
 }
 
-/* Splits off ":PORT" and the brackets of an IPv6 literal; *ret_port stays empty when there is none. */
-static const char *split_port(struct mv_slice text, struct mv_slice *ret_host, struct mv_slice *ret_port)
+/* Splits off ":PORT" and the brackets of an IPv6 literal; *ret_port stays empty when there is
+ * none. */
+static const char *split_port(struct mv_slice text, struct mv_slice *ret_host,
+                              struct mv_slice *ret_port)
 {
         const uint8_t *colon = text.len ? memchr(text.p, ':', text.len) : NULL;
         size_t at = colon ? (size_t)(colon - text.p) : text.len;
@@ -143,9 +147,11 @@ static const char *split_port(struct mv_slice text, struct mv_slice *ret_host, s
                 at = (size_t)(close - text.p);
                 *ret_host = cut(text, 1, at);
                 *ret_port = cut(text, at + 1, text.len);
-                return ret_port->len && ret_port->p[0] != ':' ? "only a port may follow the bracket" : NULL;
+                return ret_port->len && ret_port->p[0] != ':' ? "only a port may follow the bracket"
+                                                              : NULL;
         }
-        if (colon && memchr(colon + 1, ':', text.len - at - 1)) { /* a bare IPv6 address has no room for a port */
+        /* a bare IPv6 address has no room for a port */
+        if (colon && memchr(colon + 1, ':', text.len - at - 1)) {
                 *ret_host = text;
                 *ret_port = cut(text, text.len, text.len);
         }
@@ -161,7 +167,8 @@ const char *mv__host_grant_check(struct mv_slice text, char ret[MV_HOST_TEXT_BYT
         if (mv_slice_starts(text, "*") && !wild)
                 return "'*' alone is not a grant: name a host, or *.NAME for the names below one";
         if (text.len && (memchr(text.p, '/', text.len)))
-                return "a grant names a host (NAME, NAME:PORT, *.NAME, [V6]:PORT), not a URL or a network";
+                return "a grant names a host (NAME, NAME:PORT, *.NAME, [V6]:PORT), not a URL or a "
+                       "network";
         const char *reason = split_port(wild ? cut(text, 2, text.len) : text, &host, &port_text);
         if (!reason)
                 reason = mv__host_check(host, &name);
@@ -176,11 +183,12 @@ const char *mv__host_grant_check(struct mv_slice text, char ret[MV_HOST_TEXT_BYT
         if (!port)
                 mv_fmt(ret, cap, "%s%s", star, name.text);
         else
-                mv_fmt(ret, cap, strchr(name.text, ':') ? "%s[%s]:%u" : "%s%s:%u", star, name.text, port);
+                mv_fmt(ret, cap, strchr(name.text, ':') ? "%s[%s]:%u" : "%s%s:%u", star, name.text,
+                       port);
         return NULL;
 }
 
-/* --- paths, ids, names -------------------------------------------------------------------------------------------- */
+/* --- paths, ids, names ------------------------------------------------------------------------ */
 
 const char *mv__path_check(struct mv_slice path)
 {
@@ -225,7 +233,8 @@ const char *mv__id_check(struct mv_slice id, bool glob)
         if (memchr(id.p, '\0', id.len))
                 return "a capability id holds no NUL byte";
         if (mv_slice_eq(id, MV_SLICE("*")))
-                return "'*' alone is not a grant: name ids or a prefix such as ccos.math.*; level full allows everything";
+                return "'*' alone is not a grant: name ids or a prefix such as ccos.math.*; level "
+                       "full allows everything";
         size_t from = 0;
         for (size_t i = 0; i <= id.len; i++) {
                 if (i < id.len && id.p[i] != '.')
@@ -233,7 +242,8 @@ const char *mv__id_check(struct mv_slice id, bool glob)
                 struct mv_slice part = cut(id, from, i);
                 bool star = glob && i == id.len && from > 0 && mv_slice_eq(part, MV_SLICE("*"));
                 if (!star && !id_component_ok(part))
-                        return "a capability id is dotted words of letters, digits and - _ / ? ! +; a prefix ends in .*";
+                        return "a capability id is dotted words of letters, digits and - _ / ? ! "
+                               "+; a prefix ends in .*";
                 from = i + 1;
         }
         return NULL;
@@ -242,14 +252,16 @@ const char *mv__id_check(struct mv_slice id, bool glob)
 const char *mv__env_name_check(struct mv_slice name)
 {
         if (name.len == 0 || name.len > 128 || is_digit(name.p[0]))
-                return "a variable name is 1 to 128 letters, digits and underscores and begins with no digit";
+                return "a variable name is 1 to 128 letters, digits and underscores and begins "
+                       "with no digit";
         for (size_t i = 0; i < name.len; i++)
                 if (!is_alnum(name.p[i]) && name.p[i] != '_')
-                        return "a variable name is 1 to 128 letters, digits and underscores and begins with no digit";
+                        return "a variable name is 1 to 128 letters, digits and underscores and "
+                               "begins with no digit";
         return NULL;
 }
 
-/* --- text for messages ---------------------------------------------------------------------------------------------- */
+/* --- text for messages ------------------------------------------------------------------------ */
 
 static size_t sequence_len(struct mv_slice rest)
 {

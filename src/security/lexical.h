@@ -9,7 +9,8 @@
 #define MV_HOST_TEXT_BYTES 256 /* a host name is at most 253 bytes */
 
 struct mv_host_name {
-        char text[MV_HOST_TEXT_BYTES]; /* lower case, no trailing dot; addresses as inet_ntop writes them, no brackets */
+        /* lower case, no trailing dot; addresses as inet_ntop writes them, no brackets */
+        char text[MV_HOST_TEXT_BYTES];
         bool is_ip;
 };
 const char *mv__host_check(struct mv_slice text, struct mv_host_name *ret);
@@ -18,7 +19,8 @@ const char *mv__port_check(struct mv_slice text, uint16_t *ret);
 const char *mv__host_grant_check(struct mv_slice text, char ret[MV_HOST_TEXT_BYTES + 16]);
 /* Absolute, no empty, "." or ".." component, no NUL; one trailing slash is accepted. */
 const char *mv__path_check(struct mv_slice path);
-/* Dotted id, at most MV_CAPABILITY_ID_MAX bytes; with glob, a last component "*" behind at least one other. */
+/* Dotted id, at most MV_CAPABILITY_ID_MAX bytes; with glob, a last component "*" behind at least
+ * one other. */
 const char *mv__id_check(struct mv_slice id, bool glob);
 const char *mv__env_name_check(struct mv_slice name);
 

@@ -14,8 +14,9 @@
 #include <microvm/capability.h>
 #include <microvm/context.h>
 
-#define MV_GRANTS_MAX 4096     /* per kind and context: linear policy files stay decidable in microseconds */
-#define MV_PERMISSIONS_MAX 8
+#define MV_GRANTS_MAX                                                                              \
+        4096 /* per kind and context: linear policy files stay decidable in microseconds */
+#define MV_PERMISSIONS_MAX   8
 #define MV_CAPABILITY_ID_MAX 159 /* fits whole into a decision: a cut id could equal another one */
 
 struct mv_grant_list { /* sorted bytewise, no duplicates */
@@ -34,51 +35,67 @@ struct mv_context {
         struct mv_limits limits;
         bool use_microvm;
         bool log_capability_calls;
-        char policy_name[48]; /* "" unless made by mv_context_new_policy */
+        char policy_name[48];            /* "" unless made by mv_context_new_policy */
         struct mv_narrowing *narrowings; /* by settings; the same capability is there once */
         uint32_t narrowings_count;
 };
-struct mv_context *mv_context_copy(const struct mv_context *c); /* NULL: out of memory; a NULL c copies as pure */
+/* NULL: out of memory; a NULL c copies as pure */
+struct mv_context *mv_context_copy(const struct mv_context *c);
 
 /* The context that decides about the calls of one capability: its own narrower one, or c itself. */
 const struct mv_context *mv_context_for(const struct mv_context *c, const char *capability);
 /* Takes `narrow`, also on failure. Whoever makes it sees to it that it is narrower. */
-int mv_context_narrow(struct mv_context *c, const char *capability, struct mv_context *narrow, struct mv_err *err);
+int mv_context_narrow(struct mv_context *c, const char *capability, struct mv_context *narrow,
+                      struct mv_err *err);
 
 /* One decision, fixed size so that denying cannot fail. */
 struct mv_decision {
         bool allowed;
-        char rule[96];       /* which rule decided: "grant ccos.math.*", "level pure", "host not granted", ... */
-        char operation[48];  /* REQ-AUTH texts: "capability_authorization", "program_authorization", "network", ... */
+        /* which rule decided: "grant ccos.math.*", "level pure", "host not granted", ... */
+        char rule[96];
+        /* REQ-AUTH texts: "capability_authorization", "program_authorization", "network", ... */
+        char operation[48];
         char capability[160];
-        char context[256];   /* the text after "not allowed in context: " */
-        char hint[192];      /* "--allow ccos.io.read-file" : the smallest grant; "" when nothing could allow it */
-        char permissions[MV_PERMISSIONS_MAX][MV_CAPABILITY_ID_MAX + 1]; /* capability id first, then derived ones (REQ-AUTH-02..04) */
+        char context[256]; /* the text after "not allowed in context: " */
+        /* "--allow ccos.io.read-file" : the smallest grant; "" when nothing could allow it */
+        char hint[192];
+        /* capability id first, then derived ones (REQ-AUTH-02..04) */
+        char permissions[MV_PERMISSIONS_MAX][MV_CAPABILITY_ID_MAX + 1];
         uint32_t permissions_count;
 };
-/* "Security violation: {operation} operation on capability '{capability}' not allowed in context: {context}" */
+/* "Security violation: {operation} operation on capability '{capability}' not allowed in
+ * context: {context}" */
 void mv_decision_text(const struct mv_decision *d, char *buf, size_t cap);
 
 /* REQ-AUTH-01..04, -10, -13: id is canonical; cap may be NULL when it is not registered (then UnknownCapability is the
  * broker's business and this still decides by grant). */
-void mv_authorize_capability(const struct mv_context *c, const char *id, const struct mv_capability *cap,
-                             const struct mv_value *args, uint32_t args_count, struct mv_decision *ret);
-enum mv_program_class { MV_PROGRAM_CLASS_RTFS, MV_PROGRAM_CLASS_NATIVE, MV_PROGRAM_CLASS_EXTERNAL, MV_PROGRAM_CLASS_SCRIPT };
+void mv_authorize_capability(const struct mv_context *c, const char *id,
+                             const struct mv_capability *cap, const struct mv_value *args,
+                             uint32_t args_count, struct mv_decision *ret);
+enum mv_program_class {
+        MV_PROGRAM_CLASS_RTFS,
+        MV_PROGRAM_CLASS_NATIVE,
+        MV_PROGRAM_CLASS_EXTERNAL,
+        MV_PROGRAM_CLASS_SCRIPT
+};
 /* REQ-AUTH-05; capability NULL when none is named. */
-void mv_authorize_program(const struct mv_context *c, enum mv_program_class k, const char *capability,
-                          struct mv_decision *ret);
-/* REQ-AUTH-07 and REQ-PRV-09: the boundary gate. operation is "execute_capability" or "execute_program". */
-void mv_token_check(const char *operation, const char *capability, const char *const *permissions, uint32_t count,
-                    struct mv_decision *ret);
-/* REQ-SEC-08 label of a capability: ":filesystem" ":network" ":system" ":compute" ... The first of its labels. */
+void mv_authorize_program(const struct mv_context *c, enum mv_program_class k,
+                          const char *capability, struct mv_decision *ret);
+/* REQ-AUTH-07 and REQ-PRV-09: the boundary gate. operation is "execute_capability" or
+ * "execute_program". */
+void mv_token_check(const char *operation, const char *capability, const char *const *permissions,
+                    uint32_t count, struct mv_decision *ret);
+/* REQ-SEC-08 label of a capability: ":filesystem" ":network" ":system" ":compute" ... The first
+ * of its labels. */
 const char *mv_effect_label(const char *capability_id);
 /* Every label (ccos.user.ask has two); returns how many, at least one. */
 uint32_t mv_effect_labels(const char *capability_id, const char *ret[2]);
-enum mv_level mv_recommended_level(const char *capability_id);    /* REQ-SEC-11 */
+enum mv_level mv_recommended_level(const char *capability_id); /* REQ-SEC-11 */
 bool mv_requires_elevated_permissions(const char *capability_id);
 /* Does an entry equal the text? Binary search. Index or -1. */
 int64_t mv__grants_find(const struct mv_grant_list *l, const char *text);
-/* For the layers that decide about arguments: adds a permission (information, REQ-AUTH-04) unless it is there already. */
+/* For the layers that decide about arguments: adds a permission (information, REQ-AUTH-04)
+ * unless it is there already. */
 void mv__decision_permission(struct mv_decision *d, const char *permission);
 
 /* The effective limits: for each field the smallest non-zero of the context's and the request's. */

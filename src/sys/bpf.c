@@ -10,10 +10,10 @@
 #include <unistd.h>
 
 #if defined(__x86_64__)
-#define ARCH AUDIT_ARCH_X86_64
+#define ARCH    AUDIT_ARCH_X86_64
 #define ABI_BIT 0x40000000u /* x32 numbers carry it; the architecture value is the same */
 #elif defined(__aarch64__)
-#define ARCH AUDIT_ARCH_AARCH64
+#define ARCH    AUDIT_ARCH_AARCH64
 #define ABI_BIT 0x40000000u
 #else
 #error "the seccomp filter knows x86-64 and aarch64"
@@ -56,7 +56,8 @@ void mv_sys_filter_allow_if(struct mv_sys_filter *f, long nr, unsigned index, ui
 {
         assert(index < 6);
         put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)nr, 0, 4));
-        load(f, (uint32_t)(offsetof(struct seccomp_data, args) + 8 * index)); /* (2); little-endian */
+        /* (2); little-endian */
+        load(f, (uint32_t)(offsetof(struct seccomp_data, args) + 8 * index));
         put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1));
         answer(f, SECCOMP_RET_ALLOW);
         load(f, offsetof(struct seccomp_data, nr)); /* the next entry compares the number again */

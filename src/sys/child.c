@@ -76,7 +76,8 @@ uint64_t mv_sys_child_cpu_ns(const struct mv_sys_child *c)
         return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* The decimal number behind `key` at the start of a line of a small /proc file; 0 when it is not there. */
+/* The decimal number behind `key` at the start of a line of a small /proc file; 0 when it is not
+ * there. */
 static uint64_t proc_number(const char *path, const char *key)
 {
         char text[8192];

@@ -20,9 +20,9 @@
 #include <base/err.h>
 
 struct mv_sys_spawn {
-        int image_fd;            /* a sealed memory file */
-        int door_fd;             /* the child's end; the caller closes its copy afterwards */
-        char *const *argv;       /* NULL-terminated */
+        int image_fd;      /* a sealed memory file */
+        int door_fd;       /* the child's end; the caller closes its copy afterwards */
+        char *const *argv; /* NULL-terminated */
         uint64_t address_bytes_max, stack_bytes_max;
         uint64_t cpu_seconds_max; /* 0: no limit */
 };
@@ -53,7 +53,8 @@ void mv_sys_child_done(struct mv_sys_child *c);
 
 /* Of a child that was not reaped yet. 0: not measurable here. */
 uint64_t mv_sys_child_cpu_ns(const struct mv_sys_child *c);
-/* Peak resident set of the image alone, from /proc; ru_maxrss would carry the parent's peak across exec. */
+/* Peak resident set of the image alone, from /proc; ru_maxrss would carry the parent's peak
+ * across exec. */
 uint64_t mv_sys_child_memory_peak(const struct mv_sys_child *c);
 /* How many times this kernel's out-of-memory killer struck since boot; 0 when it does not say. */
 uint64_t mv_sys_oom_kills(void);

@@ -25,6 +25,7 @@ static inline int mv_fd_take(int *fd)
 
 /* A file that exists only in memory and can never change again: written once, then sealed against writing, growing,
  * shrinking and unsealing. The caller owns *ret_fd (close-on-exec). */
-int mv_sys_memfd_sealed(const char *name, const void *bytes, size_t len, int *ret_fd, struct mv_err *err);
+int mv_sys_memfd_sealed(const char *name, const void *bytes, size_t len, int *ret_fd,
+                        struct mv_err *err);
 
 #endif

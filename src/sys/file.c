@@ -10,12 +10,15 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* A walk loses the race only while somebody renames or mounts; 64 lost races in a row are an attack, not bad luck. */
+/* A walk loses the race only while somebody renames or mounts; 64 lost races in a row are an
+ * attack, not bad luck. */
 #define OPENAT2_TRIES_MAX 64
 
 int mv_sys_openat2(int dir_fd, const char *path, int flags, unsigned mode, uint64_t resolve)
 {
-        struct open_how how = { .flags = (uint64_t)(unsigned)(flags | O_CLOEXEC), .mode = mode, .resolve = resolve };
+        struct open_how how = { .flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
+                                .mode = mode,
+                                .resolve = resolve };
         for (int i = 0; i < OPENAT2_TRIES_MAX; i++) {
                 long fd = syscall(SYS_openat2, dir_fd, path, &how, sizeof how);
                 if (fd >= 0)

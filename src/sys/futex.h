@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef MV_SYS_FUTEX_H
 #define MV_SYS_FUTEX_H
-/* Sleep while *word holds `seen`. Spurious returns are allowed: callers look again. Threads: any. */
+/* Sleep while *word holds `seen`. Spurious returns are allowed: callers look again. Threads:
+ * any. */
 #include <stdint.h>
 
 /* until_ns: CLOCK_MONOTONIC; UINT64_MAX: for ever. */

@@ -8,27 +8,33 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define DEVICE "/dev/kvm"
+#define DEVICE              "/dev/kvm"
 #define KERNEL_SIGSET_BYTES 8
 
 static const struct {
         unsigned capability;
         const char *name;
 } needed[] = {
-        { KVM_CAP_USER_MEMORY, "user memory regions" },  { KVM_CAP_EXT_CPUID, "CPUID tables" },
-        { KVM_CAP_READONLY_MEM, "read-only memory" },    { KVM_CAP_IMMEDIATE_EXIT, "immediate exit" },
-        { KVM_CAP_VCPU_EVENTS, "vCPU events" },          { KVM_CAP_DEBUGREGS, "debug registers" },
+        { KVM_CAP_USER_MEMORY, "user memory regions" },
+        { KVM_CAP_EXT_CPUID, "CPUID tables" },
+        { KVM_CAP_READONLY_MEM, "read-only memory" },
+        { KVM_CAP_IMMEDIATE_EXIT, "immediate exit" },
+        { KVM_CAP_VCPU_EVENTS, "vCPU events" },
+        { KVM_CAP_DEBUGREGS, "debug registers" },
 };
 
 static int refuse_open(struct mv_err *err)
 {
         if (errno == ENOENT)
                 return mv_fail(err, MV_E_UNAVAILABLE, 0,
-                               DEVICE " does not exist: load kvm_intel or kvm_amd, or switch virtualisation on in the "
-                               "firmware or in the machine above");
+                               DEVICE " does not exist: load kvm_intel or kvm_amd, or switch "
+                                      "virtualisation on in the "
+                                      "firmware or in the machine above");
         if (errno == EACCES || errno == EPERM)
-                return mv_fail(err, MV_E_UNAVAILABLE, 0,
-                               DEVICE " may not be opened: add this user to the group that owns it, usually kvm");
+                return mv_fail(
+                        err, MV_E_UNAVAILABLE, 0,
+                        DEVICE
+                        " may not be opened: add this user to the group that owns it, usually kvm");
         return mv_fail(err, MV_E_UNAVAILABLE, errno, "open " DEVICE);
 }
 
@@ -36,11 +42,12 @@ static int check(int fd, struct mv_err *err)
 {
         int version = ioctl(fd, KVM_GET_API_VERSION, 0);
         if (version != KVM_API_VERSION)
-                return mv_fail(err, MV_E_UNAVAILABLE, 0, DEVICE " speaks version %d, needed is %d", version,
-                               KVM_API_VERSION);
+                return mv_fail(err, MV_E_UNAVAILABLE, 0, DEVICE " speaks version %d, needed is %d",
+                               version, KVM_API_VERSION);
         for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
                 if (mv_sys_kvm_extension(fd, needed[i].capability) <= 0)
-                        return mv_fail(err, MV_E_UNAVAILABLE, 0, DEVICE " has no %s (capability %u): a newer kernel has",
+                        return mv_fail(err, MV_E_UNAVAILABLE, 0,
+                                       DEVICE " has no %s (capability %u): a newer kernel has",
                                        needed[i].name, needed[i].capability);
         return 0;
 }
@@ -89,7 +96,8 @@ int mv_sys_kvm_slot(int vm_fd, const struct kvm_userspace_memory_region *slot, s
 {
         if (ioctl(vm_fd, KVM_SET_USER_MEMORY_REGION, slot) < 0)
                 return mv_fail(err, MV_E_SYS, errno, "map %llu bytes at guest address %#llx",
-                               (unsigned long long)slot->memory_size, (unsigned long long)slot->guest_phys_addr);
+                               (unsigned long long)slot->memory_size,
+                               (unsigned long long)slot->guest_phys_addr);
         return 0;
 }
 
@@ -102,15 +110,17 @@ int mv_sys_kvm_kick_signal(int vcpu_fd, int signal, struct mv_err *err)
         uint64_t blocked = ~(1ull << (signal - 1));
         m.head.len = KERNEL_SIGSET_BYTES;
         memcpy(m.head.sigset, &blocked, sizeof blocked);
-        return mv_sys_kvm(vcpu_fd, KVM_SET_SIGNAL_MASK, &m, "set the signal mask of a virtual processor", err);
+        return mv_sys_kvm(vcpu_fd, KVM_SET_SIGNAL_MASK, &m,
+                          "set the signal mask of a virtual processor", err);
 }
 
 struct kvm_run *mv_sys_kvm_map_run(int kvm_fd, int vcpu_fd, size_t *ret_bytes, struct mv_err *err)
 {
         int bytes = ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
-        void *p = bytes < (int)sizeof(struct kvm_run)
-                          ? MAP_FAILED
-                          : mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu_fd, 0);
+        void *p =
+                bytes < (int)sizeof(struct kvm_run)
+                        ? MAP_FAILED
+                        : mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu_fd, 0);
         if (p == MAP_FAILED) {
                 mv__fail(err, MV_E_SYS, errno, "map %d bytes of a virtual processor", bytes);
                 return NULL;

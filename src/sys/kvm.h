@@ -20,7 +20,8 @@ int mv_sys_kvm_kick_signal(int vcpu_fd, int signal, struct mv_err *err);
 struct kvm_run *mv_sys_kvm_map_run(int kvm_fd, int vcpu_fd, size_t *ret_bytes, struct mv_err *err);
 /* 0 or -errno: the hot path formats nothing. */
 int mv_sys_kvm_run(int vcpu_fd);
-/* The loaded KVM module: "kvm_intel", "kvm_amd", "kvm_pvm", or "kvm" when none of them is named. Static. */
+/* The loaded KVM module: "kvm_intel", "kvm_amd", "kvm_pvm", or "kvm" when none of them is named.
+ * Static. */
 const char *mv_sys_kvm_backend(void);
 
 #endif

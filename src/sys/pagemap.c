@@ -7,13 +7,13 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define PAGE 4096u
+#define PAGE  4096u
 #define BATCH 512 /* pages per read: 4 KiB of stack */
 
 /* Bits of /proc/self/pagemap entries, Documentation/admin-guide/mm/pagemap.rst. */
 #define ENTRY_FILE_OR_SHARED (1ull << 61)
-#define ENTRY_SWAPPED (1ull << 62)
-#define ENTRY_PRESENT (1ull << 63)
+#define ENTRY_SWAPPED        (1ull << 62)
+#define ENTRY_PRESENT        (1ull << 63)
 
 /* Same, as the ioctl of Linux 6.7 wants it; older headers lack it. */
 struct scan_arg {
@@ -23,24 +23,31 @@ struct scan_arg {
 struct scan_region {
         __u64 start, end, categories;
 };
-#define SCAN_IOCTL _IOWR('f', 16, struct scan_arg)
-#define SCAN_FILE (1ull << 2)
+#define SCAN_IOCTL   _IOWR('f', 16, struct scan_arg)
+#define SCAN_FILE    (1ull << 2)
 #define SCAN_PRESENT (1ull << 3)
 #define SCAN_SWAPPED (1ull << 4)
-#define REGIONS 64
+#define REGIONS      64
 
 int mv_sys_pagemap_open(struct mv_err *err)
 {
         int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
         return fd < 0 ? mv_fail(err, MV_E_UNAVAILABLE, errno,
-                                "open /proc/self/pagemap, needed to find what a guest wrote; is /proc mounted?")
+                                "open /proc/self/pagemap, needed to find what a guest wrote; is "
+                                "/proc mounted?")
                       : fd;
 }
 
-static int scan(int fd, uint64_t from, uint64_t to, struct scan_region *v, unsigned max, uint64_t *ret_next)
+static int scan(int fd, uint64_t from, uint64_t to, struct scan_region *v, unsigned max,
+                uint64_t *ret_next)
 {
-        struct scan_arg a = { .size = sizeof a, .start = from, .end = to, .vec = (uintptr_t)v, .vec_len = max,
-                              .category_inverted = SCAN_FILE, .category_mask = SCAN_FILE,
+        struct scan_arg a = { .size = sizeof a,
+                              .start = from,
+                              .end = to,
+                              .vec = (uintptr_t)v,
+                              .vec_len = max,
+                              .category_inverted = SCAN_FILE,
+                              .category_mask = SCAN_FILE,
                               .category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED,
                               .return_mask = SCAN_PRESENT };
         int n = ioctl(fd, SCAN_IOCTL, &a);
@@ -59,8 +66,8 @@ enum mv_pagemap_how mv_sys_pagemap_probe(int fd)
         return n < 0 ? MV_PAGEMAP_READ : MV_PAGEMAP_SCAN;
 }
 
-static int owned_by_scan(int fd, uint64_t from, uint64_t to, struct mv_page_range *ret, unsigned max,
-                         uint64_t *ret_next, struct mv_err *err)
+static int owned_by_scan(int fd, uint64_t from, uint64_t to, struct mv_page_range *ret,
+                         unsigned max, uint64_t *ret_next, struct mv_err *err)
 {
         struct scan_region v[REGIONS];
         int n = scan(fd, from, to, v, max < REGIONS ? max : REGIONS, ret_next);
@@ -89,8 +96,8 @@ static bool range_add(struct mv_page_range *ret, unsigned max, unsigned *n, uint
         return true;
 }
 
-static int owned_by_read(int fd, uint64_t from, uint64_t to, struct mv_page_range *ret, unsigned max,
-                         uint64_t *ret_next, struct mv_err *err)
+static int owned_by_read(int fd, uint64_t from, uint64_t to, struct mv_page_range *ret,
+                         unsigned max, uint64_t *ret_next, struct mv_err *err)
 {
         uint64_t entries[BATCH];
         unsigned n = 0;
@@ -98,7 +105,8 @@ static int owned_by_read(int fd, uint64_t from, uint64_t to, struct mv_page_rang
                 uint64_t pages = (to - from) / PAGE < BATCH ? (to - from) / PAGE : BATCH;
                 ssize_t got = pread(fd, entries, pages * 8, (off_t)(from / PAGE * 8));
                 if (got <= 0 || got % 8)
-                        return mv_fail(err, MV_E_SYS, got < 0 ? errno : EIO, "read the pages of a cell");
+                        return mv_fail(err, MV_E_SYS, got < 0 ? errno : EIO,
+                                       "read the pages of a cell");
                 for (ssize_t i = 0; i < got / 8; i++, from += PAGE)
                         if (entry_owned(entries[i]) && !range_add(ret, max, &n, from)) {
                                 *ret_next = from;
@@ -109,8 +117,9 @@ static int owned_by_read(int fd, uint64_t from, uint64_t to, struct mv_page_rang
         return (int)n;
 }
 
-int mv_sys_pagemap_owned(int fd, enum mv_pagemap_how how, uint64_t from, uint64_t to, struct mv_page_range *ret,
-                         unsigned max, uint64_t *ret_next, struct mv_err *err)
+int mv_sys_pagemap_owned(int fd, enum mv_pagemap_how how, uint64_t from, uint64_t to,
+                         struct mv_page_range *ret, unsigned max, uint64_t *ret_next,
+                         struct mv_err *err)
 {
         return how == MV_PAGEMAP_SCAN ? owned_by_scan(fd, from, to, ret, max, ret_next, err)
                                       : owned_by_read(fd, from, to, ret, max, ret_next, err);

@@ -21,7 +21,8 @@
 enum { FD_DOOR_IN, FD_DOOR_OUT, FD_LIFELINE, FD_IMAGE, FD_FIRST_FREE };
 #define FD_ASIDE 16 /* where descriptors wait while the fixed places are filled */
 
-/* The child runs on this stack in our memory until exec; its deepest call chain needs a small part of it. */
+/* The child runs on this stack in our memory until exec; its deepest call chain needs a small
+ * part of it. */
 #define STACK_BYTES 32768
 
 /* Shared with the child until exec (2): it says here which step failed. */
@@ -56,9 +57,11 @@ static void filter_for_start(struct mv_sys_filter *f)
         mv_sys_filter_seal(f);
 }
 
-/* --- in the child, between clone and exec: async-signal-safe calls only, errors go to struct launch ------------------ */
+/* --- in the child, between clone and exec: async-signal-safe calls only, errors go to struct
+ * launch --- */
 
-/* A sanitizer would leave marks for frames that exec never returns from, in memory that is the parent's stack again. */
+/* A sanitizer would leave marks for frames that exec never returns from, in memory that is the
+ * parent's stack again. */
 #define IN_CHILD __attribute__((no_sanitize("address")))
 
 IN_CHILD static bool failed(struct launch *l, const char *step, long result)
@@ -84,14 +87,17 @@ IN_CHILD static bool descriptors_place(struct launch *l)
         int image = fcntl(l->want->image_fd, F_DUPFD_CLOEXEC, FD_ASIDE);
         int life = fcntl(l->lifeline_fd, F_DUPFD_CLOEXEC, FD_ASIDE);
         return !failed(l, "set the door aside", door) && !failed(l, "set the image aside", image) &&
-               !failed(l, "set the lifeline aside", life) && !failed(l, "place the door", dup2(door, FD_DOOR_IN)) &&
+               !failed(l, "set the lifeline aside", life) &&
+               !failed(l, "place the door", dup2(door, FD_DOOR_IN)) &&
                !failed(l, "place the door", dup2(door, FD_DOOR_OUT)) &&
                !failed(l, "place the lifeline", dup2(life, FD_LIFELINE)) &&
                !failed(l, "place the image", dup3(image, FD_IMAGE, O_CLOEXEC)) &&
-               !failed(l, "close every other descriptor", syscall(SYS_close_range, FD_FIRST_FREE, ~0u, 0));
+               !failed(l, "close every other descriptor",
+                       syscall(SYS_close_range, FD_FIRST_FREE, ~0u, 0));
 }
 
-IN_CHILD static bool limit(struct launch *l, const char *step, int what, uint64_t soft, uint64_t hard)
+IN_CHILD static bool limit(struct launch *l, const char *step, int what, uint64_t soft,
+                           uint64_t hard)
 {
         struct rlimit now;
         if (failed(l, step, getrlimit((__rlimit_resource_t)what, &now)))
@@ -106,17 +112,21 @@ IN_CHILD static bool limit(struct launch *l, const char *step, int what, uint64_
 IN_CHILD static bool limits_set(struct launch *l)
 {
         const struct mv_sys_spawn *w = l->want;
-        return limit(l, "limit the address space", RLIMIT_AS, w->address_bytes_max, w->address_bytes_max) &&
+        return limit(l, "limit the address space", RLIMIT_AS, w->address_bytes_max,
+                     w->address_bytes_max) &&
                limit(l, "limit the stack", RLIMIT_STACK, w->stack_bytes_max, w->stack_bytes_max) &&
                limit(l, "forbid locked memory", RLIMIT_MEMLOCK, 0, 0) &&
-               limit(l, "forbid core files", RLIMIT_CORE, 0, 0) && limit(l, "forbid files", RLIMIT_FSIZE, 0, 0) &&
+               limit(l, "forbid core files", RLIMIT_CORE, 0, 0) &&
+               limit(l, "forbid files", RLIMIT_FSIZE, 0, 0) &&
                limit(l, "forbid processes", RLIMIT_NPROC, 0, 0) &&
-               limit(l, "forbid further descriptors", RLIMIT_NOFILE, FD_FIRST_FREE, FD_FIRST_FREE) &&
-               (!w->cpu_seconds_max ||
-                limit(l, "limit the CPU time", RLIMIT_CPU, w->cpu_seconds_max, w->cpu_seconds_max + 1));
+               limit(l, "forbid further descriptors", RLIMIT_NOFILE, FD_FIRST_FREE,
+                     FD_FIRST_FREE) &&
+               (!w->cpu_seconds_max || limit(l, "limit the CPU time", RLIMIT_CPU,
+                                             w->cpu_seconds_max, w->cpu_seconds_max + 1));
 }
 
-/* no_new_privs keeps exec from handing root its capabilities back, so an emptied set stays empty. */
+/* no_new_privs keeps exec from handing root its capabilities back, so an emptied set stays
+ * empty. */
 IN_CHILD static bool privileges_drop(struct launch *l)
 {
         struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
@@ -136,8 +146,9 @@ IN_CHILD static int child_main(void *arg)
 {
         struct launch *l = arg;
         static char *const no_environment[] = { NULL };
-        if (!failed(l, "start a session", setsid()) && !failed(l, "leave the directory", chdir("/")) &&
-            descriptors_place(l) && lifeline_arm(l) && limits_set(l) && privileges_drop(l) && filter_install(l)) {
+        if (!failed(l, "start a session", setsid()) &&
+            !failed(l, "leave the directory", chdir("/")) && descriptors_place(l) &&
+            lifeline_arm(l) && limits_set(l) && privileges_drop(l) && filter_install(l)) {
                 syscall(SYS_execveat, FD_IMAGE, "", l->want->argv, no_environment, AT_EMPTY_PATH);
                 l->step = "execute the image";
                 l->error = errno;
@@ -145,17 +156,18 @@ IN_CHILD static int child_main(void *arg)
         _exit(127);
 }
 
-/* --- in the parent ------------------------------------------------------------------------------------------------------ */
+/* --- in the parent ---------------------------------------------------------------------------- */
 
-/* All signals stay blocked in the child: a handler of ours must not run there while it shares our memory. */
+/* All signals stay blocked in the child: a handler of ours must not run there while it shares
+ * our memory. */
 static pid_t clone_blocked(struct launch *l, int *ret_pidfd)
 {
         char stack[STACK_BYTES] __attribute__((aligned(16)));
         sigset_t all, before;
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);
-        pid_t pid = clone(child_main, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, l,
-                          ret_pidfd);
+        pid_t pid = clone(child_main, stack + sizeof stack,
+                          CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, l, ret_pidfd);
         int saved = errno;
         pthread_sigmask(SIG_SETMASK, &before, NULL);
         errno = saved;

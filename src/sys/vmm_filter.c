@@ -13,11 +13,12 @@
 #include <unistd.h>
 
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-#define LOAD_HIGH(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field) + 4)
+#define LOAD_HIGH(field)                                                                           \
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field) + 4)
 #define SKIP_UNLESS(value, n) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(value), 0, n)
-#define RETURN(value) BPF_STMT(BPF_RET | BPF_K, value)
-#define ALLOW(value) SKIP_UNLESS(value, 1), RETURN(SECCOMP_RET_ALLOW)
-#define REFUSE RETURN(SECCOMP_RET_ERRNO | EPERM)
+#define RETURN(value)         BPF_STMT(BPF_RET | BPF_K, value)
+#define ALLOW(value)          SKIP_UNLESS(value, 1), RETURN(SECCOMP_RET_ALLOW)
+#define REFUSE                RETURN(SECCOMP_RET_ERRNO | EPERM)
 
 int mv_sys_vmm_filter(int vcpu_fd, struct mv_err *err)
 {
@@ -32,7 +33,9 @@ int mv_sys_vmm_filter(int vcpu_fd, struct mv_err *err)
                 LOAD(args[0]),
                 ALLOW(PR_SET_TSC),
                 LOAD(nr),
-                SKIP_UNLESS(SYS_mmap, 6), /* anonymous memory that cannot be executed, for the end of the thread */
+                SKIP_UNLESS(
+                        SYS_mmap,
+                        6), /* anonymous memory that cannot be executed, for the end of the thread */
                 LOAD(args[2]),
                 BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 2, 0),
                 LOAD(args[3]),
@@ -66,15 +69,18 @@ int mv_sys_vmm_filter(int vcpu_fd, struct mv_err *err)
         };
         struct sock_fprog program = { sizeof code / sizeof code[0], code };
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-                return mv_fail(err, MV_E_SYS, errno, "set no_new_privs on the thread of a virtual processor");
+                return mv_fail(err, MV_E_SYS, errno,
+                               "set no_new_privs on the thread of a virtual processor");
         if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
-                return mv_fail(err, MV_E_SYS, errno, "set the system call filter of a virtual processor's thread");
+                return mv_fail(err, MV_E_SYS, errno,
+                               "set the system call filter of a virtual processor's thread");
         return 0;
 }
 
 int mv_sys_vmm_clock(bool open, struct mv_err *err)
 {
         if (prctl(PR_SET_TSC, open ? PR_TSC_ENABLE : PR_TSC_SIGSEGV, 0, 0, 0) < 0)
-                return mv_fail(err, MV_E_SYS, errno, "close the time stamp counter to a virtual processor's thread");
+                return mv_fail(err, MV_E_SYS, errno,
+                               "close the time stamp counter to a virtual processor's thread");
         return 0;
 }

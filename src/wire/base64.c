@@ -11,8 +11,8 @@ bool mv_base64_put(struct mv_out *o, struct mv_slice s)
                 size_t n = s.len - i < 3 ? s.len - i : 3;
                 uint32_t v = (uint32_t)s.p[i] << 16 | (n > 1 ? (uint32_t)s.p[i + 1] << 8 : 0) |
                              (n > 2 ? s.p[i + 2] : 0);
-                char d[4] = { digits[v >> 18], digits[v >> 12 & 63], n > 1 ? digits[v >> 6 & 63] : '=',
-                              n > 2 ? digits[v & 63] : '=' };
+                char d[4] = { digits[v >> 18], digits[v >> 12 & 63],
+                              n > 1 ? digits[v >> 6 & 63] : '=', n > 2 ? digits[v & 63] : '=' };
                 if (!mv_put_bytes(o, d, sizeof d))
                         return false;
         }
@@ -44,7 +44,8 @@ static bool group(const uint8_t *d, unsigned pad, uint32_t *ret)
         return (v & ((1u << (8 * pad)) - 1)) == 0; /* bits that belong to no byte */
 }
 
-int mv_base64_decode(struct mv_slice text, struct mv_arena *a, struct mv_slice *ret, struct mv_err *err)
+int mv_base64_decode(struct mv_slice text, struct mv_arena *a, struct mv_slice *ret,
+                     struct mv_err *err)
 {
         if (text.len % 4)
                 return MV_HOSTILE(err, "base64: length");

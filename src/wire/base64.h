@@ -14,6 +14,7 @@ static inline size_t mv_base64_len(size_t bytes)
         return (bytes + 2) / 3 * 4;
 }
 /* HOSTILE unless text is exactly what mv_base64_put writes; LIMIT when the arena is full. */
-int mv_base64_decode(struct mv_slice text, struct mv_arena *a, struct mv_slice *ret, struct mv_err *err);
+int mv_base64_decode(struct mv_slice text, struct mv_arena *a, struct mv_slice *ret,
+                     struct mv_err *err);
 
 #endif

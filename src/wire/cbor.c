@@ -17,7 +17,7 @@
 enum major { UNSIGNED, NEGATIVE, BYTES, TEXT, ARRAY, MAP, TAG, SIMPLE };
 enum { SIMPLE_FALSE = 20, SIMPLE_TRUE = 21, SIMPLE_NULL = 22 };
 
-/* --- floats by their bits ---------------------------------------------------------------------------------------- */
+/* --- floats by their bits --------------------------------------------------------------------- */
 struct float_format {
         uint8_t exponent_bits, fraction_bits;
 };
@@ -48,7 +48,8 @@ static bool is_nan(uint64_t bits)
         return (bits & ~(1ull << 63)) > DOUBLE_INFINITY;
 }
 
-/* The fraction, its hidden bit included, when it can lose `drop` low bits without losing a value. */
+/* The fraction, its hidden bit included, when it can lose `drop` low bits without losing a
+ * value. */
 static bool shift_exact(uint64_t fraction, int drop, uint64_t *ret)
 {
         if (drop > DOUBLE_FRACTION_BITS || (fraction & ((1ull << drop) - 1)) != 0)
@@ -57,7 +58,8 @@ static bool shift_exact(uint64_t fraction, int drop, uint64_t *ret)
         return true;
 }
 
-/* Does the smaller format hold exactly this value? NaN never: its one form is written and read apart. */
+/* Does the smaller format hold exactly this value? NaN never: its one form is written and read
+ * apart. */
 static bool narrow(uint64_t bits, struct float_format f, uint64_t *ret)
 {
         uint64_t sign = bits >> 63 << (f.exponent_bits + f.fraction_bits);
@@ -111,7 +113,7 @@ static uint64_t widen(uint64_t small, struct float_format f)
         return sign | wide << DOUBLE_FRACTION_BITS | fraction << drop;
 }
 
-/* --- pull decoder ------------------------------------------------------------------------------------------------- */
+/* --- pull decoder ----------------------------------------------------------------------------- */
 struct head {
         enum major major;
         uint8_t info;
@@ -257,7 +259,7 @@ int mv_cbor_next(struct mv_cur *c, struct mv_cbor_item *ret, struct mv_err *err)
         return r;
 }
 
-/* --- encoder ------------------------------------------------------------------------------------------------------- */
+/* --- encoder ---------------------------------------------------------------------------------- */
 static bool put_big_endian(struct mv_out *o, uint8_t initial, uint64_t v, unsigned bytes)
 {
         uint8_t b[9] = { initial };

@@ -14,7 +14,7 @@
 #include <base/limits.h>
 #include <base/slice.h>
 
-/* --- decode ------------------------------------------------------------------------------------------------------- */
+/* --- decode ----------------------------------------------------------------------------------- */
 struct reader {
         struct mv_cur *c;
         struct mv_arena *a; /* NULL: only check (2) */
@@ -119,7 +119,8 @@ static int read_map(struct reader *rd, uint32_t count, struct mv_value *ret)
         return 0;
 }
 
-/* What stands behind a tag: an identifier or a function mark is whole then, a list or an error still owes its items. */
+/* What stands behind a tag: an identifier or a function mark is whole then, a list or an error
+ * still owes its items. */
 static int read_behind_tag(struct reader *rd, uint64_t tag, struct mv_value *ret)
 {
         struct mv_cbor_item item;
@@ -143,7 +144,8 @@ static int read_behind_tag(struct reader *rd, uint64_t tag, struct mv_value *ret
         return 0;
 }
 
-/* Everything of a value but the items of a container: apart and not inlined, so that the recursion does not carry it. */
+/* Everything of a value but the items of a container: apart and not inlined, so that the
+ * recursion does not carry it. */
 __attribute__((noinline)) static int read_head(struct reader *rd, struct mv_value *ret)
 {
         struct mv_cbor_item item;
@@ -244,7 +246,7 @@ int mv_cbor_skip(struct mv_cur *c, struct mv_slice *ret_raw, struct mv_err *err)
         return 0;
 }
 
-/* --- encode ------------------------------------------------------------------------------------------------------- */
+/* --- encode ----------------------------------------------------------------------------------- */
 /* ORDER CBOR-KEY: heads are bytes 00..1b, 20..3b, 60..7b, d8. */
 static int wire_rank(const struct mv_value *key)
 {
@@ -253,7 +255,8 @@ static int wire_rank(const struct mv_value *key)
         return key->kind == MV_STRING ? 2 : key->kind == MV_KEYWORD ? 3 : 4;
 }
 
-/* What mv_slice_cmp says of the two encodings: the head of a text holds its length, so the shorter one goes first. */
+/* What mv_slice_cmp says of the two encodings: the head of a text holds its length, so the
+ * shorter one goes first. */
 static int wire_key_cmp(const struct mv_value *a, const struct mv_value *b)
 {
         int ra = wire_rank(a), rb = wire_rank(b);

@@ -25,7 +25,8 @@ struct mv__walk {
         uint32_t count;
         uint8_t width;
 };
-/* width: bytes of an index, 2..4, and the least size of an entry in the output. false: o is too small (overflow set). */
+/* width: bytes of an index, 2..4, and the least size of an entry in the output. false: o is too
+ * small (overflow set). */
 bool mv__walk_begin(struct mv__walk *w, struct mv_out *o, const struct mv_value *map, uint8_t width,
                     mv__key_cmp_fn *cmp);
 /* Entry number i of the order; to be called for i = 0, 1, 2 ...; lowers o->cap as (1) says. */

@@ -34,7 +34,7 @@
 #include <base/err.h>
 #include <base/limits.h>
 
-#define MV_FRAME_VERSION 1
+#define MV_FRAME_VERSION      1
 #define MV_FRAME_HEADER_BYTES 16
 
 enum mv_frame_type {
@@ -57,12 +57,15 @@ struct mv_frame {
         struct mv_slice payload;
 };
 
-/* Header fields of the frame that starts at p (>= MV_FRAME_HEADER_BYTES readable): payload length, or HOSTILE. */
+/* Header fields of the frame that starts at p (>= MV_FRAME_HEADER_BYTES readable): payload
+ * length, or HOSTILE. */
 int mv_frame_payload_len(const uint8_t *p, uint32_t *ret_len, struct mv_err *err);
 /* A whole frame, header included; nothing may follow it. */
 int mv_frame_decode(struct mv_slice bytes, struct mv_frame *ret, struct mv_err *err);
-/* Reserve a header, write the payload behind it, then close: patches the length. Returns the header's offset. */
+/* Reserve a header, write the payload behind it, then close: patches the length. Returns the
+ * header's offset. */
 size_t mv_frame_open(struct mv_out *o, enum mv_frame_type type, uint64_t seq);
-bool mv_frame_close(struct mv_out *o, size_t header_at); /* false: o overflowed or the payload is too large */
+/* false: o overflowed or the payload is too large */
+bool mv_frame_close(struct mv_out *o, size_t header_at);
 
 #endif

@@ -29,8 +29,9 @@ struct mv_json mv_json(struct mv_slice text)
         return (struct mv_json){ .in = text, .state = VALUE };
 }
 
-/* --- errors ------------------------------------------------------------------------------------------------------- */
-/* `at` is the byte that was wrong; a column counts bytes from 1, the end of the text stands behind the last byte. */
+/* --- errors ----------------------------------------------------------------------------------- */
+/* `at` is the byte that was wrong; a column counts bytes from 1, the end of the text stands
+ * behind the last byte. */
 static bool fail_at(struct mv_json *j, size_t at, const char *what)
 {
         uint64_t line = 1;
@@ -61,7 +62,7 @@ static bool fail_expected(struct mv_json *j, const char *at_end_of_text, const c
         return fail(j, at_end(j) ? at_end_of_text : otherwise);
 }
 
-/* --- tokens ------------------------------------------------------------------------------------------------------- */
+/* --- tokens ----------------------------------------------------------------------------------- */
 /* The next byte; 0 at the end (a real NUL is expected nowhere either). */
 static uint8_t peek(const struct mv_json *j)
 {
@@ -103,7 +104,8 @@ static size_t take_digits(struct mv_json *j)
         return j->at - start;
 }
 
-/* -? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)? ; *ret_integer: neither fraction nor exponent. */
+/* -? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)? ; *ret_integer: neither fraction nor
+ * exponent. */
 static bool scan_number(struct mv_json *j, bool *ret_integer)
 {
         *ret_integer = true;
@@ -144,7 +146,7 @@ static bool take_number(struct mv_json *j, struct mv_json_event *ret)
         return true;
 }
 
-/* --- strings ------------------------------------------------------------------------------------------------------ */
+/* --- strings ---------------------------------------------------------------------------------- */
 static int hex_digit(uint8_t c)
 {
         if (is_digit(c))
@@ -293,7 +295,7 @@ bool mv_json_unescape(struct mv_out *o, struct mv_slice raw)
         return !o->overflow;
 }
 
-/* --- the machine -------------------------------------------------------------------------------------------------- */
+/* --- the machine ------------------------------------------------------------------------------ */
 static bool in_object(const struct mv_json *j)
 {
         return j->in_object[j->depth / 8] >> (j->depth % 8) & 1;
@@ -415,7 +417,7 @@ bool mv_json_next(struct mv_json *j, struct mv_json_event *ret)
         return false;
 }
 
-/* --- trees -------------------------------------------------------------------------------------------------------- */
+/* --- trees ------------------------------------------------------------------------------------ */
 struct builder {
         struct mv_json j;
         struct mv_arena *a;
@@ -467,7 +469,8 @@ static bool count_children(struct mv_json *j, uint32_t *counts)
         while (mv_json_next(j, &e)) {
                 if (e.kind == MV_JSON_END)
                         return true;
-                /* A value is a child of the array around it; in an object the key counts for both. */
+                /* A value is a child of the array around it; in an object the key counts for
+                 * both. */
                 uint32_t around = j->depth - opens(e.kind);
                 bool child_of_array = around > 0 && !closes(e.kind) && e.kind != MV_JSON_KEY &&
                                       !(j->in_object[around / 8] >> (around % 8) & 1);
@@ -517,7 +520,8 @@ static int build_array(struct builder *b, struct mv_value *ret)
         return 0;
 }
 
-/* Keys by their bytes, then by their place in the text, which waits in the field that strings do not use. */
+/* Keys by their bytes, then by their place in the text, which waits in the field that strings do
+ * not use. */
 static int text_then_place(const struct mv_value *a, const struct mv_value *b)
 {
         int c = mv_slice_cmp(a->text, b->text);

@@ -10,16 +10,25 @@
 #define MV_JSON_DEPTH_MAX 127
 
 enum mv_json_kind {
-        MV_JSON_NULL, MV_JSON_BOOL, MV_JSON_INT, MV_JSON_FLOAT, MV_JSON_STRING,
-        MV_JSON_ARRAY_OPEN, MV_JSON_ARRAY_CLOSE,
-        MV_JSON_OBJECT_OPEN, MV_JSON_KEY, MV_JSON_OBJECT_CLOSE, MV_JSON_END
+        MV_JSON_NULL,
+        MV_JSON_BOOL,
+        MV_JSON_INT,
+        MV_JSON_FLOAT,
+        MV_JSON_STRING,
+        MV_JSON_ARRAY_OPEN,
+        MV_JSON_ARRAY_CLOSE,
+        MV_JSON_OBJECT_OPEN,
+        MV_JSON_KEY,
+        MV_JSON_OBJECT_CLOSE,
+        MV_JSON_END
 };
 struct mv_json_event {
         enum mv_json_kind kind;
         bool boolean;
         int64_t integer;
         double real;
-        struct mv_slice text;  /* STRING, KEY: raw between the quotes; escaped says whether mv_json_unescape is needed */
+        /* STRING, KEY: raw between the quotes; escaped says whether mv_json_unescape is needed */
+        struct mv_slice text;
         bool escaped;
 };
 struct mv_json {
@@ -38,6 +47,7 @@ bool mv_json_unescape(struct mv_out *o, struct mv_slice raw);
 /* A whole text as a tree; objects become maps with string keys, the last duplicate wins. Strings without escapes point
  * into `text`. INVALID with "JSON parsing error: ..." or LIMIT. A number beyond the doubles is out of range: infinity has
  * no JSON form. */
-int mv_json_decode(struct mv_slice text, struct mv_arena *a, const struct mv_value **ret, struct mv_err *err);
+int mv_json_decode(struct mv_slice text, struct mv_arena *a, const struct mv_value **ret,
+                   struct mv_err *err);
 
 #endif

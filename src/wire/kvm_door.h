@@ -23,32 +23,33 @@
  * Inbox: u64 length of the frame, u64 zero, then the frame. Outbox: whole frames from its first byte on.
  * Doorbell: one aligned 8-byte store; bits 0..7 enum below, bits 8..63 bytes in the outbox. */
 
-#define MV_KVM_DOORBELL 0x00080000
-#define MV_KVM_FAULTBELL 0x00081000
-#define MV_KVM_TEXT 0x00200000
-#define MV_KVM_TEXT_END 0x00800000
-#define MV_KVM_RW 0x00800000 /* slot 1 begins */
-#define MV_KVM_SYSTEM 0x00800000
-#define MV_KVM_SYSTEM_BYTES 0x00040000
-#define MV_KVM_FAULT_STACKS 0x00840000
+#define MV_KVM_DOORBELL           0x00080000
+#define MV_KVM_FAULTBELL          0x00081000
+#define MV_KVM_TEXT               0x00200000
+#define MV_KVM_TEXT_END           0x00800000
+#define MV_KVM_RW                 0x00800000 /* slot 1 begins */
+#define MV_KVM_SYSTEM             0x00800000
+#define MV_KVM_SYSTEM_BYTES       0x00040000
+#define MV_KVM_FAULT_STACKS       0x00840000
 #define MV_KVM_FAULT_STACKS_BYTES 0x00002000
-#define MV_KVM_THREAD 0x00844000
-#define MV_KVM_THREAD_BYTES 0x00001000
-#define MV_KVM_DATA 0x00850000
-#define MV_KVM_DATA_END 0x00c00000
-#define MV_KVM_STACK 0x00d00000
-#define MV_KVM_STACK_END 0x01100000
-#define MV_KVM_INBOX 0x01200000
-#define MV_KVM_INBOX_END 0x01a01000
+#define MV_KVM_THREAD             0x00844000
+#define MV_KVM_THREAD_BYTES       0x00001000
+#define MV_KVM_DATA               0x00850000
+#define MV_KVM_DATA_END           0x00c00000
+#define MV_KVM_STACK              0x00d00000
+#define MV_KVM_STACK_END          0x01100000
+#define MV_KVM_INBOX              0x01200000
+#define MV_KVM_INBOX_END          0x01a01000
 #define MV_KVM_INBOX_HEADER_BYTES 16
-#define MV_KVM_OUTBOX 0x01b00000
-#define MV_KVM_OUTBOX_END 0x02400000
-#define MV_KVM_ARENA 0x02600000
+#define MV_KVM_OUTBOX             0x01b00000
+#define MV_KVM_OUTBOX_END         0x02400000
+#define MV_KVM_ARENA              0x02600000
 
-#define MV_KVM_OP_READY 1  /* initialised: this memory becomes the template; resumes with a START frame in the inbox */
-#define MV_KVM_OP_CALL 2   /* frames are in the outbox; resumes with one frame in the inbox */
-#define MV_KVM_OP_SEND 3   /* frames are in the outbox; resumes with nothing */
+#define MV_KVM_OP_READY                                                                            \
+        1 /* initialised: this memory becomes the template; resumes with a START frame in the inbox */
+#define MV_KVM_OP_CALL   2 /* frames are in the outbox; resumes with one frame in the inbox */
+#define MV_KVM_OP_SEND   3 /* frames are in the outbox; resumes with nothing */
 #define MV_KVM_OP_FAILED 4 /* the runner could not initialise itself; text in the outbox says why */
-#define MV_KVM_OP_BITS 8
+#define MV_KVM_OP_BITS   8
 
 #endif

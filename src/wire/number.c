@@ -36,7 +36,7 @@ static double bits_float(uint64_t bits)
         return v;
 }
 
-/* --- wide arithmetic ------------------------------------------------------------------------------------------------- */
+/* --- wide arithmetic -------------------------------------------------------------------------- */
 struct wide {
         uint64_t hi, lo;
 };
@@ -71,7 +71,7 @@ static int floor_log10_three_quarters_pow2(int q)
         return (q * 1262611 - 524031) >> 22;
 }
 
-/* --- shortest digits --------------------------------------------------------------------------------------------------- */
+/* --- shortest digits -------------------------------------------------------------------------- */
 /* v * g / 2^128, made odd when it is not exact (1). */
 static uint64_t scale_to_odd(const struct pow10 *g, uint64_t v)
 {
@@ -148,7 +148,8 @@ void mv_float_shortest(double finite, struct mv_decimal *ret)
         ret->digits[0] = '0';
         if (exponent == 0 && fraction == 0)
                 return;
-        /* Below a power of two the doubles lie twice as close; not below the smallest normal one. */
+        /* Below a power of two the doubles lie twice as close; not below the smallest normal
+         * one. */
         bool lower_is_closer = fraction == 0 && exponent > 1;
         uint64_t significand = exponent ? fraction | HIDDEN_BIT : fraction;
         shortest(significand, (exponent ? exponent : 1) - BIAS, lower_is_closer, &digits,
@@ -156,7 +157,7 @@ void mv_float_shortest(double finite, struct mv_decimal *ret)
         set_digits(ret, digits, decimal_exponent);
 }
 
-/* --- digits to text ---------------------------------------------------------------------------------------------------- */
+/* --- digits to text --------------------------------------------------------------------------- */
 static bool put_zeros(struct mv_out *o, int n)
 {
         while (n-- > 0)
@@ -245,13 +246,14 @@ bool mv_text_int(struct mv_out *o, int64_t v)
         return mv_put_bytes(o, text + at, sizeof text - at);
 }
 
-/* --- scanning ------------------------------------------------------------------------------------------------------------ */
+/* --- scanning --------------------------------------------------------------------------------- */
 #define DIGITS_FIRST 19 /* fit 64 bits */
 #define DIGITS_EXACT 800
 
 struct scan {
         struct mv_slice
-                digits; /* from the first digit that is not zero to the exponent; may contain the point */
+                /* from the first digit that is not zero to the exponent; may contain the point */
+                digits;
         uint64_t first;   /* the first DIGITS_FIRST of them */
         int64_t exponent; /* of the last of those first digits */
         bool more;        /* digits other than zero follow the first ones */
@@ -334,7 +336,7 @@ static bool scan_number(struct mv_slice s, struct scan *ret)
         return true;
 }
 
-/* --- bounds -------------------------------------------------------------------------------------------------------------- */
+/* --- bounds ----------------------------------------------------------------------------------- */
 static int leading_zeros(struct wide w)
 {
         return w.hi ? __builtin_clzll(w.hi) : 64 + __builtin_clzll(w.lo);
@@ -349,7 +351,8 @@ static struct wide shift_left(struct wide w, int n)
         return (struct wide){ w.hi << n | w.lo >> (64 - n), w.lo << n };
 }
 
-/* The bits of w * 2^exponent (w not zero), rounded half to even; w is exactly what it says, nothing sticks behind it. */
+/* The bits of w * 2^exponent (w not zero), rounded half to even; w is exactly what it says,
+ * nothing sticks behind it. */
 static uint64_t round_to_bits(struct wide w, int exponent)
 {
         int zeros = leading_zeros(w);
@@ -367,7 +370,8 @@ static uint64_t round_to_bits(struct wide w, int exponent)
         uint64_t kept = drop == 64 ? 0 : w.hi >> drop;
         uint64_t cut = drop == 64 ? w.hi : w.hi << (64 - drop);
         bool up = cut > SIGN_BIT || (cut == SIGN_BIT && (w.lo || (kept & 1)));
-        /* Adding, not or-ing, the hidden bit carries into the exponent, up to infinity and down to subnormals alike. */
+        /* Adding, not or-ing, the hidden bit carries into the exponent, up to infinity and down
+         * to subnormals alike. */
         return ((uint64_t)(biased - 1) << FRACTION_BITS) + kept + up;
 }
 
@@ -389,7 +393,7 @@ static uint64_t bound_bits(uint64_t digits, int e, bool upper)
         return round_to_bits(top, floor_log2_pow10(e) - 127 + 64 - zeros);
 }
 
-/* --- exact comparison ------------------------------------------------------------------------------------------------------ */
+/* --- exact comparison ------------------------------------------------------------------------- */
 /* Both sides are compared at about the same size. The larger is one of: DIGITS_EXACT + 1 digits (2661 bits); below
  * 10^310 (1030 bits); a 54-bit significand times 5^1143 (2708 bits). One limb more for a shift by part of a limb. */
 #define BIG_LIMBS 96
@@ -473,7 +477,8 @@ static void big_set(struct big *b, uint64_t v)
         big_multiply_add(b, 1, (uint32_t)v);
 }
 
-/* The number against the point half-way between the double of these bits and the next larger one. */
+/* The number against the point half-way between the double of these bits and the next larger
+ * one. */
 static int cmp_half_way(const struct scan *s, uint64_t bits)
 {
         struct big number, half_way;
@@ -483,7 +488,8 @@ static int cmp_half_way(const struct scan *s, uint64_t bits)
         int64_t exponent = big_digits(&number, s);
         int64_t half_exponent = (biased ? biased : 1) - BIAS - 1;
         big_set(&half_way, 2 * significand + 1);
-        /* number * 5^e * 2^e against half_way * 2^h: whole powers of five to either side, then the difference of twos. */
+        /* number * 5^e * 2^e against half_way * 2^h: whole powers of five to either side, then
+         * the difference of twos. */
         if (exponent >= 0)
                 big_multiply_pow5(&number, exponent);
         else
@@ -495,8 +501,9 @@ static int cmp_half_way(const struct scan *s, uint64_t bits)
         return big_cmp(&number, &half_way);
 }
 
-/* --- parsing ----------------------------------------------------------------------------------------------------------------- */
-/* A product or quotient of two numbers that doubles hold exactly is rounded once, by the machine. */
+/* --- parsing ---------------------------------------------------------------------------------- */
+/* A product or quotient of two numbers that doubles hold exactly is rounded once, by the
+ * machine. */
 #define POW10_DOUBLE_MAX 22
 
 static bool parse_fast(const struct scan *s, double *ret)

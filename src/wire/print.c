@@ -11,7 +11,7 @@
 #include <base/limits.h>
 #include <base/slice.h>
 
-/* --- strings ------------------------------------------------------------------------------------------------------ */
+/* --- strings ---------------------------------------------------------------------------------- */
 static bool put_unicode_escape(struct mv_out *o, uint8_t c)
 {
         static const char hex_digits[] = "0123456789abcdef";
@@ -101,7 +101,7 @@ bool mv_text_string_json(struct mv_out *o, struct mv_slice s)
         return put_quoted(o, "", s, true);
 }
 
-/* --- trees -------------------------------------------------------------------------------------------------------- */
+/* --- trees ------------------------------------------------------------------------------------ */
 struct printer {
         struct mv_out *o;
         const char *why; /* JSON: what has no JSON form */
@@ -226,7 +226,7 @@ bool mv_print_readable(struct mv_out *o, const struct mv_value *v)
         return print(&pr, v) && !o->overflow;
 }
 
-/* --- JSON --------------------------------------------------------------------------------------------------------- */
+/* --- JSON ------------------------------------------------------------------------------------- */
 #define INT_TEXT_MAX 20
 
 /* The text that a key becomes; an integer's is written to buf. */

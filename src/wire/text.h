@@ -6,9 +6,10 @@
 #include <base/cur.h>
 #include <microvm/value.h>
 
-/* --- numbers (wire/number.c): exact, locale-free ---------------------------------------------------------------- */
+/* --- numbers (wire/number.c): exact, locale-free ---------------------------------------------- */
 #define MV_FLOAT_DIGITS_MAX 17
-struct mv_decimal { /* value = 0.d1d2d3... * 10^point; shortest digits that read back to the same double */
+/* value = 0.d1d2d3... * 10^point; shortest digits that read back to the same double */
+struct mv_decimal {
         char digits[MV_FLOAT_DIGITS_MAX];
         uint8_t count; /* 1..17, no trailing zero; "0" for zero */
         int16_t point;
@@ -17,7 +18,8 @@ struct mv_decimal { /* value = 0.d1d2d3... * 10^point; shortest digits that read
 void mv_float_shortest(double finite, struct mv_decimal *ret);
 /* display, spec 2.6: positional, never an exponent, no trailing ".0"; inf -inf NaN, -0. */
 bool mv_text_float_display(struct mv_out *o, double v);
-/* readable: reads back equal as a float: 2.0, 1.0e21, ##Inf ##-Inf ##NaN. Exponent form outside 1e-5 <= |x| < 1e16. */
+/* readable: reads back equal as a float: 2.0, 1.0e21, ##Inf ##-Inf ##NaN. Exponent form outside
+ * 1e-5 <= |x| < 1e16. */
 bool mv_text_float_readable(struct mv_out *o, double v);
 /* JSON style (spec 7.8): 2.0, 1000000000000000.0, 1e16, 1e-7, 0.00001, -0.0; exponent outside 1e-5 <= x < 1e16.
  * The caller refuses NaN and infinities. */
@@ -29,8 +31,8 @@ bool mv_parse_float(struct mv_slice s, double *ret);
 /* [+-]?[0-9]+, whole slice; false when out of int64 range. */
 bool mv_parse_int(struct mv_slice s, int64_t *ret);
 
-/* --- UTF-8 (wire/utf8.c) ----------------------------------------------------------------------------------------- */
-bool mv_utf8_valid(struct mv_slice s); /* no surrogates, no overlongs, <= U+10FFFF */
+/* --- UTF-8 (wire/utf8.c) ---------------------------------------------------------------------- */
+bool mv_utf8_valid(struct mv_slice s);       /* no surrogates, no overlongs, <= U+10FFFF */
 size_t mv_utf8_count(struct mv_slice valid); /* code points */
 /* Byte offset of code point `index` (== len when index is the count); valid text only. */
 size_t mv_utf8_offset(struct mv_slice valid, size_t index);
@@ -40,15 +42,18 @@ bool mv_utf8_put(struct mv_out *o, uint32_t code_point);
 bool mv_utf8_is_space(uint32_t code_point); /* Unicode White_Space */
 bool mv_utf8_is_alpha(uint32_t c);          /* letters (L*) and letter numbers (Nl) */
 bool mv_utf8_is_digit(uint32_t c);          /* Nd */
-/* Full case mapping of one code point: 1 to 3 code points out (U+00DF upper: "SS"); returns how many. */
+/* Full case mapping of one code point: 1 to 3 code points out (U+00DF upper: "SS"); returns how
+ * many. */
 int mv_utf8_upper(uint32_t c, uint32_t ret[3]);
 int mv_utf8_lower(uint32_t c, uint32_t ret[3]);
 
-/* --- strings ------------------------------------------------------------------------------------------------------- */
-bool mv_text_string_readable(struct mv_out *o, struct mv_slice s); /* quoted; \n \t \r \\ \" and \uXXXX for controls (Cc) */
-bool mv_text_string_json(struct mv_out *o, struct mv_slice s);     /* quoted; \b \f \n \r \t \" \\ \u00XX; else raw UTF-8 */
+/* --- strings ---------------------------------------------------------------------------------- */
+/* quoted; \n \t \r \\ \" and \uXXXX for controls (Cc) */
+bool mv_text_string_readable(struct mv_out *o, struct mv_slice s);
+/* quoted; \b \f \n \r \t \" \\ \u00XX; else raw UTF-8 */
+bool mv_text_string_json(struct mv_out *o, struct mv_slice s);
 
-/* --- trees (wire/print.c): depth bounded by MV_VALUE_DEPTH_MAX, false beyond ---------------------------------------- */
+/* --- trees (wire/print.c): depth bounded by MV_VALUE_DEPTH_MAX, false beyond ------------------ */
 bool mv_print_display(struct mv_out *o, const struct mv_value *v);
 bool mv_print_readable(struct mv_out *o, const struct mv_value *v);
 /* Compact JSON; keyword keys lose the colon, integer keys become strings, object keys are sorted bytewise, one of two

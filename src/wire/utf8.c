@@ -111,7 +111,7 @@ bool mv_utf8_put(struct mv_out *o, uint32_t c)
         return mv_put_bytes(o, b, len);
 }
 
-/* --- properties ------------------------------------------------------------------------------------------------------- */
+/* --- properties ------------------------------------------------------------------------------- */
 #define LENGTH(table) (sizeof(table) / sizeof(table)[0])
 
 static bool in_ranges(const struct range *table, size_t count, uint32_t c)
@@ -146,7 +146,7 @@ bool mv_utf8_is_digit(uint32_t c)
         return in_ranges(digit_ranges, LENGTH(digit_ranges), c);
 }
 
-/* --- case --------------------------------------------------------------------------------------------------------------- */
+/* --- case ------------------------------------------------------------------------------------- */
 static uint32_t map_single(const struct case_range *table, size_t count, uint32_t c)
 {
         size_t low = 0, high = count;

@@ -78,7 +78,7 @@ const struct mv_value *mv_seq_at(const struct mv_value *seq, uint32_t index)
         return &seq->items[index];
 }
 
-/* --- equality --------------------------------------------------------------------------------------------------- */
+/* --- equality --------------------------------------------------------------------------------- */
 static bool equal(const struct mv_value *a, const struct mv_value *b, uint32_t depth);
 
 static bool items_equal(const struct mv_value *a, const struct mv_value *b, uint32_t depth)
@@ -141,7 +141,7 @@ bool mv_value_equal(const struct mv_value *a, const struct mv_value *b)
         return a && b && equal(a, b, 0);
 }
 
-/* --- key order -------------------------------------------------------------------------------------------------- */
+/* --- key order -------------------------------------------------------------------------------- */
 static int key_rank(enum mv_kind kind)
 {
         return kind == MV_KEYWORD ? 0 : kind == MV_STRING ? 1 : kind == MV_INT ? 2 : 3;
@@ -207,7 +207,7 @@ bool mv_entries_sort(struct mv_entry *entries, uint32_t count)
         return true;
 }
 
-/* --- copies ----------------------------------------------------------------------------------------------------- */
+/* --- copies ----------------------------------------------------------------------------------- */
 static bool copy_into(const struct mv_value *v, struct mv_arena *a, struct mv_value *ret,
                       uint32_t depth);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wire/value_host.c - texts of values in malloc'ed memory, for callers of the library. Not compiled into guests. */
+/* wire/value_host.c - texts of values in malloc'ed memory, for callers of the library. Not
+ * compiled into guests. */
 #include <wire/text.h>
 #include <stdlib.h>
 
@@ -11,7 +12,8 @@ static bool print_json(struct mv_out *o, const struct mv_value *v)
         return mv_print_json(o, v, &why);
 }
 
-/* Twice the room until the text fits: what is printed in vain is less than what is printed at last. */
+/* Twice the room until the text fits: what is printed in vain is less than what is printed at
+ * last. */
 static char *print_growing(print_fn *print, const struct mv_value *v, size_t *ret_len)
 {
         for (size_t cap = 256; v && cap <= SIZE_MAX / 4; cap *= 2) {

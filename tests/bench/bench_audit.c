@@ -9,8 +9,8 @@
 #include <string.h>
 #include <time.h>
 
-#define ROUNDS 101
-#define BATCH 400
+#define ROUNDS         101
+#define BATCH          400
 #define BATCH_UNSEALED 60 /* fewer roots than wait for a seal */
 static_assert(BATCH_UNSEALED < MV_SEAL_ROOTS_MAX, "audit/seal.c");
 
@@ -48,7 +48,8 @@ static struct mv_trail *begin(struct mv_audit *a)
 
 static void append(struct mv_trail *t, size_t len)
 {
-        must(mv_trail_append(t, MV_REC_CALL, mv_slice(payload, len), mv_slice(NULL, 0), &err), &err);
+        must(mv_trail_append(t, MV_REC_CALL, mv_slice(payload, len), mv_slice(NULL, 0), &err),
+             &err);
 }
 
 static void measure_begin(struct mv_audit *a, int batch)
@@ -98,7 +99,8 @@ int main(void)
         for (int round = 0; round < ROUNDS; round++)
                 for (size_t i = 0; i < ROWS; i++) {
                         struct mv_audit *a;
-                        must(mv_audit_open(&(struct mv_audit_options){ .path = NULL }, &a, &err), &err);
+                        must(mv_audit_open(&(struct mv_audit_options){ .path = NULL }, &a, &err),
+                             &err);
                         uint64_t from = now_ns();
                         rows[i].run(a, rows[i].batch);
                         ns[i][round] = (now_ns() - from) / (uint64_t)rows[i].batch;
@@ -107,7 +109,8 @@ int main(void)
         for (size_t i = 0; i < ROWS; i++) {
                 qsort(ns[i], ROUNDS, sizeof ns[i][0], by_size);
                 printf("%-42s p50 %6lu ns  p95 %6lu ns  n %d batches of %d\n", rows[i].name,
-                       (unsigned long)ns[i][ROUNDS / 2], (unsigned long)ns[i][ROUNDS * 95 / 100], ROUNDS, rows[i].batch);
+                       (unsigned long)ns[i][ROUNDS / 2], (unsigned long)ns[i][ROUNDS * 95 / 100],
+                       ROUNDS, rows[i].batch);
         }
         return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the kvm wall costs on this machine; prints p50 / p99 in microseconds and the backend they belong to. */
+/* What the kvm wall costs on this machine; prints p50 / p99 in microseconds and the backend they
+ * belong to. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 #include "../escape/kvm_hostile.h"
 
 extern const uint8_t kvm_hostile_elf[], kvm_hostile_elf_end[];
-#define OPS (&mv_provider_kvm)
+#define OPS      (&mv_provider_kvm)
 #define RUNS_MAX 5000
 
 static struct mv_provider *provider;
@@ -41,7 +42,9 @@ static void run_start(struct mv_cell *c, struct mv_slice start)
 {
         struct mv_err err;
         struct mv_exit x;
-        struct mv_run r = { .execution_id = "b", .start = start, .door = { NULL, on_frame },
+        struct mv_run r = { .execution_id = "b",
+                            .start = start,
+                            .door = { NULL, on_frame },
                             .limits = { .wall_ns_max = 10000000000u } };
         must(OPS->run(c, &r, &x, &err), &err);
         if (x.termination != MV_END_COMPLETED) {
@@ -68,7 +71,8 @@ static int by_value(const void *a, const void *b)
 static void report(const char *what, double *v, int n)
 {
         qsort(v, (size_t)n, sizeof *v, by_value);
-        printf("%-44s p50 %8.1f  p99 %8.1f  min %8.1f  n %d\n", what, v[n / 2], v[n * 99 / 100], v[0], n);
+        printf("%-44s p50 %8.1f  p99 %8.1f  min %8.1f  n %d\n", what, v[n / 2], v[n * 99 / 100],
+               v[0], n);
 }
 
 static double us(uint64_t from, uint64_t to)
@@ -176,7 +180,8 @@ static void evaluator(const char *source, int n)
                 samples[1][i] = us(b, d);
                 samples[2][i] = us(a, d);
         }
-        printf("%s (%llu KiB of guest memory in use)\n", source, (unsigned long long)owned_bytes >> 10);
+        printf("%s (%llu KiB of guest memory in use)\n", source,
+               (unsigned long long)owned_bytes >> 10);
         report("         open and first run", samples[3], n / 10);
         report("         run", samples[0], n);
         report("         reset", samples[1], n);
@@ -187,7 +192,8 @@ static void evaluator(const char *source, int n)
 int main(void)
 {
         struct mv_err err;
-        struct mv_kvm_image image = { { kvm_hostile_elf, (size_t)(kvm_hostile_elf_end - kvm_hostile_elf) } };
+        struct mv_kvm_image image = { { kvm_hostile_elf,
+                                        (size_t)(kvm_hostile_elf_end - kvm_hostile_elf) } };
         must(mv_kvm_init_image(&image, 0, &provider, &err), &err);
         printf("backend %s, page scan by %s, microseconds\n", mv_kvm_backend(),
                provider->pagemap_how == MV_PAGEMAP_SCAN ? "ioctl" : "read");

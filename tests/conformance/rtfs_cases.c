@@ -17,10 +17,11 @@
 #include <wire/text.h>
 
 #define LINE_MAX_BYTES (1u << 20)
-#define EVENTS_MAX 4096
-#define MEMORY_BYTES (64ull << 20)
+#define EVENTS_MAX     4096
+#define MEMORY_BYTES   (64ull << 20)
 
-static const struct mv_provider_ops *const providers[] = { &mv_provider_mock, &mv_provider_process, &mv_provider_kvm };
+static const struct mv_provider_ops *const providers[] = { &mv_provider_mock, &mv_provider_process,
+                                                           &mv_provider_kvm };
 
 static bool show_outcomes;
 
@@ -61,8 +62,9 @@ static void event(struct run *r, const char *text)
                 r->events[r->events_count++] = strdup(text);
 }
 
-/* --- the test host -------------------------------------------------------------------------------------------------- */
-static int fault(struct run *r, uint64_t seq, const char *kind, const char *message, struct mv_slice *ret)
+/* --- the test host ---------------------------------------------------------------------------- */
+static int fault(struct run *r, uint64_t seq, const char *kind, const char *message,
+                 struct mv_slice *ret)
 {
         struct mv_out o = mv_out(r->reply, sizeof r->reply);
         size_t at = mv_frame_open(&o, MV_FRAME_FAULT, seq);
@@ -92,19 +94,22 @@ static int add(struct run *r, uint64_t seq, const struct mv_value *args, struct 
         for (uint32_t i = 0; i < args->count; i++) {
                 int64_t n;
                 if (!mv_as_int(&args->items[i], &n))
-                        return fault(r, seq, "TypeError", "Type error in test.add: expected integer", ret);
+                        return fault(r, seq, "TypeError",
+                                     "Type error in test.add: expected integer", ret);
                 sum.integer += n;
         }
         return reply(r, seq, &sum, ret);
 }
 
-static int answer(struct run *r, uint64_t seq, const char *id, const struct mv_value *args, struct mv_slice *ret)
+static int answer(struct run *r, uint64_t seq, const char *id, const struct mv_value *args,
+                  struct mv_slice *ret)
 {
         static const struct mv_value nil = { .kind = MV_NIL };
         char text[512];
         if (!r->test_host) {
                 snprintf(text, sizeof text,
-                         "Runtime error: Capability '%s' not available in pure RTFS mode. Use CCOS host for full capability support.",
+                         "Runtime error: Capability '%s' not available in pure RTFS mode. Use CCOS "
+                         "host for full capability support.",
                          id);
                 return fault(r, seq, "Generic", text, ret);
         }
@@ -122,11 +127,13 @@ static int answer(struct run *r, uint64_t seq, const char *id, const struct mv_v
         return fault(r, seq, "UnknownCapability", text, ret);
 }
 
-static int on_call(struct run *r, const struct mv_frame *f, const struct mv_value *v, struct mv_slice *ret)
+static int on_call(struct run *r, const struct mv_frame *f, const struct mv_value *v,
+                   struct mv_slice *ret)
 {
         char id[256], args[8192], text[8500];
         struct mv_slice s;
-        if (v->kind != MV_VECTOR || v->count != 2 || !mv_as_text(&v->items[0], &s) || s.len >= sizeof id)
+        if (v->kind != MV_VECTOR || v->count != 2 || !mv_as_text(&v->items[0], &s) ||
+            s.len >= sizeof id)
                 return -MV_E_HOSTILE;
         snprintf(id, sizeof id, "%.*s", MV_SARG(s));
         display(&v->items[1], args, sizeof args);
@@ -163,7 +170,8 @@ static void expose_event(struct run *r, const struct mv_value *v)
                 for (uint32_t i = 0; i < v->items[2].count; i++) {
                         char key[256];
                         display(&v->items[2].items[i], key, sizeof key);
-                        n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", i ? ", " : "", key);
+                        n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", i ? ", " : "",
+                                              key);
                 }
                 snprintf(text + n, sizeof text - n, "])");
         }
@@ -232,7 +240,7 @@ static int on_frame(void *ctx, struct mv_slice bytes, struct mv_slice *ret, stru
         }
 }
 
-/* --- one case ---------------------------------------------------------------------------------------------------------- */
+/* --- one case --------------------------------------------------------------------------------- */
 static struct mv_slice start_frame(const struct mv_value *c, uint8_t *buf, size_t cap)
 {
         struct mv_out o = mv_out(buf, cap);
@@ -267,7 +275,8 @@ static bool events_match(struct run *r)
         if (!want)
                 return true;
         for (uint32_t i = 0; i < want->count || i < r->events_count; i++) {
-                raw_text(i < want->count ? &want->items[i] : NULL, text, i < want->count ? sizeof text : 0);
+                raw_text(i < want->count ? &want->items[i] : NULL, text,
+                         i < want->count ? sizeof text : 0);
                 if (i >= want->count)
                         snprintf(text, sizeof text, "nothing");
                 if (!same(r, "event", i < r->events_count ? r->events[i] : "nothing", text))
@@ -282,7 +291,8 @@ static bool host_matches(struct run *r, const struct mv_value *want)
         size_t n = 0;
         const struct mv_value *args = mv_map_get(want, "args");
         if (!r->yielded) {
-                snprintf(r->trouble, sizeof r->trouble, "no host call; %.100s %.200s", r->kind, r->ok ? r->value : r->message);
+                snprintf(r->trouble, sizeof r->trouble, "no host call; %.100s %.200s", r->kind,
+                         r->ok ? r->value : r->message);
                 return false;
         }
         raw_text(mv_map_get(want, "capability"), text, sizeof text);
@@ -308,7 +318,8 @@ static bool verdict(struct run *r)
                 return false;
         if ((want = field(r->c, "expect_error"))) {
                 if (r->ok) {
-                        snprintf(r->trouble, sizeof r->trouble, "value %.200s, wanted %.60s", r->value, want);
+                        snprintf(r->trouble, sizeof r->trouble, "value %.200s, wanted %.60s",
+                                 r->value, want);
                         return false;
                 }
                 if (!same(r, "error kind", r->kind, want))
@@ -358,7 +369,8 @@ static void show_outcome(const struct run *r)
         printf("}\n");
 }
 
-static bool run_case(const struct mv_provider_ops *ops, struct mv_provider *p, const struct mv_value *c, char *why, size_t cap)
+static bool run_case(const struct mv_provider_ops *ops, struct mv_provider *p,
+                     const struct mv_value *c, char *why, size_t cap)
 {
         static struct run r;
         static uint8_t start[LINE_MAX_BYTES];
@@ -368,16 +380,20 @@ static bool run_case(const struct mv_provider_ops *ops, struct mv_provider *p, c
         r = (struct run){ .arena = mv_arena_grow(64u << 20), .c = c };
         const char *host = field(c, "host");
         r.test_host = host != NULL;
-        struct mv_limits limits = { .memory_bytes_max = MEMORY_BYTES, .output_bytes_max = 1u << 20 };
+        struct mv_limits limits = { .memory_bytes_max = MEMORY_BYTES,
+                                    .output_bytes_max = 1u << 20 };
         struct mv_cell_spec spec = { .execution_id = "case", .limits = limits };
-        struct mv_run run = { .execution_id = "case", .start = start_frame(c, start, sizeof start),
-                              .door = { &r, on_frame }, .limits = limits };
+        struct mv_run run = { .execution_id = "case",
+                              .start = start_frame(c, start, sizeof start),
+                              .door = { &r, on_frame },
+                              .limits = limits };
         int s = ops->open_cell(p, &spec, &cell, &err);
         if (s == 0)
                 s = ops->run(cell, &run, &exit, &err);
         bool ok = s == 0 && verdict(&r);
         if (!r.ended && !r.yielded)
-                snprintf(r.trouble, sizeof r.trouble, "%s %s %s", s ? err.msg : "ended without a result:",
+                snprintf(r.trouble, sizeof r.trouble, "%s %s %s",
+                         s ? err.msg : "ended without a result:",
                          mv_termination_name(exit.termination), exit.detail);
         if (cell)
                 ops->close_cell(cell);
@@ -392,7 +408,8 @@ static bool run_case(const struct mv_provider_ops *ops, struct mv_provider *p, c
 
 static int usage(void)
 {
-        fprintf(stderr, "usage: rtfs-cases FILE.jsonl [--provider mock|process|kvm] [--failed] [--passed] [--outcomes]\n");
+        fprintf(stderr, "usage: rtfs-cases FILE.jsonl [--provider mock|process|kvm] [--failed] "
+                        "[--passed] [--outcomes]\n");
         return 2;
 }
 
@@ -404,7 +421,8 @@ static const struct mv_provider_ops *find_provider(const char *name)
         return NULL;
 }
 
-static int run_file(const char *file, const struct mv_provider_ops *ops, bool show_failed, bool show_passed)
+static int run_file(const char *file, const struct mv_provider_ops *ops, bool show_failed,
+                    bool show_passed)
 {
         struct mv_err err;
         struct mv_provider *p;

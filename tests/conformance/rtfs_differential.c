@@ -14,8 +14,9 @@ static struct mv_err err;
 static const char *const names[] = { "mock", "process", "kvm" };
 static bool usable[3];
 
-/* --- capabilities ---------------------------------------------------------------------------------------------------- */
-static int first_argument(struct mv_call *call, const struct mv_value *args, uint32_t count, struct mv_value *ret)
+/* --- capabilities ----------------------------------------------------------------------------- */
+static int first_argument(struct mv_call *call, const struct mv_value *args, uint32_t count,
+                          struct mv_value *ret)
 {
         (void)call;
         if (count)
@@ -23,14 +24,16 @@ static int first_argument(struct mv_call *call, const struct mv_value *args, uin
         return 0;
 }
 
-static int all_arguments(struct mv_call *call, const struct mv_value *args, uint32_t count, struct mv_value *ret)
+static int all_arguments(struct mv_call *call, const struct mv_value *args, uint32_t count,
+                         struct mv_value *ret)
 {
         (void)call;
         *ret = (struct mv_value){ .kind = MV_VECTOR, .count = count, .items = args };
         return 0;
 }
 
-static int add(struct mv_call *call, const struct mv_value *args, uint32_t count, struct mv_value *ret)
+static int add(struct mv_call *call, const struct mv_value *args, uint32_t count,
+               struct mv_value *ret)
 {
         int64_t sum = 0, v;
         for (uint32_t i = 0; i < count; i++)
@@ -41,7 +44,8 @@ static int add(struct mv_call *call, const struct mv_value *args, uint32_t count
         return 0;
 }
 
-static int fail(struct mv_call *call, const struct mv_value *args, uint32_t count, struct mv_value *ret)
+static int fail(struct mv_call *call, const struct mv_value *args, uint32_t count,
+                struct mv_value *ret)
 {
         (void)args;
         (void)count;
@@ -52,10 +56,26 @@ static int fail(struct mv_call *call, const struct mv_value *args, uint32_t coun
 static struct mv_host *new_host(void)
 {
         static const struct mv_capability offered[] = {
-                { .id = "test.echo", .summary = "its first argument", .args_max = 255, .call = first_argument, .pure = true },
-                { .id = "test.args", .summary = "its arguments", .args_max = 255, .call = all_arguments, .pure = true },
-                { .id = "test.add", .summary = "the sum", .args_max = 255, .call = add, .pure = true },
-                { .id = "test.fail", .summary = "fails", .args_max = 255, .call = fail, .pure = true },
+                { .id = "test.echo",
+                  .summary = "its first argument",
+                  .args_max = 255,
+                  .call = first_argument,
+                  .pure = true },
+                { .id = "test.args",
+                  .summary = "its arguments",
+                  .args_max = 255,
+                  .call = all_arguments,
+                  .pure = true },
+                { .id = "test.add",
+                  .summary = "the sum",
+                  .args_max = 255,
+                  .call = add,
+                  .pure = true },
+                { .id = "test.fail",
+                  .summary = "fails",
+                  .args_max = 255,
+                  .call = fail,
+                  .pure = true },
         };
         struct mv_host *h = NULL;
         struct mv_provider_info info;
@@ -71,22 +91,26 @@ static struct mv_host *new_host(void)
         return h;
 }
 
-/* --- one program --------------------------------------------------------------------------------------------------------- */
+/* --- one program ------------------------------------------------------------------------------ */
 /* All that has to agree, as one text. */
 static void describe(const struct mv_result *r, char *buf, size_t cap)
 {
         const struct mv_program_error *e = mv_result_error(r);
         const uint8_t *root = mv_result_root(r);
-        int n = snprintf(buf, cap, "%s, fuel %" PRIu64 ", root ", mv_termination_name(mv_result_termination(r)),
+        int n = snprintf(buf, cap, "%s, fuel %" PRIu64 ", root ",
+                         mv_termination_name(mv_result_termination(r)),
                          mv_result_metadata(r)->fuel);
         for (int i = 0; i < 32; i++)
                 n += snprintf(buf + n, cap - (size_t)n, "%02x", root[i]);
         if (e) {
-                snprintf(buf + n, cap - (size_t)n, ", %s at %u:%u: %s %s", e->kind, e->line, e->column, e->message, e->hint);
+                snprintf(buf + n, cap - (size_t)n, ", %s at %u:%u: %s %s", e->kind, e->line,
+                         e->column, e->message, e->hint);
                 return;
         }
-        char *display = mv_value_display(mv_result_value(r), NULL), *readable = mv_value_readable(mv_result_value(r), NULL);
-        snprintf(buf + n, cap - (size_t)n, ", %s | %s", display ? display : "?", readable ? readable : "?");
+        char *display = mv_value_display(mv_result_value(r), NULL),
+             *readable = mv_value_readable(mv_result_value(r), NULL);
+        snprintf(buf + n, cap - (size_t)n, ", %s | %s", display ? display : "?",
+                 readable ? readable : "?");
         free(display);
         free(readable);
 }
@@ -105,8 +129,8 @@ static void count_outcome(struct tally *t, enum mv_termination how)
                 t->other++;
 }
 
-static void run_on(struct mv_host *h, const struct mv_context *c, struct mv_slice text, size_t i, char *buf, size_t cap,
-                   struct tally *t)
+static void run_on(struct mv_host *h, const struct mv_context *c, struct mv_slice text, size_t i,
+                   char *buf, size_t cap, struct tally *t)
 {
         struct mv_execution x = { .program = { .kind = MV_PROGRAM_SOURCE, .bytes = text },
                                   .context = c,
@@ -155,9 +179,10 @@ static int compare_all(uint64_t from, uint64_t count)
         }
         for (uint64_t seed = from; seed < from + count; seed++)
                 compare(h, c, seed, &t);
-        printf("# %u values, %u errors, %u others; providers:%s%s%s\n", t.values, t.errors, t.other, usable[0] ? " mock" : "",
-               usable[1] ? " process" : "", usable[2] ? " kvm" : "");
-        printf("1..1\n%s 1 - %" PRIu64 " generated programs from seed %" PRIu64 " agree on every provider\n",
+        printf("# %u values, %u errors, %u others; providers:%s%s%s\n", t.values, t.errors, t.other,
+               usable[0] ? " mock" : "", usable[1] ? " process" : "", usable[2] ? " kvm" : "");
+        printf("1..1\n%s 1 - %" PRIu64 " generated programs from seed %" PRIu64
+               " agree on every provider\n",
                t.different ? "not ok" : "ok", count, from);
         mv_context_free(c);
         mv_host_free(h);
@@ -176,7 +201,8 @@ int main(int argc, char **argv)
                 else if (!strcmp(argv[i], "--count") && i + 1 < argc)
                         count = strtoull(argv[++i], NULL, 10);
                 else {
-                        fprintf(stderr, "usage: rtfs-differential [--from SEED] [--count N] [--print]\n");
+                        fprintf(stderr,
+                                "usage: rtfs-differential [--from SEED] [--count N] [--print]\n");
                         return 2;
                 }
         }

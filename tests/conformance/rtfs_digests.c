@@ -11,9 +11,9 @@
 #include <wire/json.h>
 
 #define LINE_MAX_BYTES (1u << 20)
-#define STEP 5
-#define ARENA_BYTES ((size_t)64 << 20)
-#define FUEL_MAX 20000000u
+#define STEP           5
+#define ARENA_BYTES    ((size_t)64 << 20)
+#define FUEL_MAX       20000000u
 
 static uint64_t fnv(struct mv_slice s)
 {
@@ -39,10 +39,11 @@ static void digest(struct mv_rtfs *r, const struct mv_value *c, char *buf, size_
         struct mv_rtfs_error e;
         struct mv_out o = mv_out(code, sizeof code);
         mv_rtfs_reset(r, NULL);
-        uint64_t compiled = mv_rtfs_compile(r, source, &o, &e) ? fnv(mv_out_slice(&o)) : fnv(e.message);
+        uint64_t compiled =
+                mv_rtfs_compile(r, source, &o, &e) ? fnv(mv_out_slice(&o)) : fnv(e.message);
         program_run(r, source, false, FUEL_MAX, &run);
-        snprintf(buf, cap, "%.*s %016" PRIx64 " %" PRIu64 " %016" PRIx64, MV_SARG(id), compiled, run.fuel,
-                 fnv(mv_slice(run.text, run.len)));
+        snprintf(buf, cap, "%.*s %016" PRIx64 " %" PRIu64 " %016" PRIx64, MV_SARG(id), compiled,
+                 run.fuel, fnv(mv_slice(run.text, run.len)));
 }
 
 static bool next_line(FILE *f, char *buf, int cap)
@@ -96,6 +97,7 @@ int main(int argc, char **argv)
         if (fclose(digests) != 0)
                 wrong++;
         free(r); /* the evaluator is its arena */
-        printf("1..1\n%s 1 - bytecode, fuel and outcome of %u programs are the committed ones\n", wrong ? "not ok" : "ok", n);
+        printf("1..1\n%s 1 - bytecode, fuel and outcome of %u programs are the committed ones\n",
+               wrong ? "not ok" : "ok", n);
         return wrong != 0;
 }

@@ -144,7 +144,8 @@ static int members_left(void)
 {
         char command[200], text[32] = "";
         snprintf(command, sizeof command,
-                 "find /sys/fs/cgroup -path '*/microvm-%d-*/cgroup.procs' -exec cat {} + 2>/dev/null | wc -l",
+                 "find /sys/fs/cgroup -path '*/microvm-%d-*/cgroup.procs' -exec cat {} + "
+                 "2>/dev/null | wc -l",
                  (int)getpid());
         FILE *f = popen(command, "re");
         if (f && !fgets(text, sizeof text, f))

@@ -55,7 +55,8 @@ static void check_changes(struct mv_slice changes)
                 copy[at] ^= mv_get_u8(&c);
         }
         bool looks = verify((struct mv_slice){ copy, cut }, &v);
-        uint64_t judged = looks && v.ok ? cut - v.torn_bytes : 0; /* of a torn record nothing is claimed */
+        /* of a torn record nothing is claimed */
+        uint64_t judged = looks && v.ok ? cut - v.torn_bytes : 0;
         if (memcmp(copy, good.p, judged) != 0)
                 abort();
         free(copy);
@@ -68,8 +69,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         struct mv__seal seal;
         verify((struct mv_slice){ data, len }, &v);
         size_t half = len / 2;
-        mv__root_get((struct mv_slice){ data, half }, (struct mv_slice){ data + half, len - half }, &root);
-        mv__seal_get((struct mv_slice){ data, half }, (struct mv_slice){ data + half, len - half }, &seal);
+        mv__root_get((struct mv_slice){ data, half }, (struct mv_slice){ data + half, len - half },
+                     &root);
+        mv__seal_get((struct mv_slice){ data, half }, (struct mv_slice){ data + half, len - half },
+                     &seal);
         check_changes((struct mv_slice){ data, len });
         return 0;
 }

@@ -47,7 +47,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         struct mv_text t = { 0 };
         if (len == 0 || len > 8192)
                 return 0;
-        enum mv_syntax syntax = data[0] == 'J' ? MV_SYNTAX_JSON : data[0] == 'T' ? MV_SYNTAX_TOML : MV_SYNTAX_RTFS;
+        enum mv_syntax syntax = data[0] == 'J'   ? MV_SYNTAX_JSON
+                                : data[0] == 'T' ? MV_SYNTAX_TOML
+                                                 : MV_SYNTAX_RTFS;
         bool marked = data[0] == 'J' || data[0] == 'T';
         if (mv_agent_parse(mv_slice(data + marked, len - marked), syntax, NULL, &f, &err) < 0)
                 return 0;

@@ -29,7 +29,8 @@ static void setup(void)
         if (table)
                 return;
         context = mv_context_new(MV_LEVEL_CONTROLLED);
-        if (!context || mv_capability_table_new(&table, &err) < 0 || mv_context_allow(context, "ccos.*", &err) < 0)
+        if (!context || mv_capability_table_new(&table, &err) < 0 ||
+            mv_context_allow(context, "ccos.*", &err) < 0)
                 abort();
 }
 
@@ -40,7 +41,8 @@ static struct mv_slice chunk_frame(struct mv_cur *c, uint64_t *calls, uint8_t *b
         if (type & 0x80)
                 return payload;
         struct mv_out o = mv_out(buf, cap);
-        size_t at = mv_frame_open(&o, (enum mv_frame_type)(type % MV_FRAME_MAX_), type == MV_FRAME_CALL ? ++*calls : 0);
+        size_t at = mv_frame_open(&o, (enum mv_frame_type)(type % MV_FRAME_MAX_),
+                                  type == MV_FRAME_CALL ? ++*calls : 0);
         mv_put_slice(&o, payload);
         return mv_frame_close(&o, at) ? mv_out_slice(&o) : payload;
 }
@@ -74,8 +76,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         open_store();
         if (mv_trail_begin(audit, "fuzz", &trail, &err) < 0)
                 abort();
-        struct mv_broker_options o = { .context = context, .table = table, .trail = trail, .deadline_ns = 1,
-                                       .limits = { .memory_bytes_max = 1 << 20, .output_bytes_max = 4096 } };
+        struct mv_broker_options o = { .context = context,
+                                       .table = table,
+                                       .trail = trail,
+                                       .deadline_ns = 1,
+                                       .limits = { .memory_bytes_max = 1 << 20,
+                                                   .output_bytes_max = 4096 } };
         if (mv_broker_new(&o, &broker, &err) < 0)
                 abort();
         converse(broker, mv_slice(data, len));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A frame that decodes is written again as the same bytes; its length is known from its header alone. */
+/* A frame that decodes is written again as the same bytes; its length is known from its header
+ * alone. */
 #include <base/slice.h>
 #include <wire/frame.h>
 #include <stdlib.h>

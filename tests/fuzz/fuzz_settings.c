@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A settings file of any bytes: reading and resolving end; nothing that resolves is wider than the file. */
+/* A settings file of any bytes: reading and resolving end; nothing that resolves is wider than
+ * the file. */
 #include <config/config.h>
 #include <config/settings.h>
 #include <security/security.h>
@@ -12,12 +13,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 /* Everything a narrower context grants is covered by the wider one. */
 static void check_within(const struct mv_context *narrow, const struct mv_context *wide)
 {
-        const struct mv_grant_list *lists[] = { &narrow->capabilities, &narrow->reads, &narrow->writes,
-                                                &narrow->hosts, NULL, &narrow->env };
+        const struct mv_grant_list *lists[] = {
+                &narrow->capabilities, &narrow->reads, &narrow->writes,
+                &narrow->hosts,        NULL,           &narrow->env
+        };
         MUST(mv_context_level(narrow) <= mv_context_level(wide));
         for (int kind = 0; kind < MV_GRANT_KINDS; kind++)
                 for (uint32_t i = 0; lists[kind] && i < lists[kind]->count; i++)
-                        MUST(mv_grant_covered(wide, (enum mv_grant_kind)kind, lists[kind]->items[i]));
+                        MUST(mv_grant_covered(wide, (enum mv_grant_kind)kind,
+                                              lists[kind]->items[i]));
 }
 
 static void check(struct mv_settings_file *f, const char *environment)

@@ -14,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         struct mv_syntax_error error = { 0 };
         struct mv_err err;
         int r = mv__read_toml((struct mv_slice){ data, len }, &a, &f, &error, &err);
-        MUST(r == 0 ? f.kind == MV_MAP && f.count % 2 == 0 : r == -MV_E_LIMIT || (error.line && error.message[0]));
+        MUST(r == 0 ? f.kind == MV_MAP && f.count % 2 == 0
+                    : r == -MV_E_LIMIT || (error.line && error.message[0]));
         mv_arena_done(&a);
         return 0;
 }

@@ -14,7 +14,8 @@ static void check_url(struct mv_slice in)
         if (mv_url_parse(in, &u, &err) < 0)
                 return;
         struct mv_host_name again;
-        if (u.port == 0 || mv__host_check(mv_slice_str(u.host_ascii), &again) || strcmp(again.text, u.host_ascii) != 0)
+        if (u.port == 0 || mv__host_check(mv_slice_str(u.host_ascii), &again) ||
+            strcmp(again.text, u.host_ascii) != 0)
                 abort();
         struct mv_context *c = mv_context_new(MV_LEVEL_CONTROLLED);
         struct mv_decision d;
@@ -46,7 +47,8 @@ static void check_path(struct mv_slice in)
             (!mv_slice_starts(in, "/tmp") || (in.len > 4 && in.p[4] != '/') ||
              memmem(in.p, in.len, "/../", 4)))
                 abort();
-        if (strlen(d.context) >= sizeof d.context || !mv_slice_eq(mv_slice_str(d.operation), MV_SLICE("filesystem")))
+        if (strlen(d.context) >= sizeof d.context ||
+            !mv_slice_eq(mv_slice_str(d.operation), MV_SLICE("filesystem")))
                 abort();
         mv_context_free(c);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs a fuzz target over the files of its corpus directory, so that every finding stays found in a normal test run. */
+/* Runs a fuzz target over the files of its corpus directory, so that every finding stays found
+ * in a normal test run. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

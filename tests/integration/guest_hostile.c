@@ -64,14 +64,37 @@ static void int80(void)
 
 static void attack_calls(const char *what)
 {
-        static const struct { const char *name; long nr; } calls[] = {
-                { "open", SYS_openat }, { "fork", SYS_clone }, { "vfork", SYS_vfork }, { "socket", SYS_socket },
-                { "execve", SYS_execve }, { "execveat", SYS_execveat }, { "kill", SYS_kill }, { "ptrace", SYS_ptrace },
-                { "getpid", SYS_getpid }, { "clock", SYS_clock_gettime }, { "mount", SYS_mount }, { "bpf", SYS_bpf },
-                { "io_uring", SYS_io_uring_setup }, { "dup", SYS_dup }, { "close", SYS_close }, { "ioctl", SYS_ioctl },
-                { "setrlimit", SYS_prlimit64 }, { "memfd", SYS_memfd_create }, { "x32read", 0x40000000L },
-                { "x32open", 0x40000002L }, { "mmap", SYS_mmap }, { "mprotect", SYS_mprotect }, { "brk", SYS_brk },
-                { "seccomp", SYS_seccomp }, { "prctl", SYS_prctl }, { "readv", SYS_readv }, { "sendmsg", SYS_sendmsg },
+        static const struct {
+                const char *name;
+                long nr;
+        } calls[] = {
+                { "open", SYS_openat },
+                { "fork", SYS_clone },
+                { "vfork", SYS_vfork },
+                { "socket", SYS_socket },
+                { "execve", SYS_execve },
+                { "execveat", SYS_execveat },
+                { "kill", SYS_kill },
+                { "ptrace", SYS_ptrace },
+                { "getpid", SYS_getpid },
+                { "clock", SYS_clock_gettime },
+                { "mount", SYS_mount },
+                { "bpf", SYS_bpf },
+                { "io_uring", SYS_io_uring_setup },
+                { "dup", SYS_dup },
+                { "close", SYS_close },
+                { "ioctl", SYS_ioctl },
+                { "setrlimit", SYS_prlimit64 },
+                { "memfd", SYS_memfd_create },
+                { "x32read", 0x40000000L },
+                { "x32open", 0x40000002L },
+                { "mmap", SYS_mmap },
+                { "mprotect", SYS_mprotect },
+                { "brk", SYS_brk },
+                { "seccomp", SYS_seccomp },
+                { "prctl", SYS_prctl },
+                { "readv", SYS_readv },
+                { "sendmsg", SYS_sendmsg },
         };
         for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
                 if (strcmp(what, calls[i].name) == 0)
@@ -124,11 +147,12 @@ static void attack_self(const char *what)
 }
 
 #ifndef GUEST_RAW
-/* --- behind guest/linux_main.c: the runner's two functions ------------------------------------------------------------- */
+/* --- behind guest/linux_main.c: the runner's two functions ------------------------------------ */
 
 static size_t arena_len;
 
-static void put_frame(struct mv_out *o, enum mv_frame_type type, uint64_t seq, size_t len, uint8_t fill)
+static void put_frame(struct mv_out *o, enum mv_frame_type type, uint64_t seq, size_t len,
+                      uint8_t fill)
 {
         size_t at = mv_frame_open(o, type, seq);
         for (size_t i = 0; i < len; i++)
@@ -150,7 +174,7 @@ static void flood(struct mv_runner *r)
 /* Ask for replies and never read them, until the door is full in both directions. */
 static _Noreturn void deaf(struct mv_runner *r)
 {
-        for (uint64_t seq = 1; ; seq++) {
+        for (uint64_t seq = 1;; seq++) {
                 struct mv_slice none;
                 r->out.len = 0;
                 put_frame(&r->out, MV_FRAME_CALL, seq, 10, 'x');
@@ -178,8 +202,8 @@ static void result(struct mv_runner *r, size_t len)
         r->door.exchange(r->door.ctx, mv_out_slice(&r->out), false, &none);
 }
 
-int mv_runner_init(struct mv_runner *r, void *arena, size_t arena_bytes, void *out, size_t out_bytes,
-                   struct mv_runner_door door, struct mv_err *err)
+int mv_runner_init(struct mv_runner *r, void *arena, size_t arena_bytes, void *out,
+                   size_t out_bytes, struct mv_runner_door door, struct mv_err *err)
 {
         arena_p = arena;
         arena_len = arena_bytes;
@@ -214,13 +238,14 @@ void mv_runner_run(struct mv_runner *r, struct mv_slice start_frame)
         result(r, strcmp(what, "big") == 0 ? 1u << 20 : 8);
 }
 #else
-/* --- an image that keeps every freedom exec left it ------------------------------------------------------------------- */
+/* --- an image that keeps every freedom exec left it ------------------------------------------- */
 
 /* Try to be outside: pages beyond the address space limit. */
 static void grab(void)
 {
         for (size_t mib = 0; mib < 4096; mib += 16) {
-                void *p = mmap(NULL, 16u << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                void *p = mmap(NULL, 16u << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                               -1, 0);
                 if (p == MAP_FAILED)
                         _exit(71);
                 memset(p, 1, 16u << 20);

@@ -44,7 +44,8 @@ static struct mv_audit *open_store(bool no_sync)
 
 static bool add(struct mv_trail *t, const char *payload)
 {
-        return mv_trail_append(t, MV_REC_CALL, mv_slice_str(payload), (struct mv_slice){ NULL, 0 }, &err) == 0;
+        return mv_trail_append(t, MV_REC_CALL, mv_slice_str(payload), (struct mv_slice){ NULL, 0 },
+                               &err) == 0;
 }
 
 static bool run_one(struct mv_audit *a, const char *id, int records)
@@ -102,9 +103,11 @@ TEST(a_store_is_continued_where_it_ended)
         }
         struct mv_audit_verdict v = verify();
         CHECK(v.ok && v.records == 18 && v.roots == 3 && v.executions == 3 && v.torn_bytes == 0);
-        CHECK(v.seals == 3 && v.unsealed == 0); /* each ran one program: sealed with it, not once more when closed */
+        /* each ran one program: sealed with it, not once more when closed */
+        CHECK(v.seals == 3 && v.unsealed == 0);
         struct mv_audit_summary s;
-        CHECK(mv_audit_check(store, v.public_key, &s, &err) == 0 && s.ok && s.records == 18 && s.unsealed == 0);
+        CHECK(mv_audit_check(store, v.public_key, &s, &err) == 0 && s.ok && s.records == 18 &&
+              s.unsealed == 0);
         v.public_key[0] ^= 1;
         CHECK(mv_audit_check(store, v.public_key, &s, &err) == 0 && !s.ok);
         struct stat st;
@@ -146,7 +149,8 @@ TEST(a_damaged_last_record_is_reported_and_never_repaired)
         for (size_t back = 1; back <= 150; back += 7) {
                 bytes[len - back] ^= 0x40;
                 spill(bytes, len);
-                CHECK(!open_store(true) && err.code == MV_E_CORRUPT && strstr(err.msg, "record at byte"));
+                CHECK(!open_store(true) && err.code == MV_E_CORRUPT &&
+                      strstr(err.msg, "record at byte"));
                 after = slurp(&len_after);
                 CHECK(len == len_after && memcmp(bytes, after, len) == 0);
                 free(after);
@@ -175,10 +179,10 @@ TEST(a_file_that_is_no_store_is_left_alone)
         drop_dir();
 }
 
-/* --- several writers -------------------------------------------------------------------------------------------------- */
+/* --- several writers -------------------------------------------------------------------------- */
 
 #define PROCESSES 2
-#define RUNS 60
+#define RUNS      60
 
 static int child(int number)
 {
@@ -207,7 +211,8 @@ TEST(two_processes_append_to_one_file_at_once)
                 CHECK(waitpid(pids[i], &status, 0) == pids[i] && status == 0);
         }
         struct mv_audit_verdict v = verify();
-        CHECK(v.ok && v.records - v.seals == PROCESSES * RUNS * 6 && v.roots == PROCESSES * RUNS && v.torn_bytes == 0);
+        CHECK(v.ok && v.records - v.seals == PROCESSES * RUNS * 6 && v.roots == PROCESSES * RUNS &&
+              v.torn_bytes == 0);
         CHECK(v.seals >= PROCESSES * RUNS / MV_SEAL_ROOTS_MAX && v.unsealed == 0);
         printf("# %d roots of two processes, %d seals\n", (int)v.roots, (int)v.seals);
         drop_dir();
@@ -216,7 +221,8 @@ TEST(two_processes_append_to_one_file_at_once)
 TEST(a_writer_killed_at_any_time_leaves_a_store_that_goes_on)
 {
         fresh_dir();
-        struct mv_audit *first = open_store(true); /* the key exists: no temporary name of it can stay */
+        /* the key exists: no temporary name of it can stay */
+        struct mv_audit *first = open_store(true);
         mv_audit_close(first);
         for (int round = 0; round < 12; round++) {
                 pid_t pid = fork();
@@ -239,7 +245,8 @@ TEST(a_writer_killed_at_any_time_leaves_a_store_that_goes_on)
 TEST(a_seal_by_one_process_covers_what_another_appended)
 {
         fresh_dir();
-        struct mv_audit *a = open_store(true), *b = open_store(true); /* two openings are like two processes to flock */
+        /* two openings are like two processes to flock */
+        struct mv_audit *a = open_store(true), *b = open_store(true);
         REQUIRE(a && b && run_one(a, "one", 2));
         struct mv_trail *t;
         REQUIRE(mv_trail_begin(b, "two", &t, &err) == 0);
@@ -270,7 +277,8 @@ TEST(a_store_nobody_closed_is_good_and_says_what_is_not_sealed)
         int status;
         CHECK(waitpid(pid, &status, 0) == pid && status == 0);
         struct mv_audit_verdict v = verify();
-        CHECK(v.ok && v.records == 6 && v.seals == 1 && v.unsealed == 2 && v.executions == 2 && v.roots == 1);
+        CHECK(v.ok && v.records == 6 && v.seals == 1 && v.unsealed == 2 && v.executions == 2 &&
+              v.roots == 1);
         struct mv_audit *a = open_store(true);
         REQUIRE(a);
         mv_audit_close(a); /* appended nothing, signs nothing */
@@ -287,10 +295,13 @@ TEST(what_a_dead_writer_left_half_written_is_cut_by_the_next_append)
         uint8_t *bytes = slurp(&len);
         int fd = open(store, O_WRONLY | O_APPEND | O_CLOEXEC);
         CHECK(write(fd, bytes + MV_STORE_HEADER_BYTES, 40) == 40);
-        CHECK(run_one(a, "two", 2) && verify().ok && verify().records - verify().seals == 6 && verify().torn_bytes == 0);
-        CHECK(write(fd, bytes + MV_STORE_HEADER_BYTES, 120) == 120); /* a whole head that does not fit here: not torn */
+        CHECK(run_one(a, "two", 2) && verify().ok && verify().records - verify().seals == 6 &&
+              verify().torn_bytes == 0);
+        /* a whole head that does not fit here: not torn */
+        CHECK(write(fd, bytes + MV_STORE_HEADER_BYTES, 120) == 120);
         CHECK(!run_one(a, "three", 1) && err.code == MV_E_CORRUPT);
-        CHECK(!run_one(a, "four", 1) && err.code == MV_E_CORRUPT && strstr(err.msg, "takes nothing more"));
+        CHECK(!run_one(a, "four", 1) && err.code == MV_E_CORRUPT &&
+              strstr(err.msg, "takes nothing more"));
         close(fd);
         free(bytes);
         mv_audit_close(a);
@@ -310,7 +321,7 @@ TEST(a_file_that_somebody_shortened_takes_nothing_more)
 }
 
 #define THREADS 8
-#define SYNCS 40
+#define SYNCS   40
 
 static void *sync_many(void *audit)
 {
@@ -322,7 +333,8 @@ static void *sync_many(void *audit)
                 return audit;
         bool ok = true;
         for (int i = 0; ok && i < SYNCS; i++)
-                ok = mv_trail_append(t, MV_REC_CALL, MV_SLICE("\xf6"), MV_SLICE("\xf6"), NULL) == 0 &&
+                ok = mv_trail_append(t, MV_REC_CALL, MV_SLICE("\xf6"), MV_SLICE("\xf6"), NULL) ==
+                             0 &&
                      mv_trail_sync(t, NULL) == 0;
         mv_trail_free(t);
         return ok ? NULL : audit;
@@ -343,16 +355,18 @@ TEST(threads_share_a_store_and_its_syncs)
                 CHECK(pthread_join(threads[i], &bad) == 0 && !bad);
         }
         clock_gettime(CLOCK_MONOTONIC, &to);
-        double us = (double)(to.tv_sec - from.tv_sec) * 1e6 + (double)(to.tv_nsec - from.tv_nsec) / 1e3;
+        double us =
+                (double)(to.tv_sec - from.tv_sec) * 1e6 + (double)(to.tv_nsec - from.tv_nsec) / 1e3;
         printf("# %d threads, %.1f us per synced record\n", THREADS, us / (THREADS * SYNCS));
         CHECK(a->synced == a->end);
         mv_audit_close(a);
         struct mv_audit_verdict v = verify();
-        CHECK(v.ok && v.records == THREADS * SYNCS + 1 && v.executions == THREADS && v.roots == 0 && v.unsealed == 0);
+        CHECK(v.ok && v.records == THREADS * SYNCS + 1 && v.executions == THREADS && v.roots == 0 &&
+              v.unsealed == 0);
         drop_dir();
 }
 
-/* --- faults ------------------------------------------------------------------------------------------------------------ */
+/* --- faults ----------------------------------------------------------------------------------- */
 
 /* REQ-AUD-18 */
 TEST(a_full_disk_refuses_the_record_and_keeps_the_store_whole)
@@ -366,7 +380,8 @@ TEST(a_full_disk_refuses_the_record_and_keeps_the_store_whole)
         uint64_t end = a->end;
         void (*before)(int) = signal(SIGXFSZ, SIG_IGN);
         getrlimit(RLIMIT_FSIZE, &old);
-        for (uint64_t room = 0; room < 105; room += 3) { /* less than a record: short writes and none at all */
+        /* less than a record: short writes and none at all */
+        for (uint64_t room = 0; room < 105; room += 3) {
                 small = (struct rlimit){ .rlim_cur = end + room, .rlim_max = old.rlim_max };
                 setrlimit(RLIMIT_FSIZE, &small);
                 CHECK(!add(t, "\x64some") && err.code == MV_E_SYS && err.sys == EFBIG);
@@ -410,7 +425,7 @@ TEST(a_failed_sync_is_fatal_for_the_store)
         drop_dir();
 }
 
-/* --- keys -------------------------------------------------------------------------------------------------------------- */
+/* --- keys ------------------------------------------------------------------------------------- */
 
 TEST(a_key_file_is_private_or_not_used)
 {
@@ -422,7 +437,8 @@ TEST(a_key_file_is_private_or_not_used)
         CHECK(stat(key, &st) == 0 && (st.st_mode & 07777) == 0600);
         static const mode_t open_modes[] = { 0640, 0604, 0660, 0610, 0601 };
         for (size_t i = 0; i < sizeof open_modes / sizeof *open_modes; i++) {
-                CHECK(chmod(key, open_modes[i]) == 0 && !open_store(true) && err.code == MV_E_DENIED);
+                CHECK(chmod(key, open_modes[i]) == 0 && !open_store(true) &&
+                      err.code == MV_E_DENIED);
                 CHECK(strstr(err.msg, "chmod 600"));
         }
         CHECK(chmod(key, 0600) == 0);

@@ -21,9 +21,10 @@ struct server {
         uint16_t port;
         pthread_t thread;
         atomic_bool stop;
-        const char *answers[16]; /* one per request, the last one for all further ones; NULL: never answers */
+        /* one per request, the last one for all further ones; NULL: never answers */
+        const char *answers[16];
         atomic_uint requests;
-        char last[16384];        /* the last request */
+        char last[16384]; /* the last request */
         size_t last_len, sent;
 };
 
@@ -38,7 +39,8 @@ static bool wait_readable(int fd, struct server *s)
 
 static bool request_whole(const struct server *s)
 {
-        const char *end = strstr(s->last, "\r\n\r\n"), *length = strcasestr(s->last, "content-length:");
+        const char *end = strstr(s->last, "\r\n\r\n"),
+                   *length = strcasestr(s->last, "content-length:");
         if (!end)
                 return false;
         size_t body = length && length < end ? (size_t)atoi(length + 15) : 0;
@@ -142,8 +144,10 @@ static void web_close(struct web *w)
 }
 
 #define FETCH(w, ...) FAKE_CALL(&(w)->f, "ccos.network.http-fetch", &(w)->r, __VA_ARGS__)
-#define HELLO "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Twice: 1\r\nx-twice: 2\r\nX-Latin: caf\xe9\r\n" \
-              "Content-Length: 5\r\nConnection: close\r\n\r\nhello"
+#define HELLO                                                                                      \
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Twice: 1\r\nx-twice: 2\r\nX-Latin: "     \
+        "caf\xe9\r\n"                                                                              \
+        "Content-Length: 5\r\nConnection: close\r\n\r\nhello"
 
 TEST(a_granted_host_answers_with_status_body_and_headers) /* REQ-CAP-42 */
 {
@@ -152,7 +156,8 @@ TEST(a_granted_host_answers_with_status_body_and_headers) /* REQ-CAP-42 */
         const char *url = url_of(&w.s, "127.0.0.1", "/a?b=c#fragment");
         REQUIRE(FETCH(&w, v_text(url)) == 0);
         CHECK(w.r.kind == MV_MAP && w.r.count == 3);
-        CHECK(w.r.entries[0].key.kind == MV_STRING && mv_slice_eq_str(w.r.entries[0].key.text, "body"));
+        CHECK(w.r.entries[0].key.kind == MV_STRING &&
+              mv_slice_eq_str(w.r.entries[0].key.text, "body"));
         CHECK(mv_map_get(&w.r, "status")->integer == 200);
         CHECK(is_text(mv_map_get(&w.r, "body"), "hello"));
         const struct mv_value *h = mv_map_get(&w.r, "headers");
@@ -190,13 +195,17 @@ TEST(every_method_goes_out_as_itself)
         struct web w;
         web_open(&w, HELLO);
         for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
-                CHECK(FETCH(&w, v_key("url"), v_text(url_of(&w.s, "127.0.0.1", "/")), v_key("method"), v_text(methods[i])) == 0);
+                CHECK(FETCH(&w, v_key("url"), v_text(url_of(&w.s, "127.0.0.1", "/")),
+                            v_key("method"), v_text(methods[i])) == 0);
                 CHECK(strncmp(w.s.last, methods[i], strlen(methods[i])) == 0);
         }
-        w.s.answers[0] = w.s.answers[6] = "HTTP/1.1 204 No Content\r\nX-A: b\r\nContent-Length: 99\r\n\r\n";
-        CHECK(FETCH(&w, v_key("url"), v_text(url_of(&w.s, "127.0.0.1", "/")), v_key("method"), v_key("head")) == 0);
+        w.s.answers[0] = w.s.answers[6] =
+                "HTTP/1.1 204 No Content\r\nX-A: b\r\nContent-Length: 99\r\n\r\n";
+        CHECK(FETCH(&w, v_key("url"), v_text(url_of(&w.s, "127.0.0.1", "/")), v_key("method"),
+                    v_key("head")) == 0);
         CHECK(strncmp(w.s.last, "HEAD / ", 7) == 0 && is_text(mv_map_get(&w.r, "body"), ""));
-        CHECK(FETCH(&w, v_key("url"), v_text(url_of(&w.s, "127.0.0.1", "/")), v_key("method"), v_text("TRACE")) < 0);
+        CHECK(FETCH(&w, v_key("url"), v_text(url_of(&w.s, "127.0.0.1", "/")), v_key("method"),
+                    v_text("TRACE")) < 0);
         CHECK(strncmp(w.f.text, "Invalid argument: http-fetch: :method must be", 45) == 0);
         web_close(&w);
 }
@@ -204,10 +213,18 @@ TEST(every_method_goes_out_as_itself)
 TEST(headers_cannot_smuggle_another_request) /* REQ-NET-10 */
 {
         static const char *const bad[][2] = {
-                { "X-A", "1\r\nHost: evil" }, { "X-A", "1\nX: y" },     { "X A", "1" },         { "X:A", "1" },
-                { "", "1" },                  { "Host", "evil" },        { "content-length", "0" },
-                { "Transfer-Encoding", "chunked" }, { "Connection", "upgrade" }, { "Expect", "100-continue" },
-                { "X-A", "a\x01" },           { "caf\xc3\xa9", "1" },
+                { "X-A", "1\r\nHost: evil" },
+                { "X-A", "1\nX: y" },
+                { "X A", "1" },
+                { "X:A", "1" },
+                { "", "1" },
+                { "Host", "evil" },
+                { "content-length", "0" },
+                { "Transfer-Encoding", "chunked" },
+                { "Connection", "upgrade" },
+                { "Expect", "100-continue" },
+                { "X-A", "a\x01" },
+                { "caf\xc3\xa9", "1" },
         };
         struct web w;
         web_open(&w, HELLO);
@@ -218,9 +235,11 @@ TEST(headers_cannot_smuggle_another_request) /* REQ-NET-10 */
                 CHECK_STR(w.f.fault.kind, "InvalidArgument");
         }
         CHECK(w.s.requests == 0);
-        struct mv_entry good[] = { { v_text("Authorization"), v_text("Bearer t") }, { v_text("X-Empty"), v_text("") } };
+        struct mv_entry good[] = { { v_text("Authorization"), v_text("Bearer t") },
+                                   { v_text("X-Empty"), v_text("") } };
         CHECK(FETCH(&w, v_key("url"), v_text(url), v_key("headers"), v_map(good, 2)) == 0);
-        CHECK(strstr(w.s.last, "\r\nAuthorization: Bearer t\r\n") && strstr(w.s.last, "\r\nX-Empty:\r\n"));
+        CHECK(strstr(w.s.last, "\r\nAuthorization: Bearer t\r\n") &&
+              strstr(w.s.last, "\r\nX-Empty:\r\n"));
         web_close(&w);
 }
 
@@ -238,9 +257,11 @@ TEST(a_request_that_makes_no_sense_is_an_invalid_argument)
         CHECK(FETCH(&w, v_text("file:///etc/passwd")) < 0);
         CHECK(FETCH(&w, v_text("http://user:pw@127.0.0.1/")) < 0);
         CHECK(FETCH(&w, v_key("url")) < 0);
-        CHECK(FETCH(&w, v_key("url"), v_text("http://127.0.0.1/"), v_key("proxy"), v_text("x")) < 0);
+        CHECK(FETCH(&w, v_key("url"), v_text("http://127.0.0.1/"), v_key("proxy"), v_text("x")) <
+              0);
         CHECK(strstr(w.f.text, "unknown option 'proxy'"));
-        CHECK(FETCH(&w, v_key("url"), v_text("http://127.0.0.1/"), v_key("timeout-ms"), v_int(0)) < 0);
+        CHECK(FETCH(&w, v_key("url"), v_text("http://127.0.0.1/"), v_key("timeout-ms"), v_int(0)) <
+              0);
         CHECK(FETCH(&w, v_key("url"), v_text("http://127.0.0.1/"), v_key("body"), v_text("x")) < 0);
         CHECK(w.s.requests == 0);
         web_close(&w);
@@ -252,7 +273,8 @@ TEST(a_host_that_is_not_granted_is_denied_with_its_texts) /* REQ-NET-12 */
         char wanted[300];
         web_open(&w, HELLO);
         CHECK(FETCH(&w, v_text("http://example.com/")) < 0);
-        CHECK_STR(w.f.text, "Security violation: network operation on capability 'ccos.network.http-fetch' not allowed in "
+        CHECK_STR(w.f.text, "Security violation: network operation on capability "
+                            "'ccos.network.http-fetch' not allowed in "
                             "context: Host 'example.com' not in HTTP allowlist");
         CHECK_STR(w.f.decision.hint, "--allow-net example.com:80");
         CHECK_STR(w.f.decision.permissions[0], "ccos.network.http-fetch");
@@ -272,13 +294,16 @@ TEST(a_redirect_is_followed_to_a_granted_host_and_recorded)
         web_open(&w, NULL);
         snprintf(grant, sizeof grant, "localhost:%u", w.s.port);
         mv_context_allow_host(w.f.context, grant, &err);
-        snprintf(location, sizeof location, "HTTP/1.1 302 Found\r\nLocation: http://localhost:%u/two\r\n"
-                 "Content-Length: 0\r\n\r\n", w.s.port);
+        snprintf(location, sizeof location,
+                 "HTTP/1.1 302 Found\r\nLocation: http://localhost:%u/two\r\n"
+                 "Content-Length: 0\r\n\r\n",
+                 w.s.port);
         w.s.answers[0] = location;
         w.s.answers[1] = "HTTP/1.1 301 Moved\r\nLocation: three?x=1\r\nContent-Length: 0\r\n\r\n";
         w.s.answers[2] = HELLO;
         struct mv_entry h = { v_text("Authorization"), v_text("Bearer t") };
-        CHECK(FETCH(&w, v_key("url"), v_text(url_of(&w.s, "127.0.0.1", "/one")), v_key("headers"), v_map(&h, 1)) == 0);
+        CHECK(FETCH(&w, v_key("url"), v_text(url_of(&w.s, "127.0.0.1", "/one")), v_key("headers"),
+                    v_map(&h, 1)) == 0);
         CHECK(w.f.hops == 3 && w.f.allows == 2 && w.s.requests == 3);
         CHECK(strncmp(w.s.last, "GET /three?x=1 ", 15) == 0);
         CHECK(!strstr(w.s.last, "Bearer")); /* another origin */
@@ -297,7 +322,9 @@ TEST(a_redirect_to_a_host_that_is_not_granted_is_denied) /* REQ-NET-06 */
         for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
                 struct web w;
                 char answer[300], wanted[200];
-                snprintf(answer, sizeof answer, "HTTP/1.1 302 Found\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n", targets[i][0]);
+                snprintf(answer, sizeof answer,
+                         "HTTP/1.1 302 Found\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n",
+                         targets[i][0]);
                 web_open(&w, answer);
                 CHECK(FETCH(&w, v_text(url_of(&w.s, "127.0.0.1", "/"))) < 0);
                 CHECK(w.f.denied_inside && w.s.requests == 1);
@@ -312,11 +339,13 @@ TEST(a_redirect_to_a_host_that_is_not_granted_is_denied) /* REQ-NET-06 */
 TEST(a_redirect_to_another_scheme_or_round_and_round_ends)
 {
         struct web w;
-        web_open(&w, "HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n");
+        web_open(&w,
+                 "HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n");
         CHECK(FETCH(&w, v_text(url_of(&w.s, "127.0.0.1", "/"))) < 0);
         CHECK_STR(w.f.fault.kind, "NetworkError");
         CHECK(strstr(w.f.text, "redirect refused"));
-        w.s.answers[0] = w.s.answers[1] = "HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n";
+        w.s.answers[0] = w.s.answers[1] =
+                "HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n";
         CHECK(FETCH(&w, v_text(url_of(&w.s, "127.0.0.1", "/"))) < 0);
         CHECK(strstr(w.f.text, "more than 10 redirects"));
         CHECK(w.s.requests == 12);
@@ -329,8 +358,8 @@ TEST(a_post_that_is_redirected_keeps_its_body_only_when_it_must)
         web_open(&w, "HTTP/1.1 307 T\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n");
         w.s.answers[1] = "HTTP/1.1 303 S\r\nLocation: /c\r\nContent-Length: 0\r\n\r\n";
         w.s.answers[2] = HELLO;
-        CHECK(FETCH(&w, v_key("url"), v_text(url_of(&w.s, "127.0.0.1", "/a")), v_key("method"), v_text("POST"), v_key("body"),
-                    v_text("payload")) == 0);
+        CHECK(FETCH(&w, v_key("url"), v_text(url_of(&w.s, "127.0.0.1", "/a")), v_key("method"),
+                    v_text("POST"), v_key("body"), v_text("payload")) == 0);
         CHECK(strncmp(w.s.last, "GET /c ", 7) == 0 && !strstr(w.s.last, "payload"));
         CHECK(w.f.hops == 3);
         web_close(&w);
@@ -348,7 +377,9 @@ TEST(a_name_that_resolves_inside_needs_to_be_named_exactly) /* REQ-NET-06 */
         CHECK(FETCH(&w, v_text(url_of(&w.s, "localhost", "/"))) < 0);
         CHECK(w.f.denied_inside && w.s.requests == 0);
         CHECK_STR(w.f.decision.rule, "address not allowed");
-        CHECK(strstr(w.f.text, "Security violation: network operation on capability 'ccos.network.http-fetch'"));
+        CHECK(strstr(
+                w.f.text,
+                "Security violation: network operation on capability 'ccos.network.http-fetch'"));
         CHECK(strstr(w.f.decision.context, "loopback"));
         CHECK(strncmp(w.f.decision.hint, "--allow-net ", 12) == 0);
         CHECK(FETCH(&w, v_text(url_of(&w.s, "127.0.0.1", "/"))) < 0 && w.f.denied_inside);
@@ -388,7 +419,8 @@ TEST(a_server_that_hangs_is_left_at_the_timeout_or_the_deadline)
         struct web w;
         web_open(&w, NULL);
         uint64_t start = monotonic_ns();
-        CHECK(FETCH(&w, v_key("url"), v_text(url_of(&w.s, "127.0.0.1", "/")), v_key("timeout-ms"), v_int(100)) < 0);
+        CHECK(FETCH(&w, v_key("url"), v_text(url_of(&w.s, "127.0.0.1", "/")), v_key("timeout-ms"),
+                    v_int(100)) < 0);
         CHECK_STR(w.f.fault.kind, "NetworkError");
         CHECK(monotonic_ns() - start < 3000000000u);
         server_stop(&w.s);
@@ -416,7 +448,8 @@ TEST(an_answer_that_is_too_large_or_not_text_is_an_error)
         int n = sprintf(big, "HTTP/1.1 200 OK\r\n\r\n");
         memset(big + n, 'x', 200000);
         big[n + 200000] = '\0';
-        CHECK(FETCH(&w, v_text(url_of(&w.s, "127.0.0.1", "/"))) == 0 && mv_map_get(&w.r, "body")->text.len == 200000);
+        CHECK(FETCH(&w, v_text(url_of(&w.s, "127.0.0.1", "/"))) == 0 &&
+              mv_map_get(&w.r, "body")->text.len == 200000);
         w.f.limits.memory_bytes_max = 100000;
         CHECK(FETCH(&w, v_text(url_of(&w.s, "127.0.0.1", "/"))) < 0);
         CHECK(strstr(w.f.text, "body is larger"));

@@ -44,7 +44,8 @@ static void box_open(struct box *b, bool write)
         put(at(b, "secret"), "secret");
         put(at(b, "in/a.txt"), "alpha\n");
         fake_init(&b->f, MV_LEVEL_CONTROLLED);
-        if (write ? mv_context_allow_write(b->f.context, b->in, &err) : mv_context_allow_read(b->f.context, b->in, &err))
+        if (write ? mv_context_allow_write(b->f.context, b->in, &err)
+                  : mv_context_allow_read(b->f.context, b->in, &err))
                 abort();
 }
 
@@ -74,11 +75,13 @@ TEST(a_file_is_written_read_listed_and_deleted) /* REQ-CAP-34, -39 */
         struct box b;
         box_open(&b, true);
         int before = fds_open();
-        CHECK(CALL(&b, "ccos.io.write-file", v_text(at(&b, "in/n.txt")), v_text("caf\xc3\xa9\n")) == 0);
+        CHECK(CALL(&b, "ccos.io.write-file", v_text(at(&b, "in/n.txt")), v_text("caf\xc3\xa9\n")) ==
+              0);
         char *shown = mv_value_display(&b.r, NULL);
         CHECK_STR(shown, "{:ok true :usage {:storage_write_bytes 6}}");
         free(shown);
-        CHECK(CALL(&b, "ccos.io.read-file", v_text(at(&b, "in/n.txt"))) == 0 && is_text(&b.r, "caf\xc3\xa9\n"));
+        CHECK(CALL(&b, "ccos.io.read-file", v_text(at(&b, "in/n.txt"))) == 0 &&
+              is_text(&b.r, "caf\xc3\xa9\n"));
         CHECK_STR(b.f.note_operation, "read-file");
         CHECK_STR(b.f.note_path, at(&b, "in/n.txt"));
         CHECK(b.f.note_bytes == 6); /* REQ-FS-10 */
@@ -96,7 +99,8 @@ TEST(a_directory_is_listed_in_order_with_what_its_entries_are)
 {
         struct box b;
         box_open(&b, true);
-        CHECK(CALL(&b, "ccos.io.mkdir", v_text(at(&b, "in/d/e/f")), v_bool(true)) == 0 && b.r.boolean);
+        CHECK(CALL(&b, "ccos.io.mkdir", v_text(at(&b, "in/d/e/f")), v_bool(true)) == 0 &&
+              b.r.boolean);
         CHECK(CALL(&b, "ccos.io.mkdir", v_text(at(&b, "in/d/e/f")), v_bool(true)) == 0);
         CHECK(CALL(&b, "ccos.io.mkdir", v_text(at(&b, "in/d"))) < 0);
         CHECK(CALL(&b, "ccos.io.mkdir", v_text(at(&b, "in/x/y"))) < 0);
@@ -104,12 +108,14 @@ TEST(a_directory_is_listed_in_order_with_what_its_entries_are)
         CHECK(symlink("a.txt", at(&b, "in/link")) == 0);
         CHECK(CALL(&b, "ccos.io.list-dir", v_text(b.in)) == 0 && b.r.count == 3);
         char *shown = mv_value_display(&b.r.items[0], NULL), wanted[300];
-        snprintf(wanted, sizeof wanted, "{:is_dir false :is_file true :name \"a.txt\" :path \"%s/a.txt\" :size 6}", b.in);
+        snprintf(wanted, sizeof wanted,
+                 "{:is_dir false :is_file true :name \"a.txt\" :path \"%s/a.txt\" :size 6}", b.in);
         CHECK_STR(shown, wanted);
         free(shown);
         const struct mv_value *d = &b.r.items[1], *l = &b.r.items[2];
         CHECK(is_text(mv_map_get(d, "name"), "d") && mv_map_get(d, "is_dir")->boolean);
-        CHECK(is_text(mv_map_get(l, "name"), "link") && !mv_map_get(l, "is_dir")->boolean && !mv_map_get(l, "is_file")->boolean);
+        CHECK(is_text(mv_map_get(l, "name"), "link") && !mv_map_get(l, "is_dir")->boolean &&
+              !mv_map_get(l, "is_file")->boolean);
         CHECK(CALL(&b, "ccos.io.list-dir", v_text(at(&b, "in/a.txt"))) < 0);
         CHECK(strstr(b.f.text, "Not a directory"));
         CHECK(CALL(&b, "ccos.io.read-file", v_text(at(&b, "in/d"))) < 0);
@@ -128,7 +134,8 @@ TEST(deleting_a_directory_needs_true_and_never_leaves_it)
         CHECK(symlink(b.dir, at(&b, "in/d/out")) == 0);
         CHECK(CALL(&b, "ccos.io.delete-file", v_text(at(&b, "in/d"))) < 0);
         CHECK(strstr(b.f.text, "is a directory; pass true"));
-        CHECK(CALL(&b, "ccos.io.delete-file", v_text(at(&b, "in/d")), v_bool(true)) == 0 && b.r.boolean);
+        CHECK(CALL(&b, "ccos.io.delete-file", v_text(at(&b, "in/d")), v_bool(true)) == 0 &&
+              b.r.boolean);
         CHECK(access(at(&b, "in/d"), F_OK) < 0);
         CHECK(access(at(&b, "secret"), F_OK) == 0);
         CHECK(CALL(&b, "ccos.io.delete-file", v_text(b.in), v_bool(true)) < 0);
@@ -146,8 +153,10 @@ TEST(reading_does_not_grant_writing_and_nothing_outside_is_reached)
         CHECK(CALL(&b, "ccos.io.read-file", v_text(at(&b, "in/a.txt"))) == 0);
         CHECK(CALL(&b, "ccos.io.write-file", v_text(at(&b, "in/a.txt")), v_text("")) < 0);
         snprintf(wanted, sizeof wanted,
-                 "Security violation: filesystem operation on capability 'ccos.io.write-file' not allowed in context: "
-                 "Path not allowed by policy (write=true): %s", at(&b, "in/a.txt"));
+                 "Security violation: filesystem operation on capability 'ccos.io.write-file' not "
+                 "allowed in context: "
+                 "Path not allowed by policy (write=true): %s",
+                 at(&b, "in/a.txt"));
         CHECK_STR(b.f.text, wanted);
         snprintf(wanted, sizeof wanted, "--allow-write %s", at(&b, "in/a.txt"));
         CHECK_STR(b.f.decision.hint, wanted);
@@ -172,12 +181,16 @@ TEST(two_dots_never_leave_the_grant) /* REQ-FS-02 */
         CHECK(CALL(&b, "ccos.io.read-file", v_text(at(&b, "in/up/secret"))) < 0);
         CHECK(b.f.denied_inside);
         CHECK_STR(b.f.decision.rule, "path leaves its grant");
-        CHECK(CALL(&b, "ccos.io.write-file", v_text(at(&b, "in/up/new")), v_text("x")) < 0 && b.f.denied_inside);
+        CHECK(CALL(&b, "ccos.io.write-file", v_text(at(&b, "in/up/new")), v_text("x")) < 0 &&
+              b.f.denied_inside);
         CHECK(CALL(&b, "ccos.io.mkdir", v_text(at(&b, "in/up/new"))) < 0 && b.f.denied_inside);
-        CHECK(CALL(&b, "ccos.io.mkdir", v_text(at(&b, "in/up/new/er")), v_bool(true)) < 0 && b.f.denied_inside);
-        CHECK(CALL(&b, "ccos.io.delete-file", v_text(at(&b, "in/up/secret"))) < 0 && b.f.denied_inside);
+        CHECK(CALL(&b, "ccos.io.mkdir", v_text(at(&b, "in/up/new/er")), v_bool(true)) < 0 &&
+              b.f.denied_inside);
+        CHECK(CALL(&b, "ccos.io.delete-file", v_text(at(&b, "in/up/secret"))) < 0 &&
+              b.f.denied_inside);
         CHECK(CALL(&b, "ccos.io.list-dir", v_text(at(&b, "in/up"))) < 0 && b.f.denied_inside);
-        CHECK(CALL(&b, "ccos.io.file-exists", v_text(at(&b, "in/up/secret"))) < 0 && b.f.denied_inside);
+        CHECK(CALL(&b, "ccos.io.file-exists", v_text(at(&b, "in/up/secret"))) < 0 &&
+              b.f.denied_inside);
         CHECK(access(at(&b, "new"), F_OK) < 0 && access(at(&b, "secret"), F_OK) == 0);
         box_close(&b);
 }
@@ -191,17 +204,22 @@ TEST(links_stay_beneath_the_grant_or_are_a_recorded_denial) /* REQ-FS-02 */
         CHECK(symlink(at(&b, "in/a.txt"), at(&b, "in/absolute")) == 0);
         CHECK(symlink("nowhere", at(&b, "in/dangling")) == 0);
         CHECK(symlink("loop", at(&b, "in/loop")) == 0);
-        CHECK(CALL(&b, "ccos.io.read-file", v_text(at(&b, "in/near"))) == 0 && is_text(&b.r, "alpha\n"));
+        CHECK(CALL(&b, "ccos.io.read-file", v_text(at(&b, "in/near"))) == 0 &&
+              is_text(&b.r, "alpha\n"));
         CHECK(CALL(&b, "ccos.io.read-file", v_text(at(&b, "in/far"))) < 0 && b.f.denied_inside);
-        CHECK(strstr(b.f.text, "Security violation: filesystem operation on capability 'ccos.io.read-file'"));
+        CHECK(strstr(b.f.text,
+                     "Security violation: filesystem operation on capability 'ccos.io.read-file'"));
         CHECK(strstr(b.f.text, "a link leads outside"));
-        CHECK(CALL(&b, "ccos.io.read-file", v_text(at(&b, "in/absolute"))) < 0 && b.f.denied_inside);
+        CHECK(CALL(&b, "ccos.io.read-file", v_text(at(&b, "in/absolute"))) < 0 &&
+              b.f.denied_inside);
         CHECK(CALL(&b, "ccos.io.read-file", v_text(at(&b, "in/loop"))) < 0);
-        CHECK(CALL(&b, "ccos.io.write-file", v_text(at(&b, "in/far")), v_text("x")) < 0 && b.f.denied_inside);
+        CHECK(CALL(&b, "ccos.io.write-file", v_text(at(&b, "in/far")), v_text("x")) < 0 &&
+              b.f.denied_inside);
         CHECK(CALL(&b, "ccos.io.write-file", v_text(at(&b, "in/dangling")), v_text("x")) < 0);
         CHECK(strstr(b.f.text, "a link to nothing"));
         CHECK(access(at(&b, "in/nowhere"), F_OK) < 0);
-        CHECK(CALL(&b, "ccos.io.delete-file", v_text(at(&b, "in/far"))) == 0); /* the link, not what it names */
+        /* the link, not what it names */
+        CHECK(CALL(&b, "ccos.io.delete-file", v_text(at(&b, "in/far"))) == 0);
         CHECK(access("/etc/passwd", F_OK) == 0);
         box_close(&b);
 }
@@ -212,21 +230,25 @@ TEST(magic_links_and_proc_are_refused_even_at_level_full)
         struct mv_err err;
         box_open(&b, false);
         CHECK(symlink("/proc/self/root", at(&b, "in/root")) == 0);
-        CHECK(CALL(&b, "ccos.io.read-file", v_text(at(&b, "in/root/etc/passwd"))) < 0 && b.f.denied_inside);
+        CHECK(CALL(&b, "ccos.io.read-file", v_text(at(&b, "in/root/etc/passwd"))) < 0 &&
+              b.f.denied_inside);
         mv_context_allow_read(b.f.context, "/proc", &err);
-        CHECK(CALL(&b, "ccos.io.read-file", v_text("/proc/self/root/etc/passwd")) < 0 && b.f.denied_inside);
+        CHECK(CALL(&b, "ccos.io.read-file", v_text("/proc/self/root/etc/passwd")) < 0 &&
+              b.f.denied_inside);
         CHECK(CALL(&b, "ccos.io.read-file", v_text("/proc/self/environ")) < 0);
         CHECK(strstr(b.f.text, "describe the host process"));
         mv_context_free(b.f.context);
         b.f.context = mv_context_new(MV_LEVEL_FULL);
-        CHECK(CALL(&b, "ccos.io.read-file", v_text(at(&b, "secret"))) == 0 && is_text(&b.r, "secret"));
+        CHECK(CALL(&b, "ccos.io.read-file", v_text(at(&b, "secret"))) == 0 &&
+              is_text(&b.r, "secret"));
         CHECK(CALL(&b, "ccos.io.read-file", v_text("/proc/self/environ")) < 0);
         CHECK(CALL(&b, "ccos.io.read-file", v_text("/proc/self/root/etc/passwd")) < 0);
         CHECK(CALL(&b, "ccos.io.write-file", v_text("/proc/self/mem"), v_text("x")) < 0);
         CHECK(CALL(&b, "ccos.io.read-file", v_text("/dev/zero")) < 0);
         CHECK(strstr(b.f.text, "not a regular file"));
         CHECK(symlink(at(&b, "secret"), at(&b, "in/absolute")) == 0);
-        CHECK(CALL(&b, "ccos.io.read-file", v_text(at(&b, "in/absolute"))) == 0 && is_text(&b.r, "secret"));
+        CHECK(CALL(&b, "ccos.io.read-file", v_text(at(&b, "in/absolute"))) == 0 &&
+              is_text(&b.r, "secret"));
         box_close(&b);
 }
 
@@ -242,7 +264,8 @@ TEST(pipes_sockets_and_devices_are_never_opened) /* REQ-FS-11 */
         CHECK(bind(s, (struct sockaddr *)&sa, sizeof sa) == 0);
         static const char *const names[] = { "in/pipe", "in/sock" };
         for (size_t i = 0; i < 2; i++) {
-                CHECK(CALL(&b, "ccos.io.read-file", v_text(at(&b, names[i]))) < 0); /* would block on a pipe */
+                /* would block on a pipe */
+                CHECK(CALL(&b, "ccos.io.read-file", v_text(at(&b, names[i]))) < 0);
                 CHECK(strstr(b.f.text, "not a regular file"));
                 CHECK(CALL(&b, "ccos.io.write-file", v_text(at(&b, names[i])), v_text("x")) < 0);
                 CHECK(CALL(&b, "ccos.io.open-file", v_text(at(&b, names[i])), v_text("a")) < 0);
@@ -354,7 +377,8 @@ TEST(a_file_larger_than_the_limit_names_the_limit)
         box_open(&b, true);
         memset(big, 'x', 200000);
         put(at(&b, "in/big"), big);
-        CHECK(CALL(&b, "ccos.io.read-file", v_text(at(&b, "in/big"))) == 0 && b.r.text.len == 200000);
+        CHECK(CALL(&b, "ccos.io.read-file", v_text(at(&b, "in/big"))) == 0 &&
+              b.r.text.len == 200000);
         b.f.limits.memory_bytes_max = 100000;
         CHECK(CALL(&b, "ccos.io.read-file", v_text(at(&b, "in/big"))) < 0);
         CHECK(strstr(b.f.text, "larger than the memory limit of 100000 bytes"));
@@ -380,7 +404,7 @@ TEST(bytes_that_are_not_text_are_refused)
         box_close(&b);
 }
 
-/* --- handles --------------------------------------------------------------------------------------------------------- */
+/* --- handles ---------------------------------------------------------------------------------- */
 static struct mv_value open_mode(struct box *b, const char *path, const char *mode)
 {
         struct mv_value r = { .kind = MV_NIL };
@@ -430,7 +454,8 @@ TEST(every_mode_does_what_it_says) /* REQ-CAP-35, -37 */
         open_mode(&b, p, "w");
         CHECK(CALL(&b, "ccos.io.read-file", v_text(p)) == 0 && is_text(&b.r, ""));
         CHECK(CALL(&b, "ccos.io.open-file", v_text(p), v_text("rwx")) < 0);
-        CHECK_STR(b.f.text, "Invalid argument: open-file: mode must be \"r\", \"w\", \"a\" or \"rw\"");
+        CHECK_STR(b.f.text,
+                  "Invalid argument: open-file: mode must be \"r\", \"w\", \"a\" or \"rw\"");
         CHECK(CALL(&b, "ccos.io.open-file", v_text(at(&b, "in/absent"))) < 0);
         CHECK(strstr(b.f.text, "No such file"));
         box_close(&b);

@@ -15,9 +15,9 @@
 #include "../escape/kvm_hostile.h"
 
 extern const uint8_t kvm_hostile_elf[], kvm_hostile_elf_end[];
-#define OPS (&mv_provider_kvm)
+#define OPS         (&mv_provider_kvm)
 #define ARENA_BYTES (2u << 20)
-#define MS 1000000ull
+#define MS          1000000ull
 
 struct door {
         int frames, calls;
@@ -54,18 +54,19 @@ static struct mv_provider *provider;
 static const char *no_kvm(void)
 {
         static struct mv_err err;
-        struct mv_kvm_image image = { { kvm_hostile_elf, (size_t)(kvm_hostile_elf_end - kvm_hostile_elf) } };
+        struct mv_kvm_image image = { { kvm_hostile_elf,
+                                        (size_t)(kvm_hostile_elf_end - kvm_hostile_elf) } };
         if (!provider && mv_kvm_init_image(&image, ARENA_BYTES, &provider, &err) < 0) {
                 printf("# %s\n", err.msg);
                 return err.code == MV_E_UNAVAILABLE ? err.msg : "kvm does not work";
         }
         return NULL;
 }
-#define NEEDS_KVM                                                                                                      \
-        do {                                                                                                           \
-                const char *why_ = no_kvm();                                                                           \
-                if (why_)                                                                                              \
-                        SKIP(why_);                                                                                    \
+#define NEEDS_KVM                                                                                  \
+        do {                                                                                       \
+                const char *why_ = no_kvm();                                                       \
+                if (why_)                                                                          \
+                        SKIP(why_);                                                                \
         } while (0)
 
 static struct mv_cell *cell_open(uint64_t memory)
@@ -86,13 +87,16 @@ struct outcome {
         uint64_t took_ns;
 };
 
-static struct outcome run_limited(struct mv_cell *c, enum hostile_act act, uint32_t n, struct mv_limits limits)
+static struct outcome run_limited(struct mv_cell *c, enum hostile_act act, uint32_t n,
+                                  struct mv_limits limits)
 {
         struct outcome o = { 0 };
         uint8_t start[MV_FRAME_HEADER_BYTES + 5] = { 5, 0, 0, 0, 1, MV_FRAME_START };
         start[16] = (uint8_t)act;
         memcpy(start + 17, &n, 4);
-        struct mv_run run = { .execution_id = "t", .start = { start, sizeof start }, .door = { &o.door, on_frame },
+        struct mv_run run = { .execution_id = "t",
+                              .start = { start, sizeof start },
+                              .door = { &o.door, on_frame },
                               .limits = limits };
         uint64_t from = mv__now_ns();
         o.r = OPS->run(c, &run, &o.exit, &o.err);
@@ -179,12 +183,13 @@ TEST(an_endless_loop_ends_at_its_deadline)
         NEEDS_KVM;
         struct mv_cell *c = cell_open(0);
         REQUIRE(c);
-        struct outcome o = run_limited(c, ACT_SPIN, 0, (struct mv_limits){ .wall_ns_max = 60 * MS });
+        struct outcome o =
+                run_limited(c, ACT_SPIN, 0, (struct mv_limits){ .wall_ns_max = 60 * MS });
         CHECK(o.exit.termination == MV_END_TIMEOUT);
         CHECK_STR(o.exit.detail, "wall time limit");
         CHECK(o.took_ns >= 60 * MS && o.took_ns < 160 * MS);
-        printf("# deadline overrun %.3f ms, CPU time %.1f ms\n", (double)(o.took_ns - 60 * MS) / 1e6,
-               (double)o.exit.cpu_ns / 1e6);
+        printf("# deadline overrun %.3f ms, CPU time %.1f ms\n",
+               (double)(o.took_ns - 60 * MS) / 1e6, (double)o.exit.cpu_ns / 1e6);
         CHECK(o.exit.cpu_ns > 1 * MS);
         OPS->close_cell(c);
 }
@@ -194,8 +199,9 @@ TEST(an_endless_loop_ends_at_its_cpu_limit)
         NEEDS_KVM;
         struct mv_cell *c = cell_open(0);
         REQUIRE(c);
-        struct outcome o = run_limited(c, ACT_SPIN, 0,
-                                       (struct mv_limits){ .wall_ns_max = 20000 * MS, .cpu_ns_max = 40 * MS });
+        struct outcome o =
+                run_limited(c, ACT_SPIN, 0,
+                            (struct mv_limits){ .wall_ns_max = 20000 * MS, .cpu_ns_max = 40 * MS });
         CHECK(o.exit.termination == MV_END_TIMEOUT);
         CHECK_STR(o.exit.detail, "CPU time limit");
         CHECK(o.exit.cpu_ns >= 40 * MS && o.exit.cpu_ns < 200 * MS);
@@ -276,19 +282,27 @@ TEST(the_thread_that_runs_the_guest_cannot_open_a_file)
         OPS->close_cell(c);
 }
 
-/* What each act must end with. NULL in `how`: the run completes. Two spellings where processors differ. */
+/* What each act must end with. NULL in `how`: the run completes. Two spellings where processors
+ * differ. */
 static const struct {
         enum hostile_act act;
         const char *name, *how, *or_how;
 } acts[] = {
-#define DIES(a, ...) { a, #a, __VA_ARGS__ }
-#define LIVES(a) { a, #a, NULL, NULL }
+#define DIES(a, ...)                                                                               \
+        {                                                                                          \
+                a, #a, __VA_ARGS__                                                                 \
+        }
+#define LIVES(a)                                                                                   \
+        {                                                                                          \
+                a, #a, NULL, NULL                                                                  \
+        }
         DIES(ACT_READ_WILD, "page fault at 0x123456789000, error 4"),
         DIES(ACT_WRITE_WILD, "page fault at 0x7fff00000000, error 6"),
         DIES(ACT_READ_NULL, "page fault at 0x0, error 4"),
         DIES(ACT_WRITE_TABLE, "page fault at 0x802000, error 7"),
         DIES(ACT_WRITE_IDT, "page fault at 0x800200, error 7"),
-        DIES(ACT_RING_FAULTBELL, "page fault at 0x81000, error 7", "page fault at 0x81000, error 6"),
+        DIES(ACT_RING_FAULTBELL, "page fault at 0x81000, error 7",
+             "page fault at 0x81000, error 6"),
         DIES(ACT_WRITE_TEXT, "page fault at 0x200000, error 7"),
         DIES(ACT_EXECUTE_DATA, "page fault at 0x85"),
         DIES(ACT_EXECUTE_STACK, "page fault at 0x10f"),
@@ -299,7 +313,8 @@ static const struct {
         DIES(ACT_INT80, "general protection fault", "invalid opcode"),
         DIES(ACT_INT_PAGE_FAULT, "general protection fault", "invalid opcode"),
         DIES(ACT_INT_255, "general protection fault", "invalid opcode"),
-        DIES(ACT_SYSCALL, "invalid opcode", "page fault at 0x0, error 20"), /* kvm_pvm: to LSTAR, 0, in ring 3 */
+        DIES(ACT_SYSCALL, "invalid opcode",
+             "page fault at 0x0, error 20"), /* kvm_pvm: to LSTAR, 0, in ring 3 */
         DIES(ACT_SYSENTER, "general protection fault", "invalid opcode"),
         DIES(ACT_CLI, "general protection fault"),
         DIES(ACT_MOV_CR3, "general protection fault"),
@@ -337,15 +352,18 @@ static const struct {
         DIES(ACT_BELL_READ, "protocol violation: doorbell: not one store of 8 bytes"),
         DIES(ACT_BELL_NARROW, "protocol violation: doorbell: not one store of 8 bytes"),
         DIES(ACT_BELL_MIDDLE, "protocol violation: doorbell: not one store of 8 bytes"),
-        DIES(ACT_BELL_STRADDLE, "page fault at 0x81000", "protocol violation: doorbell: not one store"),
+        DIES(ACT_BELL_STRADDLE, "page fault at 0x81000",
+             "protocol violation: doorbell: not one store"),
         DIES(ACT_BELL_WIDE, ""),
         DIES(ACT_BELL_STRING, ""),
         DIES(ACT_BELL_STRING_READ, "protocol violation: doorbell: not one store of 8 bytes"),
         DIES(ACT_BELL_READY, "protocol violation: doorbell: unknown operation"),
-        DIES(ACT_BELL_EXECUTE, "page fault at 0x80000, error 21", "page fault at 0x80000, error 20"),
+        DIES(ACT_BELL_EXECUTE, "page fault at 0x80000, error 21",
+             "page fault at 0x80000, error 20"),
         DIES(ACT_CALL_UNANSWERED, "protocol violation: doorbell: waits for an answer to nothing"),
         DIES(ACT_SINGLE_STEP, "debug exception"),
-        DIES(ACT_ALIGNMENT, "alignment check", ""), /* harmless but where the host's CR0.AM reaches the guest */
+        DIES(ACT_ALIGNMENT, "alignment check",
+             ""), /* harmless but where the host's CR0.AM reaches the guest */
         DIES(ACT_X87_EXCEPTION, "x87 exception"),
         DIES(ACT_SSE_EXCEPTION, "SIMD exception", ""), /* QEMU's processor has none */
         LIVES(ACT_DIRTY_SSE),
@@ -369,15 +387,19 @@ static void act_once(struct mv_cell *c, unsigned i, const uint8_t fresh[32])
         char what[400];
         struct outcome o = run(c, acts[i].act, 3);
         bool died = o.exit.termination == MV_END_KILLED;
-        bool as_wanted = o.r == 0 && (acts[i].how ? (died && (starts(o.exit.detail, acts[i].how) ||
-                                                              starts(o.exit.detail, acts[i].or_how))) ||
-                                                            (starts("", acts[i].how) || starts("", acts[i].or_how))
-                                                  : o.exit.termination == MV_END_COMPLETED);
+        bool as_wanted =
+                o.r == 0 &&
+                (acts[i].how ? (died && (starts(o.exit.detail, acts[i].how) ||
+                                         starts(o.exit.detail, acts[i].or_how))) ||
+                                       (starts("", acts[i].how) || starts("", acts[i].or_how))
+                             : o.exit.termination == MV_END_COMPLETED);
         if (o.door.got_result)
-                printf("# %-20s completes with 0x%llx\n", acts[i].name, (unsigned long long)o.door.result);
+                printf("# %-20s completes with 0x%llx\n", acts[i].name,
+                       (unsigned long long)o.door.result);
         else
                 printf("# %-20s %s\n", acts[i].name, o.exit.detail);
-        snprintf(what, sizeof what, "%s: \"%.300s\"", acts[i].name, o.r < 0 ? o.err.msg : o.exit.detail);
+        snprintf(what, sizeof what, "%s: \"%.300s\"", acts[i].name,
+                 o.r < 0 ? o.err.msg : o.exit.detail);
         if (!as_wanted)
                 mv_test_failed(__FILE__, __LINE__, what);
         if (OPS->reset(c, &err) < 0)
@@ -390,7 +412,8 @@ static void act_once(struct mv_cell *c, unsigned i, const uint8_t fresh[32])
                 mv_test_failed(__FILE__, __LINE__, err.msg);
         digest(c, after);
         if (memcmp(fresh, after, 32) != 0) {
-                snprintf(what, sizeof what, "%s: the reset cell differs from a fresh one", acts[i].name);
+                snprintf(what, sizeof what, "%s: the reset cell differs from a fresh one",
+                         acts[i].name);
                 mv_test_failed(__FILE__, __LINE__, what);
         }
 }
@@ -432,8 +455,10 @@ TEST(a_fresh_cell_after_all_that_is_still_the_template)
 TEST(the_guest_itself_sees_no_trace_of_the_run_before)
 {
         NEEDS_KVM;
-        static const enum hostile_act dirt[] = { ACT_DIRTY_SSE, ACT_DIRTY_AVX, ACT_WRITE_EVERYWHERE, ACT_SSE_EXCEPTION,
-                                                 ACT_X87_EXCEPTION, ACT_ALIGNMENT, ACT_SINGLE_STEP, ACT_WRITE_THEN_DIE };
+        static const enum hostile_act dirt[] = { ACT_DIRTY_SSE,        ACT_DIRTY_AVX,
+                                                 ACT_WRITE_EVERYWHERE, ACT_SSE_EXCEPTION,
+                                                 ACT_X87_EXCEPTION,    ACT_ALIGNMENT,
+                                                 ACT_SINGLE_STEP,      ACT_WRITE_THEN_DIE };
         struct mv_cell *c = cell_open(0);
         struct mv_err err;
         REQUIRE(c);
@@ -445,7 +470,8 @@ TEST(the_guest_itself_sees_no_trace_of_the_run_before)
                 CHECK(OPS->reset(c, &err) == 0);
                 CHECK(run(c, ACT_SHOW_STATE, 0).door.result == fresh);
                 CHECK(OPS->reset(c, &err) == 0);
-                struct outcome o = run(c, ACT_SHOW_YMM, 0); /* upper halves, where AVX can be reached at all */
+                /* upper halves, where AVX can be reached at all */
+                struct outcome o = run(c, ACT_SHOW_YMM, 0);
                 CHECK(o.door.result == 0);
                 CHECK(OPS->reset(c, &err) == 0);
         }
@@ -484,10 +510,14 @@ TEST(a_capability_missing_from_the_permissions_is_refused_at_the_boundary)
         struct mv_err err = { 0 };
         struct mv_cell *c = cell_open(0);
         REQUIRE(c);
-        struct mv_run r = { .execution_id = "t", .door = { &d, on_frame }, .capability_id = "ccos.io.open-file",
-                            .permissions = permissions, .permissions_count = 1 };
+        struct mv_run r = { .execution_id = "t",
+                            .door = { &d, on_frame },
+                            .capability_id = "ccos.io.open-file",
+                            .permissions = permissions,
+                            .permissions_count = 1 };
         CHECK(OPS->run(c, &r, &x, &err) == -MV_E_DENIED);
-        CHECK(strstr(err.msg, "Boundary validation failed - capability not in permissions") != NULL);
+        CHECK(strstr(err.msg, "Boundary validation failed - capability not in permissions") !=
+              NULL);
         OPS->close_cell(c);
 }
 
@@ -511,10 +541,12 @@ TEST(the_arena_ends_where_the_memory_limit_says)
         struct mv_err err;
         char want[64];
         REQUIRE(c);
-        CHECK(run(c, ACT_TOUCH_PAGES, (uint32_t)(bytes / 4096)).exit.termination == MV_END_COMPLETED);
+        CHECK(run(c, ACT_TOUCH_PAGES, (uint32_t)(bytes / 4096)).exit.termination ==
+              MV_END_COMPLETED);
         CHECK(OPS->reset(c, &err) == 0);
         struct outcome o = run(c, ACT_TOUCH_PAGES, (uint32_t)(bytes / 4096 + 1));
-        snprintf(want, sizeof want, "page fault at 0x%llx, error 6", (unsigned long long)(MV_KVM_ARENA + bytes));
+        snprintf(want, sizeof want, "page fault at 0x%llx, error 6",
+                 (unsigned long long)(MV_KVM_ARENA + bytes));
         CHECK(starts(o.exit.detail, want));
         OPS->close_cell(c);
 }
@@ -672,8 +704,10 @@ static struct mv_exit evaluate(struct mv_cell *c, const char *source, int *calls
         uint8_t start[2048];
         struct mv_err err = { 0 };
         struct mv_exit x = { 0 };
-        struct mv_run r = { .execution_id = "e", .start = start_frame(start, sizeof start, source),
-                            .door = { calls, keep_last }, .limits = { .wall_ns_max = 5000 * MS } };
+        struct mv_run r = { .execution_id = "e",
+                            .start = start_frame(start, sizeof start, source),
+                            .door = { calls, keep_last },
+                            .limits = { .wall_ns_max = 5000 * MS } };
         last_len = 0;
         if (OPS->run(c, &r, &x, &err) < 0)
                 mv_test_failed(__FILE__, __LINE__, err.msg);
@@ -683,13 +717,16 @@ static struct mv_exit evaluate(struct mv_cell *c, const char *source, int *calls
 /* RESULT {"fuel": int, "value": any, "memory": int}: the integer behind "value". */
 static int64_t result_integer(void)
 {
-        struct mv_cur c = mv_cur((struct mv_slice){ last + MV_FRAME_HEADER_BYTES, last_len - MV_FRAME_HEADER_BYTES });
+        struct mv_cur c = mv_cur((struct mv_slice){ last + MV_FRAME_HEADER_BYTES,
+                                                    last_len - MV_FRAME_HEADER_BYTES });
         struct mv_cbor_item item;
         struct mv_err err;
-        if (last_len <= MV_FRAME_HEADER_BYTES || last[5] != MV_FRAME_RESULT || mv_cbor_next(&c, &item, &err))
+        if (last_len <= MV_FRAME_HEADER_BYTES || last[5] != MV_FRAME_RESULT ||
+            mv_cbor_next(&c, &item, &err))
                 return -1;
         for (int i = 0; i < 3; i++) {
-                bool wanted = mv_cbor_next(&c, &item, &err) == 0 && mv_slice_eq_str(item.text, "value");
+                bool wanted =
+                        mv_cbor_next(&c, &item, &err) == 0 && mv_slice_eq_str(item.text, "value");
                 if (mv_cbor_next(&c, &item, &err))
                         return -1;
                 if (wanted)
@@ -706,9 +743,13 @@ TEST(the_evaluator_runs_behind_the_wall_and_every_reset_is_complete)
                 int calls;
         } programs[] = {
                 { "(+ 1 2)", 3, 0 },
-                { "(defn fib [n] (if (< n 2) n (+ (fib (- n 1)) (fib (- n 2))))) (fib 15)", 610, 0 },
+                { "(defn fib [n] (if (< n 2) n (+ (fib (- n 1)) (fib (- n 2))))) (fib 15)", 610,
+                  0 },
                 { "(* 2 (call :ccos.echo 5))", 42, 1 },
-                { "(if (string-contains? \"a longer text with some words in it\" \"some words in\") 7 8)", 7, 0 }, /* memmem */
+                /* memmem */
+                { "(if (string-contains? \"a longer text with some words in it\" \"some words "
+                  "in\") 7 8)",
+                  7, 0 },
                 { "(count (str (range 3000)))", -2, 0 },
                 { "(/ 1 0)", -1, 0 },
                 { "(this does not", -1, 0 },
@@ -728,8 +769,9 @@ TEST(the_evaluator_runs_behind_the_wall_and_every_reset_is_complete)
         for (unsigned i = 0; i < sizeof programs / sizeof programs[0]; i++) {
                 int calls = 0;
                 struct mv_exit x = evaluate(c, programs[i].source, &calls);
-                printf("# %.50s: %s, frame %d, %llu KiB, %llu us CPU\n", programs[i].source, x.detail, last[5],
-                       (unsigned long long)x.memory_peak_bytes >> 10, (unsigned long long)x.cpu_ns / 1000);
+                printf("# %.50s: %s, frame %d, %llu KiB, %llu us CPU\n", programs[i].source,
+                       x.detail, last[5], (unsigned long long)x.memory_peak_bytes >> 10,
+                       (unsigned long long)x.cpu_ns / 1000);
                 CHECK(x.termination == MV_END_COMPLETED);
                 CHECK(programs[i].value == -2 || result_integer() == programs[i].value);
                 CHECK(calls == programs[i].calls);

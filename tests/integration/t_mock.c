@@ -17,7 +17,7 @@
 
 #define MS 1000000ull
 
-/* --- the stand-in ---------------------------------------------------------------------------------------------------------- */
+/* --- the stand-in ----------------------------------------------------------------------------- */
 
 struct mv_rtfs {
         volatile int interrupt;
@@ -27,8 +27,8 @@ struct mv_rtfs {
 static unsigned last_faults;
 static char last_dirt[64];
 
-int mv_runner_init(struct mv_runner *r, void *arena, size_t arena_bytes, void *out, size_t out_bytes,
-                   struct mv_runner_door door, struct mv_err *err)
+int mv_runner_init(struct mv_runner *r, void *arena, size_t arena_bytes, void *out,
+                   size_t out_bytes, struct mv_runner_door door, struct mv_err *err)
 {
         *r = (struct mv_runner){ .rtfs = arena, .out = mv_out(out, out_bytes), .door = door };
         return 0;
@@ -85,7 +85,9 @@ static bool call_twice(struct mv_runner *r)
 void mv_runner_run(struct mv_runner *r, struct mv_slice start_frame)
 {
         static const struct mv_rtfs_options defaults = { 0 };
-        struct mv_slice word = { start_frame.p + MV_FRAME_HEADER_BYTES, start_frame.len - MV_FRAME_HEADER_BYTES }, none;
+        struct mv_slice word = { start_frame.p + MV_FRAME_HEADER_BYTES,
+                                 start_frame.len - MV_FRAME_HEADER_BYTES },
+                        none;
         mv_rtfs_reset(r->rtfs, &defaults);
         r->rtfs->faults = 0;
         r->out.len = 0;
@@ -107,7 +109,7 @@ void mv_runner_run(struct mv_runner *r, struct mv_slice start_frame)
                 leave(r, false, &none);
 }
 
-/* --- the host end ---------------------------------------------------------------------------------------------------------- */
+/* --- the host end ----------------------------------------------------------------------------- */
 
 struct host {
         unsigned calls, logs, results;
@@ -129,7 +131,8 @@ static int host_frame(void *ctx, struct mv_slice bytes, struct mv_slice *ret, st
         }
         if (f.type == MV_FRAME_LOG) {
                 h->logs++;
-                snprintf(h->log, sizeof h->log, "%.*s", (int)f.payload.len, (const char *)f.payload.p);
+                snprintf(h->log, sizeof h->log, "%.*s", (int)f.payload.len,
+                         (const char *)f.payload.p);
                 return 0;
         }
         h->calls++;
@@ -164,13 +167,15 @@ static void run_in(struct mv_cell *c, const char *word, uint64_t wall_ns, struct
 {
         uint8_t buf[64];
         uint64_t t0 = mv__now_ns();
-        struct mv_run run = { .start = start_frame(buf, sizeof buf, word), .door = { &x->host, host_frame },
+        struct mv_run run = { .start = start_frame(buf, sizeof buf, word),
+                              .door = { &x->host, host_frame },
                               .deadline_ns = wall_ns ? t0 + wall_ns : 0 };
         x->r = mv_provider_mock.run(c, &run, &x->exit, &x->err);
         x->took_ns = mv__now_ns() - t0;
 }
 
-static struct outcome execute(const struct mv_value *config, const char *word, uint64_t wall_ns, struct host host)
+static struct outcome execute(const struct mv_value *config, const char *word, uint64_t wall_ns,
+                              struct host host)
 {
         struct outcome x = { .host = host };
         struct mv_provider *p = NULL;
@@ -188,7 +193,7 @@ static struct outcome execute(const struct mv_value *config, const char *word, u
         return x;
 }
 
-/* --- configuration, as trees -------------------------------------------------------------------------------------------------- */
+/* --- configuration, as trees ------------------------------------------------------------------ */
 
 static struct mv_value text(const char *s)
 {
@@ -222,7 +227,7 @@ static const struct mv_value *fault(const char *key, struct mv_value v)
         return &config;
 }
 
-/* --- runs --------------------------------------------------------------------------------------------------------------------- */
+/* --- runs ------------------------------------------------------------------------------------- */
 
 TEST(a_run_completes_and_says_that_it_is_simulated) /* REQ-MOCK-01, REQ-MOCK-06 */
 {
@@ -333,7 +338,7 @@ TEST(detailed_mode_traces_calls) /* REQ-MOCK-07 */
         CHECK(strstr(x.host.log, "mock: call 2 ccos.test.call, 1 arguments"));
 }
 
-/* --- faults (REQ-MOCK-10) --------------------------------------------------------------------------------------------------- */
+/* --- faults (REQ-MOCK-10) --------------------------------------------------------------------- */
 
 TEST(an_injected_error_replaces_the_reply_after_the_host_saw_the_call)
 {
@@ -347,7 +352,8 @@ TEST(an_injected_error_replaces_the_reply_after_the_host_saw_the_call)
 
 TEST(a_denial_is_not_replaced_by_an_injected_error) /* REQ-MOCK-09 */
 {
-        struct outcome x = execute(fault("error", text("IoError")), "calls", 0, (struct host){ .deny = true });
+        struct outcome x =
+                execute(fault("error", text("IoError")), "calls", 0, (struct host){ .deny = true });
         CHECK(x.exit.termination == MV_END_COMPLETED);
         CHECK(last_faults == 2);
 }
@@ -382,18 +388,24 @@ TEST(injected_out_of_memory_is_reported_as_memory)
 
 TEST(wrong_configuration_is_refused_by_name) /* REQ-PRV-17 */
 {
-        struct mv_entry mode = { text("mock_mode"), text("loud") }, odd = { text("volume"), integer(11) };
-        const struct { const struct mv_value *config; const char *says; } cases[] = {
-                { &(struct mv_value){ .kind = MV_MAP, .count = 1, .entries = &mode }, "simple, detailed" },
-                { &(struct mv_value){ .kind = MV_MAP, .count = 1, .entries = &odd }, "volume" },
-                { &(struct mv_value){ .kind = MV_INT }, "not a map" } };
+        struct mv_entry mode = { text("mock_mode"), text("loud") },
+                        odd = { text("volume"), integer(11) };
+        const struct {
+                const struct mv_value *config;
+                const char *says;
+        } cases[] = { { &(struct mv_value){ .kind = MV_MAP, .count = 1, .entries = &mode },
+                        "simple, detailed" },
+                      { &(struct mv_value){ .kind = MV_MAP, .count = 1, .entries = &odd },
+                        "volume" },
+                      { &(struct mv_value){ .kind = MV_INT }, "not a map" } };
         struct mv_provider *p = NULL;
         struct mv_err err;
         for (size_t i = 0; i < 3; i++) {
                 CHECK(mv_provider_mock.init(cases[i].config, &p, &err) == -(int)MV_E_INVALID);
                 CHECK(strstr(err.msg, cases[i].says));
         }
-        CHECK(mv_provider_mock.init(fault("delay-ms", integer(-1)), &p, &err) == -(int)MV_E_INVALID);
+        CHECK(mv_provider_mock.init(fault("delay-ms", integer(-1)), &p, &err) ==
+              -(int)MV_E_INVALID);
         CHECK(mv_provider_mock.init(fault("error", integer(1)), &p, &err) == -(int)MV_E_INVALID);
         CHECK(mv_provider_mock.init(fault("error", text("")), &p, &err) == -(int)MV_E_INVALID);
         CHECK(mv_provider_mock.init(fault("timeout", integer(1)), &p, &err) == -(int)MV_E_INVALID);
@@ -410,10 +422,12 @@ TEST(the_schema_has_type_properties_and_the_mode) /* REQ-PRV-16, REQ-MOCK-07 */
         CHECK(strstr(s, "\"enum\": [\"simple\", \"detailed\"], \"default\": \"simple\""));
         CHECK(mv_provider_mock.probe(NULL) == 0);
         CHECK(mv_provider_mock.tier == MV_TIER_NONE);
-        CHECK(!(mv_provider_mock.features & (MV_FEAT_SEPARATE_ADDRESS_SPACE | MV_FEAT_SYSCALL_FILTER | MV_FEAT_RESET)));
+        CHECK(!(mv_provider_mock.features &
+                (MV_FEAT_SEPARATE_ADDRESS_SPACE | MV_FEAT_SYSCALL_FILTER | MV_FEAT_RESET)));
 }
 
-/* Address space of this process; neighbouring mappings merge, so counting lines of maps would not show a leak. */
+/* Address space of this process; neighbouring mappings merge, so counting lines of maps would
+ * not show a leak. */
 static uint64_t mapped_mib(void)
 {
         FILE *f = fopen("/proc/self/statm", "r");
@@ -443,7 +457,8 @@ TEST(fifty_cycles_leave_no_mapping_and_no_thread) /* REQ-RES-14, REQ-PRV-05 */
         uint64_t mib = mapped_mib();
         int threads = tasks();
         for (int i = 0; i < 50; i++)
-                execute(fault("error", text("IoError")), i % 2 ? "calls" : "result", 1000 * MS, (struct host){ 0 });
+                execute(fault("error", text("IoError")), i % 2 ? "calls" : "result", 1000 * MS,
+                        (struct host){ 0 });
         CHECK(mapped_mib() < mib + 200); /* one cell maps over 64 MiB */
         CHECK(tasks() == threads);
 }
@@ -479,7 +494,7 @@ TEST(one_provider_serves_several_threads) /* REQ-PRV-01 */
         mv_provider_mock.fini(p);
 }
 
-/* --- words (REQ-MOCK-03, REQ-MOCK-05) ------------------------------------------------------------------------------------------ */
+/* --- words (REQ-MOCK-03, REQ-MOCK-05) --------------------------------------------------------- */
 
 static const char *words_for(const struct mv_execution *x)
 {
@@ -494,13 +509,19 @@ TEST(programs_that_are_not_evaluated_have_their_words)
         CHECK_STR(words_for(&x), "Mock AST evaluation result");
         x.program.kind = MV_PROGRAM_BYTECODE;
         CHECK_STR(words_for(&x), "Mock bytecode evaluation result");
-        x.program = (struct mv_program){ .kind = MV_PROGRAM_EXTERNAL, .path = "/bin/echo", .argv = argv };
+        x.program = (struct mv_program){ .kind = MV_PROGRAM_EXTERNAL,
+                                         .path = "/bin/echo",
+                                         .argv = argv };
         CHECK_STR(words_for(&x), "Mock external program: /bin/echo [\"arg\", \"b c\"]");
         x.program.argv = NULL;
         CHECK_STR(words_for(&x), "Mock external program: /bin/echo []");
-        x.program = (struct mv_program){ .kind = MV_PROGRAM_SCRIPT, .language = "Python", .bytes = MV_SLICE("print(1)") };
+        x.program = (struct mv_program){ .kind = MV_PROGRAM_SCRIPT,
+                                         .language = "Python",
+                                         .bytes = MV_SLICE("print(1)") };
         CHECK_STR(words_for(&x), "Mock Python script result: 8 bytes");
-        x.program = (struct mv_program){ .kind = MV_PROGRAM_BINARY, .language = "Wasm", .bytes = MV_SLICE("\0asm") };
+        x.program = (struct mv_program){ .kind = MV_PROGRAM_BINARY,
+                                         .language = "Wasm",
+                                         .bytes = MV_SLICE("\0asm") };
         CHECK_STR(words_for(&x), "Mock Wasm binary result: 4 bytes");
         x.program = (struct mv_program){ .kind = MV_PROGRAM_NONE };
         CHECK_STR(words_for(&x), "No program provided");
@@ -512,7 +533,9 @@ TEST(capabilities_without_a_program_have_their_words)
 {
         struct mv_value two[2] = { integer(5), integer(6) };
         struct mv_value args = { .kind = MV_VECTOR, .count = 2, .items = two };
-        struct mv_execution x = { .program = { .kind = MV_PROGRAM_NONE }, .capability_id = "ccos.math.add", .args = &args };
+        struct mv_execution x = { .program = { .kind = MV_PROGRAM_NONE },
+                                  .capability_id = "ccos.math.add",
+                                  .args = &args };
         CHECK_STR(words_for(&x), "Mock capability execution result: 5 + 6 = 11");
         args.count = 1;
         CHECK_STR(words_for(&x), "Mock capability execution: Insufficient arguments for math.add");
@@ -530,7 +553,9 @@ TEST(capabilities_without_a_program_have_their_words)
 TEST(words_are_cut_at_their_buffer)
 {
         static const char *const argv[] = { "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL };
-        struct mv_execution x = { .program = { .kind = MV_PROGRAM_EXTERNAL, .path = "/bin/echo", .argv = argv } };
+        struct mv_execution x = {
+                .program = { .kind = MV_PROGRAM_EXTERNAL, .path = "/bin/echo", .argv = argv }
+        };
         char small[12];
         for (size_t cap = 1; cap <= sizeof small; cap++) {
                 memset(small, 'z', sizeof small);
@@ -551,11 +576,13 @@ TEST(drafted_values_are_fixed_and_canonical) /* REQ-MOCK-08 */
         struct mv_slice s;
         REQUIRE(v);
         CHECK(mv_as_int(mv_map_get(v, "status"), &n) && n == 200);
-        CHECK(mv_as_text(mv_map_get(mv_map_get(v, "body"), "url"), &s) && mv_slice_eq_str(s, "https://a.example/exists"));
+        CHECK(mv_as_text(mv_map_get(mv_map_get(v, "body"), "url"), &s) &&
+              mv_slice_eq_str(s, "https://a.example/exists"));
         CHECK(mv_as_bool(mv_map_get(mv_map_get(v, "body"), "mock"), &yes) && yes);
         CHECK(mv_as_text(mv_mock_value("ccos.io.open-file", &args, &a), &s) &&
               mv_slice_eq_str(s, "Mock file handle for: https://a.example/exists"));
-        CHECK(mv_as_int(mv_mock_value("ccos.system.current-timestamp-ms", NULL, &a), &n) && n == 1704067200000);
+        CHECK(mv_as_int(mv_mock_value("ccos.system.current-timestamp-ms", NULL, &a), &n) &&
+              n == 1704067200000);
         CHECK(mv_as_bool(mv_mock_value("ccos.io.file-exists", &args, &a), &yes) && yes);
         CHECK(mv_as_bool(mv_mock_value("ccos.io.file-exists", NULL, &a), &yes) && !yes);
         CHECK(mv_as_bool(mv_mock_value("ccos.io.close-file", &args, &a), &yes) && yes);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The process wall against guests that attack it (guest_hostile.c): what they may do, how they end, what is left. */
+/* The process wall against guests that attack it (guest_hostile.c): what they may do, how they
+ * end, what is left. */
 #include "../test.h"
 #include <dirent.h>
 #include <errno.h>
@@ -20,10 +21,10 @@
 #include <wire/cbor.h>
 #include <wire/frame.h>
 
-#define MS 1000000ull
+#define MS  1000000ull
 #define MIB ((uint64_t)1 << 20)
 
-/* --- a host end of the door that counts ---------------------------------------------------------------------------------- */
+/* --- a host end of the door that counts ------------------------------------------------------- */
 
 struct host {
         unsigned logs, calls, results;
@@ -63,11 +64,14 @@ static int host_frame(void *ctx, struct mv_slice bytes, struct mv_slice *ret, st
         return h->answer_call;
 }
 
-/* --- one execution of a word --------------------------------------------------------------------------------------------- */
+/* --- one execution of a word ------------------------------------------------------------------ */
 
 static struct mv_slice image_of(const char *path)
 {
-        static struct { const char *path; struct mv_slice image; } kept[4];
+        static struct {
+                const char *path;
+                struct mv_slice image;
+        } kept[4];
         for (int i = 0; i < 4; i++) {
                 if (kept[i].path == path)
                         return kept[i].image;
@@ -113,7 +117,8 @@ static struct mv_slice start_frame(uint8_t *buf, size_t cap, const char *word)
         return mv_out_slice(&o);
 }
 
-static struct outcome execute(struct mv_provider *p, const char *word, struct mv_limits limits, struct host host)
+static struct outcome execute(struct mv_provider *p, const char *word, struct mv_limits limits,
+                              struct host host)
 {
         struct outcome x = { .host = host };
         struct mv_cell *c = NULL;
@@ -123,9 +128,13 @@ static struct outcome execute(struct mv_provider *p, const char *word, struct mv
         x.host.reply = malloc(MV_FRAME_HEADER_BYTES + host.reply_bytes);
         x.r = mv_provider_process.open_cell(p, &spec, &c, &x.err);
         if (x.r == 0) {
-                struct mv_run run = { .execution_id = "exec_test", .start = start_frame(start, sizeof start, word),
-                                      .door = { &x.host, host_frame }, .limits = limits,
-                                      .deadline_ns = limits.wall_ns_max ? mv__now_ns() + limits.wall_ns_max : 0 };
+                struct mv_run run = { .execution_id = "exec_test",
+                                      .start = start_frame(start, sizeof start, word),
+                                      .door = { &x.host, host_frame },
+                                      .limits = limits,
+                                      .deadline_ns = limits.wall_ns_max
+                                                             ? mv__now_ns() + limits.wall_ns_max
+                                                             : 0 };
                 if (host.cancel_at_call)
                         x.host.cancel_at_call = c;
                 x.r = mv_provider_process.run(c, &run, &x.exit, &x.err);
@@ -150,18 +159,21 @@ static struct outcome attack(const char *image, const char *word, uint64_t wall_
         return x;
 }
 
-static void expect(const char *word, const struct outcome *x, enum mv_termination t, int signal, const char *detail)
+static void expect(const char *word, const struct outcome *x, enum mv_termination t, int signal,
+                   const char *detail)
 {
-        if (x->r == 0 && x->exit.termination == t && x->exit.signal == signal && strstr(x->exit.detail, detail))
+        if (x->r == 0 && x->exit.termination == t && x->exit.signal == signal &&
+            strstr(x->exit.detail, detail))
                 return;
         char line[1200];
-        snprintf(line, sizeof line, "%s: r %d (%s) termination %d signal %d code %d \"%s\"; wanted %d %d \"%s\"", word, x->r,
-                 x->r < 0 ? x->err.msg : "", x->exit.termination, x->exit.signal, x->exit.exit_code, x->exit.detail, t,
-                 signal, detail);
+        snprintf(line, sizeof line,
+                 "%s: r %d (%s) termination %d signal %d code %d \"%s\"; wanted %d %d \"%s\"", word,
+                 x->r, x->r < 0 ? x->err.msg : "", x->exit.termination, x->exit.signal,
+                 x->exit.exit_code, x->exit.detail, t, signal, detail);
         mv_test_failed(__FILE__, __LINE__, line);
 }
 
-/* --- an obedient guest --------------------------------------------------------------------------------------------------- */
+/* --- an obedient guest ------------------------------------------------------------------------ */
 
 TEST(a_run_delivers_its_result_and_measures_itself) /* REQ-PROC-15, REQ-META-03 */
 {
@@ -196,7 +208,8 @@ TEST(a_hundred_calls_are_answered_in_order)
 {
         struct mv_provider *p = provider(hostile_image);
         REQUIRE(p);
-        struct outcome x = execute(p, "calls", standard, (struct host){ .answer_call = MV_DOOR_REPLY, .reply_bytes = 9 });
+        struct outcome x = execute(p, "calls", standard,
+                                   (struct host){ .answer_call = MV_DOOR_REPLY, .reply_bytes = 9 });
         expect("calls", &x, MV_END_COMPLETED, 0, "");
         CHECK(x.host.calls == 100);
         CHECK(x.host.logs == 100);
@@ -217,7 +230,7 @@ TEST(large_frames_pass_whole_in_both_directions)
         mv_provider_process.fini(p);
 }
 
-/* --- the runner in this library --------------------------------------------------------------------------------------------- */
+/* --- the runner in this library --------------------------------------------------------------- */
 
 static struct mv_slice program_frame(uint8_t *buf, size_t cap, const char *source)
 {
@@ -258,8 +271,10 @@ static int last_frame(void *ctx, struct mv_slice bytes, struct mv_slice *ret, st
         return f.type == MV_FRAME_RESULT || f.type == MV_FRAME_ERROR ? MV_DOOR_DONE : 0;
 }
 
-/* Run source under the real evaluator; the payload of its last frame goes to payload (512 bytes). */
-static bool evaluate(const char *source, struct mv_limits limits, struct mv_exit *x, uint8_t *payload)
+/* Run source under the real evaluator; the payload of its last frame goes to payload (512
+ * bytes). */
+static bool evaluate(const char *source, struct mv_limits limits, struct mv_exit *x,
+                     uint8_t *payload)
 {
         struct mv_provider *p = NULL;
         struct mv_cell *c = NULL;
@@ -269,7 +284,8 @@ static bool evaluate(const char *source, struct mv_limits limits, struct mv_exit
         struct mv_out out = mv_out(payload, 511);
         bool ran = mv_provider_process.init(NULL, &p, &err) == 0 &&
                    mv_provider_process.open_cell(p, &spec, &c, &err) == 0;
-        struct mv_run run = { .start = program_frame(start, sizeof start, source), .door = { &out, last_frame },
+        struct mv_run run = { .start = program_frame(start, sizeof start, source),
+                              .door = { &out, last_frame },
                               .limits = limits };
         ran = ran && mv_provider_process.run(c, &run, x, &err) == 0;
         payload[out.len] = 0;
@@ -291,7 +307,8 @@ TEST(the_evaluator_adds_within_one_mebibyte_and_a_hundred_milliseconds) /* REQ-M
         CHECK(x.termination == MV_END_COMPLETED);
         CHECK(memmem(payload, sizeof payload, value_three, sizeof value_three) != NULL);
         CHECK(x.memory_peak_bytes <= MIB);
-        printf("# (+ 1 2): peak %llu KiB, cpu %llu us\n", (unsigned long long)(x.memory_peak_bytes >> 10),
+        printf("# (+ 1 2): peak %llu KiB, cpu %llu us\n",
+               (unsigned long long)(x.memory_peak_bytes >> 10),
                (unsigned long long)(x.cpu_ns / 1000));
 }
 
@@ -307,33 +324,39 @@ TEST(an_endless_program_ends_at_its_deadline)
         CHECK(x.termination == MV_END_TIMEOUT || memmem(payload, sizeof payload, "kind", 4));
 }
 
-/* --- the only system calls ----------------------------------------------------------------------------------------------- */
+/* --- the only system calls -------------------------------------------------------------------- */
 
 TEST(no_system_call_but_read_write_exit_exists_behind_the_wall)
 {
-        static const char *const words[] = { "open", "fork", "vfork", "socket", "execve", "execveat", "kill", "ptrace",
-                "getpid", "clock", "mount", "bpf", "io_uring", "dup", "close", "ioctl", "setrlimit", "memfd", "x32read",
-                "x32open", "mmap", "mprotect", "brk", "seccomp", "prctl", "readv", "sendmsg", "int80", "readfd2",
-                "writefd0", "writefd2" };
+        static const char *const words[] = {
+                "open",     "fork",     "vfork",     "socket", "execve",  "execveat", "kill",
+                "ptrace",   "getpid",   "clock",     "mount",  "bpf",     "io_uring", "dup",
+                "close",    "ioctl",    "setrlimit", "memfd",  "x32read", "x32open",  "mmap",
+                "mprotect", "brk",      "seccomp",   "prctl",  "readv",   "sendmsg",  "int80",
+                "readfd2",  "writefd0", "writefd2"
+        };
         for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
                 struct outcome x = attack(hostile_image, words[i], 5000);
-                expect(words[i], &x, MV_END_KILLED, SIGSYS, "killed by SIGSYS: system call outside the wall");
+                expect(words[i], &x, MV_END_KILLED, SIGSYS,
+                       "killed by SIGSYS: system call outside the wall");
                 CHECK(x.host.results == 0);
         }
 }
 
 TEST(an_image_that_does_not_lock_itself_up_is_locked_up_by_its_parent)
 {
-        static const char *const words[] = { "open", "fork", "vfork", "socket", "execve", "kill", "ptrace", "getpid",
-                "clock", "mount", "bpf", "io_uring", "dup", "close", "ioctl", "setrlimit", "memfd", "x32open", "readv",
-                "sendmsg", "int80" };
+        static const char *const words[] = {
+                "open",   "fork",      "vfork", "socket",  "execve",   "kill",    "ptrace",
+                "getpid", "clock",     "mount", "bpf",     "io_uring", "dup",     "close",
+                "ioctl",  "setrlimit", "memfd", "x32open", "readv",    "sendmsg", "int80"
+        };
         for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
                 struct outcome x = attack(raw_image, words[i], 5000);
                 expect(words[i], &x, MV_END_KILLED, SIGSYS, "system call outside the wall");
         }
 }
 
-/* --- how guests end ------------------------------------------------------------------------------------------------------ */
+/* --- how guests end --------------------------------------------------------------------------- */
 
 TEST(faults_are_reported_with_their_signal) /* REQ-PROC-18 */
 {
@@ -424,14 +447,15 @@ TEST(a_wall_limit_holds_without_a_deadline_in_the_run)
         REQUIRE(p);
         struct mv_cell_spec spec = { "exec_test", { .wall_ns_max = 100 * MS } };
         REQUIRE(mv_provider_process.open_cell(p, &spec, &c, &err) == 0);
-        struct mv_run run = { .start = start_frame(start, sizeof start, "spin"), .door = { &h, host_frame } };
+        struct mv_run run = { .start = start_frame(start, sizeof start, "spin"),
+                              .door = { &h, host_frame } };
         CHECK(mv_provider_process.run(c, &run, &x, &err) == 0);
         CHECK(x.termination == MV_END_TIMEOUT);
         mv_provider_process.close_cell(c);
         mv_provider_process.fini(p);
 }
 
-/* --- memory -------------------------------------------------------------------------------------------------------------- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 TEST(everything_a_guest_can_fill_is_inside_its_limit)
 {
@@ -461,7 +485,9 @@ TEST(a_program_or_reply_larger_than_its_share_is_refused_as_memory)
         REQUIRE(p);
         struct mv_limits l = standard;
         l.memory_bytes_max = MIB;
-        struct outcome x = execute(p, "onecall", l, (struct host){ .answer_call = MV_DOOR_REPLY, .reply_bytes = 100000 });
+        struct outcome x =
+                execute(p, "onecall", l,
+                        (struct host){ .answer_call = MV_DOOR_REPLY, .reply_bytes = 100000 });
         expect("onecall", &x, MV_END_MEMORY, SIGKILL, "a reply of 100016 bytes does not fit");
         struct mv_cell *c = NULL;
         struct mv_cell_spec spec = { "exec_test", l };
@@ -491,13 +517,15 @@ TEST(the_layout_never_exceeds_the_limit_above_the_floor)
         CHECK(mv__process_layout(UINT64_MAX / 2, 400 << 10).arena > 0);
 }
 
-/* --- the contract of the table --------------------------------------------------------------------------------------------- */
+/* --- the contract of the table ---------------------------------------------------------------- */
 
 TEST(a_capability_must_be_among_the_permissions) /* REQ-PRV-09, REQ-PRV-10 */
 {
         static const char *const permissions[] = { "ccos.math.add", "ccos.io.log" };
         struct mv_err err;
-        struct mv_run run = { .capability_id = "ccos.io.read-file", .permissions = permissions, .permissions_count = 2 };
+        struct mv_run run = { .capability_id = "ccos.io.read-file",
+                              .permissions = permissions,
+                              .permissions_count = 2 };
         CHECK(mv__provider_gate(&run, &err) == -(int)MV_E_DENIED);
         CHECK(strstr(err.msg, "Boundary validation failed - capability not in permissions: "
                               "[\"ccos.math.add\", \"ccos.io.log\"]"));
@@ -536,7 +564,8 @@ TEST(a_cell_is_used_once) /* REQ-PRV-12 */
         struct mv_cell_spec spec = { "exec_test", standard };
         REQUIRE(p);
         REQUIRE(mv_provider_process.open_cell(p, &spec, &c, &err) == 0);
-        struct mv_run run = { .start = start_frame(start, sizeof start, ""), .door = { &h, host_frame } };
+        struct mv_run run = { .start = start_frame(start, sizeof start, ""),
+                              .door = { &h, host_frame } };
         CHECK(mv_provider_process.run(c, &run, &x, &err) == 0);
         CHECK(mv_provider_process.run(c, &run, &x, &err) == -(int)MV_E_STATE);
         mv_provider_process.close_cell(c);
@@ -549,7 +578,8 @@ TEST(the_door_may_stop_the_run)
 {
         struct mv_provider *p = provider(hostile_image);
         REQUIRE(p);
-        struct outcome x = execute(p, "calls", standard, (struct host){ .answer_call = -(int)MV_E_LIMIT });
+        struct outcome x =
+                execute(p, "calls", standard, (struct host){ .answer_call = -(int)MV_E_LIMIT });
         expect("calls", &x, MV_END_KILLED, SIGKILL, "");
         CHECK(x.host.calls == 1);
         mv_provider_process.fini(p);
@@ -577,7 +607,8 @@ TEST(cancel_from_another_thread_ends_a_spinning_guest)
         REQUIRE(p);
         REQUIRE(mv_provider_process.open_cell(p, &spec, &c, &err) == 0);
         REQUIRE(pthread_create(&thread, NULL, cancel_soon, c) == 0);
-        struct mv_run run = { .start = start_frame(start, sizeof start, "spin"), .door = { &h, host_frame } };
+        struct mv_run run = { .start = start_frame(start, sizeof start, "spin"),
+                              .door = { &h, host_frame } };
         uint64_t t0 = mv__now_ns();
         CHECK(mv_provider_process.run(c, &run, &x, &err) == 0);
         CHECK(mv__now_ns() - t0 < 2000 * MS);
@@ -601,7 +632,8 @@ TEST(cancel_before_and_during_a_call_is_seen)
         REQUIRE(mv_provider_process.open_cell(p, &spec, &c, &err) == 0);
         uint8_t reply[64];
         struct host h = { .answer_call = MV_DOOR_REPLY, .reply = reply, .cancel_at_call = c };
-        struct mv_run run = { .start = start_frame(start, sizeof start, "calls"), .door = { &h, host_frame } };
+        struct mv_run run = { .start = start_frame(start, sizeof start, "calls"),
+                              .door = { &h, host_frame } };
         CHECK(mv_provider_process.run(c, &run, &x, &err) == 0);
         CHECK_STR(x.detail, "cancelled");
         CHECK(h.calls == 1);
@@ -621,15 +653,24 @@ static struct mv_value text(const char *s)
 
 TEST(configuration_is_checked_against_the_schema) /* REQ-PRV-16, REQ-PRV-17, REQ-PROC-08 */
 {
-        static const struct { const char *key; int64_t n; bool fine; } cases[] = {
-                { "timeout", 1, true }, { "timeout", 3600, true }, { "timeout", 0, false }, { "timeout", 3601, false },
-                { "memory_limit_mb", 1, true }, { "memory_limit_mb", 8192, true }, { "memory_limit_mb", 8193, false },
-                { "colour", 3, false } };
+        static const struct {
+                const char *key;
+                int64_t n;
+                bool fine;
+        } cases[] = { { "timeout", 1, true },
+                      { "timeout", 3600, true },
+                      { "timeout", 0, false },
+                      { "timeout", 3601, false },
+                      { "memory_limit_mb", 1, true },
+                      { "memory_limit_mb", 8192, true },
+                      { "memory_limit_mb", 8193, false },
+                      { "colour", 3, false } };
         const char *schema = mv_provider_process.schema();
         CHECK(strstr(schema, "\"type\": \"object\""));
         CHECK(strstr(schema, "\"properties\""));
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-                struct mv_entry e = { text(cases[i].key), { .kind = MV_INT, .integer = cases[i].n } };
+                struct mv_entry e = { text(cases[i].key),
+                                      { .kind = MV_INT, .integer = cases[i].n } };
                 struct mv_value config = { .kind = MV_MAP, .count = 1, .entries = &e };
                 struct mv_provider *p = NULL;
                 struct mv_err err = { 0 };
@@ -644,10 +685,12 @@ TEST(configuration_is_checked_against_the_schema) /* REQ-PRV-16, REQ-PRV-17, REQ
         struct mv_value wrong = text("timeout");
         struct mv_provider *p = NULL;
         struct mv_err err;
-        CHECK(mv__process_init_image(image_of(hostile_image), &wrong, &p, &err) == -(int)MV_E_INVALID);
+        CHECK(mv__process_init_image(image_of(hostile_image), &wrong, &p, &err) ==
+              -(int)MV_E_INVALID);
         struct mv_entry e = { text("timeout"), text("soon") };
         wrong = (struct mv_value){ .kind = MV_MAP, .count = 1, .entries = &e };
-        CHECK(mv__process_init_image(image_of(hostile_image), &wrong, &p, &err) == -(int)MV_E_INVALID);
+        CHECK(mv__process_init_image(image_of(hostile_image), &wrong, &p, &err) ==
+              -(int)MV_E_INVALID);
 }
 
 TEST(a_configured_timeout_ends_a_run_that_asked_for_none) /* REQ-PROC-08 */
@@ -688,7 +731,7 @@ TEST(the_sealed_image_cannot_be_changed)
         CHECK(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED);
 }
 
-/* --- what is left ---------------------------------------------------------------------------------------------------------- */
+/* --- what is left ----------------------------------------------------------------------------- */
 
 static int open_fds(void)
 {
@@ -719,10 +762,12 @@ static bool children_exist(void)
 
 static void cycle(int i)
 {
-        static const char *const words[] = { "", "calls", "segv", "huge", "exit0", "open", "onecall", "small" };
+        static const char *const words[] = { "",      "calls", "segv",    "huge",
+                                             "exit0", "open",  "onecall", "small" };
         struct mv_provider *p = provider(hostile_image);
         if (p)
-                execute(p, words[i % 8], standard, (struct host){ .answer_call = MV_DOOR_REPLY, .reply_bytes = 5 });
+                execute(p, words[i % 8], standard,
+                        (struct host){ .answer_call = MV_DOOR_REPLY, .reply_bytes = 5 });
         mv_provider_process.fini(p);
 }
 
@@ -755,7 +800,8 @@ TEST(a_cell_closed_without_a_run_leaves_nothing_behind)
         mv_provider_process.fini(p);
 }
 
-/* A host on a thread that is not the main one, inside a process that is then killed: nothing of ours gets to run. */
+/* A host on a thread that is not the main one, inside a process that is then killed: nothing of
+ * ours gets to run. */
 static void *host_that_dies(void *arg)
 {
         struct mv_provider *p = provider(hostile_image);
@@ -770,7 +816,8 @@ static void *host_that_dies(void *arg)
         uint8_t start[64];
         struct host h = { 0 };
         struct mv_exit x;
-        struct mv_run run = { .start = start_frame(start, sizeof start, "spin"), .door = { &h, host_frame } };
+        struct mv_run run = { .start = start_frame(start, sizeof start, "spin"),
+                              .door = { &h, host_frame } };
         mv_provider_process.run(c, &run, &x, &err);
         _exit(1);
 }
@@ -820,7 +867,8 @@ static void *short_lived_opener(void *arg)
 {
         struct mv_err err;
         struct mv_cell_spec spec = { "exec_test", standard };
-        mv_provider_process.open_cell(*(struct mv_provider **)arg, &spec, (struct mv_cell **)((void **)arg + 1), &err);
+        mv_provider_process.open_cell(*(struct mv_provider **)arg, &spec,
+                                      (struct mv_cell **)((void **)arg + 1), &err);
         return NULL;
 }
 
@@ -838,7 +886,8 @@ TEST(a_cell_outlives_the_thread_that_opened_it)
         struct host h = { 0 };
         struct mv_exit x;
         struct mv_err err;
-        struct mv_run run = { .start = start_frame(start, sizeof start, ""), .door = { &h, host_frame } };
+        struct mv_run run = { .start = start_frame(start, sizeof start, ""),
+                              .door = { &h, host_frame } };
         CHECK(mv_provider_process.run(c, &run, &x, &err) == 0);
         CHECK(x.termination == MV_END_COMPLETED);
         mv_provider_process.close_cell(c);
@@ -857,7 +906,8 @@ TEST(a_caller_without_standard_descriptors_still_gets_a_clean_child)
                 close(2);
                 if (mv__process_init_image(image, NULL, &p, &err) < 0)
                         _exit(2);
-                struct outcome x = execute(p, "calls", standard, (struct host){ .answer_call = MV_DOOR_REPLY });
+                struct outcome x = execute(p, "calls", standard,
+                                           (struct host){ .answer_call = MV_DOOR_REPLY });
                 _exit(x.r == 0 && x.exit.termination == MV_END_COMPLETED ? 0 : 3);
         }
         int status = 0;
@@ -886,11 +936,12 @@ TEST(the_signal_mask_of_the_caller_is_untouched)
                 CHECK(sigismember(&before, i) == sigismember(&after, i));
 }
 
-/* --- walls that are not built ---------------------------------------------------------------------------------------------- */
+/* --- walls that are not built ----------------------------------------------------------------- */
 
 TEST(absent_providers_say_why_and_never_run) /* REQ-PRV-03, REQ-PRV-06, REQ-PRV-19 */
 {
-        const struct mv_provider_ops *const absent[] = { &mv_provider_wasm, &mv_provider_gvisor, &mv_provider_firecracker };
+        const struct mv_provider_ops *const absent[] = { &mv_provider_wasm, &mv_provider_gvisor,
+                                                         &mv_provider_firecracker };
         for (int i = 0; i < 3; i++) {
                 struct mv_err err = { 0 };
                 struct mv_provider *p = NULL;

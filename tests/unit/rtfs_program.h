@@ -86,8 +86,8 @@ static inline int program_load(struct mv_rtfs *r, struct mv_slice program, int f
 }
 
 /* Load and run; the evaluator is reset first. */
-static inline void program_run(struct mv_rtfs *r, struct mv_slice program, int form,
-                               uint64_t fuel, struct program_run *p)
+static inline void program_run(struct mv_rtfs *r, struct mv_slice program, int form, uint64_t fuel,
+                               struct program_run *p)
 {
         static const uint8_t nil[] = { 0xf6 };
         struct mv_err err = { 0 };

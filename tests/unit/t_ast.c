@@ -27,7 +27,8 @@ static const char *const programs[] = {
         "(deftype Age int) (defn g [a : Age] : int a) [(g 3) (g \"x\")]",
         "\n\n   (+ 1\n      (missing 2))",
         "(+ 1 ; unfinished\n",
-        "2024-01-02T03:04:05Z 123e4567-e89b-12d3-a456-426614174000 resource://x/y (resource:ref \"r\")",
+        "2024-01-02T03:04:05Z 123e4567-e89b-12d3-a456-426614174000 resource://x/y (resource:ref "
+        "\"r\")",
         "() [] {} '() [() {}]",
 };
 #define PROGRAMS (sizeof programs / sizeof *programs)
@@ -88,7 +89,7 @@ TEST(a_tree_is_written_in_one_way_and_compiles_to_the_bytecode_of_its_source)
         }
 }
 
-/* --- built by hand -------------------------------------------------------------------------------- */
+/* --- built by hand ---------------------------------------------------------------------------- */
 static struct mv_value symbol(const char *s)
 {
         return (struct mv_value){ .kind = MV_SYMBOL, .text = mv_slice_str(s) };
@@ -98,11 +99,23 @@ static struct mv_value integer(int64_t i)
         return (struct mv_value){ .kind = MV_INT, .integer = i };
 }
 #define LIST(...)                                                                                  \
-        { .kind = MV_LIST, .count = sizeof((struct mv_value[]){ __VA_ARGS__ }) / sizeof(struct mv_value), \
-          .items = (struct mv_value[]){ __VA_ARGS__ } }
+        {                                                                                          \
+                .kind = MV_LIST,                                                                   \
+                .count = sizeof((struct mv_value[]){ __VA_ARGS__ }) / sizeof(struct mv_value),     \
+                .items = (struct mv_value[])                                                       \
+                {                                                                                  \
+                        __VA_ARGS__                                                                \
+                }                                                                                  \
+        }
 #define VECTOR(...)                                                                                \
-        { .kind = MV_VECTOR, .count = sizeof((struct mv_value[]){ __VA_ARGS__ }) / sizeof(struct mv_value), \
-          .items = (struct mv_value[]){ __VA_ARGS__ } }
+        {                                                                                          \
+                .kind = MV_VECTOR,                                                                 \
+                .count = sizeof((struct mv_value[]){ __VA_ARGS__ }) / sizeof(struct mv_value),     \
+                .items = (struct mv_value[])                                                       \
+                {                                                                                  \
+                        __VA_ARGS__                                                                \
+                }                                                                                  \
+        }
 
 TEST(a_tree_built_through_the_c_interface_runs_and_keeps_the_order_of_a_map_literal)
 {
@@ -110,8 +123,10 @@ TEST(a_tree_built_through_the_c_interface_runs_and_keeps_the_order_of_a_map_lite
         struct mv_err err;
         uint8_t *code;
         size_t len;
-        struct mv_entry pattern[] = { { symbol("y"), { .kind = MV_KEYWORD, .text = MV_SLICE("b") } },
-                                      { symbol("x"), { .kind = MV_KEYWORD, .text = MV_SLICE("a") } } };
+        struct mv_entry pattern[] = {
+                { symbol("y"), { .kind = MV_KEYWORD, .text = MV_SLICE("b") } },
+                { symbol("x"), { .kind = MV_KEYWORD, .text = MV_SLICE("a") } }
+        };
         struct mv_entry map[] = { { { .kind = MV_KEYWORD, .text = MV_SLICE("b") }, integer(2) },
                                   { { .kind = MV_KEYWORD, .text = MV_SLICE("a") }, integer(40) } };
         struct mv_value binding = VECTOR({ .kind = MV_MAP, .count = 2, .entries = pattern },
@@ -132,14 +147,16 @@ TEST(what_is_no_form_is_refused_before_it_leaves)
         struct mv_err err;
         uint8_t *code;
         size_t len;
-        struct mv_value bad[] = { { .kind = MV_FUNCTION }, { .kind = MV_STRING, .text = MV_SLICE("\xff") }, symbol(":k") };
+        struct mv_value bad[] = { { .kind = MV_FUNCTION },
+                                  { .kind = MV_STRING, .text = MV_SLICE("\xff") },
+                                  symbol(":k") };
         for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
                 struct mv_value program = { .kind = MV_VECTOR, .count = 1, .items = &bad[i] };
                 CHECK(mv_ast_encode(&program, &code, &len, &err) == -(int)MV_E_INVALID);
         }
 }
 
-/* --- hostile trees ------------------------------------------------------------------------------------ */
+/* --- hostile trees ---------------------------------------------------------------------------- */
 static bool refused(struct mv_slice tree)
 {
         struct mv_err err = { .code = MV_OK };
@@ -151,33 +168,46 @@ static bool refused(struct mv_slice tree)
 TEST(items_that_no_reader_makes_are_refused)
 {
         static const struct mv_slice trees[] = {
-                MV_SLICE(""),                                     /* nothing */
-                MV_SLICE("\x01"),                                 /* not an array */
-                MV_SLICE("\x81"),                                 /* cut short */
-                MV_SLICE("\x81\x01\x01"),                         /* bytes left over */
-                MV_SLICE("\x9a\xff\xff\xff\xff\x01"),             /* a count that nothing keeps */
-                MV_SLICE("\x81\x41x"),                            /* a byte string */
-                MV_SLICE("\x81\xd8\x27\x60"),                     /* an empty symbol */
-                MV_SLICE("\x81\xd8\x27\x63" "a b"),               /* a name with a space: a module's own */
-                MV_SLICE("\x81\xd8\x27\x63" "nil"),               /* a literal as a symbol */
-                MV_SLICE("\x81\xd8\x27\x63" "(x)"),               /* a symbol that is text */
-                MV_SLICE("\x81\xd8\x27\x64" ":a b"),              /* a keyword with a space */
-                MV_SLICE("\x81\xd8\x27\x01"),                     /* an identifier that is a number */
-                MV_SLICE("\x81\xd9\xcc\x02\xf6"),                 /* a function's mark */
-                MV_SLICE("\x81\xd9\xcc\x01\x01"),                 /* a list that is a number */
-                MV_SLICE("\x81\xd9\xcc\x04\x81\x01"),             /* a map literal of one form */
-                MV_SLICE("\x81\xd9\xcc\x05\x82\x01\x01"),         /* a place without a form */
-                MV_SLICE("\x81\xd9\xcc\x05\x83\x00\x01\x01"),     /* line 0 */
-                MV_SLICE("\x81\xd9\xcc\x05\x83\x01\x20\x01"),     /* column -1 */
-                MV_SLICE("\x81\xd9\xcc\x05\x83\x01\x01\xd9\xcc\x05\x83\x01\x01\x01"), /* a place of a place */
-                MV_SLICE("\x81\xd8\x27\x69" "with meta"),         /* a mark that heads no list */
-                MV_SLICE("\x81\xd9\xcc\x01\x81\xd8\x27\x69" "with meta"), /* without its parts */
-                MV_SLICE("\x81\xd9\xcc\x01\x82\xd8\x27\x6b" "context ref\x01"), /* of a number */
-                MV_SLICE("\x81\xd9\xcc\x01\x83\x01\xd8\x27\x69" "with meta\xa0"), /* in the middle of a list */
-                MV_SLICE("\x81\x81\xd8\x27\x6b" "delegate to"),   /* in a vector */
-                MV_SLICE("\x81\xc0\x01"),                         /* another tag */
-                MV_SLICE("\x81\xf9\x7e\x01"),                     /* another NaN */
-                MV_SLICE("\x81\x18\x01"),                         /* a number that is not minimal */
+                MV_SLICE(""),                         /* nothing */
+                MV_SLICE("\x01"),                     /* not an array */
+                MV_SLICE("\x81"),                     /* cut short */
+                MV_SLICE("\x81\x01\x01"),             /* bytes left over */
+                MV_SLICE("\x9a\xff\xff\xff\xff\x01"), /* a count that nothing keeps */
+                MV_SLICE("\x81\x41x"),                /* a byte string */
+                MV_SLICE("\x81\xd8\x27\x60"),         /* an empty symbol */
+                /* a name with a space: a module's own */
+                MV_SLICE("\x81\xd8\x27\x63"
+                         "a b"),
+                MV_SLICE("\x81\xd8\x27\x63"
+                         "nil"), /* a literal as a symbol */
+                MV_SLICE("\x81\xd8\x27\x63"
+                         "(x)"), /* a symbol that is text */
+                MV_SLICE("\x81\xd8\x27\x64"
+                         ":a b"), /* a keyword with a space */
+                /* an identifier that is a number */
+                MV_SLICE("\x81\xd8\x27\x01"),
+                MV_SLICE("\x81\xd9\xcc\x02\xf6"),             /* a function's mark */
+                MV_SLICE("\x81\xd9\xcc\x01\x01"),             /* a list that is a number */
+                MV_SLICE("\x81\xd9\xcc\x04\x81\x01"),         /* a map literal of one form */
+                MV_SLICE("\x81\xd9\xcc\x05\x82\x01\x01"),     /* a place without a form */
+                MV_SLICE("\x81\xd9\xcc\x05\x83\x00\x01\x01"), /* line 0 */
+                MV_SLICE("\x81\xd9\xcc\x05\x83\x01\x20\x01"), /* column -1 */
+                /* a place of a place */
+                MV_SLICE("\x81\xd9\xcc\x05\x83\x01\x01\xd9\xcc\x05\x83\x01\x01\x01"),
+                MV_SLICE("\x81\xd8\x27\x69"
+                         "with meta"), /* a mark that heads no list */
+                MV_SLICE("\x81\xd9\xcc\x01\x81\xd8\x27\x69"
+                         "with meta"), /* without its parts */
+                MV_SLICE("\x81\xd9\xcc\x01\x82\xd8\x27\x6b"
+                         "context ref\x01"), /* of a number */
+                /* in the middle of a list */
+                MV_SLICE("\x81\xd9\xcc\x01\x83\x01\xd8\x27\x69"
+                         "with meta\xa0"),
+                MV_SLICE("\x81\x81\xd8\x27\x6b"
+                         "delegate to"),      /* in a vector */
+                MV_SLICE("\x81\xc0\x01"),     /* another tag */
+                MV_SLICE("\x81\xf9\x7e\x01"), /* another NaN */
+                MV_SLICE("\x81\x18\x01"),     /* a number that is not minimal */
         };
         for (size_t i = 0; i < sizeof trees / sizeof *trees; i++) {
                 if (!refused(trees[i]))
@@ -220,10 +250,11 @@ TEST(a_tree_that_does_not_fit_is_an_error_of_the_program)
         free(small);
 }
 
-/* --- base64: how compiled programs leave the wall -------------------------------------------------------- */
+/* --- base64: how compiled programs leave the wall --------------------------------------------- */
 TEST(base64_gives_back_what_it_was_given_and_refuses_every_other_text)
 {
-        static const char *const bad[] = { "A", "AA", "AAA", "A===", "AB==", "AAB=", "AAAA=AAA", "AA=A", "AA A", "AA-_" };
+        static const char *const bad[] = { "A",    "AA",       "AAA",  "A===", "AB==",
+                                           "AAB=", "AAAA=AAA", "AA=A", "AA A", "AA-_" };
         struct mv_arena arena = mv_arena_grow(1 << 20);
         struct mv_slice back;
         struct mv_err err;
@@ -236,6 +267,7 @@ TEST(base64_gives_back_what_it_was_given_and_refuses_every_other_text)
                 CHECK(mv_slice_eq(back, mv_slice(bytes, n)));
         }
         for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-                CHECK(mv_base64_decode(mv_slice_str(bad[i]), &arena, &back, &err) == -(int)MV_E_HOSTILE);
+                CHECK(mv_base64_decode(mv_slice_str(bad[i]), &arena, &back, &err) ==
+                      -(int)MV_E_HOSTILE);
         mv_arena_done(&arena);
 }

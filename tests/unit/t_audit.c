@@ -57,9 +57,10 @@ static struct mv_slice bytes_of(struct mv_audit *a)
         return mv_slice(copy, len);
 }
 
-/* --- Merkle ---------------------------------------------------------------------------------------------------------- */
+/* --- Merkle ----------------------------------------------------------------------------------- */
 
-static void naive_root(uint8_t (*leaves)[32], uint64_t n, uint8_t ret[32]) /* RFC 6962, section 2.1 */
+static void naive_root(uint8_t (*leaves)[32], uint64_t n,
+                       uint8_t ret[32]) /* RFC 6962, section 2.1 */
 {
         uint8_t joined[65] = { 1 };
         uint64_t k = 1;
@@ -93,15 +94,16 @@ TEST(the_incremental_tree_has_the_root_of_the_recursive_one)
 
 TEST(sha256_gives_the_published_digest)
 {
-        static const uint8_t abc[32] = { 0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40,
-                                         0xde, 0x5d, 0xae, 0x22, 0x23, 0xb0, 0x03, 0x61, 0xa3, 0x96, 0x17,
-                                         0x7a, 0x9c, 0xb4, 0x10, 0xff, 0x61, 0xf2, 0x00, 0x15, 0xad };
+        static const uint8_t abc[32] = { 0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea,
+                                         0x41, 0x41, 0x40, 0xde, 0x5d, 0xae, 0x22, 0x23,
+                                         0xb0, 0x03, 0x61, 0xa3, 0x96, 0x17, 0x7a, 0x9c,
+                                         0xb4, 0x10, 0xff, 0x61, 0xf2, 0x00, 0x15, 0xad };
         uint8_t got[32];
         mv_sha256(MV_SLICE("abc"), got);
         CHECK(memcmp(got, abc, 32) == 0);
 }
 
-/* --- records ------------------------------------------------------------------------------------------------------- */
+/* --- records ---------------------------------------------------------------------------------- */
 
 /* REQ-AUD-05, -06 */
 TEST(what_was_appended_is_read_back_in_order_and_verifies)
@@ -115,7 +117,8 @@ TEST(what_was_appended_is_read_back_in_order_and_verifies)
         uint8_t prev[32];
         REQUIRE(mv_audit_reader_of(a, &r, &err) == 0);
         for (uint64_t i = 0; i < 7; i++) {
-                CHECK(mv_audit_read(r, &rec, &err) == 1 && rec.index == i && rec.time_ms > 1600000000000ull);
+                CHECK(mv_audit_read(r, &rec, &err) == 1 && rec.index == i &&
+                      rec.time_ms > 1600000000000ull);
                 CHECK_STR(rec.execution_id, i == 6 ? "" : "exec_1");
                 CHECK(i == 0 || memcmp(prev, rec.digest, 32) != 0);
                 memcpy(prev, rec.digest, 32);
@@ -125,7 +128,9 @@ TEST(what_was_appended_is_read_back_in_order_and_verifies)
                                    : i == 6 ? MV_REC_SEAL
                                             : MV_REC_CALL));
                 if (i == 1)
-                        CHECK(mv_slice_eq(rec.semantic, MV_SLICE("\x6d" "ccos.math.add")) && mv_slice_eq_str(rec.observed, "\xf6"));
+                        CHECK(mv_slice_eq(rec.semantic, MV_SLICE("\x6d"
+                                                                 "ccos.math.add")) &&
+                              mv_slice_eq_str(rec.observed, "\xf6"));
         }
         CHECK(mv_audit_read(r, &rec, &err) == 0 && mv_audit_read(r, &rec, &err) == 0);
         mv_audit_reader_close(r);
@@ -143,7 +148,8 @@ TEST(the_root_depends_on_the_semantic_parts_of_one_execution_only)
 {
         struct mv_audit *a, *b;
         uint8_t one[32], two[32], other[32];
-        REQUIRE(mv_audit_open(&in_memory, &a, &err) == 0 && mv_audit_open(&in_memory, &b, &err) == 0);
+        REQUIRE(mv_audit_open(&in_memory, &a, &err) == 0 &&
+                mv_audit_open(&in_memory, &b, &err) == 0);
         run_one(a, "exec_1", 3, one);
         run_one(b, "before", 1, other);
         struct mv_trail *t;
@@ -151,11 +157,15 @@ TEST(the_root_depends_on_the_semantic_parts_of_one_execution_only)
         REQUIRE(mv_trail_begin(b, "exec_2", &t, &err) == 0);
         append(t, MV_REC_EXECUTION_STARTED, "started");
         for (int i = 0; i < 3; i++) {
-                CHECK(mv_trail_append(t, MV_REC_CALL, MV_SLICE("\x6d" "ccos.math.add"), MV_SLICE("\x01"), &err) == 0);
+                CHECK(mv_trail_append(t, MV_REC_CALL,
+                                      MV_SLICE("\x6d"
+                                               "ccos.math.add"),
+                                      MV_SLICE("\x01"), &err) == 0);
                 run_one(b, "between", 0, other);
         }
         append(t, MV_REC_EXECUTION_ENDED, "ended");
-        CHECK(mv_trail_end(t, two, &n, &err) == 0 && memcmp(one, two, 32) == 0 && memcmp(one, other, 32) != 0);
+        CHECK(mv_trail_end(t, two, &n, &err) == 0 && memcmp(one, two, 32) == 0 &&
+              memcmp(one, other, 32) != 0);
         mv_trail_free(t);
         struct mv_audit_verdict v = verdict_of(bytes_of(b));
         CHECK(v.ok && v.executions == 5 && v.roots == 5);
@@ -173,7 +183,8 @@ TEST(the_type_of_a_record_enters_its_leaf)
         REQUIRE(mv_trail_begin(a, "x", &t, &err) == 0 && mv_trail_begin(a, "y", &u, &err) == 0);
         append(t, MV_REC_CALL, "same");
         append(u, MV_REC_RESULT, "same");
-        CHECK(mv_trail_end(t, one, &n, &err) == 0 && mv_trail_end(u, two, &n, &err) == 0 && memcmp(one, two, 32) != 0);
+        CHECK(mv_trail_end(t, one, &n, &err) == 0 && mv_trail_end(u, two, &n, &err) == 0 &&
+              memcmp(one, two, 32) != 0);
         mv_trail_free(t);
         mv_trail_free(u);
         mv_audit_close(a);
@@ -183,8 +194,10 @@ TEST(records_that_are_not_records_are_refused)
 {
         struct mv_audit *a;
         struct mv_trail *t;
-        static const char *const bad_ids[] = { "", "a b", "a\n", "\xc3\xa9",
-                                               "0123456789012345678901234567890123456789012345678901234567890123" };
+        static const char *const bad_ids[] = {
+                "", "a b", "a\n", "\xc3\xa9",
+                "0123456789012345678901234567890123456789012345678901234567890123"
+        };
         REQUIRE(mv_audit_open(&in_memory, &a, &err) == 0);
         for (size_t i = 0; i < sizeof bad_ids / sizeof *bad_ids; i++)
                 CHECK(mv_trail_begin(a, bad_ids[i], &t, &err) == -MV_E_INVALID);
@@ -195,7 +208,8 @@ TEST(records_that_are_not_records_are_refused)
         CHECK(mv_trail_append(t, MV_REC_SEAL, nil, nil, &err) == -MV_E_INVALID);
         CHECK(mv_trail_append(t, 0, nil, nil, &err) == -MV_E_INVALID);
         CHECK(mv_trail_append(t, MV_REC_MAX_, nil, nil, &err) == -MV_E_INVALID);
-        CHECK(mv_trail_append(t, MV_REC_CALL, (struct mv_slice){ nil.p, MV_AUDIT_PAYLOAD_MAX + 1 }, nil, &err) == -MV_E_LIMIT);
+        CHECK(mv_trail_append(t, MV_REC_CALL, (struct mv_slice){ nil.p, MV_AUDIT_PAYLOAD_MAX + 1 },
+                              nil, &err) == -MV_E_LIMIT);
         CHECK(mv_trail_append(t, MV_REC_CALL, nil, nothing, &err) == 0);
         CHECK(mv_trail_append(t, MV_REC_EXECUTION_STARTED, nil, nothing, &err) == -MV_E_STATE);
         CHECK(verdict_of(bytes_of(a)).records == 1);
@@ -206,7 +220,7 @@ TEST(records_that_are_not_records_are_refused)
         CHECK_STR(mv_record_type_name(MV_REC_DECISION), "SecurityDecision");
 }
 
-/* --- damage ------------------------------------------------------------------------------------------------------------ */
+/* --- damage ----------------------------------------------------------------------------------- */
 
 static uint8_t *small_store(size_t *ret_len, uint64_t offsets[16])
 {
@@ -254,7 +268,8 @@ TEST(every_flipped_bit_is_found_and_named)
                 uint64_t index = 0;
                 while (offsets[index + 1] <= bit / 8)
                         index++;
-                misnamed += v.bad_index != index || v.bad_offset != offsets[index] || v.why[0] == '\0';
+                misnamed +=
+                        v.bad_index != index || v.bad_offset != offsets[index] || v.why[0] == '\0';
         }
         CHECK(missed == 0);
         CHECK(misnamed == 0);
@@ -295,9 +310,10 @@ TEST(a_record_taken_out_or_put_elsewhere_breaks_the_chain)
         free(copy);
 }
 
-/* --- seals ------------------------------------------------------------------------------------------------------------- */
+/* --- seals ------------------------------------------------------------------------------------ */
 
-/* A store whose chain is right but that was made by another key: everything but the signature can be recomputed. */
+/* A store whose chain is right but that was made by another key: everything but the signature
+ * can be recomputed. */
 TEST(a_forged_seal_is_found_by_its_signature)
 {
         struct mv_audit *a;
@@ -307,7 +323,8 @@ TEST(a_forged_seal_is_found_by_its_signature)
         REQUIRE(mv_audit_open(&in_memory, &a, &err) == 0);
         run_one(a, "x", 0, root);
         struct mv__key *forger, *own = a->key;
-        REQUIRE(mv__key_open(NULL, &forger, &err) == 0 && mv__key_public(forger, other_key, &err) == 0);
+        REQUIRE(mv__key_open(NULL, &forger, &err) == 0 &&
+                mv__key_public(forger, other_key, &err) == 0);
         a->key = forger;
         CHECK(mv__seal_rest(a, &err) == 0);
         a->key = own;
@@ -315,7 +332,8 @@ TEST(a_forged_seal_is_found_by_its_signature)
         CHECK(!v.ok && v.bad_index == 3);
         CHECK_STR(v.why, "the seal's signature is wrong");
         REQUIRE(mv__reader_of_bytes(bytes_of(a), &r, &err) == 0);
-        CHECK(mv__audit_verify_reader(r, other_key, &v, &err) == 0 && !v.ok && strstr(v.why, "another key"));
+        CHECK(mv__audit_verify_reader(r, other_key, &v, &err) == 0 && !v.ok &&
+              strstr(v.why, "another key"));
         mv_audit_reader_close(r);
         mv__key_close(forger);
         mv_audit_close(a);
@@ -329,11 +347,15 @@ TEST(a_seal_put_at_another_place_is_refused)
         REQUIRE(mv_audit_open(&in_memory, &a, &err) == 0);
         run_one(a, "x", 0, root);
         struct mv__seal seal = { .offset = a->end };
-        CHECK(mv__key_sign(a->key, mv__seal_message(&a->header, a->end, a->prev, message), seal.signature, &err) == 0);
+        CHECK(mv__key_sign(a->key, mv__seal_message(&a->header, a->end, a->prev, message),
+                           seal.signature, &err) == 0);
         for (int elsewhere = 0; elsewhere < 2; elsewhere++) {
-                struct mv_out s = mv_out(semantic, sizeof semantic), o = mv_out(observed, sizeof observed);
+                struct mv_out s = mv_out(semantic, sizeof semantic),
+                              o = mv_out(observed, sizeof observed);
                 CHECK(mv__seal_put(&seal, &s, &o));
-                struct mv__record record = { .type = MV_REC_SEAL, .semantic = mv_out_slice(&s), .observed = mv_out_slice(&o) };
+                struct mv__record record = { .type = MV_REC_SEAL,
+                                             .semantic = mv_out_slice(&s),
+                                             .observed = mv_out_slice(&o) };
                 CHECK(mv__store_put(a, &record, &err) == 0);
                 struct mv_audit_verdict v = verdict_of(bytes_of(a));
                 CHECK(v.ok == !elsewhere && v.seals == 1);
@@ -349,7 +371,8 @@ TEST(a_busy_store_shares_one_seal_among_many_roots_and_reading_it_seals_the_rest
         char id[32];
         struct mv_audit_reader *r;
         struct mv_audit_verdict v;
-        const struct mv_audit_options four = { .seal_roots = 4 }, too_many = { .seal_roots = 100000 };
+        const struct mv_audit_options four = { .seal_roots = 4 },
+                                      too_many = { .seal_roots = 100000 };
         REQUIRE(mv_audit_open(&four, &a, &err) == 0);
         for (unsigned n = 1; n <= 10; n++) {
                 mv_fmt(id, sizeof id, "exec_%u", n);
@@ -361,7 +384,8 @@ TEST(a_busy_store_shares_one_seal_among_many_roots_and_reading_it_seals_the_rest
         }
         CHECK(v.seals >= 2); /* a slow machine adds some by age */
         REQUIRE(mv_audit_reader_of(a, &r, &err) == 0);
-        CHECK(mv__audit_verify_reader(r, NULL, &v, &err) == 0 && v.ok && v.unsealed == 0 && v.records == 30 + v.seals);
+        CHECK(mv__audit_verify_reader(r, NULL, &v, &err) == 0 && v.ok && v.unsealed == 0 &&
+              v.records == 30 + v.seals);
         mv_audit_reader_close(r);
         uint64_t end = a->end;
         REQUIRE(mv_audit_reader_of(a, &r, &err) == 0); /* nothing new: no further seal */
@@ -382,7 +406,8 @@ static void saw(struct mv_audit *a, enum mv_record_type type, uint64_t time_ms)
 /* The numbers of audit/seal.c. */
 TEST(the_rule_when_to_seal_looks_at_counts_and_times_of_records)
 {
-        struct mv_audit memory = { .fd = -1 }, file = { .fd = -1, .path = (char *)"x" }, eager = { .fd = -1, .seal_roots = 1 };
+        struct mv_audit memory = { .fd = -1 }, file = { .fd = -1, .path = (char *)"x" },
+                        eager = { .fd = -1, .seal_roots = 1 };
         for (unsigned n = 1; n <= MV_SEAL_ROOTS_MAX; n++) {
                 saw(&memory, MV_REC_ROOT, 1000);
                 CHECK(mv__seal_due(&memory) == (n == MV_SEAL_ROOTS_MAX)); /* (1) */
@@ -416,7 +441,8 @@ TEST(a_root_that_counts_or_hashes_other_records_is_found)
         uint8_t root[32];
         uint32_t n;
         for (int other = 0; other < 2; other++) {
-                REQUIRE(mv_audit_open(&in_memory, &a, &err) == 0 && mv_trail_begin(a, "x", &t, &err) == 0);
+                REQUIRE(mv_audit_open(&in_memory, &a, &err) == 0 &&
+                        mv_trail_begin(a, "x", &t, &err) == 0);
                 append(t, MV_REC_CALL, "one");
                 struct mv_trail *u; /* the same id, another tree: its root is wrong for the store */
                 REQUIRE(mv_trail_begin(a, "x", &u, &err) == 0);
@@ -431,7 +457,7 @@ TEST(a_root_that_counts_or_hashes_other_records_is_found)
         }
 }
 
-/* --- values -------------------------------------------------------------------------------------------------------------- */
+/* --- values ----------------------------------------------------------------------------------- */
 
 static const struct mv_value *stored(const struct mv_value *v, struct mv_arena *arena)
 {
@@ -451,7 +477,8 @@ TEST(a_large_argument_is_kept_as_its_digest_and_a_small_one_whole)
         char text[5000], want[65];
         memset(text, 'x', sizeof text);
         memcpy(text, "\xc3\xa9", 2);
-        struct mv_value v = { .kind = MV_STRING, .text = mv_slice(text, 4000) }, list = { .kind = MV_VECTOR };
+        struct mv_value v = { .kind = MV_STRING, .text = mv_slice(text, 4000) },
+                        list = { .kind = MV_VECTOR };
         CHECK(mv_value_equal(stored(&v, &arena), &v));
         v.text.len = sizeof text;
         const struct mv_value *s = stored(&v, &arena);
@@ -459,7 +486,8 @@ TEST(a_large_argument_is_kept_as_its_digest_and_a_small_one_whole)
         int64_t bytes;
         REQUIRE(s && s->kind == MV_MAP && s->count == 3);
         CHECK(mv_as_int(mv_map_get(s, "bytes"), &bytes) && bytes == 5003);
-        CHECK(mv_as_text(mv_map_get(s, "preview"), &preview) && preview.len == 65 && memcmp(preview.p, text, 65) == 0);
+        CHECK(mv_as_text(mv_map_get(s, "preview"), &preview) && preview.len == 65 &&
+              memcmp(preview.p, text, 65) == 0);
         uint8_t encoded[5003], digest[32];
         struct mv_out o = mv_out(encoded, sizeof encoded);
         CHECK(mv_value_encode(&o, &v));
@@ -475,20 +503,26 @@ TEST(a_large_argument_is_kept_as_its_digest_and_a_small_one_whole)
         CHECK(!mv_audit_put_value(&none, &v));
 }
 
-/* Heads whose check is right and whose fields are not: only the signer's own host could write them, and still. */
+/* Heads whose check is right and whose fields are not: only the signer's own host could write
+ * them, and still. */
 TEST(a_head_with_impossible_fields_is_refused_whatever_its_check_says)
 {
         static const uint8_t text[80] = "xxxxxxxx";
         struct mv__salt salt, other;
-        struct mv__record good = { .type = MV_REC_CALL, .id = { text, 4 }, .semantic = { text, 1 } }, r, back;
+        struct mv__record good = { .type = MV_REC_CALL,
+                                   .id = { text, 4 },
+                                   .semantic = { text, 1 } },
+                          r, back;
         const struct mv__record bad[] = {
                 { .type = 0, .id = { text, 4 }, .semantic = { text, 1 } },
                 { .type = MV_REC_MAX_, .id = { text, 4 }, .semantic = { text, 1 } },
                 { .type = MV_REC_CALL, .id = { text, 0 }, .semantic = { text, 1 } },
                 { .type = MV_REC_CALL, .id = { text, 64 }, .semantic = { text, 1 } },
-                { .type = MV_REC_CALL, .id = { text, 9 }, .semantic = { text, 1 } }, /* a NUL in the id */
+                /* a NUL in the id */
+                { .type = MV_REC_CALL, .id = { text, 9 }, .semantic = { text, 1 } },
                 { .type = MV_REC_CALL, .id = { text, 4 }, .semantic = { text, 0 } },
-                { .type = MV_REC_SEAL, .id = { text, 4 }, .semantic = { text, 1 } }, /* a seal belongs to no execution */
+                /* a seal belongs to no execution */
+                { .type = MV_REC_SEAL, .id = { text, 4 }, .semantic = { text, 1 } },
         };
         uint8_t bytes[400];
         struct mv__record_bytes pieces;
@@ -502,6 +536,7 @@ TEST(a_head_with_impossible_fields_is_refused_whatever_its_check_says)
                         CHECK(mv_put_slice(&o, pieces.pieces[k]));
                 const char *why = mv__record_decode(&salt, mv_out_slice(&o), &back);
                 CHECK(i ? why != NULL : why == NULL && back.id.len == 4);
-                CHECK(mv__record_decode(&other, mv_out_slice(&o), &back) != NULL); /* another store's salt */
+                /* another store's salt */
+                CHECK(mv__record_decode(&other, mv_out_slice(&o), &back) != NULL);
         }
 }

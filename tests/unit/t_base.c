@@ -18,8 +18,8 @@ TEST(a_formatted_text_is_cut_at_the_buffer_and_always_terminated)
 TEST(conversions_print_what_printf_prints)
 {
         char b[128];
-        mv_fmt(b, sizeof b, "%d %u %x %#x %" PRId64 " %" PRIu64 " %zu %02x %.*s %c%%", -5, 7u, 255u, 16u, INT64_MIN,
-               UINT64_MAX, (size_t)3, 10u, 2, "abc", 'z');
+        mv_fmt(b, sizeof b, "%d %u %x %#x %" PRId64 " %" PRIu64 " %zu %02x %.*s %c%%", -5, 7u, 255u,
+               16u, INT64_MIN, UINT64_MAX, (size_t)3, 10u, 2, "abc", 'z');
         CHECK_STR(b, "-5 7 ff 0x10 -9223372036854775808 18446744073709551615 3 0a ab z%");
 }
 

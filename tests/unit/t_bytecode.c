@@ -23,7 +23,8 @@ static const char *const programs[] = {
         "(step \"one\" (call \"a.b\" 1 \"x\" {:k [1]}) (step-if (> 2 1) :yes :no))",
         "(defstruct Point :x int :y int) (try (Point {:x 1}) (catch e :bad))",
         "(deftype Age int) (defn g [a : Age] : int a) [(g 3) (try (g \"x\") (catch e :bad))]",
-        "(let [even (fn [n] (if (= n 0) true (odd (dec n)))) odd (fn [n] (if (= n 0) false (even (dec n))))] (even 10))",
+        "(let [even (fn [n] (if (= n 0) true (odd (dec n)))) odd (fn [n] (if (= n 0) false (even "
+        "(dec n))))] (even 10))",
         "(def c (let [n 5] (fn [x] (fn [y] (+ n x y))))) ((c 1) 2)",
         "`(1 ~(+ 1 1) ~@[3 4] {:k ~(str 5)})",
         "'(a b :c \"d\" [1.5 nil true] {:m (x)} ##NaN -0.0)",
@@ -42,8 +43,10 @@ static const char *const programs[] = {
         "(import nowhere)",
         "(loop [i 0] (recur (inc i)))",
         "(defn deep [n] (+ 1 (deep n))) (deep 1)",
-        "[1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40"
-        " 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63 64 65 66 67 68 69 70]",
+        "[1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 "
+        "33 34 35 36 37 38 39 40"
+        " 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63 64 65 66 67 68 69 "
+        "70]",
 };
 #define PROGRAMS (sizeof programs / sizeof *programs)
 
@@ -79,7 +82,8 @@ TEST(the_same_source_compiles_to_the_same_bytes)
         struct mv_rtfs *other = program_evaluator(1u << 20);
         for (size_t i = 0; i < PROGRAMS; i++) {
                 size_t len = program_compile(evaluator(), programs[i], code, sizeof code, &e);
-                CHECK(program_compile(other, programs[i], code_again, sizeof code_again, &e) == len);
+                CHECK(program_compile(other, programs[i], code_again, sizeof code_again, &e) ==
+                      len);
                 CHECK(memcmp(code, code_again, len) == 0);
         }
         free(other);
@@ -106,29 +110,35 @@ TEST(what_cannot_be_compiled_says_why)
 {
         CHECK(refused_because("(+ 1 2", "ParseError", "not closed"));
         CHECK(refused_because("(if)", "ParseError", "if takes"));
-        CHECK(refused_because("(defn f [x] x) (defmacro m [x] (f x)) (m 3)", "ParseError", "a macro needs f"));
-        CHECK(refused_because("(defn f [x] x) (defmacro m [x] (try (f x) (catch e 9))) (m 3)", "ParseError",
+        CHECK(refused_because("(defn f [x] x) (defmacro m [x] (f x)) (m 3)", "ParseError",
                               "a macro needs f"));
-        CHECK(refused_because("(defmacro m [] (fn [x] x)) ((m) 3)", "ParseError", "no compiled form"));
+        CHECK(refused_because("(defn f [x] x) (defmacro m [x] (try (f x) (catch e 9))) (m 3)",
+                              "ParseError", "a macro needs f"));
+        CHECK(refused_because("(defmacro m [] (fn [x] x)) ((m) 3)", "ParseError",
+                              "no compiled form"));
         struct mv_rtfs_error e;
-        CHECK(program_compile(evaluator(), "[1 2 3]", code, 40, &e) == 0 && mv_slice_eq_str(e.kind, "MemoryExhausted"));
+        CHECK(program_compile(evaluator(), "[1 2 3]", code, 40, &e) == 0 &&
+              mv_slice_eq_str(e.kind, "MemoryExhausted"));
 }
 
 TEST(forms_that_a_macro_made_are_checked_like_written_ones)
 {
         static struct program_run run;
-        program_run(evaluator(), MV_SLICE("(defmacro m [f] (list (first f) 5 1)) (m ^{:a 1} x)"), false, FUEL, &run);
-        CHECK(strstr(run.text, "ParseError"));
-        program_run(evaluator(), MV_SLICE("(defmacro id [f] f) (id ^{:runtime.learning 1} 7)"), false, FUEL, &run);
-        CHECK(run.done && strstr(run.text, "7"));
-        program_run(evaluator(),
-                    MV_SLICE("(defmacro m [f] (list (first f) (list (first (first (rest f))) 5) [] 1))"
-                             " ((m (fn ^:delegation :remote \"m\" [x] x)))"),
+        program_run(evaluator(), MV_SLICE("(defmacro m [f] (list (first f) 5 1)) (m ^{:a 1} x)"),
                     false, FUEL, &run);
+        CHECK(strstr(run.text, "ParseError"));
+        program_run(evaluator(), MV_SLICE("(defmacro id [f] f) (id ^{:runtime.learning 1} 7)"),
+                    false, FUEL, &run);
+        CHECK(run.done && strstr(run.text, "7"));
+        program_run(
+                evaluator(),
+                MV_SLICE("(defmacro m [f] (list (first f) (list (first (first (rest f))) 5) [] 1))"
+                         " ((m (fn ^:delegation :remote \"m\" [x] x)))"),
+                false, FUEL, &run);
         CHECK(strstr(run.text, "ParseError"));
 }
 
-/* --- bytes that are no module ----------------------------------------------------------------------------------------------- */
+/* --- bytes that are no module ----------------------------------------------------------------- */
 TEST(every_truncation_is_refused)
 {
         struct mv_rtfs_error e;
@@ -139,12 +149,14 @@ TEST(every_truncation_is_refused)
                         mv_rtfs_reset(evaluator(), NULL);
                         uint8_t *exact = malloc(n ? n : 1);
                         memcpy(exact, code, n);
-                        CHECK(mv_rtfs_load_bytecode(evaluator(), mv_slice(exact, n), &err) == -(int)MV_E_HOSTILE);
+                        CHECK(mv_rtfs_load_bytecode(evaluator(), mv_slice(exact, n), &err) ==
+                              -(int)MV_E_HOSTILE);
                         free(exact);
                 }
                 code[len] = 0;
                 mv_rtfs_reset(evaluator(), NULL);
-                CHECK(mv_rtfs_load_bytecode(evaluator(), mv_slice(code, len + 1), &err) == -(int)MV_E_HOSTILE);
+                CHECK(mv_rtfs_load_bytecode(evaluator(), mv_slice(code, len + 1), &err) ==
+                      -(int)MV_E_HOSTILE);
         }
 }
 
@@ -154,7 +166,8 @@ TEST(another_version_says_what_to_do)
         struct mv_err err;
         size_t len = program_compile(evaluator(), "1", code, sizeof code, &e);
         code[4]++;
-        CHECK(mv_rtfs_load_bytecode(evaluator(), mv_slice(code, len), &err) == -(int)MV_E_UNSUPPORTED);
+        CHECK(mv_rtfs_load_bytecode(evaluator(), mv_slice(code, len), &err) ==
+              -(int)MV_E_UNSUPPORTED);
         CHECK(strstr(err.msg, "compile again"));
 }
 
@@ -189,15 +202,15 @@ TEST(a_changed_byte_is_refused_or_harmless)
         free(r);
 }
 
-/* --- the verifier's rules --------------------------------------------------------------------------------------------------- */
+/* --- the verifier's rules --------------------------------------------------------------------- */
 struct bad {
         const char *why; /* NULL: allowed */
         uint32_t words[6];
         uint32_t count;
         uint32_t handler[4]; /* all 0: none */
 };
-#define W OP_WORD
-#define X OP_WIDE
+#define W      OP_WORD
+#define X      OP_WIDE
 #define RETURN W(OP_RET, 0, 0, 0)
 
 /* A proto of 4 registers; constants: 0 int, 1 text, 2 vector, 3 function with one capture; builtins: 0 str, 1 inc,
@@ -205,7 +218,8 @@ struct bad {
 static void put_bad(struct mv_out *o, const struct bad *b)
 {
         static const char *const builtins[] = { "str", "inc", "%builder", "apply" };
-        static const uint8_t constants[] = { 0, 1, 0, 0, 0, 1, 0, 2, 0, 0, 0, 0x61, 'x', 0, 1, 0, 0, 0, 0x80, 2, 0, 0, 0, 0 };
+        static const uint8_t constants[] = { 0,   1, 0, 0, 0, 1, 0,    2, 0, 0, 0, 0x61,
+                                             'x', 0, 1, 0, 0, 0, 0x80, 2, 0, 0, 0, 0 };
         *o = mv_out(code, sizeof code);
         mv_put_str(o, "RTFB");
         mv_put_u16(o, MV_BYTECODE_VERSION);
@@ -342,13 +356,14 @@ TEST(the_verifier_refuses_each_kind_of_wrong_code)
         }
 }
 
-/* --- the collector and small callees ------------------------------------------------------------------------------------------ */
+/* --- the collector and small callees ---------------------------------------------------------- */
 TEST(registers_of_a_caller_behind_a_small_callee_stay_values)
 {
-        static const char source[] = "(defn small [] (call \"gc\") nil)"
-                                     "(defn wide [n] [(str n 1) (str n 2) (str n 3) (str n 4) (str n 5) (str n 6)"
-                                     " (str n 7) (str n 8)] (small) (call \"gc\") n)"
-                                     "(str \"garbage\" 1) (wide 7)";
+        static const char source[] =
+                "(defn small [] (call \"gc\") nil)"
+                "(defn wide [n] [(str n 1) (str n 2) (str n 3) (str n 4) (str n 5) (str n 6)"
+                " (str n 7) (str n 8)] (small) (call \"gc\") n)"
+                "(str \"garbage\" 1) (wide 7)";
         static const uint8_t nil[] = { 0xf6 };
         struct mv_rtfs *r = program_evaluator(1u << 20);
         struct heap_check h = heap_check_new(r);

@@ -17,7 +17,8 @@ static const char *found(const struct mv_capability_table *t, const char *text)
         return c ? c->id : NULL;
 }
 
-static int answer_7(struct mv_call *call, const struct mv_value *args, uint32_t n, struct mv_value *ret)
+static int answer_7(struct mv_call *call, const struct mv_value *args, uint32_t n,
+                    struct mv_value *ret)
 {
         *ret = v_int(7);
         return 0;
@@ -31,7 +32,8 @@ TEST(the_table_is_sorted_and_every_descriptor_is_complete) /* REQ-CAP-08 */
                 const struct mv_capability *c = mv_capability_at(t, i);
                 CHECK(i == 0 || strcmp(mv_capability_at(t, i - 1)->id, c->id) < 0);
                 CHECK(c->arguments && c->arguments[0] == '(');
-                CHECK(c->result && c->result[0] && c->summary && c->summary[strlen(c->summary) - 1] == '.');
+                CHECK(c->result && c->result[0] && c->summary &&
+                      c->summary[strlen(c->summary) - 1] == '.');
                 CHECK(c->args_min <= c->args_max && c->call);
                 CHECK(!(c->pure && c->effects));
                 CHECK_STR(found(t, c->id), c->id);
@@ -76,9 +78,20 @@ TEST(listed_aliases_reach_their_capability)
 TEST(an_alias_is_exact_and_nothing_near_it_is_accepted)
 {
         struct mv_capability_table *t = table();
-        static const char *const strangers[] = { "", ":", "::math.add", "math", "Math.add", "math.add ", "ccos.", "ccos",
-                                                 "ccos.math", "ccos.math.add.x", "ccos.ccos.math.add", ".math.add",
-                                                 "math..add", "math\\add" };
+        static const char *const strangers[] = { "",
+                                                 ":",
+                                                 "::math.add",
+                                                 "math",
+                                                 "Math.add",
+                                                 "math.add ",
+                                                 "ccos.",
+                                                 "ccos",
+                                                 "ccos.math",
+                                                 "ccos.math.add.x",
+                                                 "ccos.ccos.math.add",
+                                                 ".math.add",
+                                                 "math..add",
+                                                 "math\\add" };
         for (size_t i = 0; i < sizeof strangers / sizeof strangers[0]; i++)
                 CHECK(!found(t, strangers[i]));
         CHECK(!mv_capability_find(t, mv_slice("ccos.math.add\0x", 15)));
@@ -133,7 +146,9 @@ TEST(an_unusable_descriptor_is_refused)
         }
         struct mv_capability no_call = { .id = "a.b" };
         CHECK(mv_capability_table_add(t, &no_call, &err) == -MV_E_INVALID);
-        struct mv_capability backwards = { .id = "a.b", .call = answer_7, .args_min = 2, .args_max = 1 };
+        struct mv_capability backwards = {
+                .id = "a.b", .call = answer_7, .args_min = 2, .args_max = 1
+        };
         CHECK(mv_capability_table_add(t, &backwards, &err) == -MV_E_INVALID);
         mv_capability_table_free(t);
 }
@@ -195,7 +210,8 @@ TEST(adding_overflows_into_an_error)
         CHECK(FAKE_CALL(&f, "math.add", &r, v_int(INT64_MAX), v_int(1)) < 0);
         CHECK_STR(f.fault.kind, "IntegerOverflow");
         CHECK_STR(f.text, "Integer overflow in ccos.math.add");
-        CHECK(FAKE_CALL(&f, "math.add", &r, v_int(INT64_MIN), v_int(INT64_MAX)) == 0 && r.integer == -1);
+        CHECK(FAKE_CALL(&f, "math.add", &r, v_int(INT64_MIN), v_int(INT64_MAX)) == 0 &&
+              r.integer == -1);
         fake_done(&f);
 }
 
@@ -206,11 +222,14 @@ TEST(echo_concat_and_json_do_what_they_say) /* REQ-CAP-41, -44 */
         fake_init(&f, MV_LEVEL_CONTROLLED);
         CHECK(fake_call(&f, "ccos.echo", NULL, 0, &r) == 0 && r.kind == MV_NIL);
         CHECK(FAKE_CALL(&f, "ccos.echo", &r, v_text("x")) == 0 && is_text(&r, "x"));
-        CHECK(FAKE_CALL(&f, "ccos.string.concat", &r, v_text("a"), v_text(""), v_text("bc")) == 0 && is_text(&r, "abc"));
+        CHECK(FAKE_CALL(&f, "ccos.string.concat", &r, v_text("a"), v_text(""), v_text("bc")) == 0 &&
+              is_text(&r, "abc"));
         CHECK(fake_call(&f, "ccos.string.concat", NULL, 0, &r) == 0 && is_text(&r, ""));
-        CHECK(FAKE_CALL(&f, "ccos.data.parse-json", &r, v_text("{\"a\": [1, 2.5, null]}")) == 0 && r.kind == MV_MAP);
+        CHECK(FAKE_CALL(&f, "ccos.data.parse-json", &r, v_text("{\"a\": [1, 2.5, null]}")) == 0 &&
+              r.kind == MV_MAP);
         struct mv_value parsed = r;
-        CHECK(FAKE_CALL(&f, "ccos.data.serialize-json", &r, parsed) == 0 && is_text(&r, "{\"a\":[1,2.5,null]}"));
+        CHECK(FAKE_CALL(&f, "ccos.data.serialize-json", &r, parsed) == 0 &&
+              is_text(&r, "{\"a\":[1,2.5,null]}"));
         CHECK(FAKE_CALL(&f, "ccos.data.parse-json", &r, v_text("{\"a\"")) < 0);
         CHECK_STR(f.fault.kind, "JsonError");
         CHECK(strncmp(f.text, "JSON error: ", 12) == 0);
@@ -229,7 +248,8 @@ TEST(a_json_text_larger_than_the_first_buffer_is_whole)
         fake_init(&f, MV_LEVEL_CONTROLLED);
         memset(big, 'x', n);
         big[n] = '\0';
-        CHECK(FAKE_CALL(&f, "ccos.data.serialize-json", &r, v_text(big)) == 0 && r.text.len == n + 2);
+        CHECK(FAKE_CALL(&f, "ccos.data.serialize-json", &r, v_text(big)) == 0 &&
+              r.text.len == n + 2);
         f.limits.memory_bytes_max = 50000;
         CHECK(FAKE_CALL(&f, "ccos.data.serialize-json", &r, v_text(big)) < 0);
         CHECK_STR(f.text, "JSON error: the text is longer than the memory limit of 50000 bytes");
@@ -242,7 +262,8 @@ TEST(output_has_its_exact_prefix_and_display_forms) /* REQ-CAP-40 */
         struct fake f;
         struct mv_value r;
         fake_init(&f, MV_LEVEL_CONTROLLED);
-        CHECK(FAKE_CALL(&f, "ccos.io.log", &r, v_text("a"), v_int(2), v_key("k")) == 0 && r.kind == MV_NIL);
+        CHECK(FAKE_CALL(&f, "ccos.io.log", &r, v_text("a"), v_int(2), v_key("k")) == 0 &&
+              r.kind == MV_NIL);
         CHECK(FAKE_CALL(&f, "ccos.io.print", &r, v_text("b"), v_bool(true)) == 0);
         CHECK(FAKE_CALL(&f, "ccos.io.println", &r, v_text("c")) == 0);
         CHECK_STR(f.output, "[CCOS-LOG] a 2 :k\nb truec\n");
@@ -272,8 +293,10 @@ TEST(the_clock_answers_integers_and_text) /* REQ-CAP-31, -32, X-10 */
         struct mv_value s, ms, iso;
         fake_init(&f, MV_LEVEL_CONTROLLED);
         CHECK(fake_call(&f, "ccos.system.current-time", NULL, 0, &s) == 0 && s.kind == MV_INT);
-        CHECK(fake_call(&f, "ccos.system.current-timestamp-ms", NULL, 0, &ms) == 0 && ms.kind == MV_INT);
-        CHECK(fake_call(&f, "ccos.system.current-time-iso", NULL, 0, &iso) == 0 && iso.text.len == 20);
+        CHECK(fake_call(&f, "ccos.system.current-timestamp-ms", NULL, 0, &ms) == 0 &&
+              ms.kind == MV_INT);
+        CHECK(fake_call(&f, "ccos.system.current-time-iso", NULL, 0, &iso) == 0 &&
+              iso.text.len == 20);
         CHECK(s.integer >= time(NULL) - 5 && s.integer <= time(NULL));
         CHECK(ms.integer / 1000 - s.integer <= 5);
         fake_done(&f);
@@ -318,9 +341,12 @@ TEST(only_granted_variables_are_read) /* REQ-CAP-30, REQ-AUTH-11 */
         mv_context_allow_env(f.context, "MV_TEST_PASSED", &err);
         mv_context_allow_env(f.context, "MV_TEST_ABSENT", &err);
         mv_context_allow_env(f.context, "MV_TEST_GIVEN=literal", &err);
-        CHECK(FAKE_CALL(&f, "ccos.system.get-env", &r, v_text("MV_TEST_PASSED")) == 0 && is_text(&r, "from the host"));
-        CHECK(FAKE_CALL(&f, "ccos.system.get-env", &r, v_text("MV_TEST_ABSENT")) == 0 && r.kind == MV_NIL);
-        CHECK(FAKE_CALL(&f, "ccos.system.get-env", &r, v_text("MV_TEST_GIVEN")) == 0 && is_text(&r, "literal"));
+        CHECK(FAKE_CALL(&f, "ccos.system.get-env", &r, v_text("MV_TEST_PASSED")) == 0 &&
+              is_text(&r, "from the host"));
+        CHECK(FAKE_CALL(&f, "ccos.system.get-env", &r, v_text("MV_TEST_ABSENT")) == 0 &&
+              r.kind == MV_NIL);
+        CHECK(FAKE_CALL(&f, "ccos.system.get-env", &r, v_text("MV_TEST_GIVEN")) == 0 &&
+              is_text(&r, "literal"));
         CHECK(FAKE_CALL(&f, "ccos.system.get-env", &r, v_text("PATH")) < 0);
         CHECK(strncmp(f.text, "Security violation: ", 20) == 0);
         CHECK_STR(f.decision.hint, "--env PATH");
@@ -337,13 +363,19 @@ TEST(a_decision_can_be_asked_for_without_any_effect) /* REQ-PROC-19, X-52 */
         struct mv_fault fault;
         fake_init(&f, MV_LEVEL_CONTROLLED);
         mv_context_allow_read(f.context, "/tmp", &err);
-        const struct mv_capability *read = mv_capability_find(f.table, mv_slice_str("ccos.io.read-line"));
-        const struct mv_capability *write = mv_capability_find(f.table, mv_slice_str("ccos.io.write-line"));
-        const struct mv_capability *file = mv_capability_find(f.table, mv_slice_str("ccos.io.read-file"));
+        const struct mv_capability *read =
+                mv_capability_find(f.table, mv_slice_str("ccos.io.read-line"));
+        const struct mv_capability *write =
+                mv_capability_find(f.table, mv_slice_str("ccos.io.write-line"));
+        const struct mv_capability *file =
+                mv_capability_find(f.table, mv_slice_str("ccos.io.read-file"));
         struct mv_value path = v_text("/tmp/test-that-does-not-exist.txt");
-        CHECK(mv_capability_decide(f.table, f.context, read, &path, 1, &d, &fault) == 0 && d.allowed);
-        CHECK(mv_capability_decide(f.table, f.context, write, &path, 1, &d, &fault) == 0 && !d.allowed);
-        CHECK_STR(d.context, "Path not allowed by policy (write=true): /tmp/test-that-does-not-exist.txt");
+        CHECK(mv_capability_decide(f.table, f.context, read, &path, 1, &d, &fault) == 0 &&
+              d.allowed);
+        CHECK(mv_capability_decide(f.table, f.context, write, &path, 1, &d, &fault) == 0 &&
+              !d.allowed);
+        CHECK_STR(d.context,
+                  "Path not allowed by policy (write=true): /tmp/test-that-does-not-exist.txt");
         CHECK_STR(d.hint, "--allow-write /tmp/test-that-does-not-exist.txt");
         CHECK(mv_capability_decide(f.table, f.context, file, NULL, 0, &d, &fault) < 0);
         CHECK_STR(fault.message, "No path provided for filesystem operation");
@@ -368,7 +400,8 @@ TEST(every_capability_passes_the_authoriser) /* REQ-AUTH-10 */
                 int n = snprintf(hint, sizeof hint, "--level controlled --allow %s", c->id);
                 CHECK(strncmp(d.hint, hint, (size_t)n) == 0);
                 CHECK(d.hint[n] == '\0' || strcmp(d.hint + n, " --allow-read /x") == 0 ||
-                      strcmp(d.hint + n, " --allow-write /x") == 0 || strcmp(d.hint + n, " --env /x") == 0);
+                      strcmp(d.hint + n, " --allow-write /x") == 0 ||
+                      strcmp(d.hint + n, " --env /x") == 0);
         }
         fake_done(&f);
 }
@@ -376,11 +409,16 @@ TEST(every_capability_passes_the_authoriser) /* REQ-AUTH-10 */
 TEST(every_error_kind_has_its_prefix) /* REQ-ERR-01, -03, -05 */
 {
         static const char *const rows[][2] = {
-                { "Generic", "Runtime error: m" },          { "IoError", "I/O error: m" },
-                { "NetworkError", "Network error: m" },     { "JsonError", "JSON error: m" },
-                { "InvalidArgument", "Invalid argument: m" }, { "UnknownCapability", "Unknown capability: m" },
-                { "ArityMismatch", "Arity mismatch in m" }, { "TypeError", "Type error in m" },
-                { "BudgetExhausted", "Resource budget exhausted: m" }, { "Whatever", "m" },
+                { "Generic", "Runtime error: m" },
+                { "IoError", "I/O error: m" },
+                { "NetworkError", "Network error: m" },
+                { "JsonError", "JSON error: m" },
+                { "InvalidArgument", "Invalid argument: m" },
+                { "UnknownCapability", "Unknown capability: m" },
+                { "ArityMismatch", "Arity mismatch in m" },
+                { "TypeError", "Type error in m" },
+                { "BudgetExhausted", "Resource budget exhausted: m" },
+                { "Whatever", "m" },
         };
         for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
                 struct mv_fault f = { .message = "m" };
@@ -393,7 +431,10 @@ TEST(every_error_kind_has_its_prefix) /* REQ-ERR-01, -03, -05 */
 
 TEST(a_text_that_was_cut_inside_a_character_is_still_utf8)
 {
-        char cut[] = "caf\xc3", foreign[] = "a\xff" "b", whole[] = "caf\xc3\xa9", empty[] = "";
+        char cut[] = "caf\xc3",
+             foreign[] = "a\xff"
+                         "b",
+             whole[] = "caf\xc3\xa9", empty[] = "";
         mv_text_make_utf8(cut);
         CHECK_STR(cut, "caf");
         mv_text_make_utf8(foreign);

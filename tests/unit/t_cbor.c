@@ -31,7 +31,8 @@ static int decode(struct mv_slice s, struct mv_arena *a, const struct mv_value *
         return mv_value_decode(s, a, ret, &err);
 }
 
-/* 0, or the error of decoding these bytes; what decodes must also skip, and encode to the same bytes. */
+/* 0, or the error of decoding these bytes; what decodes must also skip, and encode to the same
+ * bytes. */
 static int round_trip(const char *text)
 {
         struct bytes in = hex(text);
@@ -172,7 +173,8 @@ TEST(a_count_beyond_the_bytes_that_are_left_is_refused)
         BAD("7bffffffffffffffff"), BAD("5bffffffffffffffff"), BAD("78ff"), BAD("d9cc019affffffff");
 }
 
-/* Without a reckoning of what outer arrays still owe, each level here could allocate for all bytes that are left. */
+/* Without a reckoning of what outer arrays still owe, each level here could allocate for all
+ * bytes that are left. */
 TEST(nested_counts_cannot_promise_the_same_bytes_twice)
 {
         static uint8_t in[4096];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Our CBOR against an implementation by other hands: libcbor must read what we write, and we what it writes. */
+/* Our CBOR against an implementation by other hands: libcbor must read what we write, and we
+ * what it writes. */
 #include "../test.h"
 #if !MV_TEST_LIBCBOR
 
@@ -16,7 +17,7 @@ TEST(an_independent_library_reads_and_writes_the_same_bytes)
 #include <math.h>
 #include <stdlib.h>
 
-/* --- random trees ---------------------------------------------------------------------------------------------------- */
+/* --- random trees ----------------------------------------------------------------------------- */
 static uint64_t state = 42;
 static uint64_t next_random(void) /* splitmix64 */
 {
@@ -38,7 +39,8 @@ static int64_t random_int(void)
         return below(2) ? v : -1 - v;
 }
 
-/* libcbor 0.8 reads subnormal halves right but loses bits when it writes them: such trees are only compared as values. */
+/* libcbor 0.8 reads subnormal halves right but loses bits when it writes them: such trees are
+ * only compared as values. */
 static bool subnormal_half_made;
 static double note_subnormal_half(double v)
 {
@@ -150,7 +152,7 @@ static struct mv_value random_value(struct mv_arena *a, int depth)
         }
 }
 
-/* --- comparison ------------------------------------------------------------------------------------------------------- */
+/* --- comparison ------------------------------------------------------------------------------- */
 static bool agrees(cbor_item_t *theirs, const struct mv_value *ours);
 
 static bool int_agrees(cbor_item_t *theirs, int64_t v)
@@ -293,7 +295,8 @@ TEST(an_independent_library_reads_and_writes_the_same_bytes)
         CHECK(same_bytes > 50);
 }
 
-/* All halves, and singles around them: the same number, or refused because a half would have done. */
+/* All halves, and singles around them: the same number, or refused because a half would have
+ * done. */
 TEST(every_half_float_is_the_same_number_to_both)
 {
         for (uint32_t bits = 0; bits <= 0xffff; bits++) {

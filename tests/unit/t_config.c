@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* agent.config: the table of wrong ones (tests/conformance/config.jsonl), the examples, round trips, VM specs. */
+/* agent.config: the table of wrong ones (tests/conformance/config.jsonl), the examples, round
+ * trips, VM specs. */
 #include "../test.h"
 #include <base/arena.h>
 #include <config/config.h>
@@ -57,19 +58,22 @@ static void complain(const char *name, const struct mv_agent_file *f, const char
 {
         char w[600];
         const struct mv_diagnostic *d = f->diagnostics.count ? &f->diagnostics.items[0] : NULL;
-        snprintf(w, sizeof w, "%.80s: %.160s; first of %u is %s at %u:%u %.60s: %.150s", name, what, f->diagnostics.count,
-                 d ? d->code : "none", d ? d->line : 0, d ? d->column : 0, d ? d->path : "", d ? d->message : "");
+        snprintf(w, sizeof w, "%.80s: %.160s; first of %u is %s at %u:%u %.60s: %.150s", name, what,
+                 f->diagnostics.count, d ? d->code : "none", d ? d->line : 0, d ? d->column : 0,
+                 d ? d->path : "", d ? d->message : "");
         mv_test_failed(__FILE__, __LINE__, w);
 }
 
-static void check_texts(const char *name, const struct mv_agent_file *f, const struct mv_diagnostic *d,
-                        const struct mv_value *row, struct mv_arena *a)
+static void check_texts(const char *name, const struct mv_agent_file *f,
+                        const struct mv_diagnostic *d, const struct mv_value *row,
+                        struct mv_arena *a)
 {
         const char *path = field(row, "path", a), *message = field(row, "message", a);
         const char *suggestion = field(row, "suggestion", a);
         if (path && strcmp(path, d->path) != 0)
                 complain(name, f, "another path");
-        if (message && strcmp(message, d->message) != 0 && strncmp(d->message, message, strlen(message)) != 0)
+        if (message && strcmp(message, d->message) != 0 &&
+            strncmp(d->message, message, strlen(message)) != 0)
                 complain(name, f, "another message");
         if (suggestion && (!d->suggestion || strcmp(suggestion, d->suggestion) != 0))
                 complain(name, f, "another suggestion");
@@ -85,7 +89,8 @@ static void check_row(const struct mv_value *row, struct mv_arena *a)
         mv_as_int(mv_map_get(row, "line"), &line);
         mv_as_int(mv_map_get(row, "column"), &column);
         mv_as_int(mv_map_get(row, "errors"), &errors);
-        struct mv_agent_file f = parsed_as(field(row, "text", a), syntax_named(field(row, "syntax", a)), strict);
+        struct mv_agent_file f =
+                parsed_as(field(row, "text", a), syntax_named(field(row, "syntax", a)), strict);
         const struct mv_diagnostic *d = first(&f, code);
         if (!d)
                 complain(name, &f, code);
@@ -165,7 +170,8 @@ TEST(every_example_is_valid_and_reads_back_equal_in_every_syntax) /* REQ-DOC-01,
 
 TEST(every_character_reads_back_in_every_syntax) /* REQ-AC-15 */
 {
-        static const char text[] = "{:governance {:policies {:a :allow} :keys {:verify \"\\u0001\\u0008\\t\\n\\u000c\\r\\u001f \\\"\\\\"
+        static const char text[] = "{:governance {:policies {:a :allow} :keys {:verify "
+                                   "\"\\u0001\\u0008\\t\\n\\u000c\\r\\u001f \\\"\\\\"
                                    "'\x7f\\u0080\\u2028\\ud83d\\ude00é\"}}}";
         struct mv_agent_file f = parsed(text);
         CHECK(f.valid && f.config.governance.keys.verify.text.len == 23);
@@ -181,10 +187,13 @@ TEST(the_configuration_of_the_first_report_is_read_field_by_field) /* REQ-AC-01,
                 " :features [:network :telemetry :attestation]\n"
                 " :orchestrator {:isolation {:mode :microvm :fs {:ephemeral true\n"
                 "   :mounts {:capabilities {:mode :ro} :data {:mode :rw}}}}}\n"
-                " :network {:enabled true :egress {:via :proxy :allow-domains [\"example.com\" \"api.github.com\"] :mtls true}}\n"
-                " :microvm {:kernel {:image \"kernels/vmlinuz-min\" :cmdline \"console=ttyS0 root=/dev/vda1\"}\n"
+                " :network {:enabled true :egress {:via :proxy :allow-domains [\"example.com\" "
+                "\"api.github.com\"] :mtls true}}\n"
+                " :microvm {:kernel {:image \"kernels/vmlinuz-min\" :cmdline \"console=ttyS0 "
+                "root=/dev/vda1\"}\n"
                 "  :rootfs {:image \"rootfs.img\" :ro true} :resources {:vcpus 4 :mem-mb 1024}\n"
-                "  :devices {:nic {:enabled true :proxy-ns \"proxy\"} :vsock {:enabled true :cid 3}}\n"
+                "  :devices {:nic {:enabled true :proxy-ns \"proxy\"} :vsock {:enabled true :cid "
+                "3}}\n"
                 "  :attestation {:enabled true :expect-rootfs-hash \"" DIGEST "\"}})");
         const struct mv_agent_config *c = &f.config;
         CHECK(f.valid);
@@ -199,9 +208,11 @@ TEST(the_configuration_of_the_first_report_is_read_field_by_field) /* REQ-AC-01,
         CHECK(mv_slice_eq_str(m[1].at.name, "data") && mv_slice_eq_str(m[1].mode.text, "rw"));
         CHECK(c->network.enabled.boolean && mv_slice_eq_str(c->network.egress.via.text, "proxy"));
         CHECK(c->network.egress.allow_domains.count == 2 && c->network.egress.mtls.boolean);
-        CHECK(c->microvm.at.given && mv_slice_eq_str(c->microvm.kernel.image.text, "kernels/vmlinuz-min"));
+        CHECK(c->microvm.at.given &&
+              mv_slice_eq_str(c->microvm.kernel.image.text, "kernels/vmlinuz-min"));
         CHECK(c->microvm.rootfs.ro.boolean && c->microvm.resources.vcpus.integer == 4);
-        CHECK(c->microvm.resources.mem_mb.integer == 1024 && c->microvm.devices.vsock.cid.integer == 3);
+        CHECK(c->microvm.resources.mem_mb.integer == 1024 &&
+              c->microvm.devices.vsock.cid.integer == 3);
         CHECK(mv_slice_eq_str(c->microvm.devices.nic.proxy_ns.text, "proxy"));
         mv_agent_done(&f);
 }
@@ -218,7 +229,8 @@ TEST(what_is_left_out_takes_its_default) /* REQ-AC-08, -20..48 */
         CHECK(mv_slice_eq_str(c->orchestrator.dlp.policy.text, "lenient"));
         CHECK(mv_slice_eq_str(c->network.egress.via.text, "none") && !c->network.enabled.boolean);
         CHECK(!c->microvm.at.given && c->microvm.rootfs.ro.boolean);
-        CHECK(c->microvm.resources.vcpus.integer == 1 && c->microvm.resources.mem_mb.integer == 512);
+        CHECK(c->microvm.resources.vcpus.integer == 1 &&
+              c->microvm.resources.mem_mb.integer == 512);
         CHECK(mv_slice_eq_str(c->causal_chain.storage.mode.text, "in_memory"));
         CHECK(!c->marketplace.readonly.given && !c->delegation.threshold.given);
         CHECK(c->delegation.adaptive_threshold.base_threshold.real == 0.65);
@@ -229,13 +241,16 @@ TEST(what_is_left_out_takes_its_default) /* REQ-AC-08, -20..48 */
 
 TEST(numbers_are_read_in_every_spelling_and_words_stand_for_policies) /* REQ-AC-11, -40, -41 */
 {
-        struct mv_agent_file f = parsed("{:governance {:policies {:a {:budgets {:max_cost_usd 10 :token_budget 1e5}}\n"
-                                        "  :b :lenient :c \"moderate\" :d :deny}}}");
+        struct mv_agent_file f = parsed(
+                "{:governance {:policies {:a {:budgets {:max_cost_usd 10 :token_budget 1e5}}\n"
+                "  :b :lenient :c \"moderate\" :d :deny}}}");
         const struct mv_governance_policy *p = f.config.governance.policies.items;
         REQUIRE(f.valid && f.config.governance.policies.count == 4);
         CHECK(p[0].budgets.max_cost_usd.real == 10 && p[0].budgets.token_budget.real == 100000);
-        CHECK(mv_slice_eq_str(p[1].risk_tier.text, "low") && p[1].budgets.token_budget.real == 10000);
-        CHECK(mv_slice_eq_str(p[2].risk_tier.text, "medium") && p[2].requires_approvals.integer == 1);
+        CHECK(mv_slice_eq_str(p[1].risk_tier.text, "low") &&
+              p[1].budgets.token_budget.real == 10000);
+        CHECK(mv_slice_eq_str(p[2].risk_tier.text, "medium") &&
+              p[2].requires_approvals.integer == 1);
         CHECK(mv_slice_eq_str(p[3].risk_tier.text, "high") && p[3].requires_approvals.integer == 2);
         CHECK(p[3].budgets.max_cost_usd.real == 0);
         mv_agent_done(&f);
@@ -243,18 +258,22 @@ TEST(numbers_are_read_in_every_spelling_and_words_stand_for_policies) /* REQ-AC-
 
 TEST(profiles_give_what_the_specification_says) /* REQ-DOC-03 */
 {
-        struct mv_agent_file f = parsed("(profile:microvm-networked \"a\" [\"x.example\"] \"" DIGEST
-                                        "\" \"sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\")");
+        struct mv_agent_file f =
+                parsed("(profile:microvm-networked \"a\" [\"x.example\"] \"" DIGEST
+                       "\" \"sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\")");
         const struct mv_agent_config *c = &f.config;
         CHECK(f.valid && f.diagnostics.warnings == 0);
         CHECK(c->microvm.devices.nic.enabled.boolean && c->network.egress.mtls.boolean);
         CHECK(mv_slice_eq_str(c->microvm.devices.nic.proxy_ns.text, "egress-proxy-ns"));
         CHECK(c->network.egress.tls_pins.count == 1 && c->capabilities.http.enabled.boolean);
-        CHECK(c->microvm.resources.mem_mb.integer == 256 && c->microvm.devices.vsock.cid.integer == 3);
-        CHECK(mv_slice_eq_str(c->microvm.kernel.cmdline.text, "console=none") && c->microvm.attestation.enabled.boolean);
+        CHECK(c->microvm.resources.mem_mb.integer == 256 &&
+              c->microvm.devices.vsock.cid.integer == 3);
+        CHECK(mv_slice_eq_str(c->microvm.kernel.cmdline.text, "console=none") &&
+              c->microvm.attestation.enabled.boolean);
         mv_agent_done(&f);
         f = parsed("(profile:microvm-min \"a\" \"" DIGEST "\")");
-        CHECK(f.valid && !f.config.network.enabled.boolean && !f.config.microvm.devices.nic.enabled.boolean);
+        CHECK(f.valid && !f.config.network.enabled.boolean &&
+              !f.config.microvm.devices.nic.enabled.boolean);
         CHECK(f.config.orchestrator.isolation.fs.ephemeral.boolean);
         mv_agent_done(&f);
 }
@@ -264,9 +283,11 @@ TEST(a_lenient_reader_takes_a_digest_that_is_only_hinted_at) /* REQ-ACV-22 */
         struct mv_agent_options lenient = { .lenient_digests = true };
         struct mv_agent_file f;
         struct mv_err err;
-        REQUIRE(mv_agent_parse(MV_SLICE("{:orchestrator {:isolation {:mode :microvm :fs {:ephemeral true}}}\n"
+        REQUIRE(mv_agent_parse(MV_SLICE("{:orchestrator {:isolation {:mode :microvm :fs "
+                                        "{:ephemeral true}}}\n"
                                         " :microvm {:kernel {:image \"k\"} :rootfs {:image \"r\"}\n"
-                                        "  :attestation {:enabled true :expect-rootfs-hash \"sha256:abc123...\"}}}"),
+                                        "  :attestation {:enabled true :expect-rootfs-hash "
+                                        "\"sha256:abc123...\"}}}"),
                                MV_SYNTAX_RTFS, &lenient, &f, &err) == 0);
         CHECK(f.valid);
         mv_agent_done(&f);
@@ -274,16 +295,27 @@ TEST(a_lenient_reader_takes_a_digest_that_is_only_hinted_at) /* REQ-ACV-22 */
 
 TEST(diagnostics_come_in_the_order_of_the_schema) /* REQ-ACV-20 */
 {
-        struct mv_agent_file f = parsed("{:microvm {:devices {:vsock {:enabled true}} :resources {:mem-mb 1 :vcpus 0}}\n"
-                                        " :network {:egress {:via :x}} :profile :y :colour 1}");
-        static const char *const codes[] = { "UNKNOWN_KEY", "UNKNOWN_PROFILE", "INVALID_ISOLATION_MODE", "NON_EPHEMERAL_FS",
-                                             "MISSING_CAPABILITIES_MOUNT", "DLP_DISABLED", "UNKNOWN_EGRESS_METHOD",
-                                             "MISSING_KERNEL_IMAGE", "MISSING_ROOTFS_IMAGE", "INVALID_VCPUS",
-                                             "INVALID_MEMORY", "INVALID_VSOCK_CID", "governance.no_policies" };
+        struct mv_agent_file f = parsed(
+                "{:microvm {:devices {:vsock {:enabled true}} :resources {:mem-mb 1 :vcpus 0}}\n"
+                " :network {:egress {:via :x}} :profile :y :colour 1}");
+        static const char *const codes[] = { "UNKNOWN_KEY",
+                                             "UNKNOWN_PROFILE",
+                                             "INVALID_ISOLATION_MODE",
+                                             "NON_EPHEMERAL_FS",
+                                             "MISSING_CAPABILITIES_MOUNT",
+                                             "DLP_DISABLED",
+                                             "UNKNOWN_EGRESS_METHOD",
+                                             "MISSING_KERNEL_IMAGE",
+                                             "MISSING_ROOTFS_IMAGE",
+                                             "INVALID_VCPUS",
+                                             "INVALID_MEMORY",
+                                             "INVALID_VSOCK_CID",
+                                             "governance.no_policies" };
         REQUIRE(f.diagnostics.count == sizeof codes / sizeof codes[0]);
         for (size_t i = 0; i < f.diagnostics.count; i++)
                 CHECK_STR(f.diagnostics.items[i].code, codes[i]);
-        CHECK(!mv_agent_field_ok(&f, "microvm.resources.vcpus") && mv_agent_field_ok(&f, "microvm.rootfs.ro"));
+        CHECK(!mv_agent_field_ok(&f, "microvm.resources.vcpus") &&
+              mv_agent_field_ok(&f, "microvm.rootfs.ro"));
         mv_agent_done(&f);
 }
 
@@ -310,10 +342,12 @@ TEST(a_value_is_tried_without_changing_the_file) /* REQ-ACV-17 */
         };
         struct mv_agent_file f;
         struct mv_err err;
-        REQUIRE(mv_agent_parse(MV_SLICE("(profile:microvm-min \"a\" \"" DIGEST "\")"), MV_SYNTAX_RTFS, NULL, &f, &err) == 0);
+        REQUIRE(mv_agent_parse(MV_SLICE("(profile:microvm-min \"a\" \"" DIGEST "\")"),
+                               MV_SYNTAX_RTFS, NULL, &f, &err) == 0);
         for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
                 bool ok = false;
-                int r = mv_agent_field_try(&f, rows[i].path, mv_slice_str(rows[i].literal), &ok, &err);
+                int r = mv_agent_field_try(&f, rows[i].path, mv_slice_str(rows[i].literal), &ok,
+                                           &err);
                 if (r != rows[i].r || ok != rows[i].ok)
                         mv_test_failed(rows[i].path, (int)i, rows[i].literal);
         }
@@ -327,8 +361,8 @@ TEST(two_agents_of_one_host_need_two_context_ids) /* REQ-ACV-19 */
         struct mv_agent_file files[2];
         struct mv_err err;
         for (int i = 0; i < 2; i++)
-                REQUIRE(mv_agent_parse(MV_SLICE("(profile:microvm-min \"a\" \"" DIGEST "\")"), MV_SYNTAX_RTFS, NULL,
-                                       &files[i], &err) == 0);
+                REQUIRE(mv_agent_parse(MV_SLICE("(profile:microvm-min \"a\" \"" DIGEST "\")"),
+                                       MV_SYNTAX_RTFS, NULL, &files[i], &err) == 0);
         mv_agent_check_host(&files[0], &files[1]);
         CHECK(files[0].valid && !files[1].valid);
         CHECK(first(&files[1], "DUPLICATE_VSOCK_CID") != NULL);
@@ -399,9 +433,12 @@ TEST(durations_have_units) /* REQ-CFG-08 */
         static const struct {
                 const char *text;
                 int64_t ms;
-        } rows[] = { { "30s", 30000 }, { "500ms", 500 }, { "5m", 300000 }, { "1h", 3600000 }, { "2", 2000 }, { "0.5s", 500 },
-                     { "", -1 }, { "s", -1 }, { "0s", -1 }, { "-1s", -1 }, { "1 s", -1 }, { "1d", -1 }, { "1e3s", -1 },
-                     { ".5s", -1 }, { "99999999999h", -1 }, { "0.1ms", -1 } };
+        } rows[] = { { "30s", 30000 },  { "500ms", 500 }, { "5m", 300000 },
+                     { "1h", 3600000 }, { "2", 2000 },    { "0.5s", 500 },
+                     { "", -1 },        { "s", -1 },      { "0s", -1 },
+                     { "-1s", -1 },     { "1 s", -1 },    { "1d", -1 },
+                     { "1e3s", -1 },    { ".5s", -1 },    { "99999999999h", -1 },
+                     { "0.1ms", -1 } };
         for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
                 int64_t ms = -1;
                 CHECK(mv__duration_ms(mv_slice_str(rows[i].text), &ms) == (rows[i].ms > 0));
@@ -410,12 +447,14 @@ TEST(durations_have_units) /* REQ-CFG-08 */
 }
 
 /* --- VM specs --------------------------------------------------------------------------------- */
-#define GUEST(more)                                                                                                    \
-        "{:agent-id \"agent.x\" :orchestrator {:isolation {:mode :microvm :fs {:ephemeral true}}}\n"                   \
-        " :network {:enabled true :egress {:via :proxy :allow-domains [\"a.com\"]}}\n"                                 \
-        " :microvm {:kernel {:image \"/path/to/kernel\" :cmdline \"console=ttyS0\"}\n"                                 \
-        "  :rootfs {:image \"/path/to/rootfs\"} :resources {:vcpus 1 :mem-mb 256}\n"                                   \
-        "  :devices {:nic {:enabled true :proxy-ns \"p\" " more "} :vsock {:enabled true :cid 3}}}}"
+#define GUEST(more)                                                                                \
+        "{:agent-id \"agent.x\" :orchestrator {:isolation {:mode :microvm :fs {:ephemeral "        \
+        "true}}}\n"                                                                                \
+        " :network {:enabled true :egress {:via :proxy :allow-domains [\"a.com\"]}}\n"             \
+        " :microvm {:kernel {:image \"/path/to/kernel\" :cmdline \"console=ttyS0\"}\n"             \
+        "  :rootfs {:image \"/path/to/rootfs\"} :resources {:vcpus 1 :mem-mb 256}\n"               \
+        "  :devices {:nic {:enabled true :proxy-ns \"p\" " more                                    \
+        "} :vsock {:enabled true :cid 3}}}}"
 
 TEST(a_spec_has_what_the_configuration_says) /* REQ-SUP-01..04 */
 {
@@ -456,7 +495,8 @@ TEST(a_spec_that_no_machine_can_have_is_refused) /* REQ-SUP-07, -09 */
         struct mv_err err;
         REQUIRE(mv_vm_spec_minimal("agent.min", "/k", "/r", &a, &good, &err) == 0);
         CHECK_STR(good.boot_args, "console=ttyS0 reboot=k panic=1 pci=off");
-        CHECK(good.memory_mib == 128 && good.vcpus == 1 && good.guest_cid == 3 && good.nics_count == 0);
+        CHECK(good.memory_mib == 128 && good.vcpus == 1 && good.guest_cid == 3 &&
+              good.nics_count == 0);
         s = good, s.kernel = "";
         CHECK_STR(refusal(s), "Kernel image path cannot be empty");
         s = good, s.drives_count = 0;
@@ -478,16 +518,20 @@ TEST(a_spec_that_no_machine_can_have_is_refused) /* REQ-SUP-07, -09 */
         mv_arena_done(&a);
 }
 
-/* What Firecracker reads: every key that is written must be in its row, every required one must be there. */
+/* What Firecracker reads: every key that is written must be in its row, every required one must
+ * be there. */
 static const struct section_keys {
         const char *section, *required, *optional;
 } firecracker_keys[] = {
         { "boot-source", "kernel_image_path", "initrd_path|boot_args" },
-        { "drives", "drive_id|is_root_device", "path_on_host|socket|is_read_only|partuuid|cache_type|io_engine|rate_limiter" },
+        { "drives", "drive_id|is_root_device",
+          "path_on_host|socket|is_read_only|partuuid|cache_type|io_engine|rate_limiter" },
         { "machine-config", "vcpu_count|mem_size_mib", "smt|track_dirty_pages|huge_pages" },
-        { "network-interfaces", "iface_id|host_dev_name", "guest_mac|mtu|rx_rate_limiter|tx_rate_limiter" },
+        { "network-interfaces", "iface_id|host_dev_name",
+          "guest_mac|mtu|rx_rate_limiter|tx_rate_limiter" },
         { "vsock", "guest_cid|uds_path", "vsock_id" },
-        { "balloon", "amount_mib|deflate_on_oom", "stats_polling_interval_s|free_page_hinting|free_page_reporting" },
+        { "balloon", "amount_mib|deflate_on_oom",
+          "stats_polling_interval_s|free_page_hinting|free_page_reporting" },
         { "logger", "", "log_path|level|show_level|show_log_origin|module" },
         { "metrics", "metrics_path", "" },
         { "entropy", "", "rate_limiter" },
@@ -500,7 +544,8 @@ static void check_keys(const struct mv_value *map, const struct section_keys *k)
         for (uint32_t i = 0; i < map->count; i++)
                 CHECK(mv__choice_has(k->required, map->entries[i].key.text) ||
                       mv__choice_has(k->optional, map->entries[i].key.text));
-        for (char *save, *key = strtok_r(required, "|", &save); key; key = strtok_r(NULL, "|", &save))
+        for (char *save, *key = strtok_r(required, "|", &save); key;
+             key = strtok_r(NULL, "|", &save))
                 CHECK(mv_map_get(map, key) != NULL);
 }
 
@@ -525,14 +570,16 @@ static void check_firecracker(const struct mv_value *top)
 static bool is_path_id(struct mv_slice s)
 { /* drive_id and iface_id are parts of API paths: letters, digits and _ */
         for (size_t i = 0; i < s.len; i++)
-                if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", s.p[i]))
+                if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_",
+                            s.p[i]))
                         return false;
         return s.len > 0;
 }
 
 TEST(firecracker_gets_the_keys_it_reads_and_no_other) /* REQ-SUP-08 */
 {
-        struct mv_agent_file f = parsed(GUEST(":rx-rate-limit {:bandwidth {:size 1000000 :refill-ms 100 :one-time-burst 5}}"));
+        struct mv_agent_file f = parsed(GUEST(
+                ":rx-rate-limit {:bandwidth {:size 1000000 :refill-ms 100 :one-time-burst 5}}"));
         struct mv_spec_options o = { .base_directory = "/etc" };
         struct mv_vm_spec s;
         struct mv_err err;
@@ -545,12 +592,14 @@ TEST(firecracker_gets_the_keys_it_reads_and_no_other) /* REQ-SUP-08 */
         check_firecracker(top);
         const struct mv_value *nic = mv_seq_at(mv_map_get(top, "network-interfaces"), 0);
         CHECK(mv_as_text(mv_map_get(nic, "iface_id"), &id) && is_path_id(id));
-        CHECK(mv_as_text(mv_map_get(mv_seq_at(mv_map_get(top, "drives"), 0), "drive_id"), &id) && is_path_id(id));
+        CHECK(mv_as_text(mv_map_get(mv_seq_at(mv_map_get(top, "drives"), 0), "drive_id"), &id) &&
+              is_path_id(id));
         int64_t n = 0;
         const struct mv_value *bucket = mv_map_get(mv_map_get(nic, "rx_rate_limiter"), "bandwidth");
         CHECK(mv_as_int(mv_map_get(bucket, "refill_time"), &n) && n == 100);
         CHECK(mv_as_int(mv_map_get(bucket, "one_time_burst"), &n) && n == 5);
-        CHECK(mv_as_int(mv_map_get(mv_map_get(top, "machine-config"), "mem_size_mib"), &n) && n == 256);
+        CHECK(mv_as_int(mv_map_get(mv_map_get(top, "machine-config"), "mem_size_mib"), &n) &&
+              n == 256);
         CHECK(mv_as_int(mv_map_get(mv_map_get(top, "balloon"), "amount_mib"), &n) && n <= 256);
         mv_text_done(&t);
         mv_agent_done(&f);
@@ -573,7 +622,8 @@ TEST(cloud_hypervisor_gets_bytes_and_its_root_device) /* REQ-SUP-10 */
         CHECK(mv_as_int(mv_map_get(mv_map_get(top, "cpus"), "max_vcpus"), &n) && n == 1);
         REQUIRE(mv_as_text(mv_map_get(mv_map_get(top, "payload"), "cmdline"), &text));
         CHECK(mv_slice_eq_str(text, "console=ttyS0 root=/dev/vda ro"));
-        CHECK(mv_as_text(mv_map_get(mv_map_get(top, "console"), "mode"), &text) && mv_slice_eq_str(text, "Off"));
+        CHECK(mv_as_text(mv_map_get(mv_map_get(top, "console"), "mode"), &text) &&
+              mv_slice_eq_str(text, "Off"));
         mv_text_done(&t);
         mv_agent_done(&f);
 }
@@ -591,12 +641,14 @@ TEST(tap_names_fit_and_differ) /* REQ-NET-16 */
 
 TEST(equal_configurations_have_equal_specs) /* REQ-SUP-08: a digest of the text means something */
 {
-        struct mv_agent_file a = parsed(GUEST("")), b = parsed("; another spelling\n" GUEST(":tx_rate_limit {}"));
+        struct mv_agent_file a = parsed(GUEST("")),
+                             b = parsed("; another spelling\n" GUEST(":tx_rate_limit {}"));
         struct mv_spec_options o = { .base_directory = "/etc" };
         struct mv_vm_spec x, y;
         struct mv_err err;
         struct mv_text s = { 0 }, t = { 0 };
-        REQUIRE(mv_vm_spec(&a.config, &o, &a.arena, &x, &err) == 0 && mv_vm_spec(&a.config, &o, &b.arena, &y, &err) == 0);
+        REQUIRE(mv_vm_spec(&a.config, &o, &a.arena, &x, &err) == 0 &&
+                mv_vm_spec(&a.config, &o, &b.arena, &y, &err) == 0);
         mv_vm_spec_json(&x, &s);
         mv_vm_spec_json(&y, &t);
         CHECK(s.len == t.len && memcmp(s.p, t.p, s.len) == 0);

@@ -54,7 +54,8 @@ TEST(an_id_that_is_a_constant_is_listed_with_its_place)
         CHECK_STR(sites("(loop [i 0] (call \"a.b\" i) (recur (+ i 1)))"), "[[\"a.b\" nil 1 13]]");
         CHECK_STR(sites("(try (call \"a\") (catch e (call \"b\")) (finally (call \"c\")))"),
                   "[[\"a\" nil 1 6] [\"b\" nil 1 26] [\"c\" nil 1 47]]");
-        CHECK_STR(sites("(defn h ^:delegation :remote \"m\" [x] x)"), "[[\"model-call:m\" nil 1 38]]");
+        CHECK_STR(sites("(defn h ^:delegation :remote \"m\" [x] x)"),
+                  "[[\"model-call:m\" nil 1 38]]");
 }
 
 TEST(an_id_that_is_computed_is_listed_as_that)
@@ -104,8 +105,8 @@ TEST(names_of_the_prelude_are_looked_into)
 {
         CHECK_STR(sites("(println 1)"), "[[\"ccos.io.println\" \"println\" 1 2]]");
         CHECK_STR(sites("(map tool/log [1])"), "[[\"ccos.io.log\" \"tool/log\" 1 6]]");
-        CHECK_STR(sites("(kv/assoc! :k 1 2)"),
-                  "[[\"ccos.state.kv.get\" \"kv/assoc!\" 1 2] [\"ccos.state.kv.put\" \"kv/assoc!\" 1 2]]");
+        CHECK_STR(sites("(kv/assoc! :k 1 2)"), "[[\"ccos.state.kv.get\" \"kv/assoc!\" 1 2] "
+                                               "[\"ccos.state.kv.put\" \"kv/assoc!\" 1 2]]");
         CHECK_STR(sites("((get :println) 1)"), "[[\"ccos.io.println\" \"println\" 1 2]]");
         CHECK_STR(sites("(sort (map inc (filter odd? [1 2])))"), "[]");
 }
@@ -124,7 +125,7 @@ TEST(a_long_chain_of_functions_is_walked_in_order)
         CHECK(strstr(sites(source), "\"deep\"") != NULL);
 }
 
-/* --- every call that is made was foreseen ------------------------------------------------------------ */
+/* --- every call that is made was foreseen ----------------------------------------------------- */
 static bool foreseen(const char *report, const char *id)
 {
         char quoted[300];

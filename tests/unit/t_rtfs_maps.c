@@ -92,10 +92,13 @@ TEST(a_dense_map_takes_keys_of_any_kind_by_becoming_a_tree)
         CHECK(is_dense(as_map(m)));
         val others[] = { INT(-1), INT(1 << 30), INT(INT64_MAX), S(r, "text"), K(r, "word") };
         for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-                val more = map_put(r, m, others[i], INT(7)), owned = map_put_owned(r, m, others[i], INT(7), 2);
+                val more = map_put(r, m, others[i], INT(7)),
+                    owned = map_put_owned(r, m, others[i], INT(7), 2);
                 CHECK(map_count(m) == 100 && is_dense(as_map(m)));
-                CHECK(map_count(more) == 101 && !is_dense(as_map(more)) && map_get(more, others[i], &found));
-                CHECK(equal(r, more, owned) == 1 && equal(r, map_remove(r, more, others[i]), m) == 1);
+                CHECK(map_count(more) == 101 && !is_dense(as_map(more)) &&
+                      map_get(more, others[i], &found));
+                CHECK(equal(r, more, owned) == 1 &&
+                      equal(r, map_remove(r, more, others[i]), m) == 1);
         }
         evaluator_free(r);
 }
@@ -148,43 +151,59 @@ TEST(growing_in_place_without_memory_changes_nothing)
 
 /* --- loops ------------------------------------------------------------------------------------ */
 static const char *const loops[][2] = {
-        { "(loop [i 0 m {}] (if (< i 5) (recur (+ i 1) (assoc m i (* i i))) m))", "{0 0 1 1 2 4 3 9 4 16}" },
+        { "(loop [i 0 m {}] (if (< i 5) (recur (+ i 1) (assoc m i (* i i))) m))",
+          "{0 0 1 1 2 4 3 9 4 16}" },
         /* the map from before the loop is another one */
         { "(let [a {1 1} b (loop [i 0 m a] (if (< i 3) (recur (+ i 1) (assoc m i :x)) m))] [a b])",
           "[{1 1} {0 :x 1 :x 2 :x}]" },
         { "(let [a (loop [i 0 m {}] (if (< i 100) (recur (+ i 1) (assoc m i i)) m))"
-          " b (loop [i 0 m a] (if (< i 100) (recur (+ i 1) (assoc m i 0)) m))] [(get a 70) (get b 70)])",
+          " b (loop [i 0 m a] (if (< i 100) (recur (+ i 1) (assoc m i 0)) m))] [(get a 70) (get b "
+          "70)])",
           "[70 0]" },
         /* two variables that start as one map */
-        { "(let [s {0 0}] (loop [i 0 a s b s] (if (< i 2) (recur (+ i 1) (assoc a i :a) (assoc b i :b)) [a b s])))",
+        { "(let [s {0 0}] (loop [i 0 a s b s] (if (< i 2) (recur (+ i 1) (assoc a i :a) (assoc b i "
+          ":b)) [a b s])))",
           "[{0 :a 1 :a} {0 :b 1 :b} {0 0}]" },
         /* what is kept on the way stays as it was */
         { "(loop [i 0 m {} kept []] (if (< i 3) (recur (+ i 1) (assoc m i i) (conj kept m)) kept))",
           "[{} {0 0} {0 0 1 1}]" },
         { "(loop [i 0 kept [] m {}] (if (< i 3) (recur (+ i 1) (conj kept m) (assoc m i i)) kept))",
           "[{} {0 0} {0 0 1 1}]" },
-        { "(loop [i 0 m {}] (if (< i 3) (recur (+ i 1) (assoc m i m)) m))", "{0 {} 1 {0 {}} 2 {0 {} 1 {0 {}}}}" },
-        { "(loop [i 0 m {}] (if (< i 2) (recur (+ i 1) (assoc m i (get m 9 m))) m))", "{0 {} 1 {0 {}}}" },
-        { "(loop [i 0 m {} f nil] (if (< i 3) (recur (+ i 1) (assoc m i i) (if f f (fn [] (count m)))) [(f) (count m)]))",
+        { "(loop [i 0 m {}] (if (< i 3) (recur (+ i 1) (assoc m i m)) m))",
+          "{0 {} 1 {0 {}} 2 {0 {} 1 {0 {}}}}" },
+        { "(loop [i 0 m {}] (if (< i 2) (recur (+ i 1) (assoc m i (get m 9 m))) m))",
+          "{0 {} 1 {0 {}}}" },
+        { "(loop [i 0 m {} f nil] (if (< i 3) (recur (+ i 1) (assoc m i i) (if f f (fn [] (count "
+          "m)))) [(f) (count m)]))",
           "[0 3]" },
-        { "(loop [i 0 m {} n -1] (if (< i 3) (recur (+ i 1) (assoc m i i) (count m)) [m n]))", "[{0 0 1 1 2 2} 2]" },
-        { "(defmacro see [m] m) (loop [i 0 m {} k nil] (if (< i 2) (recur (+ i 1) (assoc m i i) (see m)) k))", "{0 0}" },
-        { "(loop [i 0 m {}] (if (< i 4) (recur (+ i 1) (if (even? i) (assoc (assoc m i 1) :n i) (dissoc m :n))) m))",
+        { "(loop [i 0 m {} n -1] (if (< i 3) (recur (+ i 1) (assoc m i i) (count m)) [m n]))",
+          "[{0 0 1 1 2 2} 2]" },
+        { "(defmacro see [m] m) (loop [i 0 m {} k nil] (if (< i 2) (recur (+ i 1) (assoc m i i) "
+          "(see m)) k))",
+          "{0 0}" },
+        { "(loop [i 0 m {}] (if (< i 4) (recur (+ i 1) (if (even? i) (assoc (assoc m i 1) :n i) "
+          "(dissoc m :n))) m))",
           "{0 1 2 1}" },
-        { "(loop [i 0 a {} b {}] (if (< i 4) (recur (+ i 1) b (assoc a i i)) [a b]))", "[{0 0 2 2} {1 1 3 3}]" },
+        { "(loop [i 0 a {} b {}] (if (< i 4) (recur (+ i 1) b (assoc a i i)) [a b]))",
+          "[{0 0 2 2} {1 1 3 3}]" },
         { "(loop [i 0 v [0 0]] (if (< i 2) (recur (+ i 1) (assoc v i 5)) v))", "[5 5]" },
-        { "(defn when [a b] b) (loop [i 0 m {}] (if (< i 2) (recur (+ i 1) (when true (assoc m i i))) m))",
+        { "(defn when [a b] b) (loop [i 0 m {}] (if (< i 2) (recur (+ i 1) (when true (assoc m i "
+          "i))) m))",
           "{0 0 1 1}" },
-        { "(try (loop [i 0 m {}] (recur (+ i 1) (assoc m [] i))) (catch :type-error e :refused))", ":refused" },
+        { "(try (loop [i 0 m {}] (recur (+ i 1) (assoc m [] i))) (catch :type-error e :refused))",
+          ":refused" },
         /* variables computed in place, in whatever order they need each other */
         { "(loop [i 0 a 0 b 1] (if (< i 10) (recur (+ i 1) b (+ a b)) a))", "55" },
         { "(loop [a 1 b 2 c 3 n 0] (if (< n 4) (recur b c a (+ n 1)) [a b c]))", "[2 3 1]" },
         { "(loop [a 1 b 10] (if (< a 5) (recur (+ a 1) (- b a)) [a b]))", "[5 0]" },
         { "(loop [a 5 n 0] (if (< n 3) (recur a (+ n 1)) a))", "5" },
         { "((fn [a b] (if (> a 100) [a b] (recur (+ a b) a))) 1 1)", "[144 89]" },
-        { "(loop [i 0 fs []] (if (< i 3) (recur (+ i 1) (conj fs (fn [] i))) (map (fn [f] (f)) fs)))", "[0 1 2]" },
+        { "(loop [i 0 fs []] (if (< i 3) (recur (+ i 1) (conj fs (fn [] i))) (map (fn [f] (f)) "
+          "fs)))",
+          "[0 1 2]" },
         { "(- 1 2 3.5)", "-4.5" },
-        { "(let [x 4] [(* 2 x) (+ 1.5 x) (- 9 x) (* 2 x x) (/ x 8) (mod x 3) (< x 4.5) (not x)])", "[8 5.5 5 32 0.5 1 true false]" },
+        { "(let [x 4] [(* 2 x) (+ 1.5 x) (- 9 x) (* 2 x x) (/ x 8) (mod x 3) (< x 4.5) (not x)])",
+          "[8 5.5 5 32 0.5 1 true false]" },
 };
 
 TEST(loops_that_grow_a_map_mean_what_they_say)

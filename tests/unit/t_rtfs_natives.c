@@ -82,7 +82,8 @@ static const char *run_refused(const char *source)
 {
         static char text[4096];
         struct mv_rtfs_options o = { .fuel = FUEL, .prelude = true };
-        struct mv_rtfs_fault fault = { .kind = MV_SLICE("UnknownCapability"), .message = MV_SLICE("Unknown capability: it") };
+        struct mv_rtfs_fault fault = { .kind = MV_SLICE("UnknownCapability"),
+                                       .message = MV_SLICE("Unknown capability: it") };
         struct mv_out to = mv_out(text, sizeof text - 1);
         struct mv_rtfs *r = evaluator();
         struct mv_rtfs_error e = { .message = MV_SLICE("") };
@@ -108,7 +109,8 @@ TEST(every_form_and_builtin_gives_what_its_documentation_says)
         CHECK(mv_rtfs_doc_count() > 170);
         for (uint32_t i = 0; i < mv_rtfs_doc_count(); i++) {
                 mv_rtfs_doc_at(i, &d);
-                REQUIRE(d.name && d.text && d.syntax && d.result && d.errors && d.example && d.gives);
+                REQUIRE(d.name && d.text && d.syntax && d.result && d.errors && d.example &&
+                        d.gives);
                 CHECK(d.text[0] && d.result[0] && d.errors[0]);
                 if (strcmp(run_refused(d.example), d.gives) != 0)
                         printf("# %s\n", d.example);
@@ -130,7 +132,8 @@ TEST(everything_a_program_can_name_is_documented)
                 CHECK(false);
         }
         for (const struct special_form *s = special_forms; s->word; s++)
-                CHECK(strchr(s->word, ' ') || mv_rtfs_doc_find(s->word, &d)); /* with a space: the reader makes it */
+                /* with a space: the reader makes it */
+                CHECK(strchr(s->word, ' ') || mv_rtfs_doc_find(s->word, &d));
 }
 
 static const char *hint_of(const char *source)
@@ -155,16 +158,26 @@ TEST(an_undefined_name_is_told_which_one_was_meant)
 
 TEST(long_strings_are_indexed_like_short_ones)
 {
-        /* Every position of a text with characters of one to four bytes, across the blocks of its index. */
-        EXAMPLES({ "(let [s (join \"\" (map (fn [i] \"a\u00e9\u6f22\U0001f600\") (range 600))) n (count s)]"
+        /* Every position of a text with characters of one to four bytes, across the blocks of
+         * its index. */
+        EXAMPLES({ "(let [s (join \"\" (map (fn [i] \"a\u00e9\u6f22\U0001f600\") (range 600))) n "
+                   "(count s)]"
                    "  (loop [i 0 bad 0] (if (< i n)"
-                   "    (recur (+ i 1) (if (= (nth s i) (nth \"a\u00e9\u6f22\U0001f600\" (mod i 4))) bad (+ bad 1)))"
-                   "    [n bad])))", "[2400 0]" },
+                   "    (recur (+ i 1) (if (= (nth s i) (nth \"a\u00e9\u6f22\U0001f600\" (mod i "
+                   "4))) bad (+ bad 1)))"
+                   "    [n bad])))",
+                   "[2400 0]" },
                  { "(let [s (join \"\" (map (fn [i] \"a\u00e9\u6f22\U0001f600\") (range 600)))]"
-                   "  [(substring s 2398) (substring s 1022 1027) (last s) (count (drop 512 s)) (substring s 2400)])",
-                   "[\"\u6f22\U0001f600\" \"\u6f22\U0001f600a\u00e9\u6f22\" \"\U0001f600\" 1888 \"\"]" },
-                 { "(let [s (join \"\" (map (fn [i] \"x\") (range 511)))] (nth (str s \"\u00e9y\") 512))", "\"y\"" },
-                 { "(count (parse-json (str \"\\\"\" (join \"\" (map (fn [i] \"\\\\u00e9\") (range 700))) \"\\\"\")))", "700" });
+                   "  [(substring s 2398) (substring s 1022 1027) (last s) (count (drop 512 s)) "
+                   "(substring s 2400)])",
+                   "[\"\u6f22\U0001f600\" \"\u6f22\U0001f600a\u00e9\u6f22\" \"\U0001f600\" 1888 "
+                   "\"\"]" },
+                 { "(let [s (join \"\" (map (fn [i] \"x\") (range 511)))] (nth (str s \"\u00e9y\") "
+                   "512))",
+                   "\"y\"" },
+                 { "(count (parse-json (str \"\\\"\" (join \"\" (map (fn [i] \"\\\\u00e9\") (range "
+                   "700))) \"\\\"\")))",
+                   "700" });
 }
 
 TEST(a_hundred_thousand_names_are_found_and_told_apart)
@@ -466,7 +479,7 @@ TEST(types_say_what_was_expected_where)
                    "expected :int, got keyword" });
 }
 
-/* --- builtins called directly ---------------------------------------------------------------- */
+/* --- builtins called directly ----------------------------------------------------------------- */
 static uint64_t seed;
 static uint32_t pick(uint32_t below)
 {

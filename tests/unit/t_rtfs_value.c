@@ -6,7 +6,7 @@
 #include <wire/cbor.h>
 #include <wire/text.h>
 
-/* --- equality and order ------------------------------------------------------------------------- */
+/* --- equality and order ----------------------------------------------------------------------- */
 TEST(values_are_equal_by_type_first_then_by_structure)
 {
         struct mv_rtfs *r = evaluator_new();
@@ -20,7 +20,7 @@ TEST(values_are_equal_by_type_first_then_by_structure)
         CHECK(equal(r, nan, nan) == 0); /* shared or not */
         CHECK(equal(r, vec_empty(r), vec_builder(r)) == 1);
         CHECK(equal(r, M(r, K(r, "a"), INT(1), INT(2), NIL),
-                        M(r, INT(2), NIL, K(r, "a"), INT(1))) == 1);
+                    M(r, INT(2), NIL, K(r, "a"), INT(1))) == 1);
         CHECK(equal(r, M(r, K(r, "a"), INT(1)), M(r, S(r, "a"), INT(1))) == 0);
         CHECK(equal(r, E(r, E_GENERIC, "m"), E(r, E_GENERIC, "m")) == 1);
         CHECK(equal(r, E(r, E_GENERIC, "m"), E(r, E_GENERIC, "n")) == 0);

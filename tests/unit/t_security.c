@@ -23,9 +23,12 @@ static struct mv_decision ask(const struct mv_context *c, const char *id)
 /* REQ-SEC-02 */
 TEST(each_level_starts_with_its_limits)
 {
-        struct mv_context *p = mv_context_new(MV_LEVEL_PURE), *c = controlled(NULL), *f = mv_context_new(MV_LEVEL_FULL);
-        CHECK(p->limits.wall_ns_max == 1000000000ull && p->limits.memory_bytes_max == 16u << 20 && !p->use_microvm);
-        CHECK(c->limits.wall_ns_max == 5000000000ull && c->limits.memory_bytes_max == 64u << 20 && c->use_microvm);
+        struct mv_context *p = mv_context_new(MV_LEVEL_PURE), *c = controlled(NULL),
+                          *f = mv_context_new(MV_LEVEL_FULL);
+        CHECK(p->limits.wall_ns_max == 1000000000ull && p->limits.memory_bytes_max == 16u << 20 &&
+              !p->use_microvm);
+        CHECK(c->limits.wall_ns_max == 5000000000ull && c->limits.memory_bytes_max == 64u << 20 &&
+              c->use_microvm);
         CHECK(f->limits.wall_ns_max == 0 && f->limits.memory_bytes_max == 0 && !f->use_microvm);
         CHECK(p->log_capability_calls && c->log_capability_calls && f->log_capability_calls);
         mv_context_free(p);
@@ -63,8 +66,10 @@ TEST(a_prefix_grant_counts_on_dot_boundaries_only)
 
 TEST(grants_that_are_not_grants_are_refused_with_the_reason)
 {
-        static const char *const bad[] = { "", "*", ".*", "ccos.*.add", "ccos.ma*", "ccos..add", ".ccos", "ccos.", "a b",
-                                           "ccos.math.**", "cc\xc3\xb6s.math", "ccos.math\n" };
+        static const char *const bad[] = {
+                "",      "*",     ".*",  "ccos.*.add",   "ccos.ma*",         "ccos..add",
+                ".ccos", "ccos.", "a b", "ccos.math.**", "cc\xc3\xb6s.math", "ccos.math\n"
+        };
         struct mv_context *c = controlled(NULL);
         struct mv_err err;
         for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -117,8 +122,10 @@ TEST(a_denial_says_what_was_asked_and_the_smallest_grant)
         CHECK_STR(d.hint, "--allow ccos.io.open-file");
         CHECK_STR(d.rule, "no grant");
         mv_decision_text(&d, text, sizeof text);
-        CHECK_STR(text, "Security violation: capability_authorization operation on capability 'ccos.io.open-file' not "
-                        "allowed in context: Capability 'ccos.io.open-file' not allowed by runtime context");
+        CHECK_STR(text, "Security violation: capability_authorization operation on capability "
+                        "'ccos.io.open-file' not "
+                        "allowed in context: Capability 'ccos.io.open-file' not allowed by runtime "
+                        "context");
         d = ask(c, "bad\x1b[31m id");
         CHECK(!d.allowed);
         CHECK_STR(d.capability, "bad?[31m id");
@@ -131,7 +138,8 @@ TEST(a_denial_says_what_was_asked_and_the_smallest_grant)
 TEST(permissions_begin_with_the_id_and_derived_ones_follow)
 {
         struct mv_context *f = mv_context_new(MV_LEVEL_FULL);
-        struct mv_value path = { .kind = MV_STRING, .text = MV_SLICE("/x") }, handle = { .kind = MV_INT, .integer = 3 };
+        struct mv_value path = { .kind = MV_STRING, .text = MV_SLICE("/x") },
+                        handle = { .kind = MV_INT, .integer = 3 };
         struct mv_capability custom = { .id = "my.read", .permission = "my.files" };
         struct mv_decision d;
         mv_authorize_capability(f, "ccos.io.open-file", NULL, &path, 1, &d);
@@ -208,9 +216,9 @@ TEST(the_boundary_gate_wants_the_id_itself_in_the_token)
         mv_token_check("execute_program", "ccos.io.open-file", NULL, 0, &d);
         CHECK_STR(d.context, "Boundary validation failed - capability not in permissions: []");
         mv_token_check("execution_context_validation", "p", token, 1, &d);
-        CHECK_STR(d.context, "Required permission 'p' not in execution context permissions: [\"ccos.math.add\"]");
+        CHECK_STR(d.context, "Required permission 'p' not in execution context permissions: "
+                             "[\"ccos.math.add\"]");
 }
-
 
 /* REQ-SEC-09 */
 TEST(named_policies_grant_exactly_their_lists)
@@ -220,7 +228,8 @@ TEST(named_policies_grant_exactly_their_lists)
                 uint32_t count;
         } rows[] = {
                 { "user_code", "ccos.ai.llm-execute", "ccos.io.println", 4 },
-                { "system_management", "ccos.system.current-timestamp-ms", "ccos.system.get-env", 9 },
+                { "system_management", "ccos.system.current-timestamp-ms", "ccos.system.get-env",
+                  9 },
                 { "data_processing", "ccos.network.http-fetch", "ccos.io.read-file", 8 },
                 { "agent_coordination", "ccos.agent.establish-system-baseline", "ccos.echo", 7 },
                 { "file_operations", "ccos.io.close-file", "ccos.ai.llm-execute", 6 },
@@ -230,14 +239,16 @@ TEST(named_policies_grant_exactly_their_lists)
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
                 struct mv_context *c = mv_context_new_policy(rows[i].name, &err);
                 REQUIRE(c);
-                CHECK(c->capabilities.count == rows[i].count && c->level == MV_LEVEL_CONTROLLED && c->use_microvm);
+                CHECK(c->capabilities.count == rows[i].count && c->level == MV_LEVEL_CONTROLLED &&
+                      c->use_microvm);
                 CHECK(mv_context_allows(c, rows[i].yes) && !mv_context_allows(c, rows[i].no));
                 CHECK(mv_context_validate(c, &err) == 0);
                 CHECK_STR(c->policy_name, rows[i].name);
                 mv_context_free(c);
         }
         struct mv_context *files = mv_context_new_policy("file_operations", &err);
-        CHECK(files->limits.wall_ns_max == 10000000000ull && files->limits.memory_bytes_max == 32u << 20);
+        CHECK(files->limits.wall_ns_max == 10000000000ull &&
+              files->limits.memory_bytes_max == 32u << 20);
         mv_context_free(files);
         CHECK(!mv_context_new_policy("root", &err) && err.code == MV_E_NOT_FOUND);
         CHECK(!mv_context_new_policy(NULL, &err) && err.code == MV_E_NOT_FOUND);
@@ -247,8 +258,11 @@ TEST(named_policies_grant_exactly_their_lists)
 TEST(limits_may_only_be_lowered)
 {
         struct mv_context *c = controlled(NULL);
-        mv_context_limit(c, &(struct mv_limits){ .wall_ns_max = 9000000000ull, .memory_bytes_max = 1 << 20, .fuel_max = 7 });
-        CHECK(c->limits.wall_ns_max == 5000000000ull && c->limits.memory_bytes_max == 1 << 20 && c->limits.fuel_max == 7);
+        mv_context_limit(c, &(struct mv_limits){ .wall_ns_max = 9000000000ull,
+                                                 .memory_bytes_max = 1 << 20,
+                                                 .fuel_max = 7 });
+        CHECK(c->limits.wall_ns_max == 5000000000ull && c->limits.memory_bytes_max == 1 << 20 &&
+              c->limits.fuel_max == 7);
         mv_context_limit(c, &(struct mv_limits){ .fuel_max = 9 });
         CHECK(c->limits.fuel_max == 7 && c->limits.memory_bytes_max == 1 << 20);
         mv_context_free(c);
@@ -285,9 +299,11 @@ TEST(the_validator_names_what_is_too_high_or_unwalled)
 TEST(file_and_network_capabilities_require_the_wall)
 {
         struct mv_context *c = controlled(NULL), *f = mv_context_new(MV_LEVEL_FULL);
-        CHECK(mv_context_requires_microvm(c, "ccos.io.open-file") && mv_context_requires_microvm(c, "ccos.system.get-env"));
+        CHECK(mv_context_requires_microvm(c, "ccos.io.open-file") &&
+              mv_context_requires_microvm(c, "ccos.system.get-env"));
         CHECK(mv_context_requires_microvm(f, "ccos.network.http-fetch"));
-        CHECK(!mv_context_requires_microvm(c, "ccos.math.add") && !mv_context_requires_microvm(c, "ccos.io.println"));
+        CHECK(!mv_context_requires_microvm(c, "ccos.math.add") &&
+              !mv_context_requires_microvm(c, "ccos.io.println"));
         CHECK(!mv_context_requires_microvm(NULL, "ccos.io.open-file"));
         mv_context_free(c);
         mv_context_free(f);
@@ -308,7 +324,8 @@ TEST(effect_labels_and_recommended_levels_follow_the_table)
         CHECK(mv_effect_labels("ccos.user.ask", labels) == 2);
         CHECK_STR(labels[0], ":io");
         CHECK_STR(labels[1], ":user-interaction");
-        CHECK(mv_recommended_level("ccos.math.add") == MV_LEVEL_PURE && !mv_requires_elevated_permissions("ccos.math.add"));
+        CHECK(mv_recommended_level("ccos.math.add") == MV_LEVEL_PURE &&
+              !mv_requires_elevated_permissions("ccos.math.add"));
         CHECK(mv_recommended_level("ccos.data.parse-json") == MV_LEVEL_CONTROLLED);
         CHECK(mv_recommended_level("ccos.system.current-time") == MV_LEVEL_CONTROLLED);
         CHECK(mv_requires_elevated_permissions("ccos.system.get-env")); /* */
@@ -321,8 +338,10 @@ TEST(a_copy_is_frozen_and_equal)
 {
         struct mv_context *c = controlled("ccos.math.*");
         uint8_t a[2048], b[2048];
-        CHECK(mv_context_allow_read(c, "/data/", NULL) == 0 && mv_context_allow_host(c, "Example.COM.", NULL) == 0);
-        CHECK(mv_context_allow_env(c, "TOKEN=secret", NULL) == 0 && mv_context_deny_host(c, "*.evil.com", NULL) == 0);
+        CHECK(mv_context_allow_read(c, "/data/", NULL) == 0 &&
+              mv_context_allow_host(c, "Example.COM.", NULL) == 0);
+        CHECK(mv_context_allow_env(c, "TOKEN=secret", NULL) == 0 &&
+              mv_context_deny_host(c, "*.evil.com", NULL) == 0);
         CHECK(mv_context_allow_write(c, "/out", NULL) == 0);
         struct mv_context *copy = mv_context_copy(c);
         struct mv_out oa = mv_out(a, sizeof a), ob = mv_out(b, sizeof b);
@@ -359,13 +378,16 @@ TEST(the_last_word_about_a_variable_counts_and_values_stay_out_of_messages)
 {
         struct mv_context *c = controlled(NULL);
         struct mv_err err;
-        CHECK(mv_context_allow_env(c, "A=1", &err) == 0 && mv_context_allow_env(c, "A=2", &err) == 0);
+        CHECK(mv_context_allow_env(c, "A=1", &err) == 0 &&
+              mv_context_allow_env(c, "A=2", &err) == 0);
         CHECK(c->env.count == 1);
         CHECK_STR(c->env.items[0], "A=2");
         CHECK(mv_context_allow_env(c, "A", &err) == 0 && c->env.count == 1);
         CHECK_STR(c->env.items[0], "A");
-        CHECK(mv_context_allow_env(c, "9A=hunter2", &err) == -MV_E_INVALID && !strstr(err.msg, "hunter2"));
-        CHECK(mv_context_allow_env(c, "=x", &err) == -MV_E_INVALID && mv_context_allow_env(c, "", &err) == -MV_E_INVALID);
+        CHECK(mv_context_allow_env(c, "9A=hunter2", &err) == -MV_E_INVALID &&
+              !strstr(err.msg, "hunter2"));
+        CHECK(mv_context_allow_env(c, "=x", &err) == -MV_E_INVALID &&
+              mv_context_allow_env(c, "", &err) == -MV_E_INVALID);
         mv_context_free(c);
 }
 

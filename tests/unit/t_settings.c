@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Settings files: what they grant, that everything behind them only narrows, and where each grant stands. */
+/* Settings files: what they grant, that everything behind them only narrows, and where each
+ * grant stands. */
 #include "../test.h"
 #include <config/config.h>
 #include <config/describe.h>
@@ -69,14 +70,17 @@ TEST(a_wrong_settings_file_is_told_by_code_and_place) /* REQ-CFG-10, -15 */
                 { "[default_config]\ncpu_limit = 100000", "INVALID_CPU_LIMIT", 2, 13 },
                 { "[default_config]\ncpu_limit = -1", "INVALID_CPU_LIMIT", 2, 13 },
                 { "[default_config]\nfuel = 0", "INVALID_FUEL", 2, 8 },
-                { "[default_config]\nnetwork_policy = \"Allowed\"", "UNKNOWN_NETWORK_POLICY", 2, 18 },
-                { "[default_config]\nnetwork_policy = \"Full\"", "POLICY_NEEDS_LEVEL_FULL", 2, 18 },
-                { "[default_config]\nnetwork_policy = { DenyList = [\"a.b\"] }", "POLICY_NEEDS_LEVEL_FULL", 2, 18 },
-                { "[default_config]\nnetwork_policy = { AllowList = [\"a.b\"], DenyList = [] }", "POLICY_NEEDS_LEVEL_FULL", 2,
+                { "[default_config]\nnetwork_policy = \"Allowed\"", "UNKNOWN_NETWORK_POLICY", 2,
                   18 },
+                { "[default_config]\nnetwork_policy = \"Full\"", "POLICY_NEEDS_LEVEL_FULL", 2, 18 },
+                { "[default_config]\nnetwork_policy = { DenyList = [\"a.b\"] }",
+                  "POLICY_NEEDS_LEVEL_FULL", 2, 18 },
+                { "[default_config]\nnetwork_policy = { AllowList = [\"a.b\"], DenyList = [] }",
+                  "POLICY_NEEDS_LEVEL_FULL", 2, 18 },
                 { "[default_config]\nnetwork_policy = { allowlist = [] }", "UNKNOWN_KEY", 2, 20 },
                 { "[default_config]\nfs_policy = \"Full\"", "POLICY_NEEDS_LEVEL_FULL", 2, 13 },
-                { "[default_config]\nfs_policy = { ReadOnly = [], ReadWrite = [] }", "TWO_POLICIES", 2, 13 },
+                { "[default_config]\nfs_policy = { ReadOnly = [], ReadWrite = [] }", "TWO_POLICIES",
+                  2, 13 },
                 { "[default_config]\nfs_policy = \"ReadOnly\"", "UNKNOWN_FS_POLICY", 2, 13 },
                 { "[default_config]\nfs_policy = 5", "EXPECTED_MAP", 2, 13 },
                 { "[default_config.env_vars]\nA = 5", "EXPECTED_STRING", 2, 5 },
@@ -84,7 +88,8 @@ TEST(a_wrong_settings_file_is_told_by_code_and_place) /* REQ-CFG-10, -15 */
                 { "[default_config.env_vars]\n\"A B\" = \"\"", "INVALID_ENV_NAME", 2, 9 },
                 { "[capability_configs.\"a.*\"]\n", "INVALID_NAME", 1, 21 },
                 { "level = \"full\"\n[grants]\nread = [\"/a\"]", "LIST_AT_LEVEL_FULL", 3, 8 },
-                { "level = \"full\"\n[capability_configs.\"a.b\"]\nfs_policy = \"None\"", "LIST_AT_LEVEL_FULL", 3, 13 },
+                { "level = \"full\"\n[capability_configs.\"a.b\"]\nfs_policy = \"None\"",
+                  "LIST_AT_LEVEL_FULL", 3, 13 },
                 { "[grants\n", "SYNTAX", 1, 8 },
         };
         for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -129,16 +134,18 @@ TEST(every_example_is_valid_and_resolves) /* REQ-CFG-08, -11, -12 */
 }
 
 /* --- what a file gives ------------------------------------------------------------------------ */
-#define FILE_TEXT                                                                                                      \
-        "default_provider = \"process\"\nmin_tier = \"process\"\n"                                                     \
-        "[grants]\ncapabilities = [\"ccos.io.*\", \"ccos.echo\", \"ccos.network.http-fetch\"]\n"                       \
-        "read = [\"/data\"]\nwrite = [\"/out/\"]\nhosts = [\"a.example\", \"*.b.example\", \"c.example:8080\", \"[::1]:80\"]\n" \
-        "env = [\"LANG\", \"MODE=fast\"]\n"                                                                            \
-        "[default_config]\ntimeout = \"2s\"\nmemory_limit_mb = 32\nfuel = 1000\n"                                      \
-        "network_policy = { AllowList = [\"d.example\"] }\nenv_vars = { REGION = \"eu\" }\n"                            \
-        "[capability_configs.\"ccos.network.http-fetch\"]\ntimeout = \"500ms\"\n"                                      \
-        "network_policy = { AllowList = [\"x.b.example\"] }\nfs_policy = \"None\"\n"                                    \
-        "[environments.small]\nmin_tier = \"vm\"\n[environments.small.grants]\ncapabilities = [\"ccos.echo\"]\n"         \
+#define FILE_TEXT                                                                                  \
+        "default_provider = \"process\"\nmin_tier = \"process\"\n"                                 \
+        "[grants]\ncapabilities = [\"ccos.io.*\", \"ccos.echo\", \"ccos.network.http-fetch\"]\n"   \
+        "read = [\"/data\"]\nwrite = [\"/out/\"]\nhosts = [\"a.example\", \"*.b.example\", "       \
+        "\"c.example:8080\", \"[::1]:80\"]\n"                                                      \
+        "env = [\"LANG\", \"MODE=fast\"]\n"                                                        \
+        "[default_config]\ntimeout = \"2s\"\nmemory_limit_mb = 32\nfuel = 1000\n"                  \
+        "network_policy = { AllowList = [\"d.example\"] }\nenv_vars = { REGION = \"eu\" }\n"       \
+        "[capability_configs.\"ccos.network.http-fetch\"]\ntimeout = \"500ms\"\n"                  \
+        "network_policy = { AllowList = [\"x.b.example\"] }\nfs_policy = \"None\"\n"               \
+        "[environments.small]\nmin_tier = \"vm\"\n[environments.small.grants]\ncapabilities = "    \
+        "[\"ccos.echo\"]\n"                                                                        \
         "[environments.small.default_config]\ntimeout = 1\nfs_policy = \"None\"\n"
 
 TEST(a_file_becomes_a_context) /* REQ-CFG-03, -04, -06, -08 */
@@ -151,7 +158,8 @@ TEST(a_file_becomes_a_context) /* REQ-CFG-03, -04, -06, -08 */
         CHECK(!mv_context_allows(c, "ccos.system.get-env"));
         CHECK(c->limits.wall_ns_max == 2000000000u && c->limits.memory_bytes_max == 32u << 20);
         CHECK(c->limits.fuel_max == 1000);
-        CHECK(mv__grants_find(&c->hosts, "d.example") >= 0 && mv__grants_find(&c->env, "REGION=eu") >= 0);
+        CHECK(mv__grants_find(&c->hosts, "d.example") >= 0 &&
+              mv__grants_find(&c->env, "REGION=eu") >= 0);
         CHECK_STR(r.p.provider, "process");
         CHECK(r.p.has_tier_min && r.p.tier_min == MV_TIER_PROCESS);
         done(&r);
@@ -162,7 +170,8 @@ TEST(a_file_can_not_give_more_than_its_level) /* REQ-CFG-09 */
         struct resolved r;
         resolve("[default_config]\ntimeout = \"1h\"\nmemory_limit_mb = 100000", NULL, &r);
         REQUIRE(r.r == 0);
-        CHECK(r.p.context->limits.wall_ns_max == 5000000000u && r.p.context->limits.memory_bytes_max == 64u << 20);
+        CHECK(r.p.context->limits.wall_ns_max == 5000000000u &&
+              r.p.context->limits.memory_bytes_max == 64u << 20);
         done(&r);
         resolve("level = \"pure\"\n[grants]\nread = [\"/a\"]", NULL, &r);
         CHECK(r.r == -MV_E_INVALID && strstr(r.err.msg, "s.toml:3:9: grants.read[0] '/a'"));
@@ -187,7 +196,8 @@ TEST(a_capability_with_settings_of_its_own_is_decided_by_them) /* REQ-CFG-05, -0
         CHECK(!d.allowed);
         mv_policy_host(r.p.context, &u, "ccos.other", &d);
         CHECK(d.allowed);
-        CHECK(http->reads.count == 0 && http->writes.count == 0 && http->limits.wall_ns_max == 500000000u);
+        CHECK(http->reads.count == 0 && http->writes.count == 0 &&
+              http->limits.wall_ns_max == 500000000u);
         struct mv_context *copy = mv_context_copy(r.p.context);
         REQUIRE(copy);
         CHECK(mv_context_for(copy, "ccos.network.http-fetch")->hosts.count == 1);
@@ -208,24 +218,42 @@ TEST(what_covers_what)
                 const char *text;
                 bool covered;
         } rows[] = {
-                { MV_GRANT_CAPABILITY, "ccos.io.read-file", true }, { MV_GRANT_CAPABILITY, "ccos.io.*", true },
-                { MV_GRANT_CAPABILITY, "ccos.io.deep.*", true },    { MV_GRANT_CAPABILITY, "ccos.*", false },
-                { MV_GRANT_CAPABILITY, "ccos.echo.*", false },      { MV_GRANT_CAPABILITY, "ccos.ioo.x", false },
-                { MV_GRANT_READ, "/data/x", true },                 { MV_GRANT_READ, "/data", true },
-                { MV_GRANT_READ, "/data2", false },                 { MV_GRANT_READ, "/", false },
-                { MV_GRANT_READ, "/out/x", true },                  { MV_GRANT_WRITE, "/out/x", true },
-                { MV_GRANT_WRITE, "/data/x", false },               { MV_GRANT_READ, "/data/../etc", false },
-                { MV_GRANT_HOST, "a.example", true },               { MV_GRANT_HOST, "A.example.", true },
-                { MV_GRANT_HOST, "a.example:443", true },           { MV_GRANT_HOST, "x.a.example", false },
-                { MV_GRANT_HOST, "x.b.example", true },             { MV_GRANT_HOST, "b.example", false },
-                { MV_GRANT_HOST, "*.b.example", true },             { MV_GRANT_HOST, "*.x.b.example", true },
-                { MV_GRANT_HOST, "*.example", false },              { MV_GRANT_HOST, "*.b.example:443", true },
-                { MV_GRANT_HOST, "c.example:8080", true },          { MV_GRANT_HOST, "c.example", false },
-                { MV_GRANT_HOST, "c.example:80", false },           { MV_GRANT_HOST, "[::1]:80", true },
-                { MV_GRANT_HOST, "::1", false },                    { MV_GRANT_HOST, "[::1]:81", false },
-                { MV_GRANT_ENV, "LANG", true },                     { MV_GRANT_ENV, "LANG=x", true },
-                { MV_GRANT_ENV, "MODE=fast", true },                { MV_GRANT_ENV, "MODE", false },
-                { MV_GRANT_ENV, "MODE=slow", false },               { MV_GRANT_ENV, "HOME", false },
+                { MV_GRANT_CAPABILITY, "ccos.io.read-file", true },
+                { MV_GRANT_CAPABILITY, "ccos.io.*", true },
+                { MV_GRANT_CAPABILITY, "ccos.io.deep.*", true },
+                { MV_GRANT_CAPABILITY, "ccos.*", false },
+                { MV_GRANT_CAPABILITY, "ccos.echo.*", false },
+                { MV_GRANT_CAPABILITY, "ccos.ioo.x", false },
+                { MV_GRANT_READ, "/data/x", true },
+                { MV_GRANT_READ, "/data", true },
+                { MV_GRANT_READ, "/data2", false },
+                { MV_GRANT_READ, "/", false },
+                { MV_GRANT_READ, "/out/x", true },
+                { MV_GRANT_WRITE, "/out/x", true },
+                { MV_GRANT_WRITE, "/data/x", false },
+                { MV_GRANT_READ, "/data/../etc", false },
+                { MV_GRANT_HOST, "a.example", true },
+                { MV_GRANT_HOST, "A.example.", true },
+                { MV_GRANT_HOST, "a.example:443", true },
+                { MV_GRANT_HOST, "x.a.example", false },
+                { MV_GRANT_HOST, "x.b.example", true },
+                { MV_GRANT_HOST, "b.example", false },
+                { MV_GRANT_HOST, "*.b.example", true },
+                { MV_GRANT_HOST, "*.x.b.example", true },
+                { MV_GRANT_HOST, "*.example", false },
+                { MV_GRANT_HOST, "*.b.example:443", true },
+                { MV_GRANT_HOST, "c.example:8080", true },
+                { MV_GRANT_HOST, "c.example", false },
+                { MV_GRANT_HOST, "c.example:80", false },
+                { MV_GRANT_HOST, "[::1]:80", true },
+                { MV_GRANT_HOST, "::1", false },
+                { MV_GRANT_HOST, "[::1]:81", false },
+                { MV_GRANT_ENV, "LANG", true },
+                { MV_GRANT_ENV, "LANG=x", true },
+                { MV_GRANT_ENV, "MODE=fast", true },
+                { MV_GRANT_ENV, "MODE", false },
+                { MV_GRANT_ENV, "MODE=slow", false },
+                { MV_GRANT_ENV, "HOME", false },
                 { MV_GRANT_DENY_HOST, "anything.example", true },
         };
         resolve(FILE_TEXT, NULL, &r);
@@ -241,12 +269,15 @@ TEST(an_environment_narrows_the_file) /* REQ-CFG-07, -09 */
         struct resolved r;
         resolve(FILE_TEXT, "small", &r);
         REQUIRE(r.r == 0);
-        CHECK(!mv_context_allows(r.p.context, "ccos.io.read-file") && mv_context_allows(r.p.context, "ccos.echo"));
+        CHECK(!mv_context_allows(r.p.context, "ccos.io.read-file") &&
+              mv_context_allows(r.p.context, "ccos.echo"));
         CHECK(r.p.context->limits.wall_ns_max == 1000000000u && r.p.context->reads.count == 0);
         CHECK(r.p.context->hosts.count == 5 && r.p.tier_min == MV_TIER_VM);
         CHECK_STR(r.p.environment, "small");
         done(&r);
-        resolve("[grants]\nread = [\"/a\"]\n[environments.wide.grants]\nread = [\"/a/b\",\n  \"/b\"]", "wide", &r);
+        resolve("[grants]\nread = [\"/a\"]\n[environments.wide.grants]\nread = [\"/a/b\",\n  "
+                "\"/b\"]",
+                "wide", &r);
         CHECK(r.r == -MV_E_DENIED);
         CHECK(strstr(r.err.msg, "s.toml:5:3: environments.wide.grants.read[1] would widen"));
         done(&r);
@@ -256,7 +287,8 @@ TEST(built_in_environments_are_there_and_others_are_not) /* REQ-CFG-07 */
 {
         struct resolved r;
         resolve("", "dev", &r);
-        CHECK(r.r == 0 && strcmp(r.p.provider, "mock") == 0 && strcmp(r.p.environment, "development") == 0);
+        CHECK(r.r == 0 && strcmp(r.p.provider, "mock") == 0 &&
+              strcmp(r.p.environment, "development") == 0);
         done(&r);
         resolve("", "production", &r);
         CHECK(r.r == 0 && strcmp(r.p.provider, "firecracker") == 0);
@@ -272,17 +304,20 @@ TEST(built_in_environments_are_there_and_others_are_not) /* REQ-CFG-07 */
 TEST(a_capability_may_not_widen_the_file) /* REQ-CFG-09 */
 {
         struct resolved r;
-        resolve("[capability_configs.\"ccos.network.http-fetch\"]\nnetwork_policy = { AllowList = [\"a.example\"] }", NULL, &r);
+        resolve("[capability_configs.\"ccos.network.http-fetch\"]\nnetwork_policy = { AllowList = "
+                "[\"a.example\"] }",
+                NULL, &r);
         CHECK(r.r == -MV_E_DENIED && strstr(r.err.msg, "s.toml:2:33: "));
         done(&r);
 }
 
-static int choose(struct resolved *r, enum mv_grant_kind kind, const char *text, struct mv_limits limits,
-                  struct mv_context **ret)
+static int choose(struct resolved *r, enum mv_grant_kind kind, const char *text,
+                  struct mv_limits limits, struct mv_context **ret)
 {
         const char *items[1] = { text };
         struct mv_wishes w = { .limits = limits,
-                               .names = { "--allow", "--allow-read", "--allow-write", "--allow-net", "--deny-net", "--env" } };
+                               .names = { "--allow", "--allow-read", "--allow-write", "--allow-net",
+                                          "--deny-net", "--env" } };
         if (text) {
                 w.items[kind] = items;
                 w.counts[kind] = 1;
@@ -294,21 +329,26 @@ TEST(options_only_narrow) /* REQ-CFG-09 */
 {
         struct resolved r;
         struct mv_context *c;
-        struct mv_limits none = { 0 }, more = { .wall_ns_max = 3000000000u }, less = { .wall_ns_max = 1 };
+        struct mv_limits none = { 0 }, more = { .wall_ns_max = 3000000000u },
+                         less = { .wall_ns_max = 1 };
         resolve(FILE_TEXT, NULL, &r);
         REQUIRE(r.r == 0);
         REQUIRE(choose(&r, 0, NULL, none, &c) == 0);
-        CHECK(c->capabilities.count == 3 && c->hosts.count == 5 && c->limits.wall_ns_max == 2000000000u);
+        CHECK(c->capabilities.count == 3 && c->hosts.count == 5 &&
+              c->limits.wall_ns_max == 2000000000u);
         mv_context_free(c);
         REQUIRE(choose(&r, MV_GRANT_CAPABILITY, "ccos.io.log", less, &c) == 0);
         CHECK(c->capabilities.count == 1 && c->hosts.count == 5 && c->limits.wall_ns_max == 1);
         mv_context_free(c);
         CHECK(choose(&r, MV_GRANT_CAPABILITY, "ccos.math.add", none, &c) == -MV_E_DENIED);
-        CHECK_STR(r.err.msg, "--allow ccos.math.add: s.toml does not grant it, and options only narrow; add it to "
+        CHECK_STR(r.err.msg, "--allow ccos.math.add: s.toml does not grant it, and options only "
+                             "narrow; add it to "
                              "grants.capabilities there");
         CHECK(choose(&r, 0, NULL, more, &c) == -MV_E_DENIED && strstr(r.err.msg, "--timeout"));
-        REQUIRE(choose(&r, MV_GRANT_HOST, "a.example", none, &c) == 0); /* the capability's own hosts narrow too */
-        CHECK(c->hosts.count == 1 && mv_context_for(c, "ccos.network.http-fetch")->hosts.count == 0);
+        /* the capability's own hosts narrow too */
+        REQUIRE(choose(&r, MV_GRANT_HOST, "a.example", none, &c) == 0);
+        CHECK(c->hosts.count == 1 &&
+              mv_context_for(c, "ccos.network.http-fetch")->hosts.count == 0);
         mv_context_free(c);
         REQUIRE(choose(&r, MV_GRANT_DENY_HOST, "a.example", none, &c) == 0);
         CHECK(c->hosts.count == 5 && c->hosts_denied.count == 1);
@@ -321,7 +361,8 @@ TEST(a_level_is_never_raised)
 {
         struct resolved r;
         struct mv_context *c;
-        struct mv_wishes full = { .has_level = true, .level = MV_LEVEL_FULL }, pure = { .has_level = true };
+        struct mv_wishes full = { .has_level = true, .level = MV_LEVEL_FULL },
+                         pure = { .has_level = true };
         resolve(FILE_TEXT, NULL, &r);
         CHECK(mv_policy_choose(&r.file, &r.p, &full, &c, &r.err) == -MV_E_DENIED);
         REQUIRE(mv_policy_choose(&r.file, &r.p, &pure, &c, &r.err) == 0);
@@ -359,7 +400,8 @@ static void check_document(enum mv_document which, enum mv_document_format forma
         fclose(f);
         mv_describe(which, format, &t);
         if (t.len != n || memcmp(t.p, file, n) != 0)
-                mv_test_failed(path, 1, "is not what `microvm config schema` prints: write it anew");
+                mv_test_failed(path, 1,
+                               "is not what `microvm config schema` prints: write it anew");
         mv_text_done(&t);
         free(file);
 }
@@ -367,9 +409,11 @@ static void check_document(enum mv_document which, enum mv_document_format forma
 TEST(the_documents_say_what_the_schema_says) /* REQ-DOC, the schema is one table */
 {
         check_document(MV_DOCUMENT_AGENT, MV_DOCUMENT_MARKDOWN, "docs/config/agent-config.md");
-        check_document(MV_DOCUMENT_AGENT, MV_DOCUMENT_SCHEMA, "docs/config/agent-config.schema.json");
+        check_document(MV_DOCUMENT_AGENT, MV_DOCUMENT_SCHEMA,
+                       "docs/config/agent-config.schema.json");
         check_document(MV_DOCUMENT_AGENT, MV_DOCUMENT_MAN, "man/agent.config.5");
         check_document(MV_DOCUMENT_SETTINGS, MV_DOCUMENT_MARKDOWN, "docs/config/settings.md");
-        check_document(MV_DOCUMENT_SETTINGS, MV_DOCUMENT_SCHEMA, "docs/config/settings.schema.json");
+        check_document(MV_DOCUMENT_SETTINGS, MV_DOCUMENT_SCHEMA,
+                       "docs/config/settings.schema.json");
         check_document(MV_DOCUMENT_SETTINGS, MV_DOCUMENT_MAN, "man/microvm.toml.5");
 }

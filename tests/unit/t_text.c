@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* --- UTF-8 ----------------------------------------------------------------------------------------------------------- */
+/* --- UTF-8 ------------------------------------------------------------------------------------ */
 /* The definition, written a second time: decode, then ask whether encoding gives the same bytes. */
 static bool is_one_code_point(const uint8_t *p, size_t n)
 {
@@ -133,7 +133,7 @@ TEST(properties_follow_unicode)
               !mv_utf8_is_digit(0xb2));
 }
 
-/* --- strings and trees -------------------------------------------------------------------------------------------------- */
+/* --- strings and trees ------------------------------------------------------------------------ */
 #define TEXT(k, s) ((struct mv_value){ .kind = (k), .text = MV_SLICE(s) })
 #define INT(i)     ((struct mv_value){ .kind = MV_INT, .integer = (i) })
 #define FLOAT(f)   ((struct mv_value){ .kind = MV_FLOAT, .real = (f) })

@@ -13,15 +13,18 @@
 #include "cell.h"
 
 #define OUTBOX_BYTES (MV_KVM_OUTBOX_END - MV_KVM_OUTBOX)
-#define INBOX_BYTES (MV_KVM_INBOX_END - MV_KVM_INBOX)
+#define INBOX_BYTES  (MV_KVM_INBOX_END - MV_KVM_INBOX)
 /* A copy buffer up to this size is kept for the next run. */
 #define COPY_BYTES_KEPT (256u << 10)
-/* A kick is repeated this often until the guest has stopped: the first may have come between two entries. */
+/* A kick is repeated this often until the guest has stopped: the first may have come between two
+ * entries. */
 #define KICK_AGAIN_NS 2000000u
 
-static_assert(INBOX_BYTES >= MV_KVM_INBOX_HEADER_BYTES + MV_FRAME_HEADER_BYTES + MV_FRAME_PAYLOAD_MAX,
+static_assert(INBOX_BYTES >=
+                      MV_KVM_INBOX_HEADER_BYTES + MV_FRAME_HEADER_BYTES + MV_FRAME_PAYLOAD_MAX,
               "every frame fits into the inbox");
-static_assert(OUTBOX_BYTES >= MV_FRAME_HEADER_BYTES + MV_FRAME_PAYLOAD_MAX, "every frame fits into the outbox");
+static_assert(OUTBOX_BYTES >= MV_FRAME_HEADER_BYTES + MV_FRAME_PAYLOAD_MAX,
+              "every frame fits into the outbox");
 
 static void end(struct kvm_ending *e, enum mv_termination termination, const char *fmt, ...)
         __attribute__((format(printf, 3, 4)));
@@ -57,15 +60,18 @@ static uint64_t limits_next_ns(struct mv_cell *c, const struct kvm_watch *w)
 }
 
 /* Enter the guest and stay until it has stopped. */
-static void guest_go(struct mv_cell *c, const struct kvm_watch *w, enum kvm_command command, struct kvm_ending *e)
+static void guest_go(struct mv_cell *c, const struct kvm_watch *w, enum kvm_command command,
+                     struct kvm_ending *e)
 {
         struct kvm_vcpu *v = &c->vcpu;
         __atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
-        limits_check(c, w, e); /* after immediate_exit was cleared: a cancel from here on sets it again */
+        /* after immediate_exit was cleared: a cancel from here on sets it again */
+        limits_check(c, w, e);
         if (e->over)
                 return;
         mv__kvm_vcpu_start(v, command);
-        while (!mv__kvm_vcpu_wait(v, e->over ? mv__now_ns() + KICK_AGAIN_NS : limits_next_ns(c, w))) {
+        while (!mv__kvm_vcpu_wait(v,
+                                  e->over ? mv__now_ns() + KICK_AGAIN_NS : limits_next_ns(c, w))) {
                 if (!e->over)
                         limits_check(c, w, e);
                 if (e->over)
@@ -91,7 +97,8 @@ static int outbox_copy(struct mv_cell *c, uint64_t bytes, struct mv_slice *ret, 
         if (bytes > c->copy_bytes) {
                 uint8_t *p = realloc(c->copy, bytes);
                 if (!p)
-                        return mv_fail(err, MV_E_NOMEM, 0, "copy %llu bytes of frames", (unsigned long long)bytes);
+                        return mv_fail(err, MV_E_NOMEM, 0, "copy %llu bytes of frames",
+                                       (unsigned long long)bytes);
                 c->copy = p;
                 c->copy_bytes = bytes;
         }
@@ -126,7 +133,8 @@ struct exchange { /* one run's parties, while frames pass */
 
 /* Hands frames to the door until it says done, replies, or none is left. Returns the door's last word. An outbox full of
  * small frames takes the door half a second: the limits are looked at between them (2). */
-static int frames_deliver(struct exchange *x, struct mv_slice left, struct mv_slice *ret_reply, struct mv_err *err)
+static int frames_deliver(struct exchange *x, struct mv_slice left, struct mv_slice *ret_reply,
+                          struct mv_err *err)
 {
         int r = left.len ? 0 : MV_HOSTILE(err, "doorbell: rung without a frame");
         while (r == 0 && left.len && !x->e->over) {
@@ -169,18 +177,21 @@ static void doorbell(struct exchange *x, const struct kvm_stop *s)
                 r = MV_HOSTILE(&err, r ? "doorbell: a frame was answered that asked for nothing"
                                        : "doorbell: waits for an answer to nothing");
         if (r == MV_DOOR_REPLY && reply.len > INBOX_BYTES - MV_KVM_INBOX_HEADER_BYTES)
-                r = mv_fail(&err, MV_E_LIMIT, 0, "a reply of %zu bytes does not fit through the door", reply.len);
+                r = mv_fail(&err, MV_E_LIMIT, 0,
+                            "a reply of %zu bytes does not fit through the door", reply.len);
         if (r < 0)
                 ended_by_error(e, &err);
         else if (r == MV_DOOR_REPLY)
                 inbox_put(c, reply);
 }
 
-static void converse(struct mv_cell *c, const struct mv_run *run, const struct kvm_watch *w, struct kvm_ending *e)
+static void converse(struct mv_cell *c, const struct mv_run *run, const struct kvm_watch *w,
+                     struct kvm_ending *e)
 {
         struct exchange x = { c, run, w, e };
         inbox_put(c, run->start);
-        for (enum kvm_command command = run->resumes ? KVM_DO_RESUME : KVM_DO_RUN; !e->over; command = KVM_DO_RESUME) {
+        for (enum kvm_command command = run->resumes ? KVM_DO_RESUME : KVM_DO_RUN; !e->over;
+             command = KVM_DO_RESUME) {
                 struct kvm_stop s;
                 guest_go(c, w, command, e);
                 if (e->over)
@@ -196,28 +207,33 @@ static void converse(struct mv_cell *c, const struct mv_run *run, const struct k
 static int run_check(const struct mv_cell *c, const struct mv_run *run, struct mv_err *err)
 {
         if (c->p->pid != getpid())
-                return mv_fail(err, MV_E_STATE, 0, "a kvm cell belongs to the process that opened it");
+                return mv_fail(err, MV_E_STATE, 0,
+                               "a kvm cell belongs to the process that opened it");
         if (c->used && !run->resumes)
                 return mv_fail(err, MV_E_STATE, 0, "a used kvm cell is reset before it runs again");
         if (run->start.len > INBOX_BYTES - MV_KVM_INBOX_HEADER_BYTES)
-                return mv_fail(err, MV_E_LIMIT, 0, "a program of %zu bytes does not fit through the door",
+                return mv_fail(err, MV_E_LIMIT, 0,
+                               "a program of %zu bytes does not fit through the door",
                                run->start.len);
         return mv__provider_gate(run, err);
 }
 
 static struct kvm_watch watch_start(struct mv_cell *c, const struct mv_run *run)
 {
-        struct kvm_watch w = { run->deadline_ns ? run->deadline_ns : UINT64_MAX, run->limits.cpu_ns_max,
-                               mv__kvm_vcpu_cpu_ns(&c->vcpu) };
+        struct kvm_watch w = { run->deadline_ns ? run->deadline_ns : UINT64_MAX,
+                               run->limits.cpu_ns_max, mv__kvm_vcpu_cpu_ns(&c->vcpu) };
         if (run->limits.wall_ns_max) {
                 uint64_t now = mv__now_ns();
-                uint64_t at = run->limits.wall_ns_max < UINT64_MAX - now ? now + run->limits.wall_ns_max : UINT64_MAX;
+                uint64_t at = run->limits.wall_ns_max < UINT64_MAX - now
+                                      ? now + run->limits.wall_ns_max
+                                      : UINT64_MAX;
                 w.deadline_ns = at < w.deadline_ns ? at : w.deadline_ns;
         }
         return w;
 }
 
-int mv__kvm_cell_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret, struct mv_err *err)
+int mv__kvm_cell_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret,
+                     struct mv_err *err)
 {
         struct kvm_ending e = { 0 };
         struct mv_exit x = { .exit_code = -1 };
@@ -226,7 +242,8 @@ int mv__kvm_cell_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit
                 return r;
         c->used = true;
         if (run->resumes)
-                __atomic_store_n(&c->cancelled, 0, __ATOMIC_SEQ_CST); /* of an evaluation that had ended already */
+                /* of an evaluation that had ended already */
+                __atomic_store_n(&c->cancelled, 0, __ATOMIC_SEQ_CST);
         struct kvm_watch w = watch_start(c, run);
         converse(c, run, &w, &e);
         c->vcpu.faulted |= e.termination != MV_END_COMPLETED;
@@ -248,7 +265,8 @@ void mv__kvm_cell_cancel(struct mv_cell *c)
 int mv__kvm_cell_reset(struct mv_cell *c, struct mv_err *err)
 {
         if (c->p->pid != getpid())
-                return mv_fail(err, MV_E_STATE, 0, "a kvm cell belongs to the process that opened it");
+                return mv_fail(err, MV_E_STATE, 0,
+                               "a kvm cell belongs to the process that opened it");
         int r = mv__kvm_memory_restore(c->p, &c->mem, c->t, err);
         if (r < 0)
                 return r;
@@ -275,19 +293,22 @@ struct mv_cell *mv__kvm_cell_close(struct mv_cell *c)
         return NULL;
 }
 
-static int arena_bytes(const struct mv_provider *p, uint64_t limit, uint64_t *ret, struct mv_err *err)
+static int arena_bytes(const struct mv_provider *p, uint64_t limit, uint64_t *ret,
+                       struct mv_err *err)
 {
         uint64_t bytes = (limit ? limit : p->memory_bytes_default) & ~(uint64_t)(KVM_PAGE - 1);
         if (bytes < KVM_ARENA_BYTES_MIN || bytes > KVM_ARENA_BYTES_MAX)
                 return mv_fail(err, MV_E_UNSUPPORTED, 0,
-                               "the kvm provider cannot enforce a memory limit of %llu bytes: it can from %llu to %llu",
+                               "the kvm provider cannot enforce a memory limit of %llu bytes: it "
+                               "can from %llu to %llu",
                                (unsigned long long)limit, (unsigned long long)KVM_ARENA_BYTES_MIN,
                                (unsigned long long)KVM_ARENA_BYTES_MAX);
         *ret = bytes;
         return 0;
 }
 
-int mv__kvm_cell_open(struct mv_provider *p, const struct mv_cell_spec *spec, struct mv_cell **ret, struct mv_err *err)
+int mv__kvm_cell_open(struct mv_provider *p, const struct mv_cell_spec *spec, struct mv_cell **ret,
+                      struct mv_err *err)
 {
         uint64_t bytes;
         int r = arena_bytes(p, spec->limits.memory_bytes_max, &bytes, err);

@@ -13,8 +13,10 @@ struct kvm_ending {
         char detail[KVM_DETAIL_BYTES];
 };
 
-int mv__kvm_cell_open(struct mv_provider *p, const struct mv_cell_spec *spec, struct mv_cell **ret, struct mv_err *err);
-int mv__kvm_cell_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret, struct mv_err *err);
+int mv__kvm_cell_open(struct mv_provider *p, const struct mv_cell_spec *spec, struct mv_cell **ret,
+                      struct mv_err *err);
+int mv__kvm_cell_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret,
+                     struct mv_err *err);
 void mv__kvm_cell_cancel(struct mv_cell *c);
 int mv__kvm_cell_reset(struct mv_cell *c, struct mv_err *err);
 struct mv_cell *mv__kvm_cell_close(struct mv_cell *c);

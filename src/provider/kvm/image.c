@@ -9,31 +9,39 @@
 #include <base/cur.h>
 #include "kvm.h"
 
-static int segment_read(const Elf64_Phdr *h, size_t file_bytes, struct kvm_load *ret, struct mv_err *err)
+static int segment_read(const Elf64_Phdr *h, size_t file_bytes, struct kvm_load *ret,
+                        struct mv_err *err)
 {
         bool write = h->p_flags & PF_W, execute = h->p_flags & PF_X;
-        uint64_t low = write ? MV_KVM_DATA : MV_KVM_TEXT, high = write ? MV_KVM_DATA_END : MV_KVM_TEXT_END;
+        uint64_t low = write ? MV_KVM_DATA : MV_KVM_TEXT,
+                 high = write ? MV_KVM_DATA_END : MV_KVM_TEXT_END;
         if (write && execute)
                 return MV_HOSTILE(err, "guest image: a segment is writable and executable");
-        if (h->p_offset > file_bytes || h->p_filesz > file_bytes - h->p_offset || h->p_filesz > h->p_memsz)
+        if (h->p_offset > file_bytes || h->p_filesz > file_bytes - h->p_offset ||
+            h->p_filesz > h->p_memsz)
                 return MV_HOSTILE(err, "guest image: segment outside of the file");
         if (h->p_vaddr < low || h->p_vaddr > high || h->p_memsz > high - h->p_vaddr)
                 return MV_HOSTILE(err, "guest image: segment outside of its region");
-        *ret = (struct kvm_load){ h->p_vaddr, h->p_memsz, h->p_offset, h->p_filesz, write, execute };
+        *ret = (struct kvm_load){
+                h->p_vaddr, h->p_memsz, h->p_offset, h->p_filesz, write, execute
+        };
         return 0;
 }
 
 static int header_check(const Elf64_Ehdr *h, size_t file_bytes, struct mv_err *err)
 {
-        if (memcmp(h->e_ident, ELFMAG, SELFMAG) || h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_machine != EM_X86_64 ||
-            h->e_type != ET_EXEC || h->e_phentsize != sizeof(Elf64_Phdr))
+        if (memcmp(h->e_ident, ELFMAG, SELFMAG) || h->e_ident[EI_CLASS] != ELFCLASS64 ||
+            h->e_machine != EM_X86_64 || h->e_type != ET_EXEC ||
+            h->e_phentsize != sizeof(Elf64_Phdr))
                 return MV_HOSTILE(err, "guest image: not a static x86-64 ELF file");
-        if (h->e_phoff > file_bytes || (uint64_t)h->e_phnum * sizeof(Elf64_Phdr) > file_bytes - h->e_phoff)
+        if (h->e_phoff > file_bytes ||
+            (uint64_t)h->e_phnum * sizeof(Elf64_Phdr) > file_bytes - h->e_phoff)
                 return MV_HOSTILE(err, "guest image: program headers outside of the file");
         return 0;
 }
 
-int mv__kvm_image_layout(const struct mv_kvm_image *image, struct kvm_layout *ret, struct mv_err *err)
+int mv__kvm_image_layout(const struct mv_kvm_image *image, struct kvm_layout *ret,
+                         struct mv_err *err)
 {
         struct kvm_layout l = { 0 };
         Elf64_Ehdr h;

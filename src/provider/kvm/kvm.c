@@ -17,7 +17,8 @@ const char *mv_kvm_backend(void)
 static int probe(struct mv_err *err)
 {
         if (mv__kvm_runner().elf.len == 0)
-                return mv_fail(err, MV_E_UNAVAILABLE, 0, "this library was built without the ring-3 runner");
+                return mv_fail(err, MV_E_UNAVAILABLE, 0,
+                               "this library was built without the ring-3 runner");
         int fd = mv_sys_kvm_open(err);
         if (fd < 0)
                 return fd;
@@ -29,12 +30,17 @@ static int probe(struct mv_err *err)
         return 0;
 }
 
-/* The few features ring 3 may find: plain x86-64 with SSE2. The address width is the machine's: page tables obey it. */
+/* The few features ring 3 may find: plain x86-64 with SSE2. The address width is the machine's:
+ * page tables obey it. */
 static struct kvm_cpuid2 *cpuid_new(int kvm_fd, struct mv_err *err)
 {
         enum { ENTRIES_MAX = 256 };
         static const struct kvm_cpuid_entry2 table[] = {
-                { .function = 0, .eax = 1, .ebx = 0x7263696d, .edx = 0x694d766f, .ecx = 0x6d56206d },
+                { .function = 0,
+                  .eax = 1,
+                  .ebx = 0x7263696d,
+                  .edx = 0x694d766f,
+                  .ecx = 0x6d56206d },
                 { .function = 1, .eax = 0x600, .edx = 0x0780a971 & ~0x10u },
                 { .function = 0x80000000, .eax = 0x80000008 },
                 { .function = 0x80000001, .edx = 0x20100800 },
@@ -45,7 +51,8 @@ static struct kvm_cpuid2 *cpuid_new(int kvm_fd, struct mv_err *err)
         if (!c)
                 return NULL;
         c->nent = ENTRIES_MAX;
-        if (mv_sys_kvm(kvm_fd, KVM_GET_SUPPORTED_CPUID, c, "read the CPUID table KVM supports", err) < 0) {
+        if (mv_sys_kvm(kvm_fd, KVM_GET_SUPPORTED_CPUID, c, "read the CPUID table KVM supports",
+                       err) < 0) {
                 free(c);
                 return NULL;
         }
@@ -92,15 +99,19 @@ static int machine_open(struct mv_provider *p, struct mv_err *err)
         return p->cpuid ? 0 : -(int)MV_E_SYS;
 }
 
-int mv_kvm_init_image(const struct mv_kvm_image *image, uint64_t memory_bytes_default, struct mv_provider **ret,
-                      struct mv_err *err)
+int mv_kvm_init_image(const struct mv_kvm_image *image, uint64_t memory_bytes_default,
+                      struct mv_provider **ret, struct mv_err *err)
 {
         struct mv_provider *p = calloc(1, sizeof *p);
         if (!p)
                 return mv_fail(err, MV_E_NOMEM, 0, "kvm provider");
-        *p = (struct mv_provider){ .kvm_fd = -1, .pagemap_fd = -1, .pid = getpid(), .image = *image,
-                                   .memory_bytes_default = memory_bytes_default ? memory_bytes_default
-                                                                                : MV_DEFAULT_MEMORY_BYTES };
+        *p = (struct mv_provider){ .kvm_fd = -1,
+                                   .pagemap_fd = -1,
+                                   .pid = getpid(),
+                                   .image = *image,
+                                   .memory_bytes_default = memory_bytes_default
+                                                                   ? memory_bytes_default
+                                                                   : MV_DEFAULT_MEMORY_BYTES };
         pthread_mutex_init(&p->lock, NULL);
         int r = machine_open(p, err);
         if (r < 0) {
@@ -124,8 +135,8 @@ static int init(const struct mv_value *config, struct mv_provider **ret, struct 
         int64_t memory = 0;
         int r = mv__config_keys(config, keys, err);
         if (r == 0)
-                r = mv__config_int(config, keys[0], (int64_t)KVM_ARENA_BYTES_MIN, (int64_t)KVM_ARENA_BYTES_MAX, &memory,
-                                   err);
+                r = mv__config_int(config, keys[0], (int64_t)KVM_ARENA_BYTES_MIN,
+                                   (int64_t)KVM_ARENA_BYTES_MAX, &memory, err);
         if (r == 0)
                 r = probe(err);
         struct mv_kvm_image image = mv__kvm_runner();
@@ -134,9 +145,10 @@ static int init(const struct mv_value *config, struct mv_provider **ret, struct 
 
 static int digest_all(EVP_MD_CTX *md, struct mv_cell *c, const struct kvm_state *s, uint8_t ret[32])
 {
-        return EVP_DigestInit_ex(md, EVP_sha256(), NULL) && EVP_DigestUpdate(md, c->t->ro, c->t->ro_bytes) &&
-               EVP_DigestUpdate(md, c->mem.rw, c->mem.bytes) && EVP_DigestUpdate(md, s, sizeof *s) &&
-               EVP_DigestFinal_ex(md, ret, NULL);
+        return EVP_DigestInit_ex(md, EVP_sha256(), NULL) &&
+               EVP_DigestUpdate(md, c->t->ro, c->t->ro_bytes) &&
+               EVP_DigestUpdate(md, c->mem.rw, c->mem.bytes) &&
+               EVP_DigestUpdate(md, s, sizeof *s) && EVP_DigestFinal_ex(md, ret, NULL);
 }
 
 int mv_kvm_cell_digest(struct mv_cell *c, uint8_t ret[32], struct mv_err *err)
@@ -167,8 +179,9 @@ const struct mv_provider_ops mv_provider_kvm = {
         .name = "kvm",
         .title = "KVM",
         .tier = MV_TIER_VM,
-        .features = MV_FEAT_WALL_TIME | MV_FEAT_CPU_TIME | MV_FEAT_MEMORY | MV_FEAT_FUEL | MV_FEAT_OUTPUT |
-                    MV_FEAT_SEPARATE_ADDRESS_SPACE | MV_FEAT_SYSCALL_FILTER | MV_FEAT_NO_KERNEL_SHARED | MV_FEAT_RESET | MV_FEAT_SESSION,
+        .features = MV_FEAT_WALL_TIME | MV_FEAT_CPU_TIME | MV_FEAT_MEMORY | MV_FEAT_FUEL |
+                    MV_FEAT_OUTPUT | MV_FEAT_SEPARATE_ADDRESS_SPACE | MV_FEAT_SYSCALL_FILTER |
+                    MV_FEAT_NO_KERNEL_SHARED | MV_FEAT_RESET | MV_FEAT_SESSION,
         .probe = probe,
         .init = init,
         .open_cell = mv__kvm_cell_open,

@@ -30,7 +30,7 @@
 #include <sys/pagemap.h>
 #include <wire/kvm_door.h>
 
-#define KVM_PAGE 4096u
+#define KVM_PAGE       4096u
 #define KVM_LARGE_PAGE (2ull << 20)
 static inline uint64_t mv__kvm_large_up(uint64_t n)
 {
@@ -50,7 +50,7 @@ static inline uint64_t mv__kvm_large_up(uint64_t n)
 /* Templates a provider keeps: one per memory limit in use. */
 #define KVM_TEMPLATES_MAX 8
 /* A library that cannot initialise itself in this time will not. */
-#define KVM_BOOT_NS_MAX 5000000000ull
+#define KVM_BOOT_NS_MAX  5000000000ull
 #define KVM_DETAIL_BYTES 160
 
 /* A ring-3 program: a static ELF64 file inside the bounds of wire/kvm_door.h. */
@@ -70,15 +70,19 @@ struct kvm_layout {
         struct kvm_load segments[KVM_SEGMENTS_MAX];
         unsigned count;
 };
-int mv__kvm_image_layout(const struct mv_kvm_image *image, struct kvm_layout *ret, struct mv_err *err);
+int mv__kvm_image_layout(const struct mv_kvm_image *image, struct kvm_layout *ret,
+                         struct mv_err *err);
 
 /* ---- space.c ---- */
 /* Tables and stubs. system: MV_KVM_SYSTEM_BYTES of slot 1, zeroed. */
-int mv__kvm_space_build(uint8_t *system, const struct kvm_layout *layout, uint64_t arena_bytes, struct mv_err *err);
-void mv__kvm_space_sregs(struct kvm_sregs *s); /* ring 3 in 64-bit mode; keeps what it does not know */
+int mv__kvm_space_build(uint8_t *system, const struct kvm_layout *layout, uint64_t arena_bytes,
+                        struct mv_err *err);
+/* ring 3 in 64-bit mode; keeps what it does not know */
+void mv__kvm_space_sregs(struct kvm_sregs *s);
 
 /* ---- template.c ---- */
-struct kvm_state { /* of a virtual processor: everything ring 3 can change, and what an exception changes */
+/* of a virtual processor: everything ring 3 can change, and what an exception changes */
+struct kvm_state {
         struct kvm_regs regs;
         struct kvm_sregs sregs;
         struct kvm_xsave xsave;
@@ -91,7 +95,7 @@ struct kvm_template {
         struct kvm_template *next;
         unsigned refs; /* of cells and of the provider's list; under the provider's lock */
         uint64_t arena_bytes;
-        uint8_t *ro;   /* slot 0 */
+        uint8_t *ro; /* slot 0 */
         uint64_t ro_bytes;
         uint64_t rw_bytes; /* slot 1 */
         int content_fd;    /* what slot 1 held when the runner was ready; sealed */
@@ -112,7 +116,8 @@ struct mv_provider {
         pthread_mutex_t lock;
         struct kvm_template *templates;
 };
-int mv__kvm_template_get(struct mv_provider *p, uint64_t arena_bytes, struct kvm_template **ret, struct mv_err *err);
+int mv__kvm_template_get(struct mv_provider *p, uint64_t arena_bytes, struct kvm_template **ret,
+                         struct mv_err *err);
 void mv__kvm_template_put(struct mv_provider *p, struct kvm_template *t);
 /* The template's bytes of one page of slot 1; NULL: zeros. */
 const uint8_t *mv__kvm_template_page(const struct kvm_template *t, uint64_t at);
@@ -126,10 +131,10 @@ struct kvm_memory {
 };
 int mv__kvm_memory_map(struct kvm_memory *m, const struct kvm_template *t, struct mv_err *err);
 void mv__kvm_memory_done(struct kvm_memory *m);
-int mv__kvm_memory_owned(const struct mv_provider *p, const struct kvm_memory *m, uint64_t *ret_bytes,
-                         struct mv_err *err);
-int mv__kvm_memory_restore(const struct mv_provider *p, struct kvm_memory *m, const struct kvm_template *t,
-                           struct mv_err *err);
+int mv__kvm_memory_owned(const struct mv_provider *p, const struct kvm_memory *m,
+                         uint64_t *ret_bytes, struct mv_err *err);
+int mv__kvm_memory_restore(const struct mv_provider *p, struct kvm_memory *m,
+                           const struct kvm_template *t, struct mv_err *err);
 
 /* ---- vcpu.c ---- */
 enum kvm_command { KVM_DO_RUN, KVM_DO_RESUME, KVM_DO_SETTLE, KVM_DO_TRY_OPEN, KVM_DO_END };
@@ -139,8 +144,10 @@ struct kvm_vcpu {
         size_t run_bytes;
         bool has_xsave;
         const struct kvm_state *state; /* what every run starts from */
-        bool faulted;                  /* an exception was delivered: its traces are to be cleared before the next run */
-        bool unsettled;                /* KVM may hold half an access of the guest's: finished before registers are loaded */
+        /* an exception was delivered: its traces are to be cleared before the next run */
+        bool faulted;
+        /* KVM may hold half an access of the guest's: finished before registers are loaded */
+        bool unsettled;
         pthread_t thread;
         bool thread_started;
         pid_t tid;
@@ -150,11 +157,12 @@ struct kvm_vcpu {
         int filter_result;
         struct mv_err filter_err;
 };
-int mv__kvm_vcpu_open(struct mv_provider *p, struct kvm_vcpu *v, const struct kvm_template *t, uint8_t *rw,
-                      struct mv_err *err);
+int mv__kvm_vcpu_open(struct mv_provider *p, struct kvm_vcpu *v, const struct kvm_template *t,
+                      uint8_t *rw, struct mv_err *err);
 void mv__kvm_vcpu_done(struct kvm_vcpu *v);
 void mv__kvm_vcpu_start(struct kvm_vcpu *v, enum kvm_command command);
-/* Whether the thread is done with the command; sleeps until then, but not past until_ns (CLOCK_MONOTONIC). */
+/* Whether the thread is done with the command; sleeps until then, but not past until_ns
+ * (CLOCK_MONOTONIC). */
 bool mv__kvm_vcpu_wait(struct kvm_vcpu *v, uint64_t until_ns);
 void mv__kvm_vcpu_kick(struct kvm_vcpu *v); /* any thread; a later start undoes it */
 uint64_t mv__kvm_vcpu_cpu_ns(const struct kvm_vcpu *v);
@@ -172,7 +180,8 @@ struct mv_cell {
         uint8_t *copy;      /* frames, copied out of the outbox */
         size_t copy_bytes;
 };
-/* What the guest asked with its doorbell, or how it died: then died is true and detail says of what. */
+/* What the guest asked with its doorbell, or how it died: then died is true and detail says of
+ * what. */
 struct kvm_stop {
         bool died;
         bool interrupted;
@@ -184,8 +193,8 @@ void mv__kvm_stop_read(struct mv_cell *c, struct kvm_stop *ret);
 
 /* ---- for tests ---- */
 /* A provider over another image. memory_bytes_default: 0 for MV_DEFAULT_MEMORY_BYTES. */
-int mv_kvm_init_image(const struct mv_kvm_image *image, uint64_t memory_bytes_default, struct mv_provider **ret,
-                      struct mv_err *err);
+int mv_kvm_init_image(const struct mv_kvm_image *image, uint64_t memory_bytes_default,
+                      struct mv_provider **ret, struct mv_err *err);
 /* SHA-256 over all guest memory and the registers the next run starts from. */
 int mv_kvm_cell_digest(struct mv_cell *c, uint8_t ret[32], struct mv_err *err);
 /* What open("/dev/null") says on the thread that runs the guest: 0 or -errno. */

@@ -13,10 +13,11 @@
 
 #define RANGES 64
 
-static int map_extent(struct kvm_memory *m, const struct kvm_template *t, const struct kvm_extent *e)
+static int map_extent(struct kvm_memory *m, const struct kvm_template *t,
+                      const struct kvm_extent *e)
 {
-        void *p = mmap(m->rw + e->at, e->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
-                       t->content_fd, (off_t)e->file_at);
+        void *p = mmap(m->rw + e->at, e->bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, t->content_fd, (off_t)e->file_at);
         return p == MAP_FAILED ? -errno : 0;
 }
 
@@ -26,9 +27,11 @@ int mv__kvm_memory_map(struct kvm_memory *m, const struct kvm_template *t, struc
         m->kept = calloc(t->rw_bytes / KVM_PAGE, 1);
         if (!m->kept)
                 return mv_fail(err, MV_E_NOMEM, 0, "page table of a cell");
-        void *p = mmap(NULL, t->rw_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void *p = mmap(NULL, t->rw_bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (p == MAP_FAILED)
-                return mv_fail(err, MV_E_SYS, errno, "map %llu bytes for a guest", (unsigned long long)t->rw_bytes);
+                return mv_fail(err, MV_E_SYS, errno, "map %llu bytes for a guest",
+                               (unsigned long long)t->rw_bytes);
         m->rw = p;
         for (unsigned i = 0; i < t->extents_count; i++) {
                 int r = map_extent(m, t, &t->extents[i]);
@@ -50,13 +53,14 @@ void mv__kvm_memory_done(struct kvm_memory *m)
         *m = (struct kvm_memory){ 0 };
 }
 
-int mv__kvm_memory_owned(const struct mv_provider *p, const struct kvm_memory *m, uint64_t *ret_bytes,
-                         struct mv_err *err)
+int mv__kvm_memory_owned(const struct mv_provider *p, const struct kvm_memory *m,
+                         uint64_t *ret_bytes, struct mv_err *err)
 {
         struct mv_page_range ranges[RANGES];
         uint64_t at = (uintptr_t)m->rw, end = at + m->bytes, bytes = 0;
         while (at < end) {
-                int n = mv_sys_pagemap_owned(p->pagemap_fd, p->pagemap_how, at, end, ranges, RANGES, &at, err);
+                int n = mv_sys_pagemap_owned(p->pagemap_fd, p->pagemap_how, at, end, ranges, RANGES,
+                                             &at, err);
                 if (n < 0)
                         return n;
                 for (int i = 0; i < n; i++)
@@ -104,12 +108,13 @@ static int give_back(struct kvm_memory *m, uint64_t from, uint64_t to, struct mv
         if (from == to)
                 return 0;
         if (madvise(m->rw + from, to - from, MADV_DONTNEED) < 0)
-                return mv_fail(err, MV_E_SYS, errno, "give back %llu bytes of a cell", (unsigned long long)(to - from));
+                return mv_fail(err, MV_E_SYS, errno, "give back %llu bytes of a cell",
+                               (unsigned long long)(to - from));
         return 0;
 }
 
-static int range_restore(struct kvm_memory *m, const struct kvm_template *t, uint64_t from, uint64_t to,
-                         struct mv_err *err)
+static int range_restore(struct kvm_memory *m, const struct kvm_template *t, uint64_t from,
+                         uint64_t to, struct mv_err *err)
 {
         uint64_t drop = from; /* [drop, at) waits to be given back in one call */
         int r = 0;
@@ -121,15 +126,17 @@ static int range_restore(struct kvm_memory *m, const struct kvm_template *t, uin
         return r < 0 ? r : give_back(m, drop, to, err);
 }
 
-int mv__kvm_memory_restore(const struct mv_provider *p, struct kvm_memory *m, const struct kvm_template *t,
-                           struct mv_err *err)
+int mv__kvm_memory_restore(const struct mv_provider *p, struct kvm_memory *m,
+                           const struct kvm_template *t, struct mv_err *err)
 {
         struct mv_page_range ranges[RANGES];
         uint64_t base = (uintptr_t)m->rw, at = base, end = base + m->bytes;
         while (at < end) {
-                int n = mv_sys_pagemap_owned(p->pagemap_fd, p->pagemap_how, at, end, ranges, RANGES, &at, err);
+                int n = mv_sys_pagemap_owned(p->pagemap_fd, p->pagemap_how, at, end, ranges, RANGES,
+                                             &at, err);
                 for (int i = 0; i < n; i++) {
-                        int r = range_restore(m, t, ranges[i].from - base, ranges[i].to - base, err);
+                        int r = range_restore(m, t, ranges[i].from - base, ranges[i].to - base,
+                                              err);
                         if (r < 0)
                                 return r;
                 }

@@ -11,33 +11,34 @@
 #include <string.h>
 #include "kvm.h"
 
-#define PRESENT 1ull
-#define WRITE 2ull
-#define USER 4ull
-#define TOUCHED 0x60ull /* accessed and dirty: (1) */
-#define LARGE 0x80ull
+#define PRESENT    1ull
+#define WRITE      2ull
+#define USER       4ull
+#define TOUCHED    0x60ull /* accessed and dirty: (1) */
+#define LARGE      0x80ull
 #define NO_EXECUTE (1ull << 63)
-#define TABLE (PRESENT | WRITE | USER | TOUCHED) /* the leaves decide */
+#define TABLE      (PRESENT | WRITE | USER | TOUCHED) /* the leaves decide */
 
 /* Offsets into the system area. */
-#define AT_GDT 0x0000u
-#define AT_TSS 0x0100u
-#define AT_IDT 0x0200u
-#define AT_STUBS 0x1000u /* a page of its own: the only supervisor page that may be executed */
+#define AT_GDT    0x0000u
+#define AT_TSS    0x0100u
+#define AT_IDT    0x0200u
+#define AT_STUBS  0x1000u /* a page of its own: the only supervisor page that may be executed */
 #define AT_TABLES 0x2000u
 
-/* Selectors; the numbers are those of Linux, which some software hypervisors load into the real processor. */
-#define KERNEL_CS 0x10u
-#define KERNEL_SS 0x18u
-#define USER_SS 0x2bu
-#define USER_CS 0x33u
-#define TSS_SELECTOR 0x40u
-#define GDT_BYTES 0x50u
-#define TSS_BYTES 0x68u
-#define VECTORS 32u
-#define STUB_BYTES 8u
-#define VECTOR_NMI 2u
-#define VECTOR_DOUBLE_FAULT 8u
+/* Selectors; the numbers are those of Linux, which some software hypervisors load into the real
+ * processor. */
+#define KERNEL_CS            0x10u
+#define KERNEL_SS            0x18u
+#define USER_SS              0x2bu
+#define USER_CS              0x33u
+#define TSS_SELECTOR         0x40u
+#define GDT_BYTES            0x50u
+#define TSS_BYTES            0x68u
+#define VECTORS              32u
+#define STUB_BYTES           8u
+#define VECTOR_NMI           2u
+#define VECTOR_DOUBLE_FAULT  8u
 #define VECTOR_MACHINE_CHECK 18u
 
 struct space {
@@ -79,7 +80,8 @@ static int map_step(struct space *s, uint64_t at, uint64_t left, uint64_t flags,
                 t[(at >> 21) & 511] = at | flags | LARGE | PRESENT | TOUCHED;
         uint64_t *leaf = t && !large ? table_below(s, t, (at >> 21) & 511) : t;
         if (!leaf)
-                return mv_fail(s->err, MV_E_INTERNAL, 0, "no room for page tables at %#llx", (unsigned long long)at);
+                return mv_fail(s->err, MV_E_INTERNAL, 0, "no room for page tables at %#llx",
+                               (unsigned long long)at);
         if (!large)
                 leaf[(at >> 12) & 511] = at | flags | PRESENT | TOUCHED;
         *ret_step = large ? KVM_LARGE_PAGE : KVM_PAGE;
@@ -133,7 +135,8 @@ static int map_all(struct space *s, const struct kvm_layout *l, uint64_t arena_b
                 { MV_KVM_SYSTEM, MV_KVM_SYSTEM + AT_STUBS, NO_EXECUTE },
                 { MV_KVM_SYSTEM + AT_STUBS, MV_KVM_SYSTEM + AT_TABLES, 0 },
                 { MV_KVM_SYSTEM + AT_TABLES, MV_KVM_SYSTEM + MV_KVM_SYSTEM_BYTES, NO_EXECUTE },
-                { MV_KVM_FAULT_STACKS, MV_KVM_FAULT_STACKS + MV_KVM_FAULT_STACKS_BYTES, WRITE | NO_EXECUTE },
+                { MV_KVM_FAULT_STACKS, MV_KVM_FAULT_STACKS + MV_KVM_FAULT_STACKS_BYTES,
+                  WRITE | NO_EXECUTE },
                 { MV_KVM_THREAD, MV_KVM_THREAD + MV_KVM_THREAD_BYTES, data },
                 { MV_KVM_STACK, MV_KVM_STACK_END, data },
                 { MV_KVM_INBOX, MV_KVM_INBOX_END, data },
@@ -148,26 +151,28 @@ static int map_all(struct space *s, const struct kvm_layout *l, uint64_t arena_b
 
 static void descriptors(uint8_t *system)
 {
-        /* Access bytes: 0x9b and 0xfb code, 0x93 and 0xf3 data, present and accessed, privilege 0 and 3; 0xa = long. */
+        /* Access bytes: 0x9b and 0xfb code, 0x93 and 0xf3 data, present and accessed, privilege
+         * 0 and 3; 0xa = long. */
         put64(system + AT_GDT + KERNEL_CS, 0x00af9b000000ffff);
         put64(system + AT_GDT + KERNEL_SS, 0x00cf93000000ffff);
         put64(system + AT_GDT + (USER_SS & ~7u), 0x00cff3000000ffff);
         put64(system + AT_GDT + (USER_CS & ~7u), 0x00affb000000ffff);
         uint64_t base = MV_KVM_SYSTEM + AT_TSS;
-        put64(system + AT_GDT + TSS_SELECTOR,
-              (TSS_BYTES - 1) | (base & 0xffffff) << 16 | 0x8bull << 40 | (base >> 24 & 0xff) << 56);
+        put64(system + AT_GDT + TSS_SELECTOR, (TSS_BYTES - 1) | (base & 0xffffff) << 16 |
+                                                      0x8bull << 40 | (base >> 24 & 0xff) << 56);
         put64(system + AT_GDT + TSS_SELECTOR + 8, base >> 32);
 
         uint8_t *tss = system + AT_TSS;
         put64(tss + 4, MV_KVM_FAULT_STACKS + KVM_PAGE);      /* rsp0 */
         put64(tss + 36, MV_KVM_FAULT_STACKS + 2 * KVM_PAGE); /* ist1 */
-        tss[102] = TSS_BYTES;                                /* i/o map beyond the limit: no port is allowed */
+        /* i/o map beyond the limit: no port is allowed */
+        tss[102] = TSS_BYTES;
 }
 
 static void gate(uint8_t *idt, unsigned vector, uint64_t handler, unsigned ist)
 {
-        uint64_t low = (handler & 0xffff) | (uint64_t)KERNEL_CS << 16 | (uint64_t)ist << 32 | 0x8eull << 40 |
-                       (handler >> 16 & 0xffff) << 48;
+        uint64_t low = (handler & 0xffff) | (uint64_t)KERNEL_CS << 16 | (uint64_t)ist << 32 |
+                       0x8eull << 40 | (handler >> 16 & 0xffff) << 48;
         put64(idt + vector * 16, low);
         put64(idt + vector * 16 + 8, handler >> 32);
 }
@@ -176,15 +181,23 @@ static void exceptions(uint8_t *system)
 {
         for (unsigned v = 0; v < VECTORS; v++) {
                 /* movb $v, MV_KVM_FAULTBELL: (4) */
-                uint8_t stub[STUB_BYTES] = { 0xc6, 0x04, 0x25, MV_KVM_FAULTBELL & 0xff, MV_KVM_FAULTBELL >> 8 & 0xff,
-                                             MV_KVM_FAULTBELL >> 16 & 0xff, MV_KVM_FAULTBELL >> 24 & 0xff, (uint8_t)v };
+                uint8_t stub[STUB_BYTES] = { 0xc6,
+                                             0x04,
+                                             0x25,
+                                             MV_KVM_FAULTBELL & 0xff,
+                                             MV_KVM_FAULTBELL >> 8 & 0xff,
+                                             MV_KVM_FAULTBELL >> 16 & 0xff,
+                                             MV_KVM_FAULTBELL >> 24 & 0xff,
+                                             (uint8_t)v };
                 memcpy(system + AT_STUBS + v * STUB_BYTES, stub, sizeof stub);
-                bool other_stack = v == VECTOR_NMI || v == VECTOR_DOUBLE_FAULT || v == VECTOR_MACHINE_CHECK;
+                bool other_stack =
+                        v == VECTOR_NMI || v == VECTOR_DOUBLE_FAULT || v == VECTOR_MACHINE_CHECK;
                 gate(system + AT_IDT, v, MV_KVM_SYSTEM + AT_STUBS + v * STUB_BYTES, other_stack);
         }
 }
 
-int mv__kvm_space_build(uint8_t *system, const struct kvm_layout *layout, uint64_t arena_bytes, struct mv_err *err)
+int mv__kvm_space_build(uint8_t *system, const struct kvm_layout *layout, uint64_t arena_bytes,
+                        struct mv_err *err)
 {
         struct space s = { system, 1, err };
         descriptors(system);
@@ -194,15 +207,24 @@ int mv__kvm_space_build(uint8_t *system, const struct kvm_layout *layout, uint64
 
 static struct kvm_segment segment(uint16_t selector, uint8_t type, bool code)
 {
-        return (struct kvm_segment){ .limit = 0xffffffff, .selector = selector, .type = type, .present = 1,
-                                     .dpl = 3, .db = !code, .s = 1, .l = code, .g = 1 };
+        return (struct kvm_segment){ .limit = 0xffffffff,
+                                     .selector = selector,
+                                     .type = type,
+                                     .present = 1,
+                                     .dpl = 3,
+                                     .db = !code,
+                                     .s = 1,
+                                     .l = code,
+                                     .g = 1 };
 }
 
 void mv__kvm_space_sregs(struct kvm_sregs *s)
 {
-        const uint64_t cr0 = 0x80010033;      /* paging, write protection, numeric errors, x87, protected mode */
-        const uint64_t cr4 = 0x624;           /* PAE, SSE and its exceptions; TSD: no clock in ring 3 */
-        const uint64_t efer = 0xd00;          /* long mode, no-execute; no syscall instruction */
+        /* paging, write protection, numeric errors, x87, protected mode */
+        const uint64_t cr0 = 0x80010033;
+        /* PAE, SSE and its exceptions; TSD: no clock in ring 3 */
+        const uint64_t cr4 = 0x624;
+        const uint64_t efer = 0xd00; /* long mode, no-execute; no syscall instruction */
         s->cr0 = cr0;
         s->cr3 = MV_KVM_SYSTEM + AT_TABLES;
         s->cr4 = cr4;
@@ -210,8 +232,11 @@ void mv__kvm_space_sregs(struct kvm_sregs *s)
         s->cs = segment(USER_CS, 11, true);
         s->ss = s->ds = s->es = s->fs = s->gs = segment(USER_SS, 3, false);
         s->fs.base = MV_KVM_THREAD;
-        s->tr = (struct kvm_segment){ .base = MV_KVM_SYSTEM + AT_TSS, .limit = TSS_BYTES - 1,
-                                      .selector = TSS_SELECTOR, .type = 11, .present = 1 };
+        s->tr = (struct kvm_segment){ .base = MV_KVM_SYSTEM + AT_TSS,
+                                      .limit = TSS_BYTES - 1,
+                                      .selector = TSS_SELECTOR,
+                                      .type = 11,
+                                      .present = 1 };
         s->ldt = (struct kvm_segment){ .unusable = 1 };
         s->gdt = (struct kvm_dtable){ .base = MV_KVM_SYSTEM + AT_GDT, .limit = GDT_BYTES - 1 };
         s->idt = (struct kvm_dtable){ .base = MV_KVM_SYSTEM + AT_IDT, .limit = VECTORS * 16 - 1 };

@@ -5,7 +5,7 @@
 #include "kvm.h"
 
 #define PAGE_FAULT 14u
-#define VECTORS 32u
+#define VECTORS    32u
 
 static const struct {
         const char *name;
@@ -55,16 +55,20 @@ static void died(struct kvm_stop *s, const char *fmt, ...)
 static void read_exception(struct mv_cell *c, unsigned vector, struct kvm_stop *s)
 {
         bool other_stack = vector == 2 || vector == 8 || vector == 18;
-        const uint8_t *top = c->mem.rw + (MV_KVM_FAULT_STACKS - MV_KVM_RW) + KVM_PAGE * (other_stack ? 2 : 1);
+        const uint8_t *top =
+                c->mem.rw + (MV_KVM_FAULT_STACKS - MV_KVM_RW) + KVM_PAGE * (other_stack ? 2 : 1);
         uint64_t rip = get64(top - 40), error = get64(top - 48);
-        const char *name = vector < VECTORS && exceptions[vector].name ? exceptions[vector].name : "exception";
+        const char *name =
+                vector < VECTORS && exceptions[vector].name ? exceptions[vector].name : "exception";
         struct kvm_sregs sregs;
         struct mv_err ignored;
-        if (vector == PAGE_FAULT && mv_sys_kvm(c->vcpu.fd, KVM_GET_SREGS, &sregs, "cr2", &ignored) >= 0)
+        if (vector == PAGE_FAULT &&
+            mv_sys_kvm(c->vcpu.fd, KVM_GET_SREGS, &sregs, "cr2", &ignored) >= 0)
                 died(s, "%s at 0x%llx, error %llu, rip 0x%llx", name, (unsigned long long)sregs.cr2,
                      (unsigned long long)error, (unsigned long long)rip);
         else if (vector < VECTORS && exceptions[vector].has_error)
-                died(s, "%s, error %llu, rip 0x%llx", name, (unsigned long long)error, (unsigned long long)rip);
+                died(s, "%s, error %llu, rip 0x%llx", name, (unsigned long long)error,
+                     (unsigned long long)rip);
         else
                 died(s, "%s (vector %u), rip 0x%llx", name, vector, (unsigned long long)rip);
 }
@@ -91,13 +95,15 @@ static void read_mmio(struct mv_cell *c, struct kvm_stop *s)
         else if (page == MV_KVM_FAULTBELL && run->mmio.is_write)
                 read_exception(c, run->mmio.data[0], s);
         else
-                died(s, "access to guest address 0x%llx, where nothing is", (unsigned long long)run->mmio.phys_addr);
+                died(s, "access to guest address 0x%llx, where nothing is",
+                     (unsigned long long)run->mmio.phys_addr);
 }
 
 void mv__kvm_stop_read(struct mv_cell *c, struct kvm_stop *ret)
 {
         const struct kvm_run *run = c->vcpu.run;
-        struct kvm_stop s = { .interrupted = c->vcpu.result == -EINTR || c->vcpu.result == -EAGAIN };
+        struct kvm_stop s = { .interrupted =
+                                      c->vcpu.result == -EINTR || c->vcpu.result == -EAGAIN };
         if (c->vcpu.result < 0 && !s.interrupted)
                 died(&s, "KVM would not go on: %s", mv__errno_text(-c->vcpu.result));
         else if (!s.interrupted)
@@ -109,14 +115,16 @@ void mv__kvm_stop_read(struct mv_cell *c, struct kvm_stop *ret)
                         died(&s, "triple fault");
                         break;
                 case KVM_EXIT_INTERNAL_ERROR:
-                        died(&s, "an instruction KVM cannot carry out (internal error %u)", run->internal.suberror);
+                        died(&s, "an instruction KVM cannot carry out (internal error %u)",
+                             run->internal.suberror);
                         break;
                 case KVM_EXIT_FAIL_ENTRY:
                         died(&s, "KVM refused to enter the guest (reason 0x%llx)",
                              (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
                         break;
                 default:
-                        died(&s, "the guest left by an exit it has no right to (reason %u)", run->exit_reason);
+                        died(&s, "the guest left by an exit it has no right to (reason %u)",
+                             run->exit_reason);
                 }
         *ret = s;
 }

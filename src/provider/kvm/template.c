@@ -41,7 +41,8 @@ static struct kvm_template *template_free(struct kvm_template *t)
  * page it takes some forty. bytes: a multiple of KVM_LARGE_PAGE. NULL: errno says why. */
 static uint8_t *large_map(uint64_t bytes)
 {
-        uint8_t *p = mmap(NULL, bytes + KVM_LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        uint8_t *p = mmap(NULL, bytes + KVM_LARGE_PAGE, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (p == MAP_FAILED)
                 return NULL;
         uint64_t before = -(uintptr_t)p & (KVM_LARGE_PAGE - 1);
@@ -52,8 +53,8 @@ static uint8_t *large_map(uint64_t bytes)
         return p + before;
 }
 
-static int ro_build(struct kvm_template *t, const struct mv_kvm_image *image, const struct kvm_layout *l,
-                    struct mv_err *err)
+static int ro_build(struct kvm_template *t, const struct mv_kvm_image *image,
+                    const struct kvm_layout *l, struct mv_err *err)
 {
         uint64_t end = MV_KVM_TEXT + KVM_PAGE;
         for (unsigned i = 0; i < l->count; i++)
@@ -67,7 +68,8 @@ static int ro_build(struct kvm_template *t, const struct mv_kvm_image *image, co
         for (unsigned i = 0; i < l->count; i++) {
                 const struct kvm_load *g = &l->segments[i];
                 if (!g->write)
-                        memcpy(t->ro + (g->at - MV_KVM_TEXT), image->elf.p + g->file_at, g->file_bytes);
+                        memcpy(t->ro + (g->at - MV_KVM_TEXT), image->elf.p + g->file_at,
+                               g->file_bytes);
         }
         if (mprotect(t->ro, t->ro_bytes, PROT_READ) < 0)
                 return mv_fail(err, MV_E_SYS, errno, "protect a guest image");
@@ -84,7 +86,8 @@ static void data_load(uint8_t *rw, const struct mv_kvm_image *image, const struc
 }
 
 /* The registers a boot starts from. */
-static int state_first(struct kvm_template *t, const struct kvm_vcpu *v, uint64_t entry, struct mv_err *err)
+static int state_first(struct kvm_template *t, const struct kvm_vcpu *v, uint64_t entry,
+                       struct mv_err *err)
 {
         struct kvm_state s;
         int r = mv__kvm_vcpu_save(v, &s, err);
@@ -92,19 +95,23 @@ static int state_first(struct kvm_template *t, const struct kvm_vcpu *v, uint64_
                 return r;
         mv__kvm_space_sregs(&s.sregs);
         /* As if called: the stack is 16-byte aligned before the return address is pushed. */
-        s.regs = (struct kvm_regs){ .rip = entry, .rsp = MV_KVM_STACK_END - 8, .rdi = t->arena_bytes, .rflags = 2 };
+        s.regs = (struct kvm_regs){
+                .rip = entry, .rsp = MV_KVM_STACK_END - 8, .rdi = t->arena_bytes, .rflags = 2
+        };
         t->state = s;
         return 0;
 }
 
 /* live[i]: page i of slot 1 is not all zeros. */
-static int live_find(const struct mv_provider *p, const struct kvm_memory *m, uint8_t *live, struct mv_err *err)
+static int live_find(const struct mv_provider *p, const struct kvm_memory *m, uint8_t *live,
+                     struct mv_err *err)
 {
         static const uint8_t zeros[KVM_PAGE];
         struct mv_page_range v[16];
         uint64_t base = (uintptr_t)m->rw, at = base, end = base + m->bytes;
         while (at < end) {
-                int n = mv_sys_pagemap_owned(p->pagemap_fd, p->pagemap_how, at, end, v, 16, &at, err);
+                int n = mv_sys_pagemap_owned(p->pagemap_fd, p->pagemap_how, at, end, v, 16, &at,
+                                             err);
                 if (n < 0)
                         return n;
                 for (int i = 0; i < n; i++)
@@ -140,13 +147,16 @@ static int content_write(struct kvm_template *t, const uint8_t *rw, struct mv_er
 {
         for (unsigned i = 0; i < t->extents_count; i++)
                 for (uint64_t done = 0; done < t->extents[i].bytes;) {
-                        ssize_t n = pwrite(t->content_fd, rw + t->extents[i].at + done, t->extents[i].bytes - done,
+                        ssize_t n = pwrite(t->content_fd, rw + t->extents[i].at + done,
+                                           t->extents[i].bytes - done,
                                            (off_t)(t->extents[i].file_at + done));
                         if (n <= 0)
-                                return mv_fail(err, MV_E_SYS, n < 0 ? errno : ENOSPC, "write a template");
+                                return mv_fail(err, MV_E_SYS, n < 0 ? errno : ENOSPC,
+                                               "write a template");
                         done += (uint64_t)n;
                 }
-        if (fcntl(t->content_fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+        if (fcntl(t->content_fd, F_ADD_SEALS,
+                  F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
                 return mv_fail(err, MV_E_SYS, errno, "seal a template");
         return 0;
 }
@@ -166,7 +176,8 @@ static int content_keep(struct kvm_template *t, const uint8_t *rw, struct mv_err
         return 0;
 }
 
-static int capture(struct mv_provider *p, struct kvm_template *t, struct mv_cell *boot, struct mv_err *err)
+static int capture(struct mv_provider *p, struct kvm_template *t, struct mv_cell *boot,
+                   struct mv_err *err)
 {
         uint8_t *live = calloc(t->rw_bytes / KVM_PAGE, 1);
         if (!live)
@@ -184,7 +195,8 @@ static int boot_failed(const struct mv_cell *boot, uint64_t bytes, struct mv_err
 {
         const uint8_t *text = boot->mem.rw + (MV_KVM_OUTBOX - MV_KVM_RW);
         int len = bytes < sizeof err->msg / 2 ? (int)bytes : (int)sizeof err->msg / 2;
-        return mv_fail(err, MV_E_UNAVAILABLE, 0, "the runner could not initialise itself in %llu bytes: %.*s",
+        return mv_fail(err, MV_E_UNAVAILABLE, 0,
+                       "the runner could not initialise itself in %llu bytes: %.*s",
                        (unsigned long long)boot->t->arena_bytes, len, (const char *)text);
 }
 
@@ -203,19 +215,22 @@ static int boot_run(struct mv_cell *boot, struct mv_err *err)
         if (late)
                 return mv_fail(err, MV_E_UNAVAILABLE, 0, "the guest image was not ready after 5 s");
         if (stop.died)
-                return mv_fail(err, MV_E_UNAVAILABLE, 0, "the guest image did not start: %s", stop.detail);
+                return mv_fail(err, MV_E_UNAVAILABLE, 0, "the guest image did not start: %s",
+                               stop.detail);
         if (stop.op == MV_KVM_OP_FAILED)
                 return boot_failed(boot, stop.bytes, err);
         if (stop.op != MV_KVM_OP_READY)
                 return MV_HOSTILE(err, "guest image: another doorbell than READY");
-        mv__kvm_vcpu_start(v, KVM_DO_SETTLE); /* the store behind READY is done, the registers are those after it */
+        /* the store behind READY is done, the registers are those after it */
+        mv__kvm_vcpu_start(v, KVM_DO_SETTLE);
         mv__kvm_vcpu_wait(v, UINT64_MAX);
         if (v->result < 0)
                 return mv_fail(err, MV_E_SYS, -v->result, "stop a guest image that is ready");
         return 0;
 }
 
-static int boot_with(struct mv_provider *p, struct kvm_template *t, const struct kvm_layout *l, struct mv_err *err)
+static int boot_with(struct mv_provider *p, struct kvm_template *t, const struct kvm_layout *l,
+                     struct mv_err *err)
 {
         struct mv_cell boot = { .p = p, .t = t, .vcpu = { .vm_fd = -EBADF, .fd = -EBADF } };
         int r = mv__kvm_memory_map(&boot.mem, t, err);
@@ -225,7 +240,8 @@ static int boot_with(struct mv_provider *p, struct kvm_template *t, const struct
                 r = state_first(t, &boot.vcpu, l->entry, err);
         if (r == 0) {
                 data_load(boot.mem.rw, &p->image, l);
-                r = mv__kvm_space_build(boot.mem.rw + (MV_KVM_SYSTEM - MV_KVM_RW), l, t->arena_bytes, err);
+                r = mv__kvm_space_build(boot.mem.rw + (MV_KVM_SYSTEM - MV_KVM_RW), l,
+                                        t->arena_bytes, err);
         }
         if (r == 0)
                 r = boot_run(&boot, err);
@@ -236,7 +252,8 @@ static int boot_with(struct mv_provider *p, struct kvm_template *t, const struct
         return r;
 }
 
-static int template_new(struct mv_provider *p, uint64_t arena_bytes, struct kvm_template **ret, struct mv_err *err)
+static int template_new(struct mv_provider *p, uint64_t arena_bytes, struct kvm_template **ret,
+                        struct mv_err *err)
 {
         struct kvm_layout l;
         int r = mv__kvm_image_layout(&p->image, &l, err);
@@ -292,9 +309,11 @@ static struct kvm_template *list_find(struct mv_provider *p, uint64_t arena_byte
         return t;
 }
 
-int mv__kvm_template_get(struct mv_provider *p, uint64_t arena_bytes, struct kvm_template **ret, struct mv_err *err)
+int mv__kvm_template_get(struct mv_provider *p, uint64_t arena_bytes, struct kvm_template **ret,
+                         struct mv_err *err)
 {
-        /* Held while booting: two threads that need the same template need one of them to make it. */
+        /* Held while booting: two threads that need the same template need one of them to make
+         * it. */
         pthread_mutex_lock(&p->lock);
         struct kvm_template *t = list_find(p, arena_bytes);
         int r = t ? 0 : template_new(p, arena_bytes, &t, err);

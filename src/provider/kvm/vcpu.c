@@ -25,7 +25,8 @@
 /* Sanitizers put red zones on the stack; without them 16 KiB would do. */
 #define STACK_BYTES (256u << 10)
 
-/* A repeated string store to the doorbell comes out in up to 1,024 steps before the guest would be entered again. */
+/* A repeated string store to the doorbell comes out in up to 1,024 steps before the guest would
+ * be entered again. */
 #define SETTLE_STEPS_MAX 4096
 
 enum turn { TURN_CALLER, TURN_VMM };
@@ -84,7 +85,8 @@ int mv__kvm_vcpu_load(struct kvm_vcpu *v)
         if (r == 0)
                 r = load(v->fd, KVM_SET_SREGS, &s->sregs);
         if (r == 0)
-                r = v->has_xsave ? load(v->fd, KVM_SET_XSAVE, &s->xsave) : load(v->fd, KVM_SET_FPU, &s->fpu);
+                r = v->has_xsave ? load(v->fd, KVM_SET_XSAVE, &s->xsave)
+                                 : load(v->fd, KVM_SET_FPU, &s->fpu);
         if (r == 0 && v->faulted) {
                 static const struct kvm_vcpu_events no_events;
                 static const struct kvm_debugregs debug = { .dr6 = 0xffff0ff0, .dr7 = 0x400 };
@@ -101,11 +103,14 @@ int mv__kvm_vcpu_save(const struct kvm_vcpu *v, struct kvm_state *ret, struct mv
         *ret = (struct kvm_state){ 0 };
         int r = mv_sys_kvm(v->fd, KVM_GET_REGS, &ret->regs, "read the registers of a guest", err);
         if (r >= 0)
-                r = mv_sys_kvm(v->fd, KVM_GET_SREGS, &ret->sregs, "read the system registers of a guest", err);
+                r = mv_sys_kvm(v->fd, KVM_GET_SREGS, &ret->sregs,
+                               "read the system registers of a guest", err);
         if (r >= 0 && v->has_xsave)
-                r = mv_sys_kvm(v->fd, KVM_GET_XSAVE, &ret->xsave, "read the vector registers of a guest", err);
+                r = mv_sys_kvm(v->fd, KVM_GET_XSAVE, &ret->xsave,
+                               "read the vector registers of a guest", err);
         else if (r >= 0)
-                r = mv_sys_kvm(v->fd, KVM_GET_FPU, &ret->fpu, "read the floating point registers of a guest", err);
+                r = mv_sys_kvm(v->fd, KVM_GET_FPU, &ret->fpu,
+                               "read the floating point registers of a guest", err);
         return r < 0 ? r : 0;
 }
 
@@ -174,7 +179,8 @@ static int thread_start(struct kvm_vcpu *v, struct mv_err *err)
         pthread_attr_init(&attr);
         pthread_attr_setstacksize(&attr, STACK_BYTES);
         v->turn = TURN_VMM;
-        pthread_sigmask(SIG_SETMASK, &all, &before); /* inherited by the thread: no moment with a signal let in */
+        /* inherited by the thread: no moment with a signal let in */
+        pthread_sigmask(SIG_SETMASK, &all, &before);
         int r = pthread_create(&v->thread, &attr, vmm_main, v);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
         pthread_attr_destroy(&attr);
@@ -187,22 +193,30 @@ static int thread_start(struct kvm_vcpu *v, struct mv_err *err)
         return v->filter_result;
 }
 
-static int slots_set(struct kvm_vcpu *v, const struct kvm_template *t, uint8_t *rw, struct mv_err *err)
+static int slots_set(struct kvm_vcpu *v, const struct kvm_template *t, uint8_t *rw,
+                     struct mv_err *err)
 {
-        struct kvm_userspace_memory_region ro = { .slot = 0, .flags = KVM_MEM_READONLY,
-                                                  .guest_phys_addr = MV_KVM_TEXT, .memory_size = t->ro_bytes,
+        struct kvm_userspace_memory_region ro = { .slot = 0,
+                                                  .flags = KVM_MEM_READONLY,
+                                                  .guest_phys_addr = MV_KVM_TEXT,
+                                                  .memory_size = t->ro_bytes,
                                                   .userspace_addr = (uintptr_t)t->ro };
-        struct kvm_userspace_memory_region own = { .slot = 1, .guest_phys_addr = MV_KVM_RW,
-                                                   .memory_size = t->rw_bytes, .userspace_addr = (uintptr_t)rw };
+        struct kvm_userspace_memory_region own = { .slot = 1,
+                                                   .guest_phys_addr = MV_KVM_RW,
+                                                   .memory_size = t->rw_bytes,
+                                                   .userspace_addr = (uintptr_t)rw };
         int r = mv_sys_kvm_slot(v->vm_fd, &ro, err);
         return r < 0 ? r : mv_sys_kvm_slot(v->vm_fd, &own, err);
 }
 
-int mv__kvm_vcpu_open(struct mv_provider *p, struct kvm_vcpu *v, const struct kvm_template *t, uint8_t *rw,
-                      struct mv_err *err)
+int mv__kvm_vcpu_open(struct mv_provider *p, struct kvm_vcpu *v, const struct kvm_template *t,
+                      uint8_t *rw, struct mv_err *err)
 {
-        *v = (struct kvm_vcpu){ .vm_fd = -EBADF, .fd = -EBADF, .has_xsave = p->has_xsave,
-                                .state = &t->state, .faulted = true };
+        *v = (struct kvm_vcpu){ .vm_fd = -EBADF,
+                                .fd = -EBADF,
+                                .has_xsave = p->has_xsave,
+                                .state = &t->state,
+                                .faulted = true };
         v->vm_fd = mv_sys_kvm_vm(p->kvm_fd, err);
         if (v->vm_fd < 0)
                 return v->vm_fd;
@@ -211,7 +225,8 @@ int mv__kvm_vcpu_open(struct mv_provider *p, struct kvm_vcpu *v, const struct kv
                 v->fd = r = mv_sys_kvm_vcpu(v->vm_fd, err);
         /* First of all: without it long mode and no-execute are refused. */
         if (r >= 0)
-                r = mv_sys_kvm(v->fd, KVM_SET_CPUID2, p->cpuid, "set the CPUID table of a guest", err);
+                r = mv_sys_kvm(v->fd, KVM_SET_CPUID2, p->cpuid, "set the CPUID table of a guest",
+                               err);
         if (r >= 0)
                 r = mv_sys_kvm_kick_signal(v->fd, KICK_SIGNAL, err);
         if (r >= 0 && !(v->run = mv_sys_kvm_map_run(p->kvm_fd, v->fd, &v->run_bytes, err)))

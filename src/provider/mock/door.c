@@ -39,13 +39,16 @@ bool mv__mock_stopped(struct mv_cell *c)
         return c->ended;
 }
 
-static int host_frame(struct mv_cell *c, struct mv_slice frame, struct mv_slice *ret, struct mv_err *err)
+static int host_frame(struct mv_cell *c, struct mv_slice frame, struct mv_slice *ret,
+                      struct mv_err *err)
 {
         return c->run->door.frame(c->run->door.ctx, frame, ret, err);
 }
 
-/* A call's time is the host's. Other frames are only taken note of: less than reading this clock costs. */
-static int host_call(struct mv_cell *c, struct mv_slice frame, struct mv_slice *ret, struct mv_err *err)
+/* A call's time is the host's. Other frames are only taken note of: less than reading this clock
+ * costs. */
+static int host_call(struct mv_cell *c, struct mv_slice frame, struct mv_slice *ret,
+                     struct mv_err *err)
 {
         uint64_t before = mv__mock_thread_cpu_ns();
         int r = host_frame(c, frame, ret, err);
@@ -53,15 +56,16 @@ static int host_call(struct mv_cell *c, struct mv_slice frame, struct mv_slice *
         return r;
 }
 
-/* The id and the number of arguments of a CALL. What does not look like one is left for the host to reject. */
+/* The id and the number of arguments of a CALL. What does not look like one is left for the host
+ * to reject. */
 static bool call_head(struct mv_slice payload, struct mv_slice *ret_id, uint32_t *ret_args)
 {
         struct mv_cur cur = mv_cur(payload);
         struct mv_cbor_item array, id, args;
         struct mv_err err;
-        if (mv_cbor_next(&cur, &array, &err) < 0 || array.kind != MV_CBOR_ARRAY || array.count != 2 ||
-            mv_cbor_next(&cur, &id, &err) < 0 || id.kind != MV_CBOR_TEXT || mv_cbor_next(&cur, &args, &err) < 0 ||
-            args.kind != MV_CBOR_ARRAY)
+        if (mv_cbor_next(&cur, &array, &err) < 0 || array.kind != MV_CBOR_ARRAY ||
+            array.count != 2 || mv_cbor_next(&cur, &id, &err) < 0 || id.kind != MV_CBOR_TEXT ||
+            mv_cbor_next(&cur, &args, &err) < 0 || args.kind != MV_CBOR_ARRAY)
                 return false;
         *ret_id = id.text;
         *ret_args = args.count;
@@ -77,8 +81,8 @@ static bool accept(struct mv_cell *c, int answer, const struct mv_err *why)
                         c->ended = true;
                 }
         } else if (answer < 0) {
-                mv__mock_end(c, MV_END_KILLED, "%s%s", why->code == MV_E_HOSTILE ? "protocol violation: " : "",
-                             why->msg);
+                mv__mock_end(c, MV_END_KILLED, "%s%s",
+                             why->code == MV_E_HOSTILE ? "protocol violation: " : "", why->msg);
         }
         return answer >= 0;
 }
@@ -95,7 +99,8 @@ static bool trace(struct mv_cell *c, struct mv_slice id, uint64_t seq, uint32_t 
         struct mv_out o = mv_out(bytes, sizeof bytes);
         size_t at = mv_frame_open(&o, MV_FRAME_LOG, 0);
         mv_cbor_put_str(&o, line);
-        return mv_frame_close(&o, at) && accept(c, host_frame(c, mv_out_slice(&o), &none, &err), &err);
+        return mv_frame_close(&o, at) &&
+               accept(c, host_frame(c, mv_out_slice(&o), &none, &err), &err);
 }
 
 static bool one_frame(struct mv_cell *c, struct mv_slice bytes, struct mv_slice *ret_reply)
@@ -124,7 +129,8 @@ bool mv__mock_exchange(void *cell, struct mv_slice frames, bool want_reply, stru
         while (frames.len > 0) {
                 struct mv_err err = { .msg = "" };
                 uint32_t len;
-                if (frames.len < MV_FRAME_HEADER_BYTES || mv_frame_payload_len(frames.p, &len, &err) < 0 ||
+                if (frames.len < MV_FRAME_HEADER_BYTES ||
+                    mv_frame_payload_len(frames.p, &len, &err) < 0 ||
                     len > frames.len - MV_FRAME_HEADER_BYTES)
                         return accept(c, MV_HOSTILE(&err, "mock: frames are not whole"), &err);
                 size_t whole = MV_FRAME_HEADER_BYTES + (size_t)len;

@@ -12,9 +12,9 @@
 #include <wire/cbor.h>
 #include <wire/frame.h>
 
-#define DELAY_MS_MAX 3600000
+#define DELAY_MS_MAX   3600000
 #define KIND_BYTES_MAX 64
-#define STEP_NS 2000000ull
+#define STEP_NS        2000000ull
 
 static const char *const fault_keys[] = { "delay-ms", "error", "timeout", "oom", NULL };
 
@@ -23,15 +23,18 @@ static int one_check(struct mv_slice id, const struct mv_value *fault, struct mv
         int64_t delay = 0;
         bool yes;
         struct mv_slice kind = { 0 };
-        const struct mv_value *error = mv_map_get(fault, "error"), *timeout = mv_map_get(fault, "timeout"),
+        const struct mv_value *error = mv_map_get(fault, "error"),
+                              *timeout = mv_map_get(fault, "timeout"),
                               *oom = mv_map_get(fault, "oom");
         if (mv__config_keys(fault, fault_keys, err) < 0 ||
             mv__config_int(fault, "delay-ms", 0, DELAY_MS_MAX, &delay, err) < 0)
                 return mv_wrap(err, "faults: %.*s", MV_SARG(id));
         if (error && (!mv_as_text(error, &kind) || kind.len == 0 || kind.len > KIND_BYTES_MAX))
-                return mv_fail(err, MV_E_INVALID, 0, "faults: %.*s: error is not the name of an error kind", MV_SARG(id));
+                return mv_fail(err, MV_E_INVALID, 0,
+                               "faults: %.*s: error is not the name of an error kind", MV_SARG(id));
         if ((timeout && !mv_as_bool(timeout, &yes)) || (oom && !mv_as_bool(oom, &yes)))
-                return mv_fail(err, MV_E_INVALID, 0, "faults: %.*s: timeout and oom are true or false", MV_SARG(id));
+                return mv_fail(err, MV_E_INVALID, 0,
+                               "faults: %.*s: timeout and oom are true or false", MV_SARG(id));
         return 0;
 }
 
@@ -92,9 +95,12 @@ bool mv__mock_fault_before(struct mv_cell *c, struct mv_slice id)
         if (delay_ms > 0 && !sleep_until(c, mv__now_ns() + (uint64_t)delay_ms * 1000000u))
                 return false;
         if (wants(fault, "oom"))
-                mv__mock_end(c, MV_END_MEMORY, "out of memory: injected at a call of %.*s", MV_SARG(id));
+                mv__mock_end(c, MV_END_MEMORY, "out of memory: injected at a call of %.*s",
+                             MV_SARG(id));
         else if (wants(fault, "timeout") && !c->deadline_ns)
-                mv__mock_end(c, MV_END_TIMEOUT, "Execution timeout after 0ms: injected at a call of %.*s", MV_SARG(id));
+                mv__mock_end(c, MV_END_TIMEOUT,
+                             "Execution timeout after 0ms: injected at a call of %.*s",
+                             MV_SARG(id));
         else if (wants(fault, "timeout"))
                 sleep_until(c, UINT64_MAX);
         return !c->ended;
@@ -107,7 +113,8 @@ static bool is_reply(struct mv_slice frame)
         return mv_frame_decode(frame, &f, &err) == 0 && f.type == MV_FRAME_REPLY;
 }
 
-struct mv_slice mv__mock_fault_after(struct mv_cell *c, struct mv_slice id, uint64_t seq, struct mv_slice reply)
+struct mv_slice mv__mock_fault_after(struct mv_cell *c, struct mv_slice id, uint64_t seq,
+                                     struct mv_slice reply)
 {
         const struct mv_value *fault = fault_of(c, id);
         struct mv_slice kind;

@@ -16,18 +16,24 @@
 #include <wire/frame.h>
 
 #define PAGE_BYTES ((size_t)4096)
-#define OUT_BYTES ((size_t)MV_FRAME_PAYLOAD_MAX + PAGE_BYTES) /* a frame of the greatest length and its header */
+#define OUT_BYTES                                                                                  \
+        ((size_t)MV_FRAME_PAYLOAD_MAX +                                                            \
+         PAGE_BYTES) /* a frame of the greatest length and its header */
 #define CONFIG_BYTES_MAX ((size_t)1 << 20)
 
 static const char schema_text[] =
         "{\"$schema\": \"http://json-schema.org/draft-07/schema#\", \"title\": \"mock provider\", "
         "\"type\": \"object\", \"additionalProperties\": false, \"properties\": {"
-        "\"mock_mode\": {\"type\": \"string\", \"enum\": [\"simple\", \"detailed\"], \"default\": \"simple\", "
+        "\"mock_mode\": {\"type\": \"string\", \"enum\": [\"simple\", \"detailed\"], \"default\": "
+        "\"simple\", "
         "\"description\": \"detailed adds a trace of the calls\"}, "
-        "\"faults\": {\"type\": \"object\", \"description\": \"faults to inject, by capability id\", "
-        "\"additionalProperties\": {\"type\": \"object\", \"additionalProperties\": false, \"properties\": {"
+        "\"faults\": {\"type\": \"object\", \"description\": \"faults to inject, by capability "
+        "id\", "
+        "\"additionalProperties\": {\"type\": \"object\", \"additionalProperties\": false, "
+        "\"properties\": {"
         "\"delay-ms\": {\"type\": \"integer\", \"minimum\": 0, \"maximum\": 3600000}, "
-        "\"error\": {\"type\": \"string\", \"description\": \"error kind raised instead of the reply\"}, "
+        "\"error\": {\"type\": \"string\", \"description\": \"error kind raised instead of the "
+        "reply\"}, "
         "\"timeout\": {\"type\": \"boolean\", \"description\": \"never answer\"}, "
         "\"oom\": {\"type\": \"boolean\", \"description\": \"end as if memory had run out\"}}}}}}";
 
@@ -43,17 +49,23 @@ static int mock_probe(struct mv_err *err)
 
 static int configure(struct mv_provider *p, const struct mv_value *config, struct mv_err *err)
 {
-        static const char *const keys[] = { "mock_mode", "faults", NULL }, *const modes[] = { "simple", "detailed", NULL };
+        static const char *const keys[] = { "mock_mode", "faults", NULL }, *const modes[] = {
+                "simple", "detailed", NULL
+        };
         unsigned mode = 0;
         const struct mv_value *faults = config ? mv_map_get(config, "faults") : NULL;
-        if (mv__config_keys(config, keys, err) < 0 || mv__config_choice(config, "mock_mode", modes, &mode, err) < 0 ||
+        if (mv__config_keys(config, keys, err) < 0 ||
+            mv__config_choice(config, "mock_mode", modes, &mode, err) < 0 ||
             mv__mock_faults_check(faults, err) < 0)
                 return mv_wrap(err, "mock provider");
         p->detailed = mode == 1;
         if (!faults)
                 return 0;
         p->faults = mv_value_copy(faults, &p->mem);
-        return p->faults ? 0 : mv_fail(err, MV_E_LIMIT, 0, "mock provider: its faults take over %zu bytes", CONFIG_BYTES_MAX);
+        return p->faults
+                       ? 0
+                       : mv_fail(err, MV_E_LIMIT, 0,
+                                 "mock provider: its faults take over %zu bytes", CONFIG_BYTES_MAX);
 }
 
 static struct mv_provider *mock_fini(struct mv_provider *p)
@@ -106,15 +118,19 @@ static int map_cell(struct mv_cell *c, struct mv_err *err)
 {
         c->arena_bytes = arena_bytes(&c->limits);
         if (__builtin_add_overflow(c->arena_bytes, OUT_BYTES, &c->memory_bytes))
-                return mv_fail(err, MV_E_LIMIT, 0, "a memory limit of %zu bytes cannot be mapped", c->arena_bytes);
-        void *p = mmap(NULL, c->memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+                return mv_fail(err, MV_E_LIMIT, 0, "a memory limit of %zu bytes cannot be mapped",
+                               c->arena_bytes);
+        void *p = mmap(NULL, c->memory_bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (p == MAP_FAILED)
-                return mv_fail(err, MV_E_NOMEM, 0, "map %zu bytes for a mock cell", c->memory_bytes);
+                return mv_fail(err, MV_E_NOMEM, 0, "map %zu bytes for a mock cell",
+                               c->memory_bytes);
         c->memory = p;
         return 0;
 }
 
-static int mock_open(struct mv_provider *p, const struct mv_cell_spec *spec, struct mv_cell **ret, struct mv_err *err)
+static int mock_open(struct mv_provider *p, const struct mv_cell_spec *spec, struct mv_cell **ret,
+                     struct mv_err *err)
 {
         struct mv_cell *c = calloc(1, sizeof *c);
         if (!c)
@@ -123,7 +139,8 @@ static int mock_open(struct mv_provider *p, const struct mv_cell_spec *spec, str
         c->limits = spec->limits;
         int r = map_cell(c, err);
         if (r == 0)
-                r = mv_runner_init(&c->runner, (uint8_t *)c->memory + OUT_BYTES, c->arena_bytes, c->memory, OUT_BYTES,
+                r = mv_runner_init(&c->runner, (uint8_t *)c->memory + OUT_BYTES, c->arena_bytes,
+                                   c->memory, OUT_BYTES,
                                    (struct mv_runner_door){ c, mv__mock_exchange }, err);
         if (r < 0) {
                 mock_close(c);
@@ -140,7 +157,8 @@ static uint64_t deadline(const struct mv_cell *c, const struct mv_run *run)
         return own && (!run->deadline_ns || own < run->deadline_ns) ? own : run->deadline_ns;
 }
 
-static int mock_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret, struct mv_err *err)
+static int mock_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret,
+                    struct mv_err *err)
 {
         int r = mv__provider_gate(run, err);
         if (r < 0)
@@ -193,7 +211,9 @@ const struct mv_provider_ops mv_provider_mock = {
         .name = "mock",
         .title = "Mock",
         .tier = MV_TIER_NONE,
-        .features = MV_FEAT_WALL_TIME | MV_FEAT_MEMORY | MV_FEAT_FUEL | MV_FEAT_OUTPUT | MV_FEAT_SESSION, /* (2) */
+        /* (2) */
+        .features = MV_FEAT_WALL_TIME | MV_FEAT_MEMORY | MV_FEAT_FUEL | MV_FEAT_OUTPUT |
+                    MV_FEAT_SESSION,
         .probe = mock_probe,
         .init = mock_init,
         .open_cell = mock_open,

@@ -15,13 +15,15 @@ struct mv_mock_watchdog {
         pthread_mutex_t lock;
         pthread_cond_t wake;
         struct mv_cell *armed; /* cells that run, through mv_cell.next_armed */
-        uint64_t wakes_ns;     /* when the thread looks next; 0 before it has looked at all: then it looks before it sleeps */
+        /* when the thread looks next; 0 before it has looked at all: then it looks before it
+         * sleeps */
+        uint64_t wakes_ns;
         bool running, stop;
 };
 
 struct mv_provider {
-        bool detailed;                  /* mock_mode: a LOG frame per call */
-        const struct mv_value *faults;  /* MAP of capability id to MAP, in `mem`; NULL: none */
+        bool detailed;                 /* mock_mode: a LOG frame per call */
+        const struct mv_value *faults; /* MAP of capability id to MAP, in `mem`; NULL: none */
         struct mv_arena mem;
         struct mv_mock_watchdog dog;
 };
@@ -35,18 +37,19 @@ struct mv_cell {
         /* The run in progress. */
         const struct mv_run *run;
         uint64_t started_ns;
-        uint64_t deadline_ns;        /* 0: none */
-        uint64_t door_cpu_ns;        /* spent in the host's calls, not in the program */
+        uint64_t deadline_ns; /* 0: none */
+        uint64_t door_cpu_ns; /* spent in the host's calls, not in the program */
         struct mv_exit *exit;
-        bool ended;                  /* exit says how */
+        bool ended; /* exit says how */
         atomic_bool cancelled;
         struct mv_cell *next_armed;
-        uint8_t fault[256];          /* an injected FAULT frame */
+        uint8_t fault[256]; /* an injected FAULT frame */
 };
 
 bool mv__mock_exchange(void *cell, struct mv_slice frames, bool want_reply, struct mv_slice *ret);
 /* Record the first reason to end; later ones are ignored. */
-void mv__mock_end(struct mv_cell *c, enum mv_termination t, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void mv__mock_end(struct mv_cell *c, enum mv_termination t, const char *fmt, ...)
+        __attribute__((format(printf, 3, 4)));
 bool mv__mock_stopped(struct mv_cell *c); /* cancelled or late: then the end is recorded */
 uint64_t mv__mock_thread_cpu_ns(void);
 
@@ -57,9 +60,11 @@ void mv__mock_watchdog_disarm(struct mv_mock_watchdog *d, struct mv_cell *c);
 void mv__mock_watchdog_look(struct mv_mock_watchdog *d); /* something changed: look now */
 
 int mv__mock_faults_check(const struct mv_value *faults, struct mv_err *err);
-/* Before the call reaches the host: delays, and ends the run for "timeout" and "oom". false: the run is over. */
+/* Before the call reaches the host: delays, and ends the run for "timeout" and "oom". false: the
+ * run is over. */
 bool mv__mock_fault_before(struct mv_cell *c, struct mv_slice id);
 /* After it was answered: the FAULT frame that replaces the reply, or the reply itself. */
-struct mv_slice mv__mock_fault_after(struct mv_cell *c, struct mv_slice id, uint64_t seq, struct mv_slice reply);
+struct mv_slice mv__mock_fault_after(struct mv_cell *c, struct mv_slice id, uint64_t seq,
+                                     struct mv_slice reply);
 
 #endif

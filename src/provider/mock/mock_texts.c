@@ -3,7 +3,7 @@
 #include <base/slice.h>
 #include <provider/mock/mock_texts.h>
 
-/* --- texts (REQ-MOCK-03, -05) ------------------------------------------------------------------------------------------- */
+/* --- texts (REQ-MOCK-03, -05) ----------------------------------------------------------------- */
 
 static void external_text(const struct mv_program *p, char *buf, size_t cap)
 {
@@ -22,8 +22,8 @@ static void math_add_text(const struct mv_value *args, char *buf, size_t cap)
                  __builtin_add_overflow(a, b, &sum))
                 mv_fmt(buf, cap, "Mock capability execution: Invalid arguments for math.add");
         else
-                mv_fmt(buf, cap, "Mock capability execution result: %lld + %lld = %lld", (long long)a, (long long)b,
-                       (long long)sum);
+                mv_fmt(buf, cap, "Mock capability execution result: %lld + %lld = %lld",
+                       (long long)a, (long long)b, (long long)sum);
 }
 
 static void capability_text(const struct mv_execution *x, char *buf, size_t cap)
@@ -76,7 +76,7 @@ bool mv_mock_text(const struct mv_execution *x, char *buf, size_t cap)
         }
 }
 
-/* --- values (REQ-MOCK-08) ----------------------------------------------------------------------------------------------- */
+/* --- values (REQ-MOCK-08) --------------------------------------------------------------------- */
 
 static struct mv_value text_value(struct mv_slice s)
 {
@@ -84,7 +84,8 @@ static struct mv_value text_value(struct mv_slice s)
 }
 
 /* prefix, then the text of the first argument. */
-static bool prefixed(const char *prefix, struct mv_slice first, struct mv_arena *a, struct mv_value *ret)
+static bool prefixed(const char *prefix, struct mv_slice first, struct mv_arena *a,
+                     struct mv_value *ret)
 {
         size_t len = strlen(prefix);
         uint8_t *p = mv_new(a, uint8_t, len + first.len + 1);
@@ -110,7 +111,8 @@ static bool http_reply(struct mv_slice url, struct mv_arena *a, struct mv_value 
                 return false;
         body[0] = (struct mv_entry){ keyword("mock"), { .kind = MV_BOOL, .boolean = true } };
         body[1] = (struct mv_entry){ keyword("url"), text_value(url) };
-        all[0] = (struct mv_entry){ keyword("body"), { .kind = MV_MAP, .count = 2, .entries = body } };
+        all[0] = (struct mv_entry){ keyword("body"),
+                                    { .kind = MV_MAP, .count = 2, .entries = body } };
         all[1] = (struct mv_entry){ keyword("status"), { .kind = MV_INT, .integer = 200 } };
         *ret = (struct mv_value){ .kind = MV_MAP, .count = 2, .entries = all };
         return true;
@@ -144,7 +146,8 @@ static bool row(const char *id, struct mv_slice first, struct mv_arena *a, struc
         return strcmp(id, "ccos.io.file-exists") == 0;
 }
 
-const struct mv_value *mv_mock_value(const char *capability_id, const struct mv_value *args, struct mv_arena *a)
+const struct mv_value *mv_mock_value(const char *capability_id, const struct mv_value *args,
+                                     struct mv_arena *a)
 {
         struct mv_slice first = { 0 };
         struct mv_value *v = mv_new(a, struct mv_value, 1);

@@ -11,6 +11,7 @@ bool mv_mock_text(const struct mv_execution *x, char *buf, size_t cap);
 
 /* The drafted replies of capabilities (REQ-MOCK-08): fixed, simulated, without an effect. args: VECTOR or NULL. NULL: no
  * row for this id, or the arena is full. */
-const struct mv_value *mv_mock_value(const char *capability_id, const struct mv_value *args, struct mv_arena *a);
+const struct mv_value *mv_mock_value(const char *capability_id, const struct mv_value *args,
+                                     struct mv_arena *a);
 
 #endif

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <provider/mock/mock.h>
 
-#define REPEAT_NS 1000000ull
+#define REPEAT_NS    1000000ull
 #define SLEEP_NS_MAX 3600000000000ull
 
 static uint64_t look_at(struct mv_cell *c, uint64_t now)
@@ -33,7 +33,8 @@ static void *watch(void *arg)
                         next = at < next ? at : next;
                 }
                 d->wakes_ns = next;
-                struct timespec until = { (time_t)(next / 1000000000u), (long)(next % 1000000000u) };
+                struct timespec until = { (time_t)(next / 1000000000u),
+                                          (long)(next % 1000000000u) };
                 pthread_cond_timedwait(&d->wake, &d->lock, &until);
         }
         pthread_mutex_unlock(&d->lock);
@@ -52,7 +53,8 @@ int mv__mock_watchdog_start(struct mv_mock_watchdog *d, struct mv_err *err)
         if (sys) {
                 pthread_cond_destroy(&d->wake);
                 pthread_mutex_destroy(&d->lock);
-                return mv_fail(err, MV_E_SYS, sys, "mock provider: start the thread that keeps deadlines");
+                return mv_fail(err, MV_E_SYS, sys,
+                               "mock provider: start the thread that keeps deadlines");
         }
         d->running = true;
         return 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Why a runner ended by itself. An exit code says what its own start-up met; a signal says what a program did to it. */
+/* Why a runner ended by itself. An exit code says what its own start-up met; a signal says what
+ * a program did to it. */
 #include <signal.h>
 #include <base/slice.h>
 #include <provider/process/process.h>
@@ -24,14 +25,16 @@ static void explain_exit(int code, struct mv_exit *x)
                 say(x, MV_END_MEMORY, "the kernel did not give the runner its memory");
                 return;
         case MV_RUNNER_EXIT_FILTER:
-                say(x, MV_END_KILLED, "the kernel refused the runner's seccomp filter; nothing was run");
+                say(x, MV_END_KILLED,
+                    "the kernel refused the runner's seccomp filter; nothing was run");
                 return;
         case MV_RUNNER_EXIT_ARENA:
                 say(x, MV_END_MEMORY, "the memory limit leaves too little for the evaluator");
                 return;
         default:
                 x->termination = MV_END_KILLED;
-                mv_fmt(x->detail, sizeof x->detail, "the runner exited with code %d and no result", code);
+                mv_fmt(x->detail, sizeof x->detail, "the runner exited with code %d and no result",
+                       code);
         }
 }
 
@@ -48,11 +51,13 @@ static void explain_signal(struct mv_cell *c, uint64_t cpu_ns_max, struct mv_exi
         if (by_limit && cpu_ns_max && x->cpu_ns >= cpu_ns_max) {
                 x->termination = MV_END_TIMEOUT;
                 mv_fmt(x->detail, sizeof x->detail, "CPU time limit exceeded: %llu ms > %llu ms",
-                       (unsigned long long)(x->cpu_ns / 1000000), (unsigned long long)(cpu_ns_max / 1000000));
+                       (unsigned long long)(x->cpu_ns / 1000000),
+                       (unsigned long long)(cpu_ns_max / 1000000));
         } else if (x->signal == SIGSYS) {
                 say(x, MV_END_KILLED, "killed by SIGSYS: system call outside the wall");
         } else if (x->signal == SIGKILL && oom_killer_struck(c->provider)) {
-                say(x, MV_END_MEMORY, "killed by SIGKILL while the kernel's out-of-memory killer was at work");
+                say(x, MV_END_MEMORY,
+                    "killed by SIGKILL while the kernel's out-of-memory killer was at work");
         } else {
                 const char *name = sigabbrev_np(x->signal);
                 x->termination = MV_END_KILLED;
@@ -71,7 +76,8 @@ void mv__process_explain(struct mv_cell *c, uint64_t cpu_ns_max, struct mv_exit 
         if (c->cancelled)
                 say(ret, MV_END_KILLED, "cancelled");
         else if (!end.known)
-                say(ret, MV_END_KILLED, "the runner ended and the program around this library reaped it");
+                say(ret, MV_END_KILLED,
+                    "the runner ended and the program around this library reaped it");
         else if (end.signal)
                 explain_signal(c, cpu_ns_max, ret);
         else

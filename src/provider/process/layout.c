@@ -5,7 +5,7 @@
 #include <wire/linux_runner.h>
 
 /* The kernel's own mappings in a static process: vdso, vvar, the first stack pages. */
-#define KERNEL_BYTES ((uint64_t)256 << 10)
+#define KERNEL_BYTES    ((uint64_t)256 << 10)
 #define FRAME_BYTES_MAX ((uint64_t)MV_FRAME_PAYLOAD_MAX + MV_FRAME_HEADER_BYTES)
 
 static uint64_t pages_down(uint64_t n)

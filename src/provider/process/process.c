@@ -24,21 +24,25 @@
 #include <sys/bpf.h>
 
 #define SECONDS 1000000000ull
-#define MEBI ((uint64_t)1 << 20)
+#define MEBI    ((uint64_t)1 << 20)
 
 static const char schema_text[] =
-        "{\"$schema\": \"http://json-schema.org/draft-07/schema#\", \"title\": \"process provider\", "
+        "{\"$schema\": \"http://json-schema.org/draft-07/schema#\", \"title\": \"process "
+        "provider\", "
         "\"type\": \"object\", \"additionalProperties\": false, \"properties\": {"
         "\"timeout\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 3600, \"default\": 30, "
         "\"description\": \"seconds an execution may take; an execution may ask for less\"}, "
-        "\"memory_limit_mb\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 8192, \"default\": 512, "
+        "\"memory_limit_mb\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 8192, "
+        "\"default\": 512, "
         "\"description\": \"MiB an execution may use; an execution may ask for less\"}, "
-        "\"cpu_percent\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 6400, \"default\": 100, "
+        "\"cpu_percent\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 6400, \"default\": "
+        "100, "
         "\"description\": \"of one processor, for programs and scripts; needs control groups\"}}}";
 #define TIMEOUT_S_DEFAULT 30
 #define MEMORY_MB_DEFAULT 512
 
-static int process_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret, struct mv_err *err)
+static int process_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret,
+                       struct mv_err *err)
 {
         return c->program ? mv__program_run(c, run, ret, err) : mv__process_run(c, run, ret, err);
 }
@@ -52,7 +56,8 @@ static const char *process_schema(void)
 extern const uint8_t mv__runner_linux[], mv__runner_linux_end[];
 static struct mv_slice image_built_in(void)
 {
-        return (struct mv_slice){ mv__runner_linux, (size_t)(mv__runner_linux_end - mv__runner_linux) };
+        return (struct mv_slice){ mv__runner_linux,
+                                  (size_t)(mv__runner_linux_end - mv__runner_linux) };
 }
 
 /* No child is made here: that is what init finds out. */
@@ -63,7 +68,8 @@ static int process_probe(struct mv_err *err)
                                "this build has no static runner: it was made without musl-gcc");
         if (!mv_sys_filter_supported())
                 return mv_fail(err, MV_E_UNAVAILABLE, 0,
-                               "the kernel has no seccomp filters that kill (CONFIG_SECCOMP_FILTER, Linux 4.14)");
+                               "the kernel has no seccomp filters that kill "
+                               "(CONFIG_SECCOMP_FILTER, Linux 4.14)");
         mv__wall_text(err->msg, sizeof err->msg);
         return 0;
 }
@@ -96,8 +102,8 @@ static struct mv_provider *process_fini(struct mv_provider *p)
         return NULL;
 }
 
-int mv__process_init_image(struct mv_slice image, const struct mv_value *config, struct mv_provider **ret,
-                           struct mv_err *err)
+int mv__process_init_image(struct mv_slice image, const struct mv_value *config,
+                           struct mv_provider **ret, struct mv_err *err)
 {
         struct mv_provider *p = calloc(1, sizeof *p);
         if (!p)
@@ -123,7 +129,8 @@ static int process_init(const struct mv_value *config, struct mv_provider **ret,
         return r < 0 ? r : mv__process_init_image(image_built_in(), config, ret, err);
 }
 
-/* What is configured is a ceiling; the schema's default only stands in when nobody asked for anything. */
+/* What is configured is a ceiling; the schema's default only stands in when nobody asked for
+ * anything. */
 static uint64_t effective(uint64_t asked, uint64_t configured, uint64_t standard)
 {
         if (!asked)
@@ -135,7 +142,8 @@ static uint64_t effective(uint64_t asked, uint64_t configured, uint64_t standard
  * inside a cell that was given no CPU limit cannot outlive its wall time by much either. */
 static uint64_t cpu_seconds(const struct mv_limits *l)
 {
-        uint64_t ns = l->cpu_ns_max && l->cpu_ns_max < l->wall_ns_max ? l->cpu_ns_max : l->wall_ns_max;
+        uint64_t ns =
+                l->cpu_ns_max && l->cpu_ns_max < l->wall_ns_max ? l->cpu_ns_max : l->wall_ns_max;
         return ns / SECONDS + 2;
 }
 
@@ -175,14 +183,16 @@ static int open_runner(struct mv_cell *c, const struct mv_cell_spec *spec, struc
         int pair[2];
         c->layout = mv__process_layout(c->limits.memory_bytes_max, c->provider->image_bytes);
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-                return mv_fail(err, MV_E_SYS, errno, "make the door of cell %s", spec->execution_id);
+                return mv_fail(err, MV_E_SYS, errno, "make the door of cell %s",
+                               spec->execution_id);
         c->door_fd = pair[0];
         int r = start_runner(c, pair[1], err);
         mv_fd_closep(&pair[1]);
         return r;
 }
 
-static int process_open(struct mv_provider *p, const struct mv_cell_spec *spec, struct mv_cell **ret, struct mv_err *err)
+static int process_open(struct mv_provider *p, const struct mv_cell_spec *spec,
+                        struct mv_cell **ret, struct mv_err *err)
 {
         struct mv_cell *c = calloc(1, sizeof *c);
         if (!c)
@@ -192,8 +202,10 @@ static int process_open(struct mv_provider *p, const struct mv_cell_spec *spec, 
         c->door_fd = -1;
         c->limits = spec->limits;
         c->session = spec->session;
-        c->limits.wall_ns_max = effective(spec->limits.wall_ns_max, p->timeout_ns, TIMEOUT_S_DEFAULT * SECONDS);
-        c->limits.memory_bytes_max = effective(spec->limits.memory_bytes_max, p->memory_bytes, MEMORY_MB_DEFAULT * MEBI);
+        c->limits.wall_ns_max =
+                effective(spec->limits.wall_ns_max, p->timeout_ns, TIMEOUT_S_DEFAULT * SECONDS);
+        c->limits.memory_bytes_max =
+                effective(spec->limits.memory_bytes_max, p->memory_bytes, MEMORY_MB_DEFAULT * MEBI);
         int r = spec->program ? mv__program_open(c, spec, err) : open_runner(c, spec, err);
         if (r < 0) {
                 process_close(c);
@@ -214,8 +226,9 @@ const struct mv_provider_ops mv_provider_process = {
         .name = "process",
         .title = "Process",
         .tier = MV_TIER_PROCESS,
-        .features = MV_FEAT_WALL_TIME | MV_FEAT_CPU_TIME | MV_FEAT_MEMORY | MV_FEAT_FUEL | MV_FEAT_OUTPUT |
-                    MV_FEAT_SEPARATE_ADDRESS_SPACE | MV_FEAT_SYSCALL_FILTER | MV_FEAT_SESSION | MV_FEAT_PROGRAMS,
+        .features = MV_FEAT_WALL_TIME | MV_FEAT_CPU_TIME | MV_FEAT_MEMORY | MV_FEAT_FUEL |
+                    MV_FEAT_OUTPUT | MV_FEAT_SEPARATE_ADDRESS_SPACE | MV_FEAT_SYSCALL_FILTER |
+                    MV_FEAT_SESSION | MV_FEAT_PROGRAMS,
         .probe = process_probe,
         .init = process_init,
         .open_cell = process_open,

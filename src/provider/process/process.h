@@ -26,9 +26,11 @@ struct mv_provider {
  * (2) Below MV_PROCESS_MEMORY_FLOOR the split does not shrink: the evaluator needs MV_PROCESS_ARENA_MIN. Pages cost what
  *     is touched, so a small program stays far below the floor: (+ 1 2) under a limit of 1 MiB peaks under 1 MiB
  *     (REQ-META-03, X-53), which is measured, not assumed. */
-#define MV_PROCESS_ARENA_MIN ((uint64_t)512 << 10)  /* grep RTFS-ARENA-MIN: MV_RTFS_ARENA_MIN */
-#define MV_PROCESS_BUFFER_MIN ((uint64_t)64 << 10)  /* the smallest buffer the runner accepts for outgoing frames */
-#define MV_PROCESS_STACK_BYTES ((uint64_t)4 << 20)  /* MV_SOURCE_DEPTH_MAX levels of the compiler fit */
+#define MV_PROCESS_ARENA_MIN ((uint64_t)512 << 10) /* grep RTFS-ARENA-MIN: MV_RTFS_ARENA_MIN */
+#define MV_PROCESS_BUFFER_MIN                                                                      \
+        ((uint64_t)64 << 10) /* the smallest buffer the runner accepts for outgoing frames */
+#define MV_PROCESS_STACK_BYTES                                                                     \
+        ((uint64_t)4 << 20) /* MV_SOURCE_DEPTH_MAX levels of the compiler fit */
 #define MV_PROCESS_MEMORY_FLOOR ((uint64_t)1 << 20)
 struct mv_process_layout {
         uint64_t start, reply, out, arena; /* bytes, multiples of the page */
@@ -47,13 +49,15 @@ struct mv_cell {
         struct mv__program *program; /* NULL: the cell runs RTFS */
 };
 
-int mv__process_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret, struct mv_err *err);
+int mv__process_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret,
+                    struct mv_err *err);
 
 /* Reap a runner that nobody here killed and say what ended it. */
 void mv__process_explain(struct mv_cell *c, uint64_t cpu_ns_max, struct mv_exit *ret);
 
-/* A provider around any static image that speaks the door; the table's init uses the image in this library. */
-int mv__process_init_image(struct mv_slice image, const struct mv_value *config, struct mv_provider **ret,
-                           struct mv_err *err);
+/* A provider around any static image that speaks the door; the table's init uses the image in
+ * this library. */
+int mv__process_init_image(struct mv_slice image, const struct mv_value *config,
+                           struct mv_provider **ret, struct mv_err *err);
 
 #endif

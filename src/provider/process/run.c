@@ -13,22 +13,23 @@
 #include <provider/process/process.h>
 #include <wire/frame.h>
 
-#define READ_BYTES_MIN ((size_t)16 << 10)   /* room offered to every recv */
-#define ENDING_NS_MAX 999999999ull          /* how long a runner that closed its door may take to end */
-#define CPU_CHECK_NS_MIN 1000000ull         /* shortest sleep between two looks at the CPU clock */
+#define READ_BYTES_MIN   ((size_t)16 << 10) /* room offered to every recv */
+#define ENDING_NS_MAX    999999999ull /* how long a runner that closed its door may take to end */
+#define CPU_CHECK_NS_MIN 1000000ull   /* shortest sleep between two looks at the CPU clock */
 
 struct pump {
         struct mv_cell *cell;
         const struct mv_run *run;
         struct mv_exit *exit;
         uint64_t started_ns, deadline_ns, cpu_ns_max; /* cpu_ns_max: on the child's clock */
-        uint64_t cpu_ns_from;                         /* what earlier evaluations of the session took */
+        /* what earlier evaluations of the session took */
+        uint64_t cpu_ns_from;
         uint8_t *in; /* bytes from the runner that are not a whole frame yet */
         size_t in_len, in_cap;
         bool over;
 };
 
-/* --- ending ------------------------------------------------------------------------------------------------------------- */
+/* --- ending ----------------------------------------------------------------------------------- */
 
 static void measure(struct pump *p)
 {
@@ -48,7 +49,8 @@ static void end_done(struct pump *p)
 }
 
 /* Kill it and give the reason; what the kill looks like to the kernel is not the reason. */
-__attribute__((format(printf, 3, 4))) static void end_kill(struct pump *p, enum mv_termination t, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static void end_kill(struct pump *p, enum mv_termination t,
+                                                           const char *fmt, ...)
 {
         struct mv_sys_end end;
         va_list ap;
@@ -73,7 +75,7 @@ static void end_dead(struct pump *p)
         p->over = true;
 }
 
-/* --- limits (1) --------------------------------------------------------------------------------------------------------- */
+/* --- limits (1) ------------------------------------------------------------------------------- */
 
 static void end_timeout(struct pump *p, uint64_t now)
 {
@@ -81,7 +83,8 @@ static void end_timeout(struct pump *p, uint64_t now)
                  (unsigned long long)((now - p->started_ns) / 1000000));
 }
 
-/* Ends the run when a limit is reached; otherwise returns how long one may sleep before looking again. */
+/* Ends the run when a limit is reached; otherwise returns how long one may sleep before looking
+ * again. */
 static uint64_t time_left(struct pump *p)
 {
         uint64_t now = mv__now_ns();
@@ -103,7 +106,8 @@ static uint64_t time_left(struct pump *p)
                          (unsigned long long)((p->cpu_ns_max - p->cpu_ns_from) / 1000000));
                 return 0;
         }
-        /* One thread cannot use more CPU time than passes, so nothing is missed by sleeping what is left of it. */
+        /* One thread cannot use more CPU time than passes, so nothing is missed by sleeping what
+         * is left of it. */
         uint64_t cpu_left = p->cpu_ns_max - used;
         if (cpu_left < CPU_CHECK_NS_MIN)
                 cpu_left = CPU_CHECK_NS_MIN;
@@ -118,7 +122,8 @@ static void wait_door(struct pump *p, short events)
                 if (p->over)
                         return;
                 struct timespec t = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
-                struct pollfd on[2] = { { p->cell->door_fd, events, 0 }, { p->cell->child.pidfd, POLLIN, 0 } };
+                struct pollfd on[2] = { { p->cell->door_fd, events, 0 },
+                                        { p->cell->child.pidfd, POLLIN, 0 } };
                 if (ppoll(on, 2, &t, NULL) <= 0)
                         continue;
                 if (on[0].revents)
@@ -140,10 +145,11 @@ static void door_closed(struct pump *p)
         if (ppoll(&on, 1, &t, NULL) > 0)
                 end_dead(p);
         else if (!(time_left(p), p->over))
-                end_kill(p, MV_END_KILLED, "protocol violation: the runner closed its door and went on");
+                end_kill(p, MV_END_KILLED,
+                         "protocol violation: the runner closed its door and went on");
 }
 
-/* --- the door ----------------------------------------------------------------------------------------------------------- */
+/* --- the door --------------------------------------------------------------------------------- */
 
 static void send_all(struct pump *p, struct mv_slice s)
 {
@@ -193,7 +199,8 @@ static void reply(struct pump *p, struct mv_slice frame)
 {
         if (frame.len > p->cell->layout.reply)
                 end_kill(p, MV_END_MEMORY,
-                         "a reply of %zu bytes does not fit: the memory limit gives replies %zu; a higher limit would",
+                         "a reply of %zu bytes does not fit: the memory limit gives replies %zu; a "
+                         "higher limit would",
                          frame.len, (size_t)p->cell->layout.reply);
         else
                 send_all(p, frame);
@@ -209,7 +216,8 @@ static void hand_over(struct pump *p, struct mv_slice frame)
         else if (r == MV_DOOR_REPLY)
                 reply(p, answer);
         else if (r < 0)
-                end_kill(p, MV_END_KILLED, "%s%s", why.code == MV_E_HOSTILE ? "protocol violation: " : "", why.msg);
+                end_kill(p, MV_END_KILLED, "%s%s",
+                         why.code == MV_E_HOSTILE ? "protocol violation: " : "", why.msg);
 }
 
 /* Every whole frame that has arrived. */
@@ -250,7 +258,8 @@ static uint64_t lower(uint64_t a, uint64_t b)
         return a && (!b || a < b) ? a : b;
 }
 
-/* A session's cell has no deadline of its own: each evaluation brings one, below what is configured. */
+/* A session's cell has no deadline of its own: each evaluation brings one, below what is
+ * configured. */
 static uint64_t deadline(const struct pump *p)
 {
         uint64_t wall = p->cell->limits.wall_ns_max;
@@ -262,22 +271,26 @@ static uint64_t deadline(const struct pump *p)
 static int usable(const struct mv_cell *c, const struct mv_run *run, struct mv_err *err)
 {
         if (c->used && !run->resumes)
-                return mv_fail(err, MV_E_STATE, 0, "process cells are used once; this one has run already");
+                return mv_fail(err, MV_E_STATE, 0,
+                               "process cells are used once; this one has run already");
         return mv__provider_gate(run, err);
 }
 
-/* (4) of process.c. What a runner sends behind its result is nobody's: the next evaluation must not find it. */
+/* (4) of process.c. What a runner sends behind its result is nobody's: the next evaluation must
+ * not find it. */
 static void end_session_run(struct pump *p)
 {
         if (p->exit->termination != MV_END_COMPLETED)
                 return;
         if (p->in_len)
-                end_kill(p, MV_END_KILLED, "protocol violation: the runner went on behind its result");
+                end_kill(p, MV_END_KILLED,
+                         "protocol violation: the runner went on behind its result");
         else
                 mv_sys_child_stop(&p->cell->child);
 }
 
-int mv__process_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret, struct mv_err *err)
+int mv__process_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret,
+                    struct mv_err *err)
 {
         int r = usable(c, run, err);
         if (r < 0)
@@ -286,7 +299,8 @@ int mv__process_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit 
         struct mv_exit x = { .termination = MV_END_KILLED, .exit_code = -1 };
         struct pump p = { .cell = c, .run = run, .exit = &x, .started_ns = mv__now_ns() };
         p.deadline_ns = deadline(&p);
-        p.cpu_ns_max = run->session ? run->limits.cpu_ns_max : lower(run->limits.cpu_ns_max, c->limits.cpu_ns_max);
+        p.cpu_ns_max = run->session ? run->limits.cpu_ns_max
+                                    : lower(run->limits.cpu_ns_max, c->limits.cpu_ns_max);
         if (run->resumes) {
                 p.cpu_ns_from = mv_sys_child_cpu_ns(&c->child);
                 p.cpu_ns_max += p.cpu_ns_max ? p.cpu_ns_from : 0;
@@ -294,7 +308,8 @@ int mv__process_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit 
         }
         if (run->start.len > c->layout.start)
                 end_kill(&p, MV_END_MEMORY,
-                         "a program of %zu bytes does not fit: the memory limit gives programs %zu; a higher limit would",
+                         "a program of %zu bytes does not fit: the memory limit gives programs "
+                         "%zu; a higher limit would",
                          run->start.len, (size_t)c->layout.start);
         else
                 pump_frames(&p);
