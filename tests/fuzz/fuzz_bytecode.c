@@ -4,7 +4,7 @@
 #include "rtfs_heap.h"
 
 #define ARENA_BYTES (1u << 20)
-#define FUEL        20000u
+#define FUEL        4000u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

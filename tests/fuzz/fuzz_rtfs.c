@@ -4,7 +4,7 @@
 #include "rtfs_heap.h"
 
 #define ARENA_BYTES (1u << 20)
-#define FUEL        20000u
+#define FUEL        4000u
 
 /* Texts of errors and events that both runs must share. A macro takes fuel only while it expands,
  * and memory differs: what ended for want of either cannot be compared. */
