@@ -417,6 +417,21 @@ def a_damaged_store_fails_verification_and_names_the_record():
 
 
 @test
+def a_script_runs_by_its_extension_or_the_missing_interpreter_is_named():
+    languages = {'py': ('python3', 'print(1 + 2)'), 'js': ('node', 'console.log(1 + 2)'), 'sh': ('sh', 'echo 3'),
+                 'rb': ('ruby', 'puts 1 + 2'), 'lua': ('lua', 'print(1 + 2)')}
+    for ext, (name, text) in languages.items():
+        with open(path('three.' + ext), 'w') as f:
+            f.write(text + '\n')
+        code, out, err = run('run', 'three.' + ext, '--allow', 'external_program')
+        if any(os.path.exists(d + name) for d in ('/usr/bin/', '/usr/local/bin/')):
+            equal((ext, code, out), (ext, 0, '3\n'))
+        else:
+            equal((ext, code), (ext, 5))
+            has(err, name)
+
+
+@test
 def a_store_whose_end_is_damaged_is_not_appended_to_and_the_error_says_what_to_do():
     store = path('damaged-end.mva')
     equal(run('eval', '(+ 1 2)', '--audit', store, '--provider', 'mock')[0], 0)
