@@ -4,18 +4,17 @@
 /* The words of the language, from the tables that define them: for completion, help and documentation.
  * Threads: any. Ownership: every text is the library's and lives as long as it. */
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 struct mv_language_name {
         const char *name;
-        size_t name_len;             /* the name is not always NUL-terminated */
-        const char *doc;             /* a sentence, or NULL */
-        const char *example, *gives; /* a program and the display form of its value, or NULL */
-        /* of a builtin; args_max -1: any number; args_min -1: not known */
-        int args_min, args_max;
-        bool special; /* a special form, not a value */
-        bool prelude; /* one of the names that exist with the CCOS prelude only */
+        /* how it is written; of a builtin the arguments only: "coll key default?" */
+        const char *syntax;
+        const char *doc; /* one or two sentences */
+        const char *result, *errors;
+        const char *example, *gives; /* a program and the display form of its value */
+        bool special;                /* a special form, not a value */
+        bool prelude;                /* one of the names that exist with the CCOS prelude only */
 };
 /* The name number `index`, in no particular order. false: there are not so many. */
 bool mv_language_name_at(uint32_t index, struct mv_language_name *ret);

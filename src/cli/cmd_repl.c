@@ -119,18 +119,6 @@ static int command_type(struct repl *r, const char *argument)
         return code;
 }
 
-static void print_arguments(const struct mv_language_name *n)
-{
-        if (n->args_min < 0)
-                return;
-        if (n->args_max < 0)
-                printf(", %d or more arguments", n->args_min);
-        else if (n->args_min == n->args_max)
-                printf(", %d argument%s", n->args_min, n->args_min == 1 ? "" : "s");
-        else
-                printf(", %d to %d arguments", n->args_min, n->args_max);
-}
-
 static int doc_capability(const struct repl *r, const char *id)
 {
         const struct mv_capability *c = mv_capability_find(r->q.host->table, mv_slice_str(id));
@@ -147,19 +135,24 @@ static int doc_capability(const struct repl *r, const char *id)
         return CLI_DONE;
 }
 
+static void doc_part(const char *what, const char *text)
+{
+        if (text && text[0] && strcmp(text, "none") != 0)
+                printf("  %s: %s\n", what, text);
+}
+
 static int command_doc(struct repl *r, const char *argument)
 {
         struct mv_language_name n;
         if (!mv_language_name_find(argument, &n))
                 return doc_capability(r, argument);
-        printf("%.*s: %s", (int)n.name_len, n.name,
-               n.special   ? "special form"
-               : n.prelude ? "prelude"
-                           : "function");
-        print_arguments(&n);
-        printf("\n%s\n", n.doc ? n.doc : "(not documented)");
+        printf("%s: %s", n.name, n.special ? "special form" : n.prelude ? "prelude" : "function");
+        printf(n.special ? "  %s\n" : "  arguments: %s\n", n.syntax[0] ? n.syntax : "none");
+        printf("%s\n", n.doc);
+        doc_part("result", n.result);
+        doc_part("errors", n.errors);
         if (n.example)
-                printf("  %s  =>  %s\n", n.example, n.gives ? n.gives : "");
+                printf("  %s  =>  %s\n", n.example, n.gives);
         return CLI_DONE;
 }
 
@@ -262,7 +255,7 @@ static bool fill_words(struct repl *r)
         struct mv_language_name n;
         bool ok = true;
         for (uint32_t i = 0; ok && mv_language_name_at(i, &n); i++)
-                ok = repl_words_add(r->words, n.name, n.name_len);
+                ok = repl_words_add(r->words, n.name, strlen(n.name));
         for (uint32_t i = 0; ok && i < mv_capability_count(r->q.host->table); i++) {
                 const char *id = mv_capability_at(r->q.host->table, i)->id;
                 ok = repl_words_add(r->words, id, strlen(id));
