@@ -33,7 +33,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
                 return 0;
         }
         heap_check(&h);
-        mv_rtfs_reset(r, NULL);
+        mv_rtfs_reset(r,
+                      &(struct mv_rtfs_options){ .fuel = FUEL }); /* macros run while compiling */
         image_check(&h);
         struct mv_out o = mv_out(code, sizeof code);
         if (!mv_rtfs_compile(r, source, &o, &e))
