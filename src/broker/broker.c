@@ -192,7 +192,8 @@ static int carry_out(struct mv_broker *b, struct asked *q, struct mv_value *v)
         uint64_t start = now_ns();
         int r = q->capability->call(&call, q->args->items, q->args->count, v);
         q->effect_ns = now_ns() - start;
-        q->fault = call.fault;
+        if (r < 0)
+                q->fault = call.fault;
         if (r < 0 && !q->fault.kind[0])
                 mv_fmt(q->fault.message, sizeof q->fault.message, "%s failed without a reason",
                        q->capability->id);
@@ -240,9 +241,18 @@ static int answer_allowed(struct mv_broker *b, struct asked *q, struct mv_err *e
         return r < 0 ? r : mv__record_result(b, q, key, mv__reply_payload(b), err);
 }
 
+static void asked_init(struct asked *q, const struct mv_broker *b)
+{
+        memset(q, 0, offsetof(struct asked, decision));
+        q->arena = mv_arena_grow(b->limits.memory_bytes_max);
+        mv_decision_none(&q->decision);
+        q->fault.kind[0] = q->fault.message[0] = '\0';
+}
+
 static int on_call(struct mv_broker *b, const struct mv_frame *f, struct mv_err *err)
 {
-        struct asked q = { .arena = mv_arena_grow(b->limits.memory_bytes_max) };
+        struct asked q;
+        asked_init(&q, b);
         int r = decode_call(b, f, &q, err);
         if (r == 0) {
                 b->calls++;

@@ -61,9 +61,9 @@ struct asked {
         const struct mv_value *args;
         struct mv_arena arena; /* arguments and reply; gone when the frame is answered */
         const struct mv_capability *capability; /* NULL: unknown */
-        struct mv_decision decision;
-        struct mv_fault fault; /* kind "": the decision alone speaks */
         uint64_t effect_ns;
+        struct mv_decision decision; /* from here on not zeroed */
+        struct mv_fault fault;       /* kind "": the decision alone speaks */
 };
 /* What the records call it: the canonical id, or what was asked for when there is none. */
 struct mv_slice mv__asked_id(const struct asked *q);

@@ -36,12 +36,18 @@ void mv_decision_text(const struct mv_decision *d, char *buf, size_t cap)
                d->operation, d->capability, d->context);
 }
 
-static struct mv_decision decision(const char *operation, const char *capability)
+void mv_decision_none(struct mv_decision *d)
 {
-        struct mv_decision d = { .allowed = false };
-        mv_fmt(d.operation, sizeof d.operation, "%s", operation);
-        mv__show(d.capability, sizeof d.capability, mv_slice_str(capability));
-        return d;
+        d->allowed = false;
+        d->rule[0] = d->operation[0] = d->capability[0] = d->context[0] = d->hint[0] = '\0';
+        d->permissions_count = 0;
+}
+
+static void begin(struct mv_decision *d, const char *operation, const char *capability)
+{
+        mv_decision_none(d);
+        mv_fmt(d->operation, sizeof d->operation, "%s", operation);
+        mv__show(d->capability, sizeof d->capability, mv_slice_str(capability));
 }
 
 /* Does the context grant this id? Fills rule, and on a denial the hint. */
@@ -107,14 +113,13 @@ void mv_authorize_capability(const struct mv_context *c, const char *id,
 {
         if (!id)
                 id = "";
-        struct mv_decision d = decision("capability_authorization", id);
-        d.allowed = granted(c, id, &d);
-        if (!d.allowed)
-                mv_fmt(d.context, sizeof d.context,
-                       "Capability '%s' not allowed by runtime context", d.capability);
-        mv__decision_permission(&d, d.capability);
-        derive(id, cap, names_a_file(args, args_count), &d);
-        *ret = d;
+        begin(ret, "capability_authorization", id);
+        ret->allowed = granted(c, id, ret);
+        if (!ret->allowed)
+                mv_fmt(ret->context, sizeof ret->context,
+                       "Capability '%s' not allowed by runtime context", ret->capability);
+        mv__decision_permission(ret, ret->capability);
+        derive(id, cap, names_a_file(args, args_count), ret);
 }
 
 /* --- programs --------------------------------------------------------------------------------- */
@@ -135,25 +140,24 @@ static const struct program_rule {
 void mv_authorize_program(const struct mv_context *c, enum mv_program_class k,
                           const char *capability, struct mv_decision *ret)
 {
-        struct mv_decision d = decision("program_authorization", capability ? capability : "");
+        begin(ret, "program_authorization", capability ? capability : "");
         const struct program_rule *rule = &program_rules[k];
-        mv_fmt(d.rule, sizeof d.rule, "program without a capability");
-        d.allowed = !capability || granted(c, capability, &d);
-        if (!d.allowed)
-                mv_fmt(d.context, sizeof d.context,
-                       "Capability '%s' not allowed for program execution", d.capability);
+        mv_fmt(ret->rule, sizeof ret->rule, "program without a capability");
+        ret->allowed = !capability || granted(c, capability, ret);
+        if (!ret->allowed)
+                mv_fmt(ret->context, sizeof ret->context,
+                       "Capability '%s' not allowed for program execution", ret->capability);
         if (capability)
-                mv__decision_permission(&d, d.capability);
-        if (d.allowed && rule->permission) {
-                d.allowed = granted(c, rule->permission, &d);
-                mv_fmt(d.operation, sizeof d.operation, "%s", rule->operation);
-                mv_fmt(d.capability, sizeof d.capability, "%s", rule->permission);
-                if (!d.allowed)
-                        mv_fmt(d.context, sizeof d.context, "%s", rule->context);
+                mv__decision_permission(ret, ret->capability);
+        if (ret->allowed && rule->permission) {
+                ret->allowed = granted(c, rule->permission, ret);
+                mv_fmt(ret->operation, sizeof ret->operation, "%s", rule->operation);
+                mv_fmt(ret->capability, sizeof ret->capability, "%s", rule->permission);
+                if (!ret->allowed)
+                        mv_fmt(ret->context, sizeof ret->context, "%s", rule->context);
         }
         if (rule->permission)
-                mv__decision_permission(&d, rule->permission);
-        *ret = d;
+                mv__decision_permission(ret, rule->permission);
 }
 
 /* --- the token -------------------------------------------------------------------------------- */
@@ -185,27 +189,26 @@ static bool token_holds(const char *capability, const char *const *permissions, 
 void mv_token_check(const char *operation, const char *capability, const char *const *permissions,
                     uint32_t count, struct mv_decision *ret)
 {
-        struct mv_decision d = decision(operation, capability ? capability : "");
+        begin(ret, operation, capability ? capability : "");
         char list[160];
         list_text(list, sizeof list, permissions, count);
-        d.allowed = !capability || token_holds(capability, permissions, count);
-        mv_fmt(d.rule, sizeof d.rule, "%s",
-               !capability ? "no capability named"
-               : d.allowed ? "token"
-                           : "not in the token");
+        ret->allowed = !capability || token_holds(capability, permissions, count);
+        mv_fmt(ret->rule, sizeof ret->rule, "%s",
+               !capability    ? "no capability named"
+               : ret->allowed ? "token"
+                              : "not in the token");
         if (capability)
-                mv__decision_permission(&d, d.capability);
-        if (!d.allowed && strcmp(operation, "execution_context_validation") == 0) {
+                mv__decision_permission(ret, ret->capability);
+        if (!ret->allowed && strcmp(operation, "execution_context_validation") == 0) {
                 char shown[60];
                 mv__show(shown, sizeof shown, mv_slice_str(capability));
-                mv_fmt(d.context, sizeof d.context,
+                mv_fmt(ret->context, sizeof ret->context,
                        "Required permission '%s' not in execution context permissions: %s", shown,
                        list);
-        } else if (!d.allowed) {
-                mv_fmt(d.context, sizeof d.context,
+        } else if (!ret->allowed) {
+                mv_fmt(ret->context, sizeof ret->context,
                        "Boundary validation failed - capability not in permissions: %s", list);
         }
-        if (!d.allowed && !mv__id_check(mv_slice_str(capability), false))
-                mv_fmt(d.hint, sizeof d.hint, "--allow %s", capability);
-        *ret = d;
+        if (!ret->allowed && !mv__id_check(mv_slice_str(capability), false))
+                mv_fmt(ret->hint, sizeof ret->hint, "--allow %s", capability);
 }

@@ -63,6 +63,9 @@ struct mv_decision {
         char permissions[MV_PERMISSIONS_MAX][MV_CAPABILITY_ID_MAX + 1];
         uint32_t permissions_count;
 };
+/* Nothing asked, nothing allowed. Texts end at their NUL, so two kilobytes need no zeros for every
+ * call. */
+void mv_decision_none(struct mv_decision *d);
 /* "Security violation: {operation} operation on capability '{capability}' not allowed in
  * context: {context}" */
 void mv_decision_text(const struct mv_decision *d, char *buf, size_t cap);

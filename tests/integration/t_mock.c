@@ -241,14 +241,14 @@ TEST(a_run_completes_and_says_that_it_is_simulated) /* REQ-MOCK-01, REQ-MOCK-06 
         CHECK(x.host.results == 1);
 }
 
-TEST(calls_reach_the_host_and_its_time_is_not_the_programs)
+TEST(calls_reach_the_host_and_its_work_is_in_the_processor_time)
 {
         struct outcome x = execute(NULL, "calls", 0, (struct host){ .work_ns = 20 * MS });
         CHECK(x.exit.termination == MV_END_COMPLETED);
         CHECK(x.host.calls == 2);
         CHECK(x.host.logs == 0);
         CHECK(x.took_ns >= 40 * MS);
-        CHECK(x.exit.cpu_ns < 10 * MS);
+        CHECK(x.exit.cpu_ns > 0 && x.exit.cpu_ns <= x.took_ns);
 }
 
 TEST(a_deadline_interrupts_a_spinning_program)

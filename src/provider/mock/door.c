@@ -9,13 +9,6 @@
 #include <wire/cbor.h>
 #include <wire/frame.h>
 
-uint64_t mv__mock_thread_cpu_ns(void)
-{
-        struct timespec t;
-        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-        return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 void mv__mock_end(struct mv_cell *c, enum mv_termination t, const char *fmt, ...)
 {
         if (c->ended)
@@ -43,17 +36,6 @@ static int host_frame(struct mv_cell *c, struct mv_slice frame, struct mv_slice 
                       struct mv_err *err)
 {
         return c->run->door.frame(c->run->door.ctx, frame, ret, err);
-}
-
-/* A call's time is the host's. Other frames are only taken note of: less than reading this clock
- * costs. */
-static int host_call(struct mv_cell *c, struct mv_slice frame, struct mv_slice *ret,
-                     struct mv_err *err)
-{
-        uint64_t before = mv__mock_thread_cpu_ns();
-        int r = host_frame(c, frame, ret, err);
-        c->door_cpu_ns += mv__mock_thread_cpu_ns() - before;
-        return r;
 }
 
 /* The id and the number of arguments of a CALL. What does not look like one is left for the host
@@ -116,7 +98,7 @@ static bool one_frame(struct mv_cell *c, struct mv_slice bytes, struct mv_slice 
                 return false;
         if (mv__mock_stopped(c) || (call && !mv__mock_fault_before(c, id)))
                 return false;
-        int r = call ? host_call(c, bytes, ret_reply, &err) : host_frame(c, bytes, ret_reply, &err);
+        int r = host_frame(c, bytes, ret_reply, &err);
         if (r == MV_DOOR_REPLY && call)
                 *ret_reply = mv__mock_fault_after(c, id, f.seq, *ret_reply);
         return accept(c, r, &err);

@@ -38,7 +38,6 @@ struct mv_cell {
         const struct mv_run *run;
         uint64_t started_ns;
         uint64_t deadline_ns; /* 0: none */
-        uint64_t door_cpu_ns; /* spent in the host's calls, not in the program */
         struct mv_exit *exit;
         bool ended; /* exit says how */
         atomic_bool cancelled;
@@ -51,8 +50,6 @@ bool mv__mock_exchange(void *cell, struct mv_slice frames, bool want_reply, stru
 void mv__mock_end(struct mv_cell *c, enum mv_termination t, const char *fmt, ...)
         __attribute__((format(printf, 3, 4)));
 bool mv__mock_stopped(struct mv_cell *c); /* cancelled or late: then the end is recorded */
-uint64_t mv__mock_thread_cpu_ns(void);
-
 int mv__mock_watchdog_start(struct mv_mock_watchdog *d, struct mv_err *err);
 void mv__mock_watchdog_stop(struct mv_mock_watchdog *d);
 void mv__mock_watchdog_arm(struct mv_mock_watchdog *d, struct mv_cell *c);
