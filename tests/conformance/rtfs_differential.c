@@ -3,93 +3,13 @@
  *
  * Each program (generate.c) runs on mock, process and kvm; value in display and readable form, error with its place, fuel,
  * termination and semantic root have to agree. --print shows the programs instead. Prints TAP; exit 1 when two differ. */
+#include "../walls.h"
 #include "generate.h"
 #include <base/slice.h>
 #include <inttypes.h>
 #include <microvm/microvm.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-static struct mv_err err;
-static const char *const names[] = { "mock", "process", "kvm" };
-static bool usable[3];
-
-/* --- capabilities ----------------------------------------------------------------------------- */
-static int first_argument(struct mv_call *call, const struct mv_value *args, uint32_t count,
-                          struct mv_value *ret)
-{
-        (void)call;
-        if (count)
-                *ret = args[0];
-        return 0;
-}
-
-static int all_arguments(struct mv_call *call, const struct mv_value *args, uint32_t count,
-                         struct mv_value *ret)
-{
-        (void)call;
-        *ret = (struct mv_value){ .kind = MV_VECTOR, .count = count, .items = args };
-        return 0;
-}
-
-static int add(struct mv_call *call, const struct mv_value *args, uint32_t count,
-               struct mv_value *ret)
-{
-        int64_t sum = 0, v;
-        for (uint32_t i = 0; i < count; i++)
-                if (!mv_as_int(&args[i], &v) || __builtin_add_overflow(sum, v, &sum))
-                        return mv_call_fail(call, "Generic", "test.add takes integers");
-        *ret = (struct mv_value){ .kind = MV_INT };
-        ret->integer = sum;
-        return 0;
-}
-
-static int fail(struct mv_call *call, const struct mv_value *args, uint32_t count,
-                struct mv_value *ret)
-{
-        (void)args;
-        (void)count;
-        (void)ret;
-        return mv_call_fail(call, "Generic", "boom");
-}
-
-static struct mv_host *new_host(void)
-{
-        static const struct mv_capability offered[] = {
-                { .id = "test.echo",
-                  .summary = "its first argument",
-                  .args_max = 255,
-                  .call = first_argument,
-                  .pure = true },
-                { .id = "test.args",
-                  .summary = "its arguments",
-                  .args_max = 255,
-                  .call = all_arguments,
-                  .pure = true },
-                { .id = "test.add",
-                  .summary = "the sum",
-                  .args_max = 255,
-                  .call = add,
-                  .pure = true },
-                { .id = "test.fail",
-                  .summary = "fails",
-                  .args_max = 255,
-                  .call = fail,
-                  .pure = true },
-        };
-        struct mv_host *h = NULL;
-        struct mv_provider_info info;
-        uint32_t index;
-        if (mv_host_new(NULL, &h, &err) < 0)
-                return NULL;
-        for (size_t i = 0; i < sizeof offered / sizeof offered[0]; i++)
-                if (mv_host_add_capability(h, &offered[i], &err) < 0)
-                        return mv_host_free(h);
-        for (size_t i = 0; i < 3; i++)
-                usable[i] = mv_host_provider_find(h, names[i], &index) == 0 &&
-                            mv_host_provider_info(h, index, &info, &err) == 0 && info.available;
-        return h;
-}
 
 /* --- one program ------------------------------------------------------------------------------ */
 /* All that has to agree, as one text. */
@@ -171,7 +91,7 @@ static void compare(struct mv_host *h, const struct mv_context *c, uint64_t seed
 static int compare_all(uint64_t from, uint64_t count)
 {
         struct tally t = { 0 };
-        struct mv_host *h = new_host();
+        struct mv_host *h = test_host();
         struct mv_context *c = mv_context_new(MV_LEVEL_CONTROLLED);
         if (!h || !c || mv_context_allow(c, "test.*", &err) < 0) {
                 printf("Bail out! %s\n", err.msg);

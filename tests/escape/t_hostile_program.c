@@ -2,6 +2,7 @@
 /* Hostile programs and scripts behind the process wall. Every attack must fail for its right
  * reason, and leave nothing: no process, no mount, no control group, no descriptor, no file. With
  * MV_TEST_AS_USER everything is done by an ordinary user without any right on this machine. */
+#include <limits.h>
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
@@ -139,20 +140,27 @@ static int count_groups(void)
         return groups_of(getpid());
 }
 
+/* The number that a command prints; -1 when it prints none, so that a command that fails passes no
+ * test. */
+static int counted(const char *command)
+{
+        char text[32] = "", *end = text;
+        FILE *f = popen(command, "re");
+        bool line = f && fgets(text, sizeof text, f);
+        bool ended_well = f && pclose(f) == 0;
+        long n = line && ended_well ? strtol(text, &end, 10) : -1;
+        return end > text && n >= 0 && n <= INT_MAX ? (int)n : -1;
+}
+
 /* Groups may wait for the next cell; nobody may be in one. */
 static int members_left(void)
 {
-        char command[200], text[32] = "";
+        char command[200];
         snprintf(command, sizeof command,
                  "find /sys/fs/cgroup -path '*/microvm-%d-*/cgroup.procs' -exec cat {} + "
                  "2>/dev/null | wc -l",
                  (int)getpid());
-        FILE *f = popen(command, "re");
-        if (f && !fgets(text, sizeof text, f))
-                text[0] = 0;
-        if (f)
-                pclose(f);
-        return atoi(text);
+        return counted(command);
 }
 
 static struct rest rest_now(void)
@@ -650,15 +658,10 @@ TEST(many_executions_leave_nothing) /* REQ-RES-14 */
 
 static int groups_of(pid_t pid)
 {
-        char command[160], text[32] = "";
+        char command[160];
         snprintf(command, sizeof command,
                  "find /sys/fs/cgroup -name 'microvm-%d-*' 2>/dev/null | wc -l", (int)pid);
-        FILE *f = popen(command, "re");
-        if (f && !fgets(text, sizeof text, f))
-                text[0] = 0;
-        if (f)
-                pclose(f);
-        return atoi(text);
+        return counted(command);
 }
 
 TEST(the_end_of_the_host_is_the_end_of_its_cells) /* and the next host removes the groups it could
