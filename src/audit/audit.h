@@ -19,7 +19,7 @@
 #define MV_AUDIT_PAYLOAD_MAX (32u << 20)
 #define MV_AUDIT_MEMORY_BYTES_MAX                                                                  \
         (1ull << 30) /* a store in memory that is full refuses, as a full disk does: (2) */
-#define MV_SEAL_ROOTS_MAX        64   /* so many executions wait for their signature at most */
+#define MV_SEAL_ROOTS_MAX        256  /* so many executions wait for their signature at most */
 #define MV_AUDIT_VALUE_BYTES_MAX 4096 /* larger arguments are kept as their digest, REQ-AUD-13 */
 
 /* One store: a file, or memory. Several processes may append to one file at once; each must have the same key. Threads:
@@ -74,6 +74,8 @@ int mv_trail_begin(struct mv_audit *a, const char *execution_id, struct mv_trail
  * durable before mv_trail_sync (or mv_trail_end). */
 int mv_trail_append(struct mv_trail *t, enum mv_record_type type, struct mv_slice semantic,
                     struct mv_slice observed, struct mv_err *err);
+/* What is appended from now on happened at this time (milliseconds since 1970), a root too; 0: when it is appended. */
+void mv_trail_at(struct mv_trail *t, uint64_t time_ms);
 /* group commit: one fdatasync serves every waiting trail */
 int mv_trail_sync(struct mv_trail *t, struct mv_err *err);
 /* Root over all semantic digests so far, its record, a seal when one is due, sync. Frees nothing. When the seal fails, so
@@ -121,10 +123,12 @@ int mv_audit_verify(const char *path, const uint8_t expected_key[32], struct mv_
                     struct mv_err *err);
 
 /* RFC 6962 Merkle tree, incremental: keeps one digest per level. */
+#define MV_MERKLE_LEVELS 24 /* 16,777,215 leaves: more records than one execution may write */
 struct mv_merkle {
         uint64_t count;
-        uint8_t level[64][MV_DIGEST_BYTES];
+        uint8_t level[MV_MERKLE_LEVELS][MV_DIGEST_BYTES];
 };
+/* Not when count >> MV_MERKLE_LEVELS would not be 0 afterwards. */
 void mv_merkle_add(struct mv_merkle *m, const uint8_t leaf_digest[MV_DIGEST_BYTES]);
 void mv_merkle_root(const struct mv_merkle *m, uint8_t ret[MV_DIGEST_BYTES]);
 void mv_sha256(struct mv_slice bytes, uint8_t ret[MV_DIGEST_BYTES]);

@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -219,6 +220,17 @@ static void chunks_free(struct mv__chunk *c)
         }
 }
 
+/* All pages of a large chunk at once cost a third of one fault each. Where the kernel does not
+ * know how, they come one by one. */
+static void populate(void *p, size_t bytes)
+{
+        size_t page = (size_t)sysconf(_SC_PAGESIZE);
+        size_t skip = -(uintptr_t)p & (page - 1);
+        if (bytes >= CHUNK_BYTES_MAX)
+                (void)madvise((uint8_t *)p + skip, (bytes - skip) & ~(page - 1),
+                              MADV_POPULATE_WRITE);
+}
+
 static int chunk_add(struct mv_audit *a, size_t bytes, struct mv_err *err)
 {
         size_t cap = a->chunk ? a->chunk->cap * 2 : CHUNK_BYTES_MIN;
@@ -229,6 +241,7 @@ static int chunk_add(struct mv_audit *a, size_t bytes, struct mv_err *err)
         struct mv__chunk *c = malloc(sizeof *c + cap);
         if (!c)
                 return mv_fail(err, MV_E_NOMEM, 0, "audit store in memory");
+        populate(c, sizeof *c + cap);
         *c = (struct mv__chunk){ .cap = cap };
         *(a->chunk ? &a->chunk->next : &a->chunks) = c;
         a->chunk = c;
@@ -420,12 +433,18 @@ static int memory_put(struct mv_audit *a, const struct mv__record_bytes *b, stru
         return 0;
 }
 
-int mv__store_put(struct mv_audit *a, struct mv__record *r, struct mv_err *err)
+static uint64_t now_ms(void)
 {
         struct timespec now;
-        struct mv__record_bytes bytes;
         clock_gettime(CLOCK_REALTIME, &now);
-        r->time_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+        return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+int mv__store_put(struct mv_audit *a, struct mv__record *r, struct mv_err *err)
+{
+        struct mv__record_bytes bytes;
+        if (!r->time_ms)
+                r->time_ms = now_ms();
         memcpy(r->prev, a->prev, sizeof r->prev);
         mv__record_encode(&a->header.salt, r, &bytes);
         int e = a->fd >= 0 ? file_put(a, &bytes, err) : memory_put(a, &bytes, err);
@@ -457,9 +476,10 @@ static void sync_once(struct mv_audit *a)
 
 int mv__store_sync(struct mv_audit *a, uint64_t end, struct mv_err *err)
 {
+        if (a->fd < 0) /* what memory could not take was refused when it was appended */
+                return 0;
         pthread_mutex_lock(&a->lock);
-        bool to_disk = a->fd >= 0 && !a->no_sync;
-        while (a->failed.code == MV_OK && to_disk && a->synced < end) {
+        while (a->failed.code == MV_OK && !a->no_sync && a->synced < end) {
                 if (a->syncing)
                         pthread_cond_wait(&a->synced_more, &a->lock);
                 else

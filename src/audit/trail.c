@@ -9,6 +9,7 @@ struct mv_trail {
         char id[MV_EXECUTION_ID_MAX + 1];
         size_t id_len;
         uint64_t end; /* of our last record in the store */
+        uint64_t time_ms;
         bool ended;
         struct mv_merkle tree;
 };
@@ -43,9 +44,9 @@ int mv_trail_begin(struct mv_audit *a, const char *execution_id, struct mv_trail
         t->audit = a;
         memcpy(t->id, execution_id, id_len + 1);
         t->id_len = id_len;
-        t->end = 0;
+        t->end = t->time_ms = 0;
         t->ended = false;
-        t->tree.count = 0; /* its 2 KiB of levels are written before they are read */
+        t->tree.count = 0; /* its levels are written before they are read */
         *ret = t;
         return 0;
 }
@@ -71,6 +72,9 @@ static int append_check(const struct mv_trail *t, enum mv_record_type type,
                                "execution %s: record type %d is not for callers", t->id, (int)type);
         if (type == MV_REC_EXECUTION_STARTED && t->tree.count)
                 return mv_fail(err, MV_E_STATE, 0, "execution %s: it has started already", t->id);
+        if ((t->tree.count + 1) >> MV_MERKLE_LEVELS)
+                return mv_fail(err, MV_E_LIMIT, 0, "execution %s: it has %lu records already",
+                               t->id, (unsigned long)t->tree.count);
         if (semantic.len == 0)
                 return mv_fail(err, MV_E_INVALID, 0, "execution %s: a record has a semantic part",
                                t->id);
@@ -89,9 +93,11 @@ int mv_trail_append(struct mv_trail *t, enum mv_record_type type, struct mv_slic
                 r = mv__store_begin(t->audit, err);
         if (r < 0)
                 return r;
-        struct mv__record record = {
-                .type = type, .id = id_of(t), .semantic = semantic, .observed = observed
-        };
+        struct mv__record record = { .type = type,
+                                     .id = id_of(t),
+                                     .time_ms = t->time_ms,
+                                     .semantic = semantic,
+                                     .observed = observed };
         r = mv__store_put(t->audit, &record, err);
         if (r == 0)
                 t->end = t->audit->end;
@@ -99,6 +105,11 @@ int mv_trail_append(struct mv_trail *t, enum mv_record_type type, struct mv_slic
         if (r == 0)
                 mv_merkle_add(&t->tree, record.leaf);
         return r;
+}
+
+void mv_trail_at(struct mv_trail *t, uint64_t time_ms)
+{
+        t->time_ms = time_ms;
 }
 
 int mv_trail_sync(struct mv_trail *t, struct mv_err *err)
@@ -115,6 +126,7 @@ static int put_root(struct mv_trail *t, const struct mv__root *root, struct mv_e
                 return mv_fail(err, MV_E_INTERNAL, 0, "a root record does not fit");
         struct mv__record record = { .type = MV_REC_ROOT,
                                      .id = id_of(t),
+                                     .time_ms = t->time_ms,
                                      .semantic = mv_out_slice(&s) };
         int r = mv__store_put(t->audit, &record, err);
         if (r < 0)

@@ -19,6 +19,19 @@ static void *bump(struct mv_arena *a, size_t bytes, size_t align)
         return memset(r, 0, bytes);
 }
 
+void *mv_arena_room(struct mv_arena *a, size_t bytes)
+{
+        bool fits = a->p && bytes <= (size_t)(a->end - a->p);
+        if (!fits && (!a->left || !mv__arena_more(a, bytes)))
+                return NULL;
+        return a->p;
+}
+
+void mv_arena_take(struct mv_arena *a, size_t bytes)
+{
+        a->p += bytes;
+}
+
 void *mv_arena_alloc(struct mv_arena *a, size_t size, size_t align, size_t n)
 {
         size_t bytes;

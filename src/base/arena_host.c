@@ -5,13 +5,19 @@
 #ifdef MV_TORTURE
 #define BLOCK_BYTES_MIN ((size_t)64) /* every second allocation needs a block */
 #else
-#define BLOCK_BYTES_MIN ((size_t)4096) /* first block: most requests fit in one page */
+#define BLOCK_BYTES_MIN                                                                            \
+        ((size_t)1024) /* first block: most arenas need no more, and malloc keeps such blocks by */
 #endif
 #define HEADER_BYTES ((size_t)16)
 
 struct mv_arena mv_arena_grow(size_t bytes_max)
 {
         return (struct mv_arena){ NULL, NULL, NULL, bytes_max };
+}
+
+struct mv_arena mv_arena_grow_behind(void *first, size_t first_bytes, size_t bytes_max)
+{
+        return (struct mv_arena){ first, (uint8_t *)first + first_bytes, NULL, bytes_max };
 }
 
 bool mv__arena_more(struct mv_arena *a, size_t bytes)

@@ -6,6 +6,9 @@
 #include <string.h>
 #include <microvm/value.h>
 
+/* For functions that pass a literal on: its length is known only where they are expanded. */
+#define MV_INLINE static inline __attribute__((always_inline))
+
 static inline struct mv_slice mv_slice(const void *p, size_t len)
 {
         return (struct mv_slice){ p, len };

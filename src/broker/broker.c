@@ -46,7 +46,7 @@ int mv_broker_new(const struct mv_broker_options *o, struct mv_broker **ret, str
         struct mv_broker *b = malloc(sizeof *b);
         if (!b)
                 return mv_fail(err, MV_E_NOMEM, 0, "broker");
-        memset(b, 0, offsetof(struct mv_broker, denied));
+        memset(b, 0, offsetof(struct mv_broker, inside));
         b->o = *o;
         b->limits = with_defaults(o->limits);
         b->kept = mv_arena_grow(kept_bytes(b->limits.output_bytes_max));
@@ -65,6 +65,7 @@ struct mv_broker *mv_broker_free(struct mv_broker *b)
         free(b->record.p);
         free(b->out.p);
         free(b->err.p);
+        free(b->denied);
         free(b->network);
         free(b->operations);
         free(b);

@@ -184,6 +184,8 @@ static enum mv_termination termination_of(struct mv_slice kind)
 static const char *hint_of(const struct mv_broker *b, const struct mv_program_error *e)
 {
         uint32_t kept = b->denials < DENIALS_KEPT ? b->denials : DENIALS_KEPT;
+        if (!b->denied)
+                return "";
         for (uint32_t i = 1; i <= kept; i++) {
                 const struct denial *d = &b->denied[(b->denials - i) % DENIALS_KEPT];
                 if (strcmp(d->operation, e->operation) == 0 &&

@@ -40,7 +40,6 @@ struct mv_broker {
         /* why a session's program was told to stop; COMPLETED: it was not */
         enum mv_termination stopped;
         bool denied_inside; /* the running call was denied after it began */
-        struct mv_decision inside;
 
         struct bytes out, err;
         bool truncated;
@@ -49,8 +48,9 @@ struct mv_broker {
         uint32_t network_count, network_cap, operations_count, operations_cap;
 
         struct mv_broker_outcome outcome;
-        /* ring, newest at (denials - 1) % DENIALS_KEPT; last, and not zeroed */
-        struct denial denied[DENIALS_KEPT];
+        /* ring, newest at (denials - 1) % DENIALS_KEPT; NULL before the first, or no memory */
+        struct denial *denied;
+        struct mv_decision inside; /* of denied_inside; last, and not zeroed */
 };
 
 /* One CALL on its way through the broker. */

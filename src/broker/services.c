@@ -105,7 +105,12 @@ static void note_network(void *ctx, struct mv_slice url, const char *method, int
 
 void mv__remember_denial(struct mv_broker *b, const struct mv_decision *d)
 {
-        struct denial *to = &b->denied[b->denials++ % DENIALS_KEPT];
+        if (!b->denied)
+                b->denied = malloc(DENIALS_KEPT * sizeof *b->denied);
+        uint32_t at = b->denials++ % DENIALS_KEPT;
+        if (!b->denied)
+                return; /* the denial stands, its hint is lost */
+        struct denial *to = &b->denied[at];
         memcpy(to->operation, d->operation, sizeof to->operation);
         memcpy(to->capability, d->capability, sizeof to->capability);
         memcpy(to->context, d->context, sizeof to->context);

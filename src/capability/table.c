@@ -229,16 +229,15 @@ const struct mv_capability *mv_capability_at(const struct mv_capability_table *t
 }
 
 /* --- did you mean ----------------------------------------------------------------------------- */
-static unsigned distance_to(struct mv_slice asked, const char *id)
+/* UINT32_MAX: more than `most`, of the id and of what follows its "ccos." */
+static unsigned distance_to(struct mv_slice asked, const char *id, unsigned most)
 {
         struct mv_slice whole = mv_slice_str(id);
-        unsigned best =
-                whole.len <= MV_NEAREST_TEXT_MAX ? mv_edit_distance(asked, whole) : UINT32_MAX;
-        if (mv_slice_starts(whole, "ccos.") && whole.len - 5 <= MV_NEAREST_TEXT_MAX) {
-                unsigned brief = mv_edit_distance(asked, mv_slice(whole.p + 5, whole.len - 5));
-                best = brief < best ? brief : best;
-        }
-        return best;
+        unsigned best = mv_edit_distance(asked, whole, most);
+        if (!mv_slice_starts(whole, "ccos."))
+                return best;
+        unsigned brief = mv_edit_distance(asked, mv_slice(whole.p + 5, whole.len - 5), most);
+        return brief < best ? brief : best;
 }
 
 const char *mv_capability_nearest(const struct mv_capability_table *t, struct mv_slice id)
@@ -247,16 +246,18 @@ const char *mv_capability_nearest(const struct mv_capability_table *t, struct mv
                 id = mv_slice(id.p + 1, id.len - 1);
         if (id.len == 0 || id.len > MV_NEAREST_TEXT_MAX)
                 return NULL;
-        unsigned best = UINT32_MAX;
+        unsigned most = mv_edit_tolerance(id.len);
         const char *nearest = NULL;
         for (uint32_t i = 0; i < t->count; i++) {
-                unsigned d = distance_to(id, t->entries[i]->capability.id);
-                if (d < best) {
-                        best = d;
-                        nearest = t->entries[i]->capability.id;
-                }
+                unsigned d = distance_to(id, t->entries[i]->capability.id, most);
+                if (d > most)
+                        continue;
+                nearest = t->entries[i]->capability.id;
+                if (d == 0)
+                        break;
+                most = d - 1; /* only a nearer one replaces it */
         }
-        return best <= mv_edit_tolerance(id.len) ? nearest : NULL;
+        return nearest;
 }
 
 /* --- arguments and the decision --------------------------------------------------------------- */

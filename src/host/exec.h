@@ -8,6 +8,8 @@
 /* Frames and records of one execution that exist at the same time: the program, its arguments
  * and their encodings. */
 #define EXEC_SCRATCH_MAX ((size_t)256 << 20)
+#define EXEC_SCRATCH_FIRST                                                                         \
+        ((size_t)8 << 10) /* on the caller's stack: small programs need no more */
 
 /* Sits between provider and broker: the provider reports that a door failed, this remembers why,
  * whatever the provider makes of it. */
@@ -38,12 +40,11 @@ struct mv__exec {
         struct mv_result *result;
         struct mv_context *context; /* the frozen copy */
         uint8_t context_digest[MV_DIGEST_BYTES], program_digest[MV_DIGEST_BYTES];
-        struct mv_slice identity;    /* what is run, as the records hold it */
-        struct mv_decision decision; /* about the program */
-        struct mv__entry *entry;     /* the chosen provider */
-        bool using;                  /* counted as a user of entry */
-        struct mv_limits limits;     /* effective */
-        uint64_t started_ns, deadline_ns;
+        struct mv_slice identity; /* what is run, as the records hold it */
+        struct mv__entry *entry;  /* the chosen provider */
+        bool using;               /* counted as a user of entry */
+        struct mv_limits limits;  /* effective */
+        uint64_t started_ns, ended_ns, deadline_ns;
         struct mv_arena scratch;
         struct mv_trail *trail;
         struct mv_broker *broker;
@@ -52,6 +53,8 @@ struct mv__exec {
         const char *permissions[MV_PERMISSIONS_MAX + 1];
         const char *const *token; /* what the boundary gate checks against */
         uint32_t token_count;
+        struct mv_decision decision; /* about the program; from here on not zeroed */
+        alignas(16) uint8_t scratch_first[EXEC_SCRATCH_FIRST];
 };
 
 /* mv_execute, for a session or NULL (execute.c). */
@@ -68,9 +71,9 @@ void mv__session_after(struct mv_session *s, bool in_order);
 /* The frame of mv_execute, shared with replay (execute.c). init: NULL result only on failure. */
 int mv__exec_init(struct mv__exec *e, struct mv_host *h, const struct mv_execution *x,
                   struct mv_err *err);
-void mv__exec_done(struct mv__exec *e); /* everything but the result */
-void mv__exec_limits(struct mv__exec *e,
-                     struct mv_limits asked); /* with the defaults; sets the deadline */
+void mv__exec_done(struct mv__exec *e);                           /* everything but the result */
+void mv__exec_limits(struct mv__exec *e, struct mv_limits asked); /* with the defaults */
+void mv__exec_clock(struct mv__exec *e);                          /* starts; the deadline is set */
 /* From the started trail to EXECUTION_ENDED; fills the result but for its root. */
 int mv__exec_run(struct mv__exec *e, struct mv_err *err);
 

@@ -88,6 +88,20 @@ static bool put_context(struct mv_out *o, const void *what)
         return mv_context_encode(what, o);
 }
 
+/* Most executions of a host have the context of the one before. */
+static void context_digest(struct mv_host *h, struct mv_slice bytes, uint8_t ret[MV_DIGEST_BYTES])
+{
+        struct mv__context_seen *seen = &h->context_seen;
+        pthread_mutex_lock(&seen->lock);
+        if (bytes.len == 0 || bytes.len != seen->len || memcmp(bytes.p, seen->bytes, seen->len)) {
+                mv_sha256(bytes, seen->digest);
+                seen->len = bytes.len <= sizeof seen->bytes ? bytes.len : 0;
+                memcpy(seen->bytes, bytes.p, seen->len);
+        }
+        memcpy(ret, seen->digest, MV_DIGEST_BYTES);
+        pthread_mutex_unlock(&seen->lock);
+}
+
 static int freeze(struct mv__exec *e, struct mv_err *err)
 {
         struct mv_slice bytes;
@@ -97,7 +111,7 @@ static int freeze(struct mv__exec *e, struct mv_err *err)
         int r = mv__encode(&e->scratch, put_context, e->context, &bytes, err);
         if (r < 0)
                 return mv_wrap(err, "the context");
-        mv_sha256(bytes, e->context_digest);
+        context_digest(e->host, bytes, e->context_digest);
         return 0;
 }
 
@@ -117,6 +131,12 @@ void mv__exec_limits(struct mv__exec *e, struct mv_limits asked)
                 e->limits.fuel_max = defaults.fuel_max;
         if (!e->limits.output_bytes_max)
                 e->limits.output_bytes_max = defaults.output_bytes_max;
+}
+
+void mv__exec_clock(struct mv__exec *e)
+{
+        e->result->metadata.started_ms = wall_ms();
+        e->started_ns = mv__now_ns();
         e->deadline_ns = e->started_ns + e->limits.wall_ns_max;
 }
 
@@ -285,7 +305,8 @@ static int run_behind_wall(struct mv__exec *e, struct mv_exit *ret, struct mv_er
                               e->host->pool_cells);
         m->open_ns = t1 - t0;
         m->run_ns = t2 - t1;
-        m->close_ns = mv__now_ns() - t2;
+        e->ended_ns = mv__now_ns();
+        m->close_ns = e->ended_ns - t2;
         return r;
 }
 
@@ -294,7 +315,8 @@ static int run_direct(struct mv__exec *e, struct mv_exit *ret, struct mv_err *er
         uint64_t t0 = mv__now_ns(), cpu0 = clock_ns(CLOCK_THREAD_CPUTIME_ID);
         int r = mv__run_direct(e, ret, err);
         ret->cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu0;
-        e->result->metadata.run_ns = mv__now_ns() - t0;
+        e->ended_ns = mv__now_ns();
+        e->result->metadata.run_ns = e->ended_ns - t0;
         return r;
 }
 
@@ -315,8 +337,9 @@ static int door_verdict(struct mv__exec *e, int run, struct mv_err *err)
 
 static void finish_metadata(struct mv__exec *e)
 {
-        e->result->metadata.ended_ms = wall_ms();
-        e->result->metadata.duration_ns = mv__now_ns() - e->started_ns;
+        struct mv_metadata *m = &e->result->metadata;
+        m->duration_ns = e->ended_ns - e->started_ns;
+        m->ended_ms = m->started_ms + m->duration_ns / 1000000;
 }
 
 int mv__exec_run(struct mv__exec *e, struct mv_err *err)
@@ -331,6 +354,7 @@ int mv__exec_run(struct mv__exec *e, struct mv_err *err)
                 return r;
         mv__outcome(e, &exit);
         finish_metadata(e);
+        mv_trail_at(e->trail, e->result->metadata.ended_ms);
         return mv__record_ended(e, exit.detail, err);
 }
 
@@ -342,14 +366,19 @@ static int recorded(struct mv__exec *e, struct mv_err *err)
         struct mv_result *r = e->result;
         bool allowed = e->decision.allowed;
         int rc = mv_trail_begin(e->host->audit, r->execution_id, &e->trail, err);
+        if (rc == 0)
+                mv_trail_at(e->trail, r->metadata.started_ms);
         if (rc == 0 && allowed)
                 rc = mv__record_started(e, err);
         if (rc == 0)
                 rc = mv__record_program_decision(e, &e->decision, err);
+        if (rc == 0)
+                mv_trail_at(e->trail, 0);
         if (rc == 0 && allowed)
                 rc = mv__exec_run(e, err);
         if (rc == 0 && !allowed) {
                 mv__result_deny(r, &e->decision);
+                e->ended_ns = mv__now_ns();
                 finish_metadata(e);
         }
         return rc < 0 ? rc : mv_trail_end(e->trail, r->root, &r->records, err);
@@ -366,9 +395,7 @@ static int execute(struct mv__exec *e, struct mv_err *err)
                 return r;
         /* The clock starts when the provider stands ready: initialising it once is not this
          * program's time. */
-        uint64_t waited = mv__now_ns() - e->started_ns;
-        e->started_ns += waited;
-        e->deadline_ns += waited;
+        mv__exec_clock(e);
         r = recorded(e, err);
         return r < 0 ? mv_wrap(err, "execution %s", e->result->execution_id) : 0;
 }
@@ -376,14 +403,15 @@ static int execute(struct mv__exec *e, struct mv_err *err)
 int mv__exec_init(struct mv__exec *e, struct mv_host *h, const struct mv_execution *x,
                   struct mv_err *err)
 {
-        *e = (struct mv__exec){ .host = h,
-                                .x = x,
-                                .result = mv__result_new(),
-                                .started_ns = mv__now_ns(),
-                                .scratch = mv_arena_grow(EXEC_SCRATCH_MAX) };
+        memset(e, 0, offsetof(struct mv__exec, decision));
+        mv_decision_none(&e->decision);
+        e->host = h;
+        e->x = x;
+        e->result = mv__result_new();
+        e->scratch =
+                mv_arena_grow_behind(e->scratch_first, sizeof e->scratch_first, EXEC_SCRATCH_MAX);
         if (!e->result)
                 return mv_fail(err, MV_E_NOMEM, 0, "result");
-        e->result->metadata.started_ms = wall_ms();
         return 0;
 }
 

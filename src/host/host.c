@@ -52,6 +52,7 @@ int mv_host_new(const struct mv_host_options *o, struct mv_host **ret, struct mv
         struct mv_host *h = calloc(1, sizeof *h);
         if (!h)
                 return mv_fail(err, MV_E_NOMEM, 0, "host");
+        pthread_mutex_init(&h->context_seen.lock, NULL);
         int r = host_fill(h, o ? o : &defaults, err);
         if (r < 0) {
                 mv_host_free(h);
@@ -70,6 +71,7 @@ struct mv_host *mv_host_free(struct mv_host *h)
         mv_audit_close(h->audit);
         mv_capability_table_free(h->table);
         free(h->sandboxes);
+        pthread_mutex_destroy(&h->context_seen.lock);
         free(h);
         return NULL;
 }

@@ -45,12 +45,21 @@ struct mv__entry {
         bool detailed; /* mock_mode of the mock provider's configuration, REQ-MOCK-07 */
 };
 
+/* The encoding of the context used last, when it fits, and its digest. */
+struct mv__context_seen {
+        pthread_mutex_t lock;
+        size_t len;
+        uint8_t bytes[2048];
+        uint8_t digest[MV_DIGEST_BYTES];
+};
+
 struct mv_host {
         struct mv_capability_table *table;
         struct mv_audit *audit;
         uint8_t id_seed
                 [MV_DIGEST_BYTES]; /* random: execution ids are made of it and of a counter */
         _Atomic uint64_t ids;
+        struct mv__context_seen context_seen;
         uint32_t pool_cells; /* 0: nothing is kept */
         struct mv__entry entries[MV_HOST_PROVIDERS_MAX];
         uint32_t entries_count;

@@ -22,23 +22,23 @@ static struct mv_slice whole_characters(const char *s)
         return t;
 }
 
-static bool key_str(struct mv_out *o, const char *key, const char *s)
+MV_INLINE bool key_str(struct mv_out *o, const char *key, const char *s)
 {
         return mv_cbor_put_str(o, key) && mv_cbor_put_text(o, whole_characters(s));
 }
 
-static bool key_int(struct mv_out *o, const char *key, uint64_t n)
+MV_INLINE bool key_int(struct mv_out *o, const char *key, uint64_t n)
 {
         return mv_cbor_put_str(o, key) &&
                mv_cbor_put_int(o, n > INT64_MAX ? INT64_MAX : (int64_t)n);
 }
 
-static bool key_opt(struct mv_out *o, const char *key, const char *s)
+MV_INLINE bool key_opt(struct mv_out *o, const char *key, const char *s)
 {
         return s ? key_str(o, key, s) : mv_cbor_put_str(o, key) && mv_cbor_put_null(o);
 }
 
-static bool key_digest(struct mv_out *o, const char *key, const uint8_t digest[MV_DIGEST_BYTES])
+MV_INLINE bool key_digest(struct mv_out *o, const char *key, const uint8_t digest[MV_DIGEST_BYTES])
 {
         return mv_cbor_put_str(o, key) && mv_cbor_put_bytes(o, mv_slice(digest, MV_DIGEST_BYTES));
 }

@@ -345,6 +345,7 @@ static int run_again(struct mv__exec *e, const struct story *s, struct mv_execut
                 return mv_fail(err, MV_E_NOMEM, 0, "context");
         e->replay = &replay;
         mv__exec_limits(e, x->limits);
+        mv__exec_clock(e);
         r = mv__exec_run(e, err);
         return r < 0 ? r : mv_trail_end(e->trail, e->result->root, &e->result->records, err);
 }

@@ -9,9 +9,10 @@
 
 struct mv_result *mv__result_new(void)
 {
-        struct mv_result *r = calloc(1, sizeof *r);
+        struct mv_result *r = malloc(sizeof *r);
         if (!r)
                 return NULL;
+        memset(r, 0, sizeof *r);
         r->arena = mv_arena_grow(RESULT_BYTES_MAX);
         r->error = (struct mv_program_error){ "", "", "", "", "", "", 0, 0 };
         r->metadata.exit_code = -1;

@@ -10,13 +10,14 @@ int mv__encode(struct mv_arena *a, mv__put_fn put, const void *what, struct mv_s
                struct mv_err *err)
 {
         for (size_t cap = ENCODE_BYTES_MIN; cap <= MV_AUDIT_PAYLOAD_MAX; cap *= 2) {
-                uint8_t *p = mv_new(a, uint8_t, cap);
+                uint8_t *p = mv_arena_room(a, cap);
                 if (!p)
                         return mv_fail(err, MV_E_LIMIT, 0,
                                        "encode a request of more than %zu bytes: no memory left",
                                        cap / 2);
                 struct mv_out o = mv_out(p, cap);
                 if (put(&o, what)) {
+                        mv_arena_take(a, o.len);
                         *ret = mv_out_slice(&o);
                         return 0;
                 }
@@ -49,7 +50,7 @@ static bool put_variables(struct mv_out *o, const struct mv_value *variables)
         return variables ? mv_value_encode(o, variables) : mv_cbor_put_map(o, 0);
 }
 
-static bool put_number(struct mv_out *o, const char *key, uint64_t n)
+MV_INLINE bool put_number(struct mv_out *o, const char *key, uint64_t n)
 {
         return mv_cbor_put_str(o, key) &&
                mv_cbor_put_int(o, n > INT64_MAX ? INT64_MAX : (int64_t)n);

@@ -657,7 +657,8 @@ enum native_status compile_form(struct mv_rtfs *r, val form, struct proto **ret)
                 return raise_memory(r, "compiling");
         bool outer_no_collect = r->no_collect;
         r->no_collect = true;
-        *f = (struct func){ .r = r, .growing = NO_REGISTER };
+        f->r = r;
+        f->growing = NO_REGISTER;
         s = new_reg(f, &dst);
         if (s == N_OK)
                 s = expr(f, form, dst, false);

@@ -108,8 +108,10 @@ static void layout(struct mv_rtfs *r, void *arena, size_t bytes)
         r->globals = carve(&p, GLOBALS_MAX * sizeof(val));
         r->global_names = carve(&p, GLOBALS_MAX * sizeof *r->global_names);
         r->buckets = carve(&p, NAME_BUCKETS * sizeof *r->buckets);
-        r->saved = carve(&p, align16(SAVED_STRUCT_BYTES) + SAVED_GLOBALS_MAX * sizeof(val) +
-                                     NAME_BUCKETS * sizeof *r->buckets);
+        r->saved = carve(&p, SAVED_STRUCT_BYTES);
+        r->saved_global_values = carve(&p, SAVED_GLOBALS_MAX * sizeof(val));
+        r->saved_prelude = carve(&p, SAVED_GLOBALS_MAX * sizeof(val));
+        r->saved_buckets = carve(&p, NAME_BUCKETS * sizeof *r->buckets);
         /* A quarter of what is left is for calls: frames, mark stack and values in the
          * proportion 1 : 1 : 6. */
         size_t quarter = (size_t)(end - p) / 4;
@@ -138,18 +140,19 @@ static void apply_options(struct mv_rtfs *r, const struct mv_rtfs_options *o)
         fuel_next_stop(r);
         if (r->options.call_depth && r->options.call_depth < r->frames_size)
                 r->frames_size = r->options.call_depth;
-        if (!r->options.prelude)
-                for (uint32_t i = r->prelude_from; i < r->prelude_to; i++)
-                        r->globals[i] = UNBOUND;
 }
 
+/* Most programs do without the prelude: the globals are kept without it. */
 static void save(struct mv_rtfs *r)
 {
         r->saved_globals = r->global_count;
         memcpy(r->saved, r, SAVED_STRUCT_BYTES);
-        memcpy(r->saved + align16(SAVED_STRUCT_BYTES), r->globals, r->saved_globals * sizeof(val));
-        memcpy(r->saved + align16(SAVED_STRUCT_BYTES) + SAVED_GLOBALS_MAX * sizeof(val), r->buckets,
-               NAME_BUCKETS * sizeof *r->buckets);
+        memcpy(r->saved_prelude, r->globals + r->prelude_from,
+               (r->prelude_to - r->prelude_from) * sizeof(val));
+        for (uint32_t i = r->prelude_from; i < r->prelude_to; i++)
+                r->globals[i] = UNBOUND;
+        memcpy(r->saved_global_values, r->globals, r->saved_globals * sizeof(val));
+        memcpy(r->saved_buckets, r->buckets, NAME_BUCKETS * sizeof *r->buckets);
 }
 
 void mv_rtfs_reset(struct mv_rtfs *r, const struct mv_rtfs_options *o)
@@ -157,9 +160,11 @@ void mv_rtfs_reset(struct mv_rtfs *r, const struct mv_rtfs_options *o)
         for (uint32_t i = r->saved_globals; i < r->global_count; i++)
                 r->global_names[i]->global = -1; /* a library name the program made global */
         memcpy(r, r->saved, SAVED_STRUCT_BYTES);
-        memcpy(r->globals, r->saved + align16(SAVED_STRUCT_BYTES), r->saved_globals * sizeof(val));
-        memcpy(r->buckets, r->saved + align16(SAVED_STRUCT_BYTES) + SAVED_GLOBALS_MAX * sizeof(val),
-               NAME_BUCKETS * sizeof *r->buckets);
+        memcpy(r->globals, r->saved_global_values, r->saved_globals * sizeof(val));
+        memcpy(r->buckets, r->saved_buckets, NAME_BUCKETS * sizeof *r->buckets);
+        if (o && o->prelude)
+                memcpy(r->globals + r->prelude_from, r->saved_prelude,
+                       (r->prelude_to - r->prelude_from) * sizeof(val));
         apply_options(r, o);
 }
 
@@ -261,7 +266,7 @@ int mv_rtfs_init(void *arena, size_t bytes, const struct mv_rtfs_options *o, str
         r->step_count = r->call_seq = 0;
         r->source_pos = 0;
         save(r);
-        apply_options(r, o);
+        mv_rtfs_reset(r, o);
         *ret = r;
         return 0;
 }

@@ -21,12 +21,9 @@ struct search {
 
 static void consider(struct search *s, struct mv_slice name)
 {
-        size_t apart = name.len > s->text.len ? name.len - s->text.len : s->text.len - name.len;
         if (!name.len || name.p[0] == '%' || memchr(name.p, ' ', name.len)) /* internal */
                 return;
-        if (name.len > MV_NEAREST_TEXT_MAX || apart > s->best)
-                return;
-        unsigned d = mv_edit_distance(s->text, name);
+        unsigned d = mv_edit_distance(s->text, name, s->best);
         if (d > s->best || (d == s->best && s->nearest.len && !comes_before(name, s->nearest)))
                 return;
         s->best = d;

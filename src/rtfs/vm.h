@@ -93,9 +93,10 @@ struct mv_rtfs {
         /* --- fixed after init ----------------------------------------------------------------------------------------- */
         uint8_t *arena;
         size_t arena_bytes;
-        /* of the pristine copy of everything above plus globals and buckets */
-        size_t saved_bytes;
+        /* pristine copies: of everything above, of the globals without the prelude, of the prelude's, of the buckets */
         uint8_t *saved;
+        val *saved_global_values, *saved_prelude;
+        struct name **saved_buckets;
         uint32_t saved_globals; /* library globals: the pristine copy covers these */
         struct obj **marks;     /* the collector's mark stack */
         uint32_t marks_size;

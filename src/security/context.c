@@ -66,13 +66,13 @@ const char *mv_tier_name(enum mv_tier tier)
 
 struct mv_context *mv_context_new(enum mv_level level)
 {
-        struct mv_context *c = level < MV_LEVEL_MAX_ ? calloc(1, sizeof *c) : NULL;
+        struct mv_context *c = level < MV_LEVEL_MAX_ ? malloc(sizeof *c) : NULL;
         if (!c)
                 return NULL;
-        c->level = level;
-        c->limits = level_limits[level];
-        c->use_microvm = level == MV_LEVEL_CONTROLLED;
-        c->log_capability_calls = true;
+        *c = (struct mv_context){ .level = level,
+                                  .limits = level_limits[level],
+                                  .use_microvm = level == MV_LEVEL_CONTROLLED,
+                                  .log_capability_calls = true };
         return c;
 }
 

@@ -4,7 +4,7 @@
 #include <security/security.h>
 #include <wire/cbor.h>
 
-static bool put_count(struct mv_out *o, const char *key, uint64_t value)
+MV_INLINE bool put_count(struct mv_out *o, const char *key, uint64_t value)
 {
         /* Limits beyond int64 mean the same as none. */
         return mv_cbor_put_str(o, key) &&
@@ -20,7 +20,7 @@ static bool put_limits(struct mv_out *o, const struct mv_limits *l)
                put_count(o, "output_bytes", l->output_bytes_max);
 }
 
-static bool put_list(struct mv_out *o, const char *key, const struct mv_grant_list *l)
+MV_INLINE bool put_list(struct mv_out *o, const char *key, const struct mv_grant_list *l)
 {
         bool ok = mv_cbor_put_str(o, key) && mv_cbor_put_array(o, l->count);
         for (uint32_t i = 0; ok && i < l->count; i++)

@@ -320,11 +320,6 @@ bool mv_cbor_put_text_head(struct mv_out *o, size_t len)
         return put_head(o, TEXT, len);
 }
 
-bool mv_cbor_put_str(struct mv_out *o, const char *s)
-{
-        return mv_cbor_put_text(o, mv_slice_str(s));
-}
-
 bool mv_cbor_put_bytes(struct mv_out *o, struct mv_slice s)
 {
         return put_head(o, BYTES, s.len) && mv_put_slice(o, s);

@@ -16,6 +16,7 @@
 #include <base/arena.h>
 #include <base/cur.h>
 #include <base/err.h>
+#include <base/slice.h>
 #include <microvm/value.h>
 
 #define MV_TAG_IDENTIFIER 39
@@ -66,7 +67,14 @@ bool mv_cbor_put_float(struct mv_out *o, double v);
 bool mv_cbor_put_text(struct mv_out *o, struct mv_slice s);
 /* exactly len bytes of valid UTF-8 must follow */
 bool mv_cbor_put_text_head(struct mv_out *o, size_t len);
-bool mv_cbor_put_str(struct mv_out *o, const char *s);
+/* Most are keys known to the compiler, whose head is one byte. */
+MV_INLINE bool mv_cbor_put_str(struct mv_out *o, const char *s)
+{
+        size_t len = strlen(s);
+        if (!__builtin_constant_p(len) || len >= 24)
+                return mv_cbor_put_text(o, (struct mv_slice){ (const uint8_t *)s, len });
+        return mv_put_u8(o, (uint8_t)(0x60 | len)) && mv_put_bytes(o, s, len);
+}
 bool mv_cbor_put_bytes(struct mv_out *o, struct mv_slice s);
 bool mv_cbor_put_array(struct mv_out *o, uint32_t count);
 /* the caller writes keys in ascending encoded order */

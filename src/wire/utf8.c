@@ -49,6 +49,10 @@ bool mv_utf8_valid(struct mv_slice s)
                         i += 8;
                         continue;
                 }
+                if (s.p[i] < 0x80) {
+                        i++;
+                        continue;
+                }
                 unsigned len = sequence_len(s.p[i]);
                 if (len > s.len - i || !sequence_valid(s.p + i, len))
                         return false;

@@ -213,7 +213,7 @@ TEST(two_processes_append_to_one_file_at_once)
         struct mv_audit_verdict v = verify();
         CHECK(v.ok && v.records - v.seals == PROCESSES * RUNS * 6 && v.roots == PROCESSES * RUNS &&
               v.torn_bytes == 0);
-        CHECK(v.seals >= PROCESSES * RUNS / MV_SEAL_ROOTS_MAX && v.unsealed == 0);
+        CHECK(v.seals > 0 && v.unsealed == 0);
         printf("# %d roots of two processes, %d seals\n", (int)v.roots, (int)v.seals);
         drop_dir();
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../test.h"
 #include <audit/audit.h>
+#include <audit/digest.h>
 #include <audit/reader.h>
 #include <audit/store.h>
 #include <base/slice.h>
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <wire/cbor.h>
 
@@ -89,6 +91,27 @@ TEST(the_incremental_tree_has_the_root_of_the_recursive_one)
                 mv_merkle_root(&m, got);
                 naive_root(leaves, n, want);
                 CHECK(m.count == n && memcmp(got, want, 32) == 0);
+        }
+}
+
+TEST(a_digest_of_pieces_is_the_librarys_of_the_whole_at_every_length)
+{
+        uint8_t bytes[700], got[MV_DIGEST_BYTES], want[MV_DIGEST_BYTES];
+        struct mv__salt salt;
+        for (size_t i = 0; i < sizeof bytes; i++)
+                bytes[i] = (uint8_t)(i * 7);
+        mv__salt_make(bytes, &salt);
+        uint8_t salted[64 + sizeof bytes] = "ccos-microvm record v1";
+        memcpy(salted + 32, bytes, 32);
+        memcpy(salted + 64, bytes, sizeof bytes);
+        for (size_t n = 0; n <= sizeof bytes; n++) {
+                const struct mv_slice parts[] = { { bytes, n / 3 }, { bytes + n / 3, n - n / 3 } };
+                mv__sha256_parts(parts, 2, got);
+                CHECK(EVP_Q_digest(NULL, "SHA256", NULL, bytes, n, want, NULL));
+                CHECK(memcmp(got, want, sizeof got) == 0);
+                mv__sha256_from(&salt.record, parts, 2, got);
+                CHECK(EVP_Q_digest(NULL, "SHA256", NULL, salted, 64 + n, want, NULL));
+                CHECK(memcmp(got, want, sizeof got) == 0);
         }
 }
 

@@ -2,6 +2,7 @@
 #include "../test.h"
 #include <base/arena.h>
 #include <base/cur.h>
+#include <base/nearest.h>
 #include <base/slice.h>
 #include <base/err.h>
 #include <inttypes.h>
@@ -68,6 +69,55 @@ TEST(a_full_arena_says_so_and_stays_usable)
         CHECK(!mv_new(&a, uint8_t, 40));
         CHECK(mv_new(&a, uint8_t, 8));
         CHECK(!mv_arena_alloc(&a, SIZE_MAX / 2, 1, 3));
+}
+
+TEST(room_at_an_arenas_end_is_taken_as_far_as_it_was_used)
+{
+        uint8_t first[32];
+        struct mv_arena a = mv_arena_grow_behind(first, sizeof first, 4096);
+        CHECK(mv_arena_room(&a, 32) == first);
+        mv_arena_take(&a, 8);
+        CHECK(mv_arena_room(&a, 24) == first + 8);
+        uint8_t *more = mv_arena_room(&a, 100); /* a block of malloc */
+        CHECK(more && (more < first || more >= first + sizeof first));
+        CHECK(!mv_arena_room(&a, 5000));
+        mv_arena_done(&a);
+}
+
+/* The textbook's whole table. */
+static unsigned plain_distance(struct mv_slice a, struct mv_slice b)
+{
+        unsigned t[16][16];
+        for (size_t i = 0; i <= a.len; i++)
+                for (size_t j = 0; j <= b.len; j++) {
+                        t[i][j] = (unsigned)(i ? i : j);
+                        if (!i || !j)
+                                continue;
+                        unsigned change = t[i - 1][j - 1] + (a.p[i - 1] != b.p[j - 1]);
+                        unsigned drop = t[i - 1][j] + 1, add = t[i][j - 1] + 1;
+                        t[i][j] = change < drop ? change : drop;
+                        t[i][j] = add < t[i][j] ? add : t[i][j];
+                }
+        return t[a.len][b.len];
+}
+
+TEST(a_distance_within_a_bound_is_the_distance_and_beyond_it_is_none)
+{
+        uint32_t seed = 1;
+        for (int k = 0; k < 20000; k++) {
+                uint8_t text[2][15];
+                struct mv_slice s[2];
+                for (int i = 0; i < 2; i++) {
+                        s[i] = mv_slice(text[i], (seed >> 20) % 16);
+                        for (size_t j = 0; j < s[i].len; j++) {
+                                seed = seed * 1664525 + 1013904223;
+                                text[i][j] = (uint8_t)('a' + (seed >> 20) % 3);
+                        }
+                        seed = seed * 1664525 + 1013904223;
+                }
+                unsigned most = (unsigned)k % 17, d = plain_distance(s[0], s[1]);
+                CHECK(mv_edit_distance(s[0], s[1], most) == (d <= most ? d : UINT32_MAX));
+        }
 }
 
 TEST(a_growing_arena_stops_at_its_ceiling)

@@ -21,15 +21,19 @@ void mv__mock_end(struct mv_cell *c, enum mv_termination t, const char *fmt, ...
         c->ended = true;
 }
 
-bool mv__mock_stopped(struct mv_cell *c)
+bool mv__mock_stopped_at(struct mv_cell *c, uint64_t now)
 {
-        uint64_t now = mv__now_ns();
         if (c->cancelled)
                 mv__mock_end(c, MV_END_KILLED, "cancelled");
         else if (c->deadline_ns && now >= c->deadline_ns)
                 mv__mock_end(c, MV_END_TIMEOUT, "Execution timeout after %llums",
                              (unsigned long long)((now - c->started_ns) / 1000000));
         return c->ended;
+}
+
+bool mv__mock_stopped(struct mv_cell *c)
+{
+        return c->ended || mv__mock_stopped_at(c, mv__now_ns());
 }
 
 static int host_frame(struct mv_cell *c, struct mv_slice frame, struct mv_slice *ret,

@@ -49,7 +49,9 @@ bool mv__mock_exchange(void *cell, struct mv_slice frames, bool want_reply, stru
 /* Record the first reason to end; later ones are ignored. */
 void mv__mock_end(struct mv_cell *c, enum mv_termination t, const char *fmt, ...)
         __attribute__((format(printf, 3, 4)));
-bool mv__mock_stopped(struct mv_cell *c); /* cancelled or late: then the end is recorded */
+/* Cancelled or late: then the end is recorded. */
+bool mv__mock_stopped(struct mv_cell *c);
+bool mv__mock_stopped_at(struct mv_cell *c, uint64_t now_ns);
 int mv__mock_watchdog_start(struct mv_mock_watchdog *d, struct mv_err *err);
 void mv__mock_watchdog_stop(struct mv_mock_watchdog *d);
 void mv__mock_watchdog_arm(struct mv_mock_watchdog *d, struct mv_cell *c);
