@@ -588,14 +588,20 @@ TEST(closed_cells_release_descriptors_threads_and_memory)
 {
         NEEDS_KVM;
         OPS->close_cell(cell_open(0)); /* what the first one leaves for good is not counted */
+        mv__kvm_reaper_wait(&provider->reaper);
         int fds = count("/proc/self/fd"), threads = count("/proc/self/task"), maps = mappings();
         for (int i = 0; i < 30; i++) {
                 struct mv_cell *c = cell_open(0);
                 REQUIRE(c);
                 run(c, i % 2 ? ACT_WRITE_THEN_DIE : ACT_CALLS, 3);
                 OPS->close_cell(c);
+                /* a few are being taken apart, each with a VM and a processor, never more */
+                CHECK(count("/proc/self/fd") <= fds + 2 * KVM_REAP_MAX);
         }
+        mv__kvm_reaper_wait(&provider->reaper);
         CHECK(count("/proc/self/fd") == fds);
+        for (int i = 0; i < 100 && count("/proc/self/task") != threads; i++)
+                usleep(1000); /* a joined thread is listed until the kernel is done with it */
         CHECK(count("/proc/self/task") == threads);
         CHECK(mappings() <= maps + 2);
 }

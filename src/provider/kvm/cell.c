@@ -280,16 +280,20 @@ int mv__kvm_cell_reset(struct mv_cell *c, struct mv_err *err)
         return 0;
 }
 
-struct mv_cell *mv__kvm_cell_close(struct mv_cell *c)
+void mv__kvm_cell_free(struct mv_cell *c)
 {
-        if (!c)
-                return NULL;
         mv__kvm_vcpu_done(&c->vcpu);
         mv__kvm_memory_done(&c->mem);
         if (c->t)
                 mv__kvm_template_put(c->p, c->t);
         free(c->copy);
         free(c);
+}
+
+struct mv_cell *mv__kvm_cell_close(struct mv_cell *c)
+{
+        if (c && (c->p->pid != getpid() || !mv__kvm_reaper_take(&c->p->reaper, c)))
+                mv__kvm_cell_free(c);
         return NULL;
 }
 

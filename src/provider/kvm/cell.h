@@ -19,6 +19,7 @@ int mv__kvm_cell_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit
                      struct mv_err *err);
 void mv__kvm_cell_cancel(struct mv_cell *c);
 int mv__kvm_cell_reset(struct mv_cell *c, struct mv_err *err);
-struct mv_cell *mv__kvm_cell_close(struct mv_cell *c);
+struct mv_cell *mv__kvm_cell_close(struct mv_cell *c); /* its end may come a little later */
+void mv__kvm_cell_free(struct mv_cell *c);
 
 #endif

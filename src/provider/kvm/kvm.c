@@ -70,6 +70,7 @@ static struct mv_provider *fini(struct mv_provider *p)
 {
         if (!p)
                 return NULL;
+        mv__kvm_reaper_done(&p->reaper);
         while (p->templates) {
                 struct kvm_template *t = p->templates;
                 p->templates = t->next;
@@ -113,6 +114,7 @@ int mv_kvm_init_image(const struct mv_kvm_image *image, uint64_t memory_bytes_de
                                                                    ? memory_bytes_default
                                                                    : MV_DEFAULT_MEMORY_BYTES };
         pthread_mutex_init(&p->lock, NULL);
+        mv__kvm_reaper_init(&p->reaper);
         int r = machine_open(p, err);
         if (r < 0) {
                 fini(p);

@@ -9,6 +9,7 @@
  *   vcpu.c      the confined thread that enters the guest, and the hand-over between it and the caller
  *   template.c  boots an image once and keeps what it became
  *   cell.c      a run: doorbells, frames, deadlines, faults
+ *   reaper.c    takes closed cells apart
  *   kvm.c       the provider table
  *
  * (1) The guest runs in ring 3 only. Ring 0 executes one instruction per exception: the store that reports it.
@@ -105,6 +106,22 @@ struct kvm_template {
         unsigned extents_count;
         struct kvm_state state;
 };
+/* ---- reaper.c ---- */
+#define KVM_REAP_MAX 2
+struct kvm_reaper {
+        pthread_mutex_t lock;
+        pthread_cond_t work, idle;
+        struct mv_cell *waiting; /* by next_closed */
+        unsigned count;          /* waiting, or being taken apart */
+        bool started, stop;
+        pthread_t thread;
+};
+void mv__kvm_reaper_init(struct kvm_reaper *r);
+/* False: the cell stays the caller's. */
+bool mv__kvm_reaper_take(struct kvm_reaper *r, struct mv_cell *c);
+void mv__kvm_reaper_wait(struct kvm_reaper *r); /* until none waits: for tests */
+void mv__kvm_reaper_done(struct kvm_reaper *r); /* when no cell is open any more */
+
 struct mv_provider {
         int kvm_fd, pagemap_fd;
         pid_t pid; /* descriptors above describe this process only */
@@ -115,6 +132,7 @@ struct mv_provider {
         struct kvm_cpuid2 *cpuid;
         pthread_mutex_t lock;
         struct kvm_template *templates;
+        struct kvm_reaper reaper;
 };
 int mv__kvm_template_get(struct mv_provider *p, uint64_t arena_bytes, struct kvm_template **ret,
                          struct mv_err *err);
@@ -179,6 +197,7 @@ struct mv_cell {
         bool used;          /* ran since it was opened or reset */
         uint8_t *copy;      /* frames, copied out of the outbox */
         size_t copy_bytes;
+        struct mv_cell *next_closed;
 };
 /* What the guest asked with its doorbell, or how it died: then died is true and detail says of
  * what. */
