@@ -50,6 +50,7 @@ static void walk_object(struct walk *w, struct obj *o)
 {
         switch ((enum obj_kind)o->kind) {
         case O_STRING:
+        case O_INTS:
         case O_CODE:
                 break;
         case O_NAME:

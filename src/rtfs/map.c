@@ -98,10 +98,7 @@ static const val *find_in_leaf(const struct node *n, val key)
 
 static bool dense_get(const struct map *m, val key, val *ret)
 {
-        const val *found = key.tag == T_INT ? dense_find(m, key.i) : NULL;
-        if (found)
-                *ret = *found;
-        return found;
+        return key.tag == T_INT && dense_find(m, key.i, ret);
 }
 
 bool map_get(val m, val key, val *ret)
@@ -643,15 +640,14 @@ static bool dense_next(struct map_iter *it, val *ret_key, val *ret_value)
                                 it->at[d - 1]++;
                         continue;
                 }
-                const val *v = &it->node[d]->item[it->at[d]];
-                if (d < it->levels && v->tag == T_NODE) {
-                        it->node[++it->depth] = (const struct node *)v->o;
+                const struct node *n = it->node[d];
+                if (d < it->levels && n->item[it->at[d]].tag == T_NODE) {
+                        it->node[++it->depth] = node_at(n, it->at[d]);
                         it->at[it->depth] = 0;
                         continue;
                 }
-                if (d == it->levels && v->tag != T_UNBOUND) {
+                if (d == it->levels && leaf_get(&n->h, it->at[d], ret_value)) {
                         *ret_key = INT(dense_key(it));
-                        *ret_value = *v;
                         it->at[d]++;
                         return true;
                 }

@@ -58,37 +58,82 @@ static inline val owned_link(struct node *n, uint32_t owner)
         return (val){ .tag = T_NODE, .pos = owner, .o = &n->h };
 }
 
-/* The value of a key in a dense map, or NULL. */
-static inline const val *dense_find(const struct map *m, int64_t key)
+/* A leaf of a dense map is a node, or while all its values are integers half as large: a map that counts is as large as an
+ * array of numbers, and the collector does not look into it. */
+struct ints {
+        struct obj h;
+        uint64_t present; /* bit i: item[i] is an entry */
+        int64_t item[DENSE_WIDTH];
+};
+static inline struct ints *as_ints(const struct obj *leaf)
+{
+        return (struct ints *)leaf;
+}
+/* An integer and nothing else: what a form's position or type hangs on stays a value. */
+static inline bool is_plain_int(const val *v)
+{
+        return v->head == T_INT;
+}
+
+/* The value of a slot of a leaf into *ret; false: no entry. */
+static inline bool leaf_get(const struct obj *leaf, uint64_t slot, val *ret)
+{
+        if (leaf->kind == O_INTS) {
+                if (!(as_ints(leaf)->present >> slot & 1))
+                        return false;
+                set_int(ret, as_ints(leaf)->item[slot]);
+                return true;
+        }
+        const val *v = &((const struct node *)leaf)->item[slot];
+        if (v->tag == T_UNBOUND)
+                return false;
+        copy_val(ret, v);
+        return true;
+}
+/* Changes the value of an entry in place; false: no such entry, or the leaf cannot hold it. */
+static inline bool leaf_change(struct obj *leaf, uint64_t slot, const val *value)
+{
+        if (leaf->kind == O_INTS) {
+                if (!(as_ints(leaf)->present >> slot & 1) || !is_plain_int(value))
+                        return false;
+                as_ints(leaf)->item[slot] = value->i;
+                return true;
+        }
+        val *v = &((struct node *)leaf)->item[slot];
+        if (v->tag == T_UNBOUND)
+                return false;
+        copy_val(v, value);
+        return true;
+}
+
+/* The value of a key in a dense map into *ret; false: no entry. */
+static inline bool dense_find(const struct map *m, int64_t key, val *ret)
 {
         uint32_t shift = dense_shift(m);
         const struct node *n = m->root;
         if ((uint64_t)key >> (shift + DENSE_BITS))
-                return NULL;
+                return false;
         for (; shift && n; shift -= DENSE_BITS)
                 n = node_at(n, (uint64_t)key >> shift & (DENSE_WIDTH - 1));
-        if (!n)
-                return NULL;
-        const val *v = &n->item[key & (DENSE_WIDTH - 1)];
-        return v->tag == T_UNBOUND ? NULL : v;
+        return n && leaf_get(&n->h, key & (DENSE_WIDTH - 1), ret);
 }
 
-/* The place of a key that a dense map has, when owner may write all the way to it; else NULL. */
-static inline val *dense_slot(struct map *m, int64_t key, uint32_t owner)
+/* Changes an entry of a dense map in place, when there is one and owner may write all the way to
+ * it. */
+static inline bool dense_change(struct map *m, int64_t key, const val *value, uint32_t owner)
 {
         uint32_t shift = dense_shift(m);
         struct node *n = m->root;
         if (map_owner(m) != owner || root_owner(m) != owner ||
             (uint64_t)key >> (shift + DENSE_BITS))
-                return NULL;
+                return false;
         for (; shift; shift -= DENSE_BITS) {
                 const val *link = &n->item[(uint64_t)key >> shift & (DENSE_WIDTH - 1)];
                 if (link->pos != owner)
-                        return NULL;
+                        return false;
                 n = (struct node *)link->o;
         }
-        val *v = &n->item[key & (DENSE_WIDTH - 1)];
-        return v->tag == T_UNBOUND ? NULL : v;
+        return leaf_change(&n->h, key & (DENSE_WIDTH - 1), value);
 }
 
 /* --- map_dense.c ------------------------------------------------------------------------------ */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Dense maps: entries of small non-negative integers, in a 64-way trie over the keys (map.h).
  *
- *   height MAP_DENSE + 6:  root: T_NODE or nil for each 64 keys -> leaf: value or UNBOUND for each key
+ *   height MAP_DENSE + 6:  root: T_NODE or nil for each 64 keys -> leaf: a node with a value or UNBOUND for each key,
+ *                          or O_INTS (map.h)
  *
  * (1) h.used counts what a node has: children or entries. A published node has at least one.
  * (2) A persistent put is one by NOBODY, who owns nothing: it copies the whole path.
@@ -21,21 +22,66 @@ bool dense_takes(uint32_t count, val key)
 }
 
 /* --- nodes ------------------------------------------------------------------------------------ */
-static struct node *dense_node(struct mv_rtfs *r, bool leaf)
+/* A copy of an inner node, or a new one for NULL. NULL: NOMEM. */
+static struct node *inner_copy(struct mv_rtfs *r, const struct node *n)
 {
-        struct node *n = node_new(r, DENSE_WIDTH);
-        for (uint32_t i = 0; n && leaf && i < DENSE_WIDTH; i++)
-                n->item[i] = UNBOUND;
-        return n;
-}
-
-/* A copy of n, or a new node for NULL. NULL: NOMEM. */
-static struct node *dense_copy(struct mv_rtfs *r, const struct node *n, bool leaf)
-{
-        struct node *copy = n ? node_copy(r, n, DENSE_WIDTH, DENSE_WIDTH) : dense_node(r, leaf);
+        struct node *copy =
+                n ? node_copy(r, n, DENSE_WIDTH, DENSE_WIDTH) : node_new(r, DENSE_WIDTH);
         if (copy && n)
                 copy->h.used = n->h.used;
         return copy;
+}
+
+static struct obj *ints_copy(struct mv_rtfs *r, const struct obj *from)
+{
+        struct ints *copy = heap_alloc(r, O_INTS, sizeof *copy);
+        if (!copy)
+                return NULL;
+        if (from) {
+                copy->present = as_ints(from)->present;
+                memcpy(copy->item, as_ints(from)->item, sizeof copy->item);
+                copy->h.used = from->used;
+        }
+        return &copy->h;
+}
+
+/* A node with the entries of a leaf; of NULL, none. */
+static struct obj *values_copy(struct mv_rtfs *r, const struct obj *from)
+{
+        struct node *copy = node_new(r, DENSE_WIDTH);
+        if (!copy)
+                return NULL;
+        for (uint32_t i = 0; i < DENSE_WIDTH; i++)
+                if (!from || !leaf_get(from, i, &copy->item[i]))
+                        copy->item[i] = UNBOUND;
+        copy->h.used = from ? from->used : 0;
+        return &copy->h;
+}
+
+static bool leaf_takes(const struct obj *leaf, const val *value)
+{
+        return leaf->kind != O_INTS || is_plain_int(value);
+}
+
+/* A copy of a leaf, or a new one for NULL, that can take the value. NULL: NOMEM. */
+static struct obj *leaf_copy(struct mv_rtfs *r, const struct obj *leaf, const val *value)
+{
+        bool ints = is_plain_int(value) && (!leaf || leaf->kind == O_INTS);
+        return ints ? ints_copy(r, leaf) : values_copy(r, leaf);
+}
+
+static void leaf_set(struct map *m, struct obj *leaf, uint64_t slot, const val *value)
+{
+        if (leaf_change(leaf, slot, value))
+                return;
+        leaf->used++;
+        m->count++;
+        if (leaf->kind == O_INTS) {
+                as_ints(leaf)->present |= 1ull << slot;
+                as_ints(leaf)->item[slot] = value->i;
+        } else {
+                ((struct node *)leaf)->item[slot] = *value;
+        }
 }
 
 /* --- setting ---------------------------------------------------------------------------------- */
@@ -44,7 +90,7 @@ static bool grow(struct mv_rtfs *r, struct map *m, uint64_t key, uint32_t owner)
 {
         while (key >> (dense_shift(m) + DENSE_BITS)) {
                 if (m->root) {
-                        struct node *root = dense_node(r, false);
+                        struct node *root = inner_copy(r, NULL);
                         if (!root)
                                 return false;
                         root->item[0] = owned_link(m->root, root_owner(m));
@@ -56,51 +102,59 @@ static bool grow(struct mv_rtfs *r, struct map *m, uint64_t key, uint32_t owner)
         return true;
 }
 
-static bool own_root(struct mv_rtfs *r, struct map *m, uint32_t owner)
+static struct obj *copy_for(struct mv_rtfs *r, const struct obj *n, bool leaf, const val *value)
 {
-        if (m->root && owner != NOBODY && root_owner(m) == owner)
+        if (leaf)
+                return leaf_copy(r, n, value);
+        struct node *copy = inner_copy(r, (const struct node *)n);
+        return copy ? &copy->h : NULL;
+}
+
+static bool own_root(struct mv_rtfs *r, struct map *m, const val *value, uint32_t owner)
+{
+        bool leaf = dense_shift(m) == 0;
+        if (m->root && owner != NOBODY && root_owner(m) == owner &&
+            (!leaf || leaf_takes(&m->root->h, value)))
                 return true;
-        struct node *root = dense_copy(r, m->root, dense_shift(m) == 0);
+        struct obj *root = copy_for(r, m->root ? &m->root->h : NULL, leaf, value);
         if (!root)
                 return false;
-        set_root(m, root, owner);
+        set_root(m, (struct node *)root, owner);
         return true;
 }
 
-/* The leaf of the key, made the owner's with all that leads to it. */
-static struct node *own_leaf(struct mv_rtfs *r, struct map *m, uint64_t key, uint32_t owner)
+/* The leaf of the key, made the owner's with all that leads to it, and such that it can take the
+ * value. */
+static struct obj *own_leaf(struct mv_rtfs *r, struct map *m, uint64_t key, const val *value,
+                            uint32_t owner)
 {
-        if (!own_root(r, m, owner))
+        if (!own_root(r, m, value, owner))
                 return NULL;
         struct node *n = m->root;
         for (uint32_t shift = dense_shift(m); shift; shift -= DENSE_BITS) {
                 val *link = &n->item[key >> shift & (DENSE_WIDTH - 1)];
-                if (link->tag == T_NIL || owner == NOBODY || link->pos != owner) {
-                        struct node *child =
-                                dense_copy(r, (struct node *)link->o, shift == DENSE_BITS);
+                bool leaf = shift == DENSE_BITS, is_new = link->tag == T_NIL;
+                if (is_new || owner == NOBODY || link->pos != owner ||
+                    (leaf && !leaf_takes(link->o, value))) {
+                        struct obj *child = copy_for(r, is_new ? NULL : link->o, leaf, value);
                         if (!child)
                                 return NULL;
-                        n->h.used = (uint16_t)(n->h.used + (link->tag == T_NIL));
-                        *link = owned_link(child, owner);
+                        n->h.used = (uint16_t)(n->h.used + is_new);
+                        *link = owned_link((struct node *)child, owner);
                 }
                 n = (struct node *)link->o;
         }
-        return n;
+        return &n->h;
 }
 
 bool dense_set(struct mv_rtfs *r, struct map *m, int64_t key, val value, uint32_t owner)
 {
         if (!grow(r, m, (uint64_t)key, owner))
                 return false;
-        struct node *leaf = own_leaf(r, m, (uint64_t)key, owner);
-        if (!leaf)
-                return false;
-        val *slot = &leaf->item[key & (DENSE_WIDTH - 1)];
-        bool added = slot->tag == T_UNBOUND;
-        leaf->h.used = (uint16_t)(leaf->h.used + added);
-        m->count += added;
-        *slot = value;
-        return true;
+        struct obj *leaf = own_leaf(r, m, (uint64_t)key, &value, owner);
+        if (leaf)
+                leaf_set(m, leaf, key & (DENSE_WIDTH - 1), &value);
+        return leaf;
 }
 
 val dense_put(struct mv_rtfs *r, val m, val key, val value)
@@ -115,21 +169,42 @@ val dense_put(struct mv_rtfs *r, val m, val key, val value)
 }
 
 /* --- removing --------------------------------------------------------------------------------- */
+/* A leaf without a slot that it has, as a copy; NULL into *ret: nothing is left. False: NOMEM. */
+static bool leaf_without(struct mv_rtfs *r, const struct obj *leaf, uint32_t slot,
+                         struct node **ret)
+{
+        *ret = NULL;
+        if (leaf->used == 1)
+                return true;
+        struct obj *copy = leaf->kind == O_INTS ? ints_copy(r, leaf) : values_copy(r, leaf);
+        if (!copy)
+                return false;
+        copy->used--;
+        if (copy->kind == O_INTS)
+                as_ints(copy)->present &= ~(1ull << slot);
+        else
+                ((struct node *)copy)->item[slot] = UNBOUND;
+        *ret = (struct node *)copy;
+        return true;
+}
+
 /* n without the key, as a copy; NULL into *ret: nothing is left. */
 static bool without(struct mv_rtfs *r, struct node *n, uint32_t shift, uint64_t key,
                     struct node **ret)
 {
         uint32_t slot = key >> shift & (DENSE_WIDTH - 1);
         struct node *child = NULL;
-        if (shift && !without(r, node_at(n, slot), shift - DENSE_BITS, key, &child))
+        if (shift == 0)
+                return leaf_without(r, &n->h, slot, ret);
+        if (!without(r, node_at(n, slot), shift - DENSE_BITS, key, &child))
                 return false;
         *ret = NULL;
         if (!child && n->h.used == 1)
                 return true;
-        struct node *copy = dense_copy(r, n, false);
+        struct node *copy = inner_copy(r, n);
         if (!copy)
                 return false;
-        copy->item[slot] = child ? OBJ(T_NODE, child) : shift ? NIL : UNBOUND;
+        copy->item[slot] = child ? OBJ(T_NODE, child) : NIL;
         copy->h.used = (uint16_t)(n->h.used - !child);
         *ret = copy;
         return true;

@@ -80,6 +80,16 @@ static inline void copy_val(val *to, const val *from)
         to->i = payload;
 }
 
+static inline void set_words(val *to, uint64_t head, int64_t payload)
+{
+        to->head = head;
+        to->i = payload;
+}
+static inline void set_int(val *to, int64_t n)
+{
+        set_words(to, T_INT, n);
+}
+
 static inline bool truthy(val v)
 {
         return v.tag > T_FALSE;
@@ -94,6 +104,7 @@ enum obj_kind {
         O_NAME,
         O_VEC,
         O_NODE,
+        O_INTS,
         O_CONS,
         O_MAP,
         O_CLOSURE,
@@ -106,7 +117,7 @@ struct obj {
         uint32_t size; /* bytes, multiple of 16, header included */
         uint8_t kind;
         uint8_t flags;
-        uint16_t used;   /* O_NODE: items in use; O_CLOSURE: upvalues */
+        uint16_t used;   /* O_NODE, O_INTS: items in use; O_CLOSURE: upvalues */
         struct obj *fwd; /* the collector's; NULL outside a collection */
 };
 

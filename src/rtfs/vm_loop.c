@@ -16,15 +16,6 @@
 #include <rtfs/ops.h>
 
 /* --- writing a register ----------------------------------------------------------------------- */
-static inline void set_words(val *to, uint64_t head, int64_t payload)
-{
-        to->head = head;
-        to->i = payload;
-}
-static inline void set_int(val *to, int64_t n)
-{
-        set_words(to, T_INT, n);
-}
 static inline void set_float(val *to, double x)
 {
         to->head = T_FLOAT;
@@ -461,9 +452,7 @@ resume:
         {
                 const val *m = &RB, *key = &RC;
                 if (m->tag == T_MAP && key->tag == T_INT && is_dense(as_map(*m))) {
-                        const val *found = dense_find(as_map(*m), key->i);
-                        if (found)
-                                copy_val(&RA, found);
+                        (void)dense_find(as_map(*m), key->i, &RA);
                 } else {
                         DO(coll_get(r, *m, *key, RA, &out), GIVE_A);
                 }
@@ -476,14 +465,13 @@ resume:
         {
                 COST();
                 const val *owner = &R[*pc];
-                val *slot = NULL;
+                bool done = false;
                 if (LIKELY(RA.tag == T_MAP && RB.tag == T_INT && owner->tag == T_INT &&
                            owner->i == (uint32_t)owner->i && owner->i != NOBODY &&
                            is_dense(as_map(RA)) && r->fuel_left >= PUT_FUEL))
-                        slot = dense_slot(as_map(RA), RB.i, (uint32_t)owner->i);
-                if (LIKELY(slot)) {
+                        done = dense_change(as_map(RA), RB.i, &RC, (uint32_t)owner->i);
+                if (LIKELY(done)) {
                         r->fuel_left -= PUT_FUEL;
-                        copy_val(slot, &RC);
                 } else {
                         const val args[3] = { RA, RB, RC };
                         AFTER_COST(coll_put(r, args, *owner, &out), GIVE_A);

@@ -5,6 +5,7 @@
  * an object of the kind that its place promises, and the library's image as it was. */
 #include "../unit/rtfs_program.h"
 #include <assert.h>
+#include <rtfs/map.h>
 #include <rtfs/vm.h>
 
 /* Walking the whole heap costs more than most inputs take. Replays of the corpus look every time; a
@@ -46,7 +47,9 @@ static inline void check_val(const struct heap_check *h, val v)
                 [T_MACRO] = O_CLOSURE,
         };
         assert(v.tag < T_MAX_);
-        if (is_object(v.tag))
+        if (v.tag == T_NODE && v.o->kind == O_INTS) /* a leaf of a dense map */
+                check_pointer(h, v.o, O_INTS);
+        else if (is_object(v.tag))
                 check_pointer(h, v.o, kind_of_tag[v.tag]);
         assert(v.tag != T_NATIVE || (uint64_t)v.i < h->r->native_count);
 }
@@ -71,6 +74,10 @@ static inline void check_object(const struct heap_check *h, const struct obj *o)
         case O_STRING:
         case O_CODE:
                 break;
+        case O_INTS:
+                assert(o->size >= sizeof(struct ints));
+                assert(o->used == __builtin_popcountll(as_ints(o)->present));
+                break;
         case O_NAME:
                 check_optional(h, ((const struct name *)o)->next, O_NAME);
                 break;
@@ -85,9 +92,13 @@ static inline void check_object(const struct heap_check *h, const struct obj *o)
                 check_val(h, ((const struct cons *)o)->head);
                 check_optional(h, ((const struct cons *)o)->tail, O_CONS);
                 break;
-        case O_MAP:
-                check_optional(h, ((const struct map *)o)->root, O_NODE);
+        case O_MAP: {
+                const struct map *m = (const struct map *)o;
+                bool leaf = is_dense(m) && dense_shift(m) == 0;
+                bool ints = m->root && leaf && m->root->h.kind == O_INTS;
+                check_optional(h, m->root, ints ? O_INTS : O_NODE);
                 break;
+        }
         case O_CLOSURE:
                 check_pointer(h, ((const struct closure *)o)->proto, O_PROTO);
                 check_vals(h, ((const struct closure *)o)->up, o->used);

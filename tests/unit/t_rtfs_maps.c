@@ -27,6 +27,17 @@ static void model_set(struct model *m, uint32_t key, int64_t value)
         m->value[key] = value;
 }
 
+/* Values of both kinds of leaves: a float is no plain integer. */
+static val stored(uint32_t value, bool mixed)
+{
+        return mixed && pick(50) == 0 ? FLOAT(value) : INT(value);
+}
+
+static int64_t number_of(val v)
+{
+        return v.tag == T_FLOAT ? (int64_t)v.f : v.i;
+}
+
 static bool map_is(val v, const struct model *m)
 {
         struct map_iter it;
@@ -35,13 +46,13 @@ static bool map_is(val v, const struct model *m)
         for (map_iter(&it, v); map_next(&it, &key, &value); at++, seen++) {
                 while (at < KEYS && m->value[at] < 0)
                         at++;
-                if (at >= KEYS || key.i != at || value.i != m->value[at])
+                if (at >= KEYS || key.i != at || number_of(value) != m->value[at])
                         return false;
         }
         for (uint32_t k = 0; k < KEYS; k += 7) {
                 val found = INT(-1);
                 map_get(v, INT(k), &found);
-                if (found.i != m->value[k])
+                if (number_of(found) != m->value[k])
                         return false;
         }
         return seen == m->count && map_count(v) == m->count;
@@ -58,20 +69,23 @@ TEST(a_map_grown_in_place_holds_what_a_plain_array_holds_and_leaves_older_ones_a
         }
         for (uint32_t turn = 0; turn < 400; turn++) {
                 uint32_t from = pick(8), to = pick(8), steps = pick(300), span = 1 + pick(KEYS);
+                bool mixed = turn % 3 == 0;
                 models[to] = models[from];
                 r->stack[to] = r->stack[from];
                 owner++;
                 for (uint32_t i = 0; i < steps; i++) {
                         uint32_t key = pick(span), value = pick(1000);
-                        r->stack[to] = map_put_owned(r, r->stack[to], INT(key), INT(value), owner);
+                        r->stack[to] = map_put_owned(r, r->stack[to], INT(key),
+                                                     stored(value, mixed), owner);
                         model_set(&models[to], key, value);
                 }
                 dense += is_dense(as_map(r->stack[to]));
                 for (uint32_t i = 0; i < pick(40); i++) { /* persistent steps on the same map */
                         uint32_t key = pick(span), value = pick(1000);
                         bool put = pick(2);
-                        r->stack[to] = put ? map_put(r, r->stack[to], INT(key), INT(value))
-                                           : map_remove(r, r->stack[to], INT(key));
+                        r->stack[to] =
+                                put ? map_put(r, r->stack[to], INT(key), stored(value, mixed))
+                                    : map_remove(r, r->stack[to], INT(key));
                         model_set(&models[to], key, put ? (int64_t)value : -1);
                 }
                 collect_when_half_full(r);
@@ -80,6 +94,30 @@ TEST(a_map_grown_in_place_holds_what_a_plain_array_holds_and_leaves_older_ones_a
         }
         CHECK(wrong == 0);
         CHECK(dense > 50 && dense < 400);
+        evaluator_free(r);
+}
+
+TEST(a_leaf_of_integers_becomes_one_of_values_for_whoever_writes_and_for_nobody_else)
+{
+        struct mv_rtfs *r = evaluator_new();
+        val m = map_empty(r), found = NIL;
+        for (int i = 0; i < 100; i++)
+                m = map_put_owned(r, m, INT(i), INT(i), 1);
+        const struct node *root = as_map(m)->root;
+        REQUIRE(is_dense(as_map(m)) && dense_shift(as_map(m)) == DENSE_BITS);
+        CHECK(root->item[0].o->kind == O_INTS && root->item[1].o->kind == O_INTS);
+        val text = S(r, "text"), placed = { .tag = T_INT, .pos = 7, .i = 5 };
+        val more = map_put(r, m, INT(70), text);
+        CHECK(node_at(as_map(more)->root, 1)->h.kind == O_NODE);
+        CHECK(node_at(as_map(more)->root, 0) == node_at(root, 0)); /* shared */
+        CHECK(map_get(more, INT(70), &found) && found.o == text.o);
+        CHECK(map_get(more, INT(71), &found) && found.tag == T_INT && found.i == 71);
+        CHECK(map_get(m, INT(70), &found) && found.tag == T_INT && found.i == 70);
+        more = map_put_owned(r, m, INT(3), placed, 2);
+        CHECK(map_get(more, INT(3), &found) && found.head == placed.head && found.i == 5);
+        CHECK(map_count(more) == 100 && map_count(map_remove(r, more, INT(3))) == 99);
+        CHECK(!map_get(map_remove(r, m, INT(64)), INT(64), &found));
+        CHECK(map_count(m) == 100 && map_get(m, INT(64), &found));
         evaluator_free(r);
 }
 
