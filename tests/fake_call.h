@@ -108,9 +108,9 @@ static inline int fake_call(struct fake *f, const char *id, const struct mv_valu
                 snprintf(f->text, sizeof f->text, "no such capability");
                 return -1;
         }
-        int r = mv_capability_check(f->table, c, args, n, &f->fault);
+        int r = mv_capability_check(c, args, n, &f->fault);
         if (r == 0)
-                r = mv_capability_decide(f->table, f->context, c, args, n, &f->decision, &f->fault);
+                r = mv_capability_decide(f->context, c, args, n, &f->decision, &f->fault);
         if (r == 0 && !f->decision.allowed) {
                 mv_decision_text(&f->decision, f->text, sizeof f->text);
                 return -1;

@@ -141,3 +141,14 @@ size_t mv_fmt(char *buf, size_t cap, const char *fmt, ...)
         va_end(ap);
         return n;
 }
+
+size_t mv_fmt_text(char *buf, size_t cap, const char *s)
+{
+        size_t n = 0;
+        if (!cap)
+                return 0;
+        for (; n < cap - 1 && s[n]; n++)
+                buf[n] = s[n];
+        buf[n] = '\0';
+        return n;
+}

@@ -8,6 +8,8 @@
 #include <stdint.h>
 
 size_t mv_fmt(char *buf, size_t cap, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* mv_fmt(buf, cap, "%s", s) */
+size_t mv_fmt_text(char *buf, size_t cap, const char *s);
 size_t mv_vfmt(char *buf, size_t cap, const char *fmt, va_list ap);
 
 #endif

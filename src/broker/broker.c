@@ -133,10 +133,9 @@ static void decide(struct mv_broker *b, struct asked *q)
         const struct mv_value *args = q->args->items;
         if (!q->capability)
                 unknown_capability(b, q);
-        else if (mv_capability_check(b->o.table, q->capability, args, q->args->count, &q->fault) <
-                 0)
+        else if (mv_capability_check(q->capability, args, q->args->count, &q->fault) < 0)
                 refuse(b, q, "arguments");
-        else if (mv_capability_decide(b->o.table, mv_context_for(b->o.context, q->capability->id),
+        else if (mv_capability_decide(mv_context_for(b->o.context, q->capability->id),
                                       q->capability, args, q->args->count, &q->decision,
                                       &q->fault) < 0)
                 refuse(b, q, "arguments");

@@ -61,6 +61,12 @@ static struct entry *entry_of(const struct mv_capability_table *t, const char *i
         return found ? t->entries[at] : NULL;
 }
 
+/* Of a descriptor that this table gave out. */
+static const struct entry *entry_around(const struct mv_capability *c)
+{
+        return (const struct entry *)((const char *)c - offsetof(struct entry, capability));
+}
+
 static struct entry *entry_free(struct entry *e)
 {
         if (!e)
@@ -285,8 +291,8 @@ static const char *kind_wanted(char letter, const struct mv_value *v)
         }
 }
 
-int mv_capability_check(const struct mv_capability_table *t, const struct mv_capability *c,
-                        const struct mv_value *args, uint32_t args_count, struct mv_fault *ret)
+int mv_capability_check(const struct mv_capability *c, const struct mv_value *args,
+                        uint32_t args_count, struct mv_fault *ret)
 {
         if (args_count < c->args_min || args_count > c->args_max) {
                 char expected[48];
@@ -295,8 +301,8 @@ int mv_capability_check(const struct mv_capability_table *t, const struct mv_cap
                               args_count);
                 return -(int)MV_E_PROGRAM;
         }
-        const struct entry *e = entry_of(t, c->id);
-        const char *kinds = e && e->builtin ? e->builtin->kinds : "*";
+        const struct mv_builtin *builtin = entry_around(c)->builtin;
+        const char *kinds = builtin ? builtin->kinds : "*";
         for (uint32_t i = 0; i < args_count; i++) {
                 const char *wanted = kind_wanted(*kinds, &args[i]);
                 if (wanted) {
@@ -327,17 +333,17 @@ static void add_second_hint(const struct mv_builtin *b, const struct mv_context 
                 mv_fmt(d->hint + n, sizeof d->hint - n, " %s", more);
 }
 
-int mv_capability_decide(const struct mv_capability_table *t, const struct mv_context *c,
-                         const struct mv_capability *cap, const struct mv_value *args,
-                         uint32_t args_count, struct mv_decision *ret, struct mv_fault *ret_fault)
+int mv_capability_decide(const struct mv_context *c, const struct mv_capability *cap,
+                         const struct mv_value *args, uint32_t args_count, struct mv_decision *ret,
+                         struct mv_fault *ret_fault)
 {
         mv_authorize_capability(c, cap->id, cap, args, args_count, ret);
-        const struct entry *e = entry_of(t, cap->id);
-        if (!e || !e->builtin || !e->builtin->check)
+        const struct mv_builtin *builtin = entry_around(cap)->builtin;
+        if (!builtin || !builtin->check)
                 return 0;
         if (!ret->allowed) { /* (2) */
-                add_second_hint(e->builtin, c, args, args_count, ret);
+                add_second_hint(builtin, c, args, args_count, ret);
                 return 0;
         }
-        return e->builtin->check(c, args, args_count, ret, ret_fault);
+        return builtin->check(c, args, args_count, ret, ret_fault);
 }

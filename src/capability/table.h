@@ -28,19 +28,19 @@ const struct mv_capability *mv_capability_at(const struct mv_capability_table *t
 const char *mv_capability_nearest(const struct mv_capability_table *t, struct mv_slice id);
 
 /* Is the call well formed? Count and kinds by the descriptor. 0, or -MV_E_PROGRAM with the fault ("ArityMismatch",
- * "TypeError") in *ret; nothing has been decided yet. */
+ * "TypeError") in *ret; nothing has been decided yet. c, here and below: from mv_capability_find or _at. */
 struct mv_fault {
         char kind[48];
         char message[512]; /* without the kind's prefix: mv_fault_text adds it */
 };
-int mv_capability_check(const struct mv_capability_table *t, const struct mv_capability *c,
-                        const struct mv_value *args, uint32_t args_count, struct mv_fault *ret);
+int mv_capability_check(const struct mv_capability *c, const struct mv_value *args,
+                        uint32_t args_count, struct mv_fault *ret);
 /* The whole decision about one call: the authoriser, then path, host and environment rules on its arguments (REQ-AUTH-13).
  * The broker calls it before every effect, `explain` calls it and stops there (REQ-PROC-19). 0: *ret is the decision;
  * -MV_E_PROGRAM: allowed so far, but the arguments name nothing that can be decided about; *ret_fault says why. */
-int mv_capability_decide(const struct mv_capability_table *t, const struct mv_context *c,
-                         const struct mv_capability *cap, const struct mv_value *args,
-                         uint32_t args_count, struct mv_decision *ret, struct mv_fault *ret_fault);
+int mv_capability_decide(const struct mv_context *c, const struct mv_capability *cap,
+                         const struct mv_value *args, uint32_t args_count, struct mv_decision *ret,
+                         struct mv_fault *ret_fault);
 /* The display text of spec 6.2 and REQ-ERR-01: "I/O error: ..." for kind IoError; always valid
  * UTF-8. */
 void mv_fault_text(const struct mv_fault *f, char *buf, size_t cap);

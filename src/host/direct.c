@@ -183,9 +183,8 @@ static bool mock_may(struct mv__exec *e, struct mv_decision *ret)
                 cap = mv_capability_find(e->host->table, mv_slice_str(x->capability_id));
         if (!cap)
                 return true;
-        int r = mv_capability_decide(e->host->table, e->context, cap,
-                                     x->args ? x->args->items : NULL, x->args ? x->args->count : 0,
-                                     ret, &malformed);
+        int r = mv_capability_decide(e->context, cap, x->args ? x->args->items : NULL,
+                                     x->args ? x->args->count : 0, ret, &malformed);
         return r < 0 || ret->allowed;
 }
 

@@ -56,14 +56,14 @@ int mv_explain_call(struct mv_host *h, const struct mv_context *c, const char *c
                 return explain_unknown(h, c, capability, ret);
         uint32_t count = args ? args->count : 0;
         struct mv_fault fault;
-        int r = mv_capability_check(h->table, cap, args ? args->items : NULL, count, &fault);
+        int r = mv_capability_check(cap, args ? args->items : NULL, count, &fault);
         /* Without arguments the question is about the capability as such. */
         if (r < 0 && args)
                 return explain_fault(&fault, ret);
         if (!args) {
                 mv_authorize_capability(c, cap->id, cap, NULL, 0, &d);
-        } else if (mv_capability_decide(h->table, mv_context_for(c, cap->id), cap, args->items,
-                                        count, &d, &fault) < 0) {
+        } else if (mv_capability_decide(mv_context_for(c, cap->id), cap, args->items, count, &d,
+                                        &fault) < 0) {
                 return explain_fault(&fault, ret);
         }
         fill(ret, &d);

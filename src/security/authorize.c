@@ -25,8 +25,8 @@ void mv__decision_permission(struct mv_decision *d, const char *permission)
                 if (strcmp(d->permissions[i], permission) == 0)
                         return;
         if (d->permissions_count < MV_PERMISSIONS_MAX)
-                mv_fmt(d->permissions[d->permissions_count++], sizeof d->permissions[0], "%s",
-                       permission);
+                mv_fmt_text(d->permissions[d->permissions_count++], sizeof d->permissions[0],
+                            permission);
 }
 
 void mv_decision_text(const struct mv_decision *d, char *buf, size_t cap)
@@ -46,7 +46,7 @@ void mv_decision_none(struct mv_decision *d)
 static void begin(struct mv_decision *d, const char *operation, const char *capability)
 {
         mv_decision_none(d);
-        mv_fmt(d->operation, sizeof d->operation, "%s", operation);
+        mv_fmt_text(d->operation, sizeof d->operation, operation);
         mv__show(d->capability, sizeof d->capability, mv_slice_str(capability));
 }
 
@@ -67,7 +67,8 @@ static bool granted(const struct mv_context *c, const char *id, struct mv_decisi
                 mv_fmt(d->rule, sizeof d->rule, "no grant");
                 mv_fmt(d->hint, sizeof d->hint, "--allow %s", id);
         } else {
-                mv_fmt(d->rule, sizeof d->rule, "grant %s", grant);
+                size_t n = mv_fmt_text(d->rule, sizeof d->rule, "grant ");
+                mv_fmt_text(d->rule + n, sizeof d->rule - n, grant);
         }
         return !bad && (grant || level == MV_LEVEL_FULL);
 }

@@ -278,6 +278,15 @@ static bool is_control(struct mv_slice s)
 
 void mv__show(char *buf, size_t cap, struct mv_slice text)
 {
+        size_t plain = 0; /* most texts are printable ASCII and fit */
+        while (plain < text.len && text.p[plain] >= 0x20 && text.p[plain] < 0x7f)
+                plain++;
+        if (plain == text.len && plain < cap) {
+                if (plain)
+                        memcpy(buf, text.p, plain);
+                buf[plain] = '\0';
+                return;
+        }
         size_t len = 0, fits = 0; /* fits: what can stay when "..." has to follow */
         for (size_t i = 0; i < text.len;) {
                 size_t n = sequence_len(cut(text, i, text.len));

@@ -370,16 +370,14 @@ TEST(a_decision_can_be_asked_for_without_any_effect) /* REQ-PROC-19, X-52 */
         const struct mv_capability *file =
                 mv_capability_find(f.table, mv_slice_str("ccos.io.read-file"));
         struct mv_value path = v_text("/tmp/test-that-does-not-exist.txt");
-        CHECK(mv_capability_decide(f.table, f.context, read, &path, 1, &d, &fault) == 0 &&
-              d.allowed);
-        CHECK(mv_capability_decide(f.table, f.context, write, &path, 1, &d, &fault) == 0 &&
-              !d.allowed);
+        CHECK(mv_capability_decide(f.context, read, &path, 1, &d, &fault) == 0 && d.allowed);
+        CHECK(mv_capability_decide(f.context, write, &path, 1, &d, &fault) == 0 && !d.allowed);
         CHECK_STR(d.context,
                   "Path not allowed by policy (write=true): /tmp/test-that-does-not-exist.txt");
         CHECK_STR(d.hint, "--allow-write /tmp/test-that-does-not-exist.txt");
-        CHECK(mv_capability_decide(f.table, f.context, file, NULL, 0, &d, &fault) < 0);
+        CHECK(mv_capability_decide(f.context, file, NULL, 0, &d, &fault) < 0);
         CHECK_STR(fault.message, "No path provided for filesystem operation");
-        CHECK(mv_capability_decide(f.table, NULL, file, &path, 1, &d, &fault) == 0 && !d.allowed);
+        CHECK(mv_capability_decide(NULL, file, &path, 1, &d, &fault) == 0 && !d.allowed);
         fake_done(&f);
 }
 
@@ -392,7 +390,7 @@ TEST(every_capability_passes_the_authoriser) /* REQ-AUTH-10 */
         fake_init(&f, MV_LEVEL_PURE);
         for (uint32_t i = 0; i < mv_capability_count(f.table); i++) {
                 const struct mv_capability *c = mv_capability_at(f.table, i);
-                CHECK(mv_capability_decide(f.table, f.context, c, args, 2, &d, &fault) == 0);
+                CHECK(mv_capability_decide(f.context, c, args, 2, &d, &fault) == 0);
                 CHECK(!d.allowed);
                 CHECK_STR(d.operation, "capability_authorization");
                 CHECK_STR(d.capability, c->id);
