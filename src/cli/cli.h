@@ -31,6 +31,7 @@ struct cli_options {
         const char *kernel, *rootfs;
         const char *policy;      /* settings file: what flags may only narrow */
         const char *environment; /* of that file */
+        const char *agent;       /* agent.config: what it gives is what flags may only narrow */
         const char *provider, *audit, *execution, *output;
         bool tier_given, level_given;
         enum mv_tier tier_min;
@@ -89,7 +90,7 @@ int cli_json_line(char *malloced); /* prints and frees; CLI_BUG when NULL */
 /* --- executions (request.c) ------------------------------------------------------------------- */
 struct cli_policy;
 struct cli_request {
-        struct cli_policy *policy; /* NULL: no --policy */
+        struct cli_policy *policy; /* NULL: neither --policy nor --agent */
         struct mv_host *host;
         struct mv_context *context;
         struct mv_result *args; /* holds the values of --arg */

@@ -8,6 +8,7 @@
  *     that failed. */
 #include <base/err.h>
 #include <base/slice.h>
+#include <cli/policy.h>
 #include <cli/repl.h>
 #include <host/host.h>
 #include <stdlib.h>
@@ -174,6 +175,8 @@ static int grant(struct repl *r, const char *what, const char *text)
         struct mv_err err;
         if (r->o->level == MV_LEVEL_FULL)
                 (void)mv_fail(&err, MV_E_INVALID, 0, "level full grants everything already");
+        else if (r->q.policy && cli_policy_covers(r->q.policy, what, text, &err) < 0)
+                return cli_error(&err, false);
         else if (cli_grant(r->q.context, what, text, &err) == 0)
                 return CLI_DONE;
         return cli_error(&err, false);

@@ -76,6 +76,15 @@ struct mv_context *mv_context_new(enum mv_level level)
         return c;
 }
 
+static void drop_narrowings(struct mv_context *c)
+{
+        for (uint32_t i = 0; i < c->narrowings_count; i++) {
+                free(c->narrowings[i].capability);
+                mv_context_free(c->narrowings[i].context);
+        }
+        c->narrowings_count = 0;
+}
+
 struct mv_context *mv_context_free(struct mv_context *c)
 {
         if (!c)
@@ -84,10 +93,7 @@ struct mv_context *mv_context_free(struct mv_context *c)
                                           &c->hosts,        &c->hosts_denied, &c->env };
         for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
                 mv__grants_done(lists[i]);
-        for (uint32_t i = 0; i < c->narrowings_count; i++) {
-                free(c->narrowings[i].capability);
-                mv_context_free(c->narrowings[i].context);
-        }
+        drop_narrowings(c);
         free(c->narrowings);
         free(c);
         return NULL;
@@ -262,6 +268,14 @@ const struct mv_context *mv_context_for(const struct mv_context *c, const char *
 int mv_context_narrow(struct mv_context *c, const char *capability, struct mv_context *narrow,
                       struct mv_err *err)
 {
+        drop_narrowings(narrow); /* one level: a narrower one has none of its own */
+        for (uint32_t i = 0; i < c->narrowings_count; i++) {
+                if (strcmp(c->narrowings[i].capability, capability) != 0)
+                        continue;
+                mv_context_free(c->narrowings[i].context);
+                c->narrowings[i].context = narrow;
+                return 0;
+        }
         struct mv_narrowing *more =
                 realloc(c->narrowings, (c->narrowings_count + 1) * sizeof *more);
         char *id = more ? strdup(capability) : NULL;
@@ -271,12 +285,6 @@ int mv_context_narrow(struct mv_context *c, const char *capability, struct mv_co
                 mv_context_free(narrow);
                 return mv_fail(err, MV_E_NOMEM, 0, "settings of %s", capability);
         }
-        /* one level: a narrower one has none of its own */
-        for (uint32_t i = 0; i < narrow->narrowings_count; i++) {
-                free(narrow->narrowings[i].capability);
-                mv_context_free(narrow->narrowings[i].context);
-        }
-        narrow->narrowings_count = 0;
         c->narrowings[c->narrowings_count++] = (struct mv_narrowing){ id, narrow };
         return 0;
 }

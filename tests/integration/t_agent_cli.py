@@ -1,0 +1,268 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""`microvm run --agent`: what an agent.config gives, what it does not, and that nothing widens it. Prints TAP.
+Usage: t_agent_cli.py MICROVM SOURCE_ROOT"""
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import traceback
+
+MICROVM, ROOT = map(os.path.abspath, sys.argv[1:3])
+TESTS = []
+WORK = os.path.realpath(tempfile.mkdtemp(prefix='microvm-agent-'))
+ENV = {'PATH': os.environ['PATH'], 'HOME': WORK, 'LC_ALL': 'C.UTF-8'}
+for name in ('ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS'):
+    if name in os.environ:
+        ENV[name] = os.environ[name]
+
+
+def test(fn):
+    TESTS.append(fn)
+    return fn
+
+
+def run(*args, stdin=None, **env):
+    r = subprocess.run([MICROVM, *args], input=stdin, capture_output=True, timeout=60, env={**ENV, **env}, cwd=WORK)
+    return r.returncode, r.stdout.decode(), r.stderr.decode()
+
+
+def equal(got, wanted):
+    assert got == wanted, f'{got!r} is not {wanted!r}'
+
+
+def has(text, part):
+    assert part in text, f'{part!r} is not in {text!r}'
+
+
+def write(name, text):
+    with open(os.path.join(WORK, name), 'w', encoding='utf-8') as f:
+        f.write(text)
+    return os.path.join(WORK, name)
+
+
+def agent(text, mode=':none', name='agent.rtfs'):
+    return write(name, f'(agent.config :agent-id "agent.test" :orchestrator {{:isolation {{:mode {mode}}}}} {text})')
+
+
+def evaluate(program, config, *options, **env):
+    return run('eval', program, '--agent', config, '--audit', 'none', *options, **env)
+
+
+READ = '(call "ccos.io.read-file" "%s/data/in.txt")' % WORK
+os.mkdir(os.path.join(WORK, 'data'))
+write('data/in.txt', 'forty-two')
+
+
+@test
+def an_agent_that_asks_for_nothing_gets_nothing():
+    path = agent('')
+    equal(evaluate('(+ 1 2)', path)[:2], (0, '3\n'))
+    code, _, err = evaluate(READ, path)
+    equal(code, 3)
+    has(err, 'note: ' + path + ' does not grant it')
+
+
+@test
+def files_are_read_below_the_paths_of_the_configuration():
+    path = agent(':capabilities {:fs {:enabled true :paths ["data"]}}')
+    equal(evaluate(READ, path)[:2], (0, '"forty-two"\n'))
+    equal(evaluate('(call "ccos.io.read-file" "/etc/hostname")', path)[0], 3)
+    equal(evaluate('(call "ccos.io.write-file" "%s/data/out.txt" "x")' % WORK, path)[0], 3)
+
+
+@test
+def a_mount_that_may_be_written_needs_a_file_system_that_stays():
+    mounts = ':orchestrator {:isolation {:mode :none :fs {:ephemeral %s :mounts {:d {:mode :rw :source "data"}}}}}'
+    program = '(call "ccos.io.write-file" "%s/data/out.txt" "x")' % WORK
+    files = ' :capabilities {:fs {:enabled true}}'
+    stays = write('stays.rtfs', '(agent.config ' + mounts % 'false' + files + ')')
+    equal(evaluate(program, stays)[0], 0)
+    gone = write('gone.rtfs', '(agent.config ' + mounts % 'true' + files + ')')
+    code, _, err = evaluate(program, gone)
+    equal(code, 3)
+    has(err, 'gone.rtfs:1:94: orchestrator.isolation.fs.mounts.d: read-only')
+    equal(evaluate(READ, gone)[0], 0)
+
+
+@test
+def nobody_writes_into_a_registry():  # REQ-CAP-15
+    text = ('(agent.config :orchestrator {:isolation {:mode :none :fs {:mounts {:d {:mode :rw :source "%s"}}}}}'
+            ' :marketplace {:registry_paths ["data/caps"] %s})')
+    for source in ('data', 'data/caps', 'data/caps/inner', '/'):
+        code, _, err = evaluate('1', write('reg.rtfs', text % (source, '')))
+        equal(code, 2)
+        has(err, 'marketplace.registry_paths[0]: a mount may write there')
+    equal(evaluate('1', write('reg.rtfs', text % ('data', ':readonly false')))[0], 0)
+    equal(evaluate('1', write('reg.rtfs', text % ('data/capsule', '')))[0], 0)
+
+
+@test
+def options_only_narrow_an_agent():  # REQ-CFG-09
+    path = agent(':capabilities {:fs {:enabled true :paths ["data"]}}')
+    for option in (('--allow', 'ccos.system.get-env'), ('--allow-read', '/etc'), ('--allow-write', WORK + '/data'),
+                   ('--allow-net', 'example.com'), ('--env', 'HOME'), ('--level', 'full'), ('--timeout', '1h')):
+        code, out, err = evaluate('1', path, *option)
+        equal((code, out), (3, ''))
+        has(err, 'agent.rtfs')
+    equal(evaluate(READ, path, '--allow', 'ccos.io.read-file')[0], 0)
+    equal(evaluate(READ, path, '--allow', 'ccos.io.mkdir')[0], 3)
+    equal(evaluate(READ, path, '--level', 'pure')[0], 3)
+
+
+@test
+def an_agent_never_runs_below_the_tier_of_its_mode():  # REQ-FACT-07
+    path = agent('', ':process')
+    code, _, err = evaluate('1', path, '--provider', 'mock')
+    equal(code, 5)
+    has(err, "provider 'mock' is tier none, below the tier process that was asked for")
+    equal(evaluate('1', path, '--min-tier', 'none')[0], 3)
+    code, out, _ = evaluate('1', path, '--json')
+    equal(code, 0)
+    assert json.loads(out)['tier'] in ('process', 'vm')
+
+
+@test
+def an_agent_asks_within_the_settings_or_is_refused():  # REQ-CFG-09, REQ-SEC-15
+    path = agent(':capabilities {:fs {:enabled true :paths ["data"]}}')
+    files = 'capabilities = ["ccos.io.*"]\n'
+    less = write('less.toml', '[grants]\n' + files + 'read = ["/etc"]\n')
+    code, _, err = evaluate(READ, path, '--policy', less)
+    equal(code, 3)
+    has(err, f"agent.rtfs:1:")
+    has(err, f"capabilities.fs.paths[0]: {less} does not grant '{WORK}/data'; add it to grants.read there")
+    enough = write('enough.toml', f'min_tier = "process"\n[grants]\n{files}read = ["{WORK}"]\n'
+                   '[capability_configs."ccos.io.read-file".fs_policy]\nReadOnly = ["%s/data/in.txt"]\n' % WORK)
+    code, out, _ = evaluate(READ, path, '--policy', enough, '--json')
+    equal(code, 0)
+    assert json.loads(out)['tier'] != 'none'
+    write('data/other.txt', 'other')
+    equal(evaluate(READ.replace('in.txt', 'other.txt'), path, '--policy', enough)[0], 3)
+
+
+@test
+def hosts_are_granted_by_the_network_and_by_the_capability():
+    text = (':network {:enabled true :egress {:via :proxy :allow-domains ["a.invalid" "b.invalid"] %s}}'
+            ' :capabilities {:http {:enabled true :egress {:allow-domains ["b.invalid" "c.invalid"]}}}')
+    fetch = '(call "ccos.network.http-fetch" "http://%s.invalid/")'
+    path = agent(text % '')
+    for host, code in (('a', 3), ('b', 1), ('c', 3)):
+        equal(evaluate(fetch % host, path)[0], code)
+    for closed in (':mtls true', ':tls-pins ["sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="]'):
+        path = agent(text % closed)
+        code, _, err = evaluate(fetch % 'b', path)
+        equal(code, 3)
+        has(err, 'no host is granted')
+
+
+@test
+def what_is_not_given_is_said():
+    path = agent(':capabilities {:llm {:enabled true} :wiring [{:capability "ccos.echo"}'
+                 ' {:capability "ccos.math.*" :resources {:max_time_ms 5}}]} :delegation {:enabled true}')
+    code, _, err = evaluate('(call "ccos.echo" 1)', path)
+    equal(code, 0)
+    for part in ('capabilities.llm.enabled: not granted', 'capabilities.wiring[1]: not granted', 'delegation: not used'):
+        has(err, part)
+    equal(evaluate('(call "ccos.math.add" 1 2)', path)[0], 3)
+
+
+@test
+def a_wired_capability_keeps_its_time():  # REQ-AC-49
+    path = agent(':capabilities {:wiring [{:capability :ccos.system.sleep-ms :resources {:max_time_ms 20}}'
+                 ' {:capability "ccos.echo" :enabled false}]}')
+    equal(evaluate('(call "ccos.system.sleep-ms" 1)', path)[0], 0)
+    assert evaluate('(call "ccos.system.sleep-ms" 2000)', path)[0] != 0
+    equal(evaluate('(call "ccos.echo" 1)', path)[0], 3)
+
+
+@test
+def approvals_are_not_skipped():
+    code, out, err = evaluate('1', agent(':governance {:policies {:default :moderate}}'))
+    equal((code, out), (3, ''))
+    has(err, 'governance.policies.default.requires_approvals is 1')
+    code, _, err = evaluate('1', agent(':governance {:policies {:a :allow :b :strict}}'))
+    equal(code, 3)
+    has(err, 'governance.policies.b')
+
+
+@test
+def the_record_goes_where_the_configuration_says():
+    path = agent(':causal-chain {:storage {:mode :append_file :path "kept.mva"}}')
+    equal(run('eval', '1', '--agent', path)[0], 0)
+    equal(run('audit', 'verify', os.path.join(WORK, 'kept.mva'))[0], 0)
+    equal(evaluate('1', path)[0], 3)
+    code, _, err = run('eval', '1', '--agent', agent(':causal-chain {:storage {:mode :sqlite}}'))
+    equal(code, 5)
+    has(err, 'use append_file')
+
+
+@test
+def the_program_is_the_one_that_is_expected():
+    program = write('p.rtfs', '(+ 40 2)\n')
+    digest = hashlib.sha256(b'(+ 40 2)\n').hexdigest()
+    text = ('(agent.config :orchestrator {:isolation {:mode :microvm :fs {:ephemeral true}}} :microvm {:kernel {:image "k"}'
+            ' :rootfs {:image "r"} :attestation {:enabled true :expect-rootfs-hash "sha256:%s" :expect-agent-hash "sha256:%s"}})')
+    wrong = write('wrong.rtfs', text % (digest, '0' * 64))
+    code, _, err = run('run', program, '--agent', wrong, '--explain')
+    equal(code, 3)
+    has(err, 'expect_agent_hash: this program is sha256:' + digest)
+
+
+@test
+def a_wrong_configuration_runs_nothing_and_explain_names_its_line():
+    path = write('bad.rtfs', '(agent.config :profile :microvn)')
+    code, out, err = evaluate('1', path)
+    equal((code, out), (2, ''))
+    has(err, 'bad.rtfs:1:24: profile')
+    path = agent(':capabilities {:fs {:enabled true :paths ["data"]}}')
+    code, out, _ = run('call', 'ccos.io.read-file', f'"{WORK}/data/in.txt"', '--agent', path, '--explain', '--json')
+    equal(code, 0)
+    source = json.loads(out)['call']['source']
+    equal((source['file'], source['field_path'], source['line']), (path, 'capabilities.fs.paths[0]', 1))
+    code, _, err = evaluate('1', agent(':capabilities {:fs {:enable true}}'))
+    equal(code, 0)
+    has(err, "warning: ")
+    has(err, "Unknown key 'enable'")
+
+
+@test
+def a_session_grants_no_more_than_its_files():
+    path = agent(':capabilities {:wiring [{:capability "ccos.echo"}]}')
+    lines = b':allow ccos.echo\n:allow ccos.math.add\n(call "ccos.echo" 7)\n(call "ccos.math.add" 1 2)\n'
+    _, out, err = run('repl', '--agent', path, '--audit', 'none', stdin=lines)
+    has(out, '7')
+    has(err, 'allow ccos.math.add: ' + path + ' does not grant it')
+    has(err, 'SecurityViolation')
+
+
+@test
+def every_example_runs_as_an_agent():
+    for name in sorted(os.listdir(os.path.join(ROOT, 'examples', 'config'))):
+        path = shutil.copy(os.path.join(ROOT, 'examples', 'config', name), WORK)
+        code, out, err = run('eval', '(+ 1 2)', '--agent', path)
+        waits = 'requires_approvals' in err
+        unavailable = code == 5 and 'no provider of tier' in err
+        assert (code, out) == (0, '3\n') or (waits and code == 3) or unavailable, (name, code, err)
+
+
+def main():
+    failed = 0
+    print(f'1..{len(TESTS)}')
+    for n, fn in enumerate(TESTS, 1):
+        try:
+            fn()
+            print(f'ok {n} - {fn.__name__}')
+        except Exception:  # pylint: disable=broad-except
+            failed += 1
+            print('# ' + traceback.format_exc().replace('\n', '\n# '))
+            print(f'not ok {n} - {fn.__name__}')
+        sys.stdout.flush()
+    shutil.rmtree(WORK, ignore_errors=True)
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
