@@ -2,6 +2,7 @@
 /* An agent.config of any bytes: reading ends, and what is valid is printed in every syntax and reads back equal. The first
  * byte chooses the syntax. */
 #include <config/config.h>
+#include <config/forms.h>
 #include <config/spec.h>
 #include <stdlib.h>
 
@@ -9,13 +10,16 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
+/* Kept from input to input: what is looked for is in the reading, and making an evaluator takes longer than that. */
+static struct mv_agent_options options;
+
 static void check_round_trip(const struct mv_agent_file *f, enum mv_syntax syntax)
 {
         struct mv_text t = { 0 };
         struct mv_agent_file again;
         struct mv_err err;
         mv_agent_print(&f->config, syntax, &t);
-        int r = mv_agent_parse(mv_slice(t.p, t.len), syntax, NULL, &again, &err);
+        int r = mv_agent_parse(mv_slice(t.p, t.len), syntax, &options, &again, &err);
         MUST(!t.failed && (r == 0 || r == -MV_E_LIMIT)); /* defaults make a text longer */
         mv_text_done(&t);
         if (r < 0)
@@ -47,11 +51,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         struct mv_text t = { 0 };
         if (len == 0 || len > 8192)
                 return 0;
+        if (!options.evaluator)
+                MUST(options.evaluator = mv_agent_evaluator_new(&err));
         enum mv_syntax syntax = data[0] == 'J'   ? MV_SYNTAX_JSON
                                 : data[0] == 'T' ? MV_SYNTAX_TOML
                                                  : MV_SYNTAX_RTFS;
         bool marked = data[0] == 'J' || data[0] == 'T';
-        if (mv_agent_parse(mv_slice(data + marked, len - marked), syntax, NULL, &f, &err) < 0)
+        if (mv_agent_parse(mv_slice(data + marked, len - marked), syntax, &options, &f, &err) < 0)
                 return 0;
         mv_agent_report(&f, "f", &t);
         mv_agent_report_json(&f, "f", &t);
