@@ -201,10 +201,11 @@ static int spec(struct cli_options *o)
         return CLI_FAILED;
 }
 
-/* `microvm config schema [agent|settings] [--format json|markdown|man]` */
+/* `microvm config schema [agent|settings|contract] [--format json|markdown|man]` */
 static int schema(struct cli_options *o)
 {
         static const char *const formats[] = { "json", "markdown", "man" };
+        static const char *const documents[] = { "agent", "settings", "contract" };
         const char *which = o->operands.count > 1 ? o->operands.items[1] : "agent";
         struct mv_text t = { .compact = o->json };
         unsigned format = 0;
@@ -212,10 +213,12 @@ static int schema(struct cli_options *o)
                 format++;
         if (format == 3)
                 return cli_usage("--format '%s': needs json, markdown or man", o->format);
-        if (strcmp(which, "agent") != 0 && strcmp(which, "settings") != 0)
-                return cli_usage("config schema: agent or settings");
-        mv_describe(strcmp(which, "agent") == 0 ? MV_DOCUMENT_AGENT : MV_DOCUMENT_SETTINGS,
-                    (enum mv_document_format)format, &t);
+        unsigned document = 0;
+        while (document < 3 && strcmp(documents[document], which) != 0)
+                document++;
+        if (document == 3)
+                return cli_usage("config schema: agent, settings or contract");
+        mv_describe((enum mv_document)document, (enum mv_document_format)format, &t);
         return print_text(&t, stdout);
 }
 

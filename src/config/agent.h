@@ -111,7 +111,7 @@ struct mv_wire_runtime {
 };
 struct mv_wire { /* one capability wired to its contract (REQ-AC-49) */
         struct mv_head at;
-        struct mv_item capability, contract, enabled, effects;
+        struct mv_item capability, contract, digest, enabled, effects;
         struct mv_wire_resources resources;
         struct mv_wire_runtime runtime;
 };

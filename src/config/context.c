@@ -3,10 +3,9 @@
  * the host, so a cell has no network and no mount of its own: what egress and mounts say becomes grants. */
 #include <base/fmt.h>
 #include <config/context.h>
+#include <config/contract.h>
 #include <config/lexical.h>
-#include <security/security.h>
-
-#define PATH_BYTES_MAX 4096
+#include <security/grants.h>
 
 struct bridge {
         const struct mv_agent_config *c;
@@ -81,33 +80,13 @@ static int grant(struct bridge *b, enum mv_grant_kind kind, const struct mv_item
 }
 
 /* --- paths ------------------------------------------------------------------------------------ */
-/* Absolute, without "." and "..": from the directory of the file. Links stay as written. */
 static int absolute(struct bridge *b, const struct mv_item *item, const char *path,
-                    char ret[PATH_BYTES_MAX])
+                    char ret[MV_PLACE_BYTES])
 {
-        char whole[2 * PATH_BYTES_MAX];
-        size_t n = 0;
-        bool relative = item->text.len && item->text.p[0] != '/';
-        if (item->text.len + strlen(b->place->directory) + 2 > PATH_BYTES_MAX)
-                return mv_fail(b->err, MV_E_INVALID, 0, "%s:%u:%u: %s is too long", b->place->name,
-                               item->line, item->column, path);
-        mv_fmt(whole, sizeof whole, "%s/%.*s", relative ? b->place->directory : "",
-               MV_SARG(item->text));
-        for (char *save, *part = strtok_r(whole, "/", &save); part;
-             part = strtok_r(NULL, "/", &save)) {
-                if (strcmp(part, ".") == 0)
-                        continue;
-                if (strcmp(part, "..") == 0) {
-                        while (n > 0 && ret[--n] != '/')
-                                ;
-                        continue;
-                }
-                n += mv_fmt(ret + n, PATH_BYTES_MAX - n, "/%s", part);
-        }
-        if (n == 0)
-                ret[n++] = '/';
-        ret[n] = '\0';
-        return 0;
+        if (mv__place_at(b->place->directory, item->text, ret))
+                return 0;
+        return mv_fail(b->err, MV_E_INVALID, 0, "%s:%u:%u: %s is too long", b->place->name,
+                       item->line, item->column, path);
 }
 
 /* --- files ------------------------------------------------------------------------------------ */
@@ -128,7 +107,7 @@ static int add_files(struct bridge *b)
                                            "ccos.io.delete-file", "ccos.io.file-exists",
                                            "ccos.io.mkdir",       "ccos.io.list-dir" };
         const struct mv_fs *fs = &b->c->capabilities.fs;
-        char file[PATH_BYTES_MAX], path[80];
+        char file[MV_PLACE_BYTES], path[80];
         int r = 0;
         if (!fs->enabled.boolean)
                 return fs->paths.count ? note(b, &fs->paths, "capabilities.fs.paths",
@@ -148,7 +127,7 @@ static int add_files(struct bridge *b)
 /* What can be mounted is a directory of the host at its own path. */
 static int add_mount(struct bridge *b, const struct mv_mount *m)
 {
-        char source[PATH_BYTES_MAX], target[PATH_BYTES_MAX], path[200];
+        char source[MV_PLACE_BYTES], target[MV_PLACE_BYTES], path[200];
         bool write = is(&m->mode, "rw");
         mv_fmt(path, sizeof path, "orchestrator.isolation.fs.mounts.%.*s", MV_SARG(m->at.name));
         if (!m->source
@@ -192,7 +171,7 @@ static int check_registries(struct bridge *b)
         const struct mv_item *paths = &b->c->marketplace.registry_paths,
                              *readonly = &b->c->marketplace.readonly;
         const struct mv_grant_list *writes = mv__grant_list(b->to->context, MV_GRANT_WRITE);
-        char registry[PATH_BYTES_MAX], path[80];
+        char registry[MV_PLACE_BYTES], path[80];
         if (readonly->given && !readonly->boolean)
                 return 0;
         for (uint32_t i = 0; i < paths->count; i++) {
@@ -305,15 +284,51 @@ static int add_network(struct bridge *b)
 }
 
 /* --- wired capabilities ----------------------------------------------------------------------- */
-static int narrow_time(struct bridge *b, const struct mv_wire *w, const char *id)
+/* The directories of the registries, as contracts are looked for in them. */
+static int registries(struct bridge *b, const char ***ret)
 {
-        struct mv_limits limits = { .wall_ns_max =
-                                            (uint64_t)w->resources.max_time_ms.integer * 1000000 };
-        struct mv_context *narrow = mv_context_copy(mv_context_for(b->to->context, id));
+        const struct mv_item *paths = &b->c->marketplace.registry_paths;
+        const char **list = mv_new(&b->to->arena, const char *, paths->count + (size_t)1);
+        char registry[MV_PLACE_BYTES];
+        int r = list ? 0 : full(b);
+        for (uint32_t i = 0; r == 0 && i < paths->count; i++) {
+                r = absolute(b, &paths->texts[i], "marketplace.registry_paths", registry);
+                if (r == 0 && !(list[i] = kept(b, registry)))
+                        r = full(b);
+        }
+        if (r == 0)
+                *ret = list;
+        return r;
+}
+
+/* Its calls see what wire and contract leave of the context. A contract that does not hold is a reason not to grant. */
+static int narrow_wire(struct bridge *b, const struct mv_wire *w, const char *path, const char *id)
+{
+        struct mv_contract_places places = { .directory = b->place->directory,
+                                             .registries_count =
+                                                     b->c->marketplace.registry_paths.count };
+        const char **list = NULL;
+        char why[300];
+        int r = registries(b, &list);
+        places.registries = list;
+        struct mv_context *narrow =
+                r == 0 ? mv_context_copy(mv_context_for(b->to->context, id)) : NULL;
+        if (r == 0 && !narrow)
+                r = mv_fail(b->err, MV_E_NOMEM, 0, "context");
+        if (r == 0)
+                r = mv_wire_narrow(w, &places, narrow, b->err);
+        if (r == 0)
+                return mv_context_narrow(b->to->context, id, narrow, b->err);
+        mv_context_free(narrow);
+        if (r != -(int)MV_E_INVALID)
+                return r;
+        mv_fmt(why, sizeof why, "not granted: %s", b->err->msg);
+        mv__grants_remove(mv__grant_list(b->to->context, MV_GRANT_CAPABILITY), id);
+        narrow = mv_context_new(MV_LEVEL_CONTROLLED); /* a prefix does not grant it either */
         if (!narrow)
                 return mv_fail(b->err, MV_E_NOMEM, 0, "context");
-        mv_context_limit(narrow, &limits);
-        return mv_context_narrow(b->to->context, id, narrow, b->err);
+        r = mv_context_narrow(b->to->context, id, narrow, b->err);
+        return r < 0 ? r : note(b, w->contract.given ? &w->contract : &w->capability, path, why);
 }
 
 /* A family that is switched off stays off, whatever is wired. */
@@ -338,18 +353,18 @@ static int add_wire(struct bridge *b, const struct mv_wire *w, uint32_t index)
         if (switched_off(b, id))
                 return note(b, &w->capability, path,
                             "not granted: its family is switched off by enabled false");
-        if (w->contract.given || w->effects.given)
-                return note(b, w->contract.given ? &w->contract : &w->effects, path,
-                            "not granted: contracts are not compared");
         if (w->runtime.sandbox.given && !is(&w->runtime.sandbox, "none"))
                 return note(b, &w->runtime.sandbox, path,
                             "not granted: a capability is carried out on the host; sandbox none "
                             "says so");
-        if (w->resources.max_time_ms.given && strchr(id, '*'))
+        bool narrows = w->contract.given || w->effects.given || w->digest.given ||
+                       w->resources.max_time_ms.given;
+        if (narrows && strchr(id, '*'))
                 return note(b, &w->capability, path,
-                            "not granted: max_time_ms limits one capability, not a prefix");
+                            "not granted: a contract or a limit is of one capability, not of a "
+                            "prefix");
         int r = grant(b, MV_GRANT_CAPABILITY, &w->capability, path, id);
-        return r == 0 && w->resources.max_time_ms.given ? narrow_time(b, w, id) : r;
+        return r == 0 && narrows ? narrow_wire(b, w, path, id) : r;
 }
 
 static int add_wiring(struct bridge *b)
@@ -427,7 +442,7 @@ static int place_record(struct bridge *b)
 {
         const struct mv_chain_storage *s = &b->c->causal_chain.storage;
         const struct mv_item *anchor = &b->c->causal_chain.anchor.enabled;
-        char file[PATH_BYTES_MAX];
+        char file[MV_PLACE_BYTES];
         int r = 0;
         if (is(&s->mode, "sqlite") || is(&s->mode, "vsock_stream"))
                 return mv_fail(b->err, MV_E_UNSUPPORTED, 0,

@@ -75,6 +75,16 @@ void mv__grants_remove_prefix(struct mv_grant_list *l, const char *prefix)
         l->count -= end - at;
 }
 
+void mv__grants_remove(struct mv_grant_list *l, const char *text)
+{
+        int64_t at = mv__grants_find(l, text);
+        if (at < 0)
+                return;
+        free(l->items[at]);
+        l->count--;
+        memmove(l->items + at, l->items + at + 1, (l->count - (size_t)at) * sizeof *l->items);
+}
+
 int mv__grants_copy(struct mv_grant_list *to, const struct mv_grant_list *from, struct mv_err *err)
 {
         if (from->count == 0)

@@ -178,6 +178,100 @@ def a_wired_capability_keeps_its_time():  # REQ-AC-49
     equal(evaluate('(call "ccos.echo" 1)', path)[0], 3)
 
 
+CONTRACT = ('{:id "ccos.io.read-file" :version "1.2.0" :effects [[:fs {:paths ["%s"] :modes [:read]}]]'
+            ' :resources {:max_time_ms 1000} :idempotency {:supports true :scope :plan}}')
+WIRED = (':capabilities {:fs {:enabled true :paths ["data"]} :wiring [{:capability "ccos.io.read-file" %s}]}'
+         ' :marketplace {:registry_paths ["caps"]}')
+
+
+def registry(contract, revoked=None):
+    os.makedirs(os.path.join(WORK, 'caps'), exist_ok=True)
+    for name, text in (('read.rtfs', contract), ('revoked', revoked)):
+        path = os.path.join(WORK, 'caps', name)
+        if text is not None:
+            write('caps/' + name, text)
+        elif os.path.exists(path):
+            os.remove(path)
+    return 'sha256:' + hashlib.sha256(contract.encode()).hexdigest()
+
+
+def wired(entry):
+    return agent(WIRED % entry)
+
+
+@test
+def a_wired_capability_stays_within_its_contract():  # REQ-AC-49, REQ-CAP-15
+    write('data/other.txt', 'other')
+    digest = registry(CONTRACT % (WORK + '/data/in.txt'))
+    path = wired(':contract "read.rtfs" :digest "%s"' % digest)
+    equal(evaluate(READ, path)[:2], (0, '"forty-two"\n'))
+    equal(evaluate(READ.replace('in.txt', 'other.txt'), path)[0], 3)
+    registry(CONTRACT % (WORK + '/data'))
+    path = wired(':contract "read.rtfs" :effects [[:fs {:paths ["%s/data/in.txt"]}]]' % WORK)
+    equal(evaluate(READ, path)[0], 0)
+    equal(evaluate(READ.replace('in.txt', 'other.txt'), path)[0], 3)
+    registry(CONTRACT % WORK)  # the contract allows more than the agent is granted
+    write('secret.txt', 'secret')
+    equal(evaluate('(call "ccos.io.read-file" "%s/secret.txt")' % WORK, wired(':contract "read.rtfs"'))[0], 3)
+    equal(evaluate(READ, wired(':effects []'))[0], 3)
+
+
+@test
+def a_contract_that_does_not_hold_is_a_capability_that_is_not_granted():  # REQ-AC-49, REQ-CAP-15, -16
+    good = CONTRACT % (WORK + '/data')
+    cases = (
+        (good, ':contract "nowhere.rtfs"', 'no registry has its contract'),
+        (good, ':contract "read.rtfs" :digest "sha256:%s"' % ('0' * 64), 'its contract has the digest'),
+        (good, ':digest "sha256:%s"' % ('0' * 64), 'a digest needs a contract'),
+        (good, ':contract "read.rtfs" :effects [[:fs {:paths ["/etc"]}]]', "its contract does not allow '/etc'"),
+        (good, ':contract "read.rtfs" :effects [[:fs {:modes [:write]}]]', 'does not allow these modes'),
+        (good, ':contract "read.rtfs" :effects [:fs :network]', "its contract has no effect 'network'"),
+        (good, ':contract "read.rtfs" :effects [[:fs {:size 5}]]', "nothing here can keep the restriction 'size'"),
+        (good, ':contract "read.rtfs" :effects 7', 'effects are rows'),
+        (good, ':contract "read.rtfs" :resources {:max_time_ms 1001}', 'max_time_ms 1001 is more than the 1000'),
+        (good.replace('read-file', 'write-file'), ':contract "read.rtfs"', 'its contract is of another capability'),
+        (good.replace(':version "1.2.0"', ''), ':contract "read.rtfs"', 'its contract has no version'),
+        (good.replace('1.2.0', '1.2'), ':contract "read.rtfs"', 'three numbers'),
+        (good.replace(':effects', ':efects'), ':contract "read.rtfs"', "Unknown key 'efects'"),
+        (good.replace(':fs', ':clock'), ':contract "read.rtfs"', "does not name the effect 'fs'"),
+        (good[:-1], ':contract "read.rtfs"', 'its contract, line 1'),
+        ('42', ':contract "read.rtfs"', 'its contract, line 1'),
+    )
+    for contract, entry, why in cases:
+        registry(contract)
+        code, _, err = evaluate(READ, wired(entry))
+        assert code == 3, (entry, code, err)
+        has(err, 'not granted: ')
+        has(err, why)
+    for revoked in ('ccos.io.read-file', 'x\nccos.io.read-file@1.2.0\n', registry(good).upper().replace('SHA', 'sha')):
+        registry(good, revoked)
+        code, _, err = evaluate(READ, wired(':contract "read.rtfs"'))
+        equal(code, 3)
+        has(err, 'it was revoked by')
+    registry(good, 'ccos.io.read-file@1.1.0')
+    equal(evaluate(READ, wired(':contract "read.rtfs"'))[0], 0)
+
+
+@test
+def a_prefix_does_not_grant_what_a_contract_refuses():
+    registry('42')
+    path = agent(':capabilities {:fs {:paths ["data"] :enabled true} :wiring ['
+                 '{:capability "ccos.io.read-file" :contract "read.rtfs"} {:capability "ccos.io.*"}]}'
+                 ' :marketplace {:registry_paths ["caps"]}')
+    equal(evaluate(READ, path)[0], 3)
+
+
+@test
+def a_contract_is_read_in_every_syntax():
+    contract = {'id': 'ccos.io.read-file', 'version': '1.2.0', 'effects': [{'kind': 'fs', 'paths': [WORK + '/data']}]}
+    os.makedirs(os.path.join(WORK, 'caps'), exist_ok=True)
+    write('caps/read.json', json.dumps(contract))
+    write('caps/read.toml', 'id = "ccos.io.read-file"\nversion = "1.2.0"\n[effects.fs]\npaths = ["%s/data"]\n' % WORK)
+    for name in ('read.json', 'read.toml'):
+        code, _, err = evaluate(READ, wired(':contract "%s"' % name))
+        assert code == 0, (name, err)
+
+
 @test
 def approvals_are_not_skipped():
     code, out, err = evaluate('1', agent(':governance {:policies {:default :moderate}}'))

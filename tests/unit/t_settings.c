@@ -416,4 +416,7 @@ TEST(the_documents_say_what_the_schema_says) /* REQ-DOC, the schema is one table
         check_document(MV_DOCUMENT_SETTINGS, MV_DOCUMENT_SCHEMA,
                        "docs/config/settings.schema.json");
         check_document(MV_DOCUMENT_SETTINGS, MV_DOCUMENT_MAN, "man/microvm.toml.5");
+        check_document(MV_DOCUMENT_CONTRACT, MV_DOCUMENT_MARKDOWN, "docs/config/contract.md");
+        check_document(MV_DOCUMENT_CONTRACT, MV_DOCUMENT_SCHEMA,
+                       "docs/config/contract.schema.json");
 }
