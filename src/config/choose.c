@@ -130,6 +130,7 @@ int mv_context_choose(const struct mv_giver *giver, const struct mv_context *wit
         if (to) {
                 mv_context_limit(to, &within->limits);
                 mv_context_limit(to, &w->limits);
+                mv_context_budget(to, &within->budget);
         }
         for (uint32_t i = 0; r == 0 && i < within->narrowings_count; i++)
                 r = take_narrowing(to, &within->narrowings[i], err);
@@ -193,6 +194,7 @@ int mv_context_fit(struct mv_context *c, const struct mv_context *most,
         for (enum mv_grant_kind kind = 0; r == 0 && kind < MV_GRANT_KINDS; kind++)
                 r = fit_kind(c, most, giver, origins, kind, err);
         mv_context_limit(c, &most->limits);
+        mv_context_budget(c, &most->budget);
         for (uint32_t i = 0; r == 0 && i < c->narrowings_count; i++) {
                 struct mv_context *own = c->narrowings[i].context;
                 mv_context_limit(own, &most->limits);

@@ -438,6 +438,34 @@ static void choose_policy(struct bridge *b)
         }
 }
 
+static uint64_t whole(double v, double unit)
+{
+        return v * unit >= 1.8e19 ? MV_SPEND_ANY - 1 : (uint64_t)(v * unit);
+}
+
+static uint64_t given_or_any(const struct mv_item *item)
+{
+        return item->given ? (uint64_t)item->integer : MV_SPEND_ANY;
+}
+
+/* Budgets of money and tokens are zero until they are given (REQ-AC-40): nothing may be spent. */
+static int add_budget(struct bridge *b)
+{
+        choose_policy(b);
+        if (!b->to->policy)
+                return 0;
+        const struct mv_budgets *from = &b->to->policy->budgets;
+        struct mv_budget budget = {
+                .max = { [MV_SPEND_CALLS] = given_or_any(&from->max_calls),
+                         [MV_SPEND_EGRESS_BYTES] = given_or_any(&from->max_egress_bytes),
+                         [MV_SPEND_WRITTEN_BYTES] = given_or_any(&from->max_written_bytes),
+                         [MV_SPEND_TOKENS] = whole(from->token_budget.real, 1),
+                         [MV_SPEND_COST_MICROUSD] = whole(from->max_cost_usd.real, 1e6) }
+        };
+        mv_context_budget(b->to->context, &budget);
+        return 0;
+}
+
 static int place_record(struct bridge *b)
 {
         const struct mv_chain_storage *s = &b->c->causal_chain.storage;
@@ -509,16 +537,16 @@ static void sort_notes(struct mv_agent_grants *g)
 int mv_agent_grants(const struct mv_agent_file *f, const struct mv_agent_place *place,
                     struct mv_agent_grants *ret, struct mv_err *err)
 {
-        static int (*const steps[])(struct bridge *
-                                    b) = { add_files,  add_mounts, check_registries, add_network,
-                                           add_wiring, add_guest,  place_record,     name_unused };
+        static int (*const steps[])(struct bridge *) = {
+                add_files, add_mounts, check_registries, add_network, add_wiring,
+                add_guest, add_budget, place_record,     name_unused,
+        };
         struct bridge b = { &f->config, place, ret, err };
         *ret = (struct mv_agent_grants){ .arena = mv_arena_grow(MV_AGENT_GRANTS_BYTES),
                                          .name = place->name,
                                          .context = mv_context_new(MV_LEVEL_CONTROLLED) };
         int r = ret->context ? 0 : mv_fail(err, MV_E_NOMEM, 0, "context");
         choose_wall(&b);
-        choose_policy(&b);
         for (size_t i = 0; r == 0 && i < sizeof steps / sizeof steps[0]; i++)
                 r = steps[i](&b);
         if (r < 0)

@@ -73,6 +73,8 @@ struct mv_context *mv_context_new(enum mv_level level)
                                   .limits = level_limits[level],
                                   .use_microvm = level == MV_LEVEL_CONTROLLED,
                                   .log_capability_calls = true };
+        for (size_t i = 0; i < MV_SPEND_MAX_; i++)
+                c->budget.max[i] = MV_SPEND_ANY;
         return c;
 }
 
@@ -105,6 +107,7 @@ struct mv_context *mv_context_copy(const struct mv_context *c)
         if (!copy || !c)
                 return copy;
         copy->limits = c->limits;
+        copy->budget = c->budget;
         copy->use_microvm = c->use_microvm;
         copy->log_capability_calls = c->log_capability_calls;
         memcpy(copy->policy_name, c->policy_name, sizeof copy->policy_name);
@@ -313,6 +316,20 @@ void mv_context_limit(struct mv_context *c, const struct mv_limits *limits)
 {
         if (c && limits)
                 c->limits = mv_limits_min(c->limits, *limits); /* (2) */
+}
+
+const char *mv_spending_name(enum mv_spending what)
+{
+        static const char *const names[MV_SPEND_MAX_] = { "calls", "egress bytes", "written bytes",
+                                                          "tokens", "millionths of a US dollar" };
+        return what < MV_SPEND_MAX_ ? names[what] : "unknown spending";
+}
+
+void mv_context_budget(struct mv_context *c, const struct mv_budget *budget)
+{
+        for (size_t i = 0; c && i < MV_SPEND_MAX_; i++)
+                if (budget->max[i] < c->budget.max[i])
+                        c->budget.max[i] = budget->max[i]; /* (2) */
 }
 
 enum mv_level mv_context_level(const struct mv_context *c)

@@ -33,6 +33,7 @@ struct mv_context {
         struct mv_grant_list capabilities; /* sorted: exact ids and "prefix.*" */
         struct mv_grant_list reads, writes, hosts, hosts_denied, env;
         struct mv_limits limits;
+        struct mv_budget budget;
         bool use_microvm;
         bool log_capability_calls;
         char policy_name[48];            /* "" unless made by mv_context_new_policy */

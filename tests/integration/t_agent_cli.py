@@ -273,6 +273,45 @@ def a_contract_is_read_in_every_syntax():
 
 
 @test
+def a_budget_is_kept_before_the_effect():  # REQ-RES-12, REQ-AC-40
+    text = ('(agent.config :orchestrator {:isolation {:mode :none :fs {:mounts {:d {:mode :rw :source "data"}}}}}'
+            ' :capabilities {:fs {:enabled true} :wiring [{:capability "ccos.echo"} {:capability "external_program"}]}'
+            ' :governance {:policies {:default {:budgets {%s}}}})')
+    write_file = '(call "ccos.io.write-file" "%s/data/b.txt" "%s")'
+    path = write('budget.rtfs', text % ':max_written_bytes 10')
+    equal(evaluate(write_file % (WORK, '0123456789'), path)[0], 0)
+    code, _, err = evaluate('(do %s %s)' % (write_file % (WORK, '0123456'), write_file % (WORK, 'abcd')), path)
+    equal(code, 1)
+    has(err, 'BudgetExhausted')
+    has(err, '4 written bytes more, the budget is 10')
+    equal(open(os.path.join(WORK, 'data', 'b.txt'), encoding='utf-8').read(), '0123456')
+    program = ('(let [h (call "ccos.io.open-file" "%s/data/b.txt" "w")] (call "ccos.io.write-line" h "12345")'
+               ' (call "ccos.io.write-line" h "1234"))' % WORK)
+    equal(evaluate(program, path)[0], 1)
+    equal(open(os.path.join(WORK, 'data', 'b.txt'), encoding='utf-8').read(), '12345\n')
+    path = write('budget.rtfs', text % ':max_calls 2')
+    echo = '(call "ccos.echo" 1)'
+    equal(evaluate(f'(do {echo} {echo})', path)[0], 0)
+    code, _, err = evaluate(f'(do {echo} {echo} {echo})', path)
+    equal(code, 1)
+    has(err, 'ccos.echo: the budget is 2 calls')
+    path = write('budget.rtfs', text.replace(':none', ':process') % ':max_written_bytes 10')
+    code, _, err = run('exec', '--agent', path, '--audit', 'none', '--', '/bin/true')
+    equal(code, 5)
+    has(err, 'is not counted')
+
+
+@test
+def bytes_that_leave_are_counted_before_they_do():
+    path = agent(':network {:enabled true :egress {:via :proxy :allow-domains ["a.invalid"]}}'
+                 ' :capabilities {:http {:enabled true}}'
+                 ' :governance {:policies {:default {:budgets {:max_egress_bytes 100}}}}')
+    code, _, err = evaluate('(call "ccos.network.http-fetch" "http://a.invalid/")', path)
+    equal(code, 1)
+    has(err, 'egress bytes more, the budget is 100')
+
+
+@test
 def approvals_are_not_skipped():
     code, out, err = evaluate('1', agent(':governance {:policies {:default :moderate}}'))
     equal((code, out), (3, ''))
