@@ -175,10 +175,13 @@ bool mv__call_ended(const struct mv_call *call, const char **ret_why)
 
 void mv__decision_narrow(struct mv_decision *d, const struct mv_decision *policy)
 {
-        struct mv_decision before = *d;
-        *d = *policy;
-        memcpy(d->permissions, before.permissions, sizeof d->permissions);
-        d->permissions_count = before.permissions_count;
+        d->allowed = policy->allowed;
+        /* every text ends at its NUL: nothing behind it is copied */
+        mv_fmt(d->rule, sizeof d->rule, "%s", policy->rule);
+        mv_fmt(d->operation, sizeof d->operation, "%s", policy->operation);
+        mv_fmt(d->capability, sizeof d->capability, "%s", policy->capability);
+        mv_fmt(d->context, sizeof d->context, "%s", policy->context);
+        mv_fmt(d->hint, sizeof d->hint, "%s", policy->hint);
         for (uint32_t i = 0; i < policy->permissions_count; i++)
                 mv__decision_permission(d, policy->permissions[i]);
 }

@@ -24,6 +24,14 @@ int64_t mv__grants_find(const struct mv_grant_list *l, const char *text)
         return at < l->count && strcmp(l->items[at], text) == 0 ? (int64_t)at : -1;
 }
 
+const char *mv__grants_before(const struct mv_grant_list *l, const char *text)
+{
+        uint32_t at = lower_bound(l, text);
+        if (at < l->count && strcmp(l->items[at], text) == 0)
+                return l->items[at];
+        return at ? l->items[at - 1] : NULL;
+}
+
 const char *mv__grants_find_prefix(const struct mv_grant_list *l, const char *prefix)
 {
         uint32_t at = lower_bound(l, prefix);
