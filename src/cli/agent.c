@@ -27,7 +27,7 @@ int cli_agent_load(const char *path, struct cli_policy *p, struct mv_err *err)
         if (r < 0)
                 return r;
         r = p->agent.valid ? directory_of(path, directory, err)
-                           : cli_not_valid(&p->agent.diagnostics, path, err);
+                           : mv__first_error(&p->agent.diagnostics, path, err);
         if (r == 0)
                 r = mv_agent_grants(&p->agent, &place, &p->grants, err);
         if (r < 0) {

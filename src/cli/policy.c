@@ -9,19 +9,6 @@
 
 #define CUT_BYTES_MIN 70 /* of a path in a rule, policy/path.c */
 
-int cli_not_valid(const struct mv_diagnostics *list, const char *name, struct mv_err *err)
-{
-        for (uint32_t i = 0; i < list->count; i++) {
-                const struct mv_diagnostic *d = &list->items[i];
-                if (d->severity == MV_SEVERE_ERROR)
-                        return mv_fail(err, MV_E_INVALID, 0, "%s:%u:%u: %s%s%s%s%s", name, d->line,
-                                       d->column, d->path, d->path[0] ? ": " : "", d->message,
-                                       d->suggestion ? "; " : "",
-                                       d->suggestion ? d->suggestion : "");
-        }
-        return mv_fail(err, MV_E_INVALID, 0, "%s is not valid", name);
-}
-
 /* Options name paths from where the user stands; a grant is absolute. */
 static int absolute_paths(struct cli_list *l, const char *option, char *kept[CLI_LIST_MAX],
                           struct mv_err *err)
@@ -78,7 +65,7 @@ static int load_settings(const struct cli_options *o, struct cli_policy *p, stru
                 return r;
         p->loaded = true;
         if (!p->file.valid)
-                return cli_not_valid(&p->file.diagnostics, p->file.name, err);
+                return mv__first_error(&p->file.diagnostics, p->file.name, err);
         return mv_settings_resolve(&p->file, environment && environment[0] ? environment : NULL,
                                    &p->settings, err);
 }
@@ -186,6 +173,43 @@ int cli_policy_providers(const struct cli_policy *p, struct mv_host *h, struct m
                 mv_fmt(name, sizeof name, "%.*s", (int)slice.len, (const char *)slice.p);
                 r = configure(p, h, name, json, err);
                 free(json);
+        }
+        return r;
+}
+
+static int exchange(const struct cli_options *o, struct cli_request *q, struct cli_policy *p,
+                    struct mv_err *err)
+{
+        struct mv_context *context;
+        struct mv_execution x = q->x;
+        int r = cli_policy_context(o, p, &context, err);
+        if (r < 0)
+                return r;
+        x.provider = o->provider;
+        r = cli_policy_wall(o, p, q->host, &x, err);
+        if (r == 0)
+                r = cli_agent_admit(o, p, q->host, &x, err);
+        if (r < 0) {
+                mv_context_free(context);
+                return r;
+        }
+        cli_policy_done(q->policy);
+        free(q->policy);
+        mv_context_free(q->context);
+        q->policy = p;
+        q->context = context;
+        q->x = x;
+        q->x.context = context;
+        return 0;
+}
+
+int cli_policy_reload(const struct cli_options *o, struct cli_request *q, struct mv_err *err)
+{
+        struct cli_policy *p = calloc(1, sizeof *p);
+        int r = p ? exchange(o, q, p, err) : mv_fail(err, MV_E_NOMEM, 0, "settings");
+        if (r < 0 && p) {
+                cli_policy_done(p);
+                free(p);
         }
         return r;
 }

@@ -29,6 +29,10 @@ int cli_policy_covers(const struct cli_policy *p, const char *option, const char
 int cli_policy_wall(const struct cli_options *o, const struct cli_policy *p, struct mv_host *h,
                     struct mv_execution *x, struct mv_err *err);
 
+/* Reads the files again and takes what they say now for the request, whole or not at all. Providers keep the
+ * configuration that they were started with. */
+int cli_policy_reload(const struct cli_options *o, struct cli_request *q, struct mv_err *err);
+
 /* --- --agent (agent.c) ------------------------------------------------------------------------ */
 int cli_agent_load(const char *path, struct cli_policy *p, struct mv_err *err);
 /* What the configuration says about this program: its digest, its wall, who must agree. Prints what is not given. */
@@ -37,8 +41,6 @@ int cli_agent_admit(const struct cli_options *o, const struct cli_policy *p, str
 /* Where the record goes; NULL: where the options say. DENIED: they would lose it. */
 int cli_agent_audit(const struct cli_options *o, const struct cli_policy *p, const char **ret,
                     struct mv_err *err);
-/* The first error of a file that is not valid. */
-int cli_not_valid(const struct mv_diagnostics *d, const char *name, struct mv_err *err);
 /* The line of the file that a decision's rule comes from, or NULL. */
 const struct mv_origin *cli_policy_origin(const struct cli_policy *p, const char *rule);
 

@@ -279,7 +279,16 @@ static const char settings_intro[] =
         "would have to grant it. Durations are \"500ms\", \"30s\", \"5m\", \"1h\", or a number of "
         "seconds. The environments\n"
         "development (dev), production (prod) and testing (test) are always there and may be given "
-        "in the file.\n";
+        "in the file.\n"
+        "\n"
+        "A process that lives long reads the file again without a restart: `microvm repl` on "
+        "SIGHUP or "
+        ":reload, before its next input;\n"
+        "an embedding with mv_live_settings_reload. A file that is wrong leaves the old settings "
+        "in "
+        "force and says why; what runs keeps\n"
+        "what it has. A cell that is weaker or larger than the new settings say is closed. "
+        "provider_configs are taken at the start.\n";
 
 static const char contract_intro[] =
         "A contract says what one capability does. `capabilities.wiring` of an agent.config names "

@@ -6,9 +6,11 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 
 MICROVM, ROOT = map(os.path.abspath, sys.argv[1:3])
@@ -369,6 +371,75 @@ def a_session_grants_no_more_than_its_files():
     has(out, '7')
     has(err, 'allow ccos.math.add: ' + path + ' does not grant it')
     has(err, 'SecurityViolation')
+
+
+class Repl:
+    def __init__(self, *args):
+        self.process = subprocess.Popen([MICROVM, 'repl', *args, '--audit', 'none'], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=ENV, cwd=WORK)
+
+    def ask(self, line, until):
+        self.process.stdin.write((line + '\n').encode())
+        self.process.stdin.flush()
+        seen = ''
+        while until not in seen:
+            got = self.process.stdout.readline().decode()
+            assert got, f'{until!r} did not come: {seen!r}'
+            seen += got
+        return seen
+
+    def end(self):
+        self.process.communicate(timeout=60)
+
+
+@test
+def a_session_takes_new_settings_whole_or_not_at_all():  # REQ-CFG-14
+    one = '[grants]\ncapabilities = ["ccos.echo"]\n'
+    settings = write('live.toml', one)
+    repl = Repl('--policy', settings, '--provider', 'mock')
+    repl.ask('(def kept 7) (call "ccos.echo" 1)', '1')
+    write('live.toml', '[grants\n')
+    repl.process.send_signal(signal.SIGHUP)
+    time.sleep(0.2)
+    has(repl.ask('(call "ccos.echo" (+ kept 1000))', '1007'), 'not reloaded, the old settings stay in force')
+    write('live.toml', '[grants]\ncapabilities = ["ccos.math.*"]\n')
+    repl.process.send_signal(signal.SIGHUP)
+    time.sleep(0.2)
+    has(repl.ask('(call "ccos.math.add" kept 2000)', '2007'), 'reloaded')
+    repl.ask('(call "ccos.echo" 1)', 'SecurityViolation')
+    write('live.toml', one)
+    repl.ask(':reload', 'reloaded')
+    repl.ask('(call "ccos.echo" (+ kept 3000))', '3007')
+    repl.end()
+
+
+@test
+def a_session_whose_cell_is_too_weak_for_new_settings_gets_another():
+    settings = write('live.toml', '[grants]\n')
+    repl = Repl('--policy', settings, '--min-tier', 'none', '--provider', 'mock')
+    repl.ask('(def kept 7) kept', '7')
+    write('live.toml', 'min_tier = "process"\n[grants]\n')
+    seen = repl.ask(':reload', '\n')
+    has(seen, 'not reloaded')  # the option asks for less than the file
+    repl.ask('(+ kept 1000)', '1007')
+    repl.end()
+    repl = Repl('--agent', agent('', ':none'))
+    repl.ask('(def kept 7) kept', '7')
+    agent('', ':process')
+    repl.ask(':reload', 'the session starts anew')
+    repl.ask('kept', 'Undefined')
+    repl.end()
+
+
+@test
+def a_session_without_files_has_nothing_to_reload_and_asks_for_approval_like_a_run():
+    repl = Repl('--provider', 'mock')
+    repl.ask(':reload', 'start with --policy or --agent')
+    repl.end()
+    code, _, err = run('repl', '--agent', agent(':governance {:policies {:default :strict}}'), '--audit', 'none',
+                       stdin=b'1\n')
+    equal(code, 3)
+    has(err, 'requires_approvals is 2')
 
 
 @test
