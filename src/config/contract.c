@@ -9,6 +9,7 @@
 #include <config/settings.h>
 #include <security/lexical.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 bool mv__place_at(const char *directory, struct mv_slice path, char ret[MV_PLACE_BYTES])
@@ -343,6 +344,10 @@ static int load_contract(const struct mv_wire *w, const struct mv_contract_place
         char *text;
         size_t len;
         int r = find_contract(w, p, l->path, err);
+        struct stat st;
+        if (r == 0 && (stat(l->path, &st) < 0 || !S_ISREG(st.st_mode))) /* a pipe might never end */
+                r = refused(err,
+                            "its contract is not a file that can be read:", mv_slice_str(l->path));
         if (r == 0 && mv__read_file(l->path, "its contract", &text, &len, err) < 0) {
                 err->code = MV_E_INVALID;
                 return -(int)MV_E_INVALID;

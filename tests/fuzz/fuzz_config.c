@@ -2,8 +2,10 @@
 /* An agent.config of any bytes: reading ends, and what is valid is printed in every syntax and reads back equal. The first
  * byte chooses the syntax. */
 #include <config/config.h>
+#include <config/context.h>
 #include <config/forms.h>
 #include <config/spec.h>
+#include <security/security.h>
 #include <stdlib.h>
 
 #define MUST(x) ((x) ? (void)0 : abort())
@@ -44,6 +46,37 @@ static void check_spec(const struct mv_agent_file *f, struct mv_arena *a)
         mv_text_done(&t);
 }
 
+/* A contract is a file: what the input names is not read. */
+static bool names_contract(const struct mv_agent_config *c)
+{
+        const struct mv_wire *w = c->capabilities.wiring.items;
+        for (uint32_t i = 0; i < c->capabilities.wiring.count; i++)
+                if (w[i].contract.given)
+                        return true;
+        return false;
+}
+
+/* What is granted was asked for, and what cannot be kept is closed. */
+static void check_grants(const struct mv_agent_file *f)
+{
+        struct mv_agent_place place = { .name = "f", .directory = "/srv/agent" };
+        const struct mv_agent_config *c = &f->config;
+        struct mv_agent_grants g;
+        struct mv_err err;
+        if (names_contract(c) || mv_agent_grants(f, &place, &g, &err) < 0)
+                return;
+        bool open = c->network.enabled.boolean && !c->network.egress.mtls.boolean &&
+                    !c->orchestrator.dlp.enabled.boolean;
+        MUST(open || g.context->hosts.count == 0);
+        MUST(!c->orchestrator.isolation.fs.ephemeral.boolean || g.context->writes.count == 0);
+        MUST(c->capabilities.http.enabled.boolean || c->capabilities.wiring.count ||
+             !mv_context_allows(g.context, "ccos.network.http-fetch"));
+        MUST(g.context->env.count == 0);
+        for (uint32_t i = 0; i < g.origins.count; i++)
+                MUST(g.origins.items[i].line);
+        mv_agent_grants_done(&g);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
         struct mv_agent_file f;
@@ -67,6 +100,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
                 for (enum mv_syntax s = 0; s < MV_SYNTAX_MAX_; s++)
                         check_round_trip(&f, s);
                 check_spec(&f, &f.arena);
+                check_grants(&f);
         }
         mv_agent_done(&f);
         return 0;
