@@ -443,6 +443,18 @@ def a_session_without_files_has_nothing_to_reload_and_asks_for_approval_like_a_r
 
 
 @test
+def the_example_of_an_agent_does_what_its_comments_say():
+    folder = os.path.join(ROOT, 'examples', 'agent')
+    config = os.path.join(folder, 'agent.config.rtfs')
+    equal(run('config', 'check', config, '--strict')[0], 0)
+    code, out, err = run('run', os.path.join(folder, 'summary.rtfs'), '--agent', config, '--audit', 'none')
+    equal((code, out, err), (0, 'north: 120\nsouth: 80\n200\n', ''))
+    code, out, _ = run('call', 'ccos.io.read-file', '"/etc/hostname"', '--agent', config, '--explain')
+    equal(code, 3)
+    has(out, 'options only narrow')
+
+
+@test
 def every_example_runs_as_an_agent():
     for name in sorted(os.listdir(os.path.join(ROOT, 'examples', 'config'))):
         path = shutil.copy(os.path.join(ROOT, 'examples', 'config', name), WORK)
