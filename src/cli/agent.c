@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The directory the file stands in, absolute. */
-static int directory_of(const char *path, char ret[PATH_MAX], struct mv_err *err)
+int cli_directory_of(const char *path, char *ret, struct mv_err *err)
 {
         if (!realpath(path, ret))
                 return mv_fail(err, MV_E_SYS, errno, "%s", path);
@@ -26,7 +25,7 @@ int cli_agent_load(const char *path, struct cli_policy *p, struct mv_err *err)
         int r = mv_agent_load(path, NULL, &p->agent, err);
         if (r < 0)
                 return r;
-        r = p->agent.valid ? directory_of(path, directory, err)
+        r = p->agent.valid ? cli_directory_of(path, directory, err)
                            : mv__first_error(&p->agent.diagnostics, path, err);
         if (r == 0)
                 r = mv_agent_grants(&p->agent, &place, &p->grants, err);

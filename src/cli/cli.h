@@ -106,6 +106,8 @@ int cli_explain(struct cli_request *q, const struct cli_options *o,
                 const char *call_id); /* explain.c */
 /* Absolute, without "." and ".."; symbolic links stay as written. ret: PATH_MAX bytes. */
 int cli_absolute(const char *path, char *ret, struct mv_err *err);
+/* The directory that a file stands in, absolute, links followed. ret: PATH_MAX bytes. */
+int cli_directory_of(const char *path, char *ret, struct mv_err *err);
 int cli_host(const char *audit_path,
              struct mv_host **ret); /* "none": records stay in memory; NULL: the user's store */
 /* One more grant, as the option of that name gives it: "allow" "allow-net" "allow-read" "allow-write" "env". NOT_FOUND for

@@ -4,6 +4,7 @@
 #include <base/err.h>
 #include <base/slice.h>
 #include <cli/policy.h>
+#include <config/contract.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -89,35 +90,14 @@ int cli_host(const char *audit_path, struct mv_host **ret)
 }
 
 /* --- grants ----------------------------------------------------------------------------------- */
-/* Absolute, without "." and "..": a grant names a place, not a way to it. Symbolic links stay as
- * written. */
 int cli_absolute(const char *path, char *ret, struct mv_err *err)
 {
-        char whole[2 * PATH_MAX] = "";
-        size_t n = 0;
-        if (path[0] != '/' && !getcwd(whole, PATH_MAX))
+        char here[PATH_MAX] = "";
+        if (path[0] != '/' && !getcwd(here, sizeof here))
                 return mv_fail(err, MV_E_SYS, errno, "the current directory");
-        if (strlen(whole) + strlen(path) + 2 > PATH_MAX)
-                return mv_fail(err, MV_E_INVALID, 0, "path too long");
-        strncat(whole, "/", 2);
-        strncat(whole, path, PATH_MAX);
-        for (char *save, *part = strtok_r(whole, "/", &save); part;
-             part = strtok_r(NULL, "/", &save)) {
-                if (strcmp(part, ".") == 0)
-                        continue;
-                if (strcmp(part, "..") == 0) {
-                        while (n > 0 && ret[--n] != '/')
-                                ;
-                        continue;
-                }
-                ret[n++] = '/';
-                memcpy(ret + n, part, strlen(part));
-                n += strlen(part);
-        }
-        if (n == 0)
-                ret[n++] = '/';
-        ret[n] = 0;
-        return 0;
+        return mv__place_at(here, mv_slice_str(path), ret)
+                       ? 0
+                       : mv_fail(err, MV_E_INVALID, 0, "path too long");
 }
 
 typedef int (*grant_fn)(struct mv_context *c, const char *text, struct mv_err *err);

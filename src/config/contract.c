@@ -16,7 +16,7 @@ bool mv__place_at(const char *directory, struct mv_slice path, char ret[MV_PLACE
 {
         char whole[MV_PLACE_BYTES];
         size_t n = 0;
-        bool relative = path.len && path.p[0] != '/';
+        bool relative = path.len == 0 || path.p[0] != '/';
         if (path.len + strlen(directory) + 2 > sizeof whole)
                 return false;
         mv_fmt(whole, sizeof whole, "%s/%.*s", relative ? directory : "", MV_SARG(path));
