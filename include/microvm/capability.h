@@ -9,6 +9,7 @@
  * Ownership: args live for the duration of the call; values put into *ret are allocated with mv_call_alloc. */
 #include <stddef.h>
 #include <stdint.h>
+#include <microvm/context.h>
 #include <microvm/error.h>
 #include <microvm/value.h>
 
@@ -44,6 +45,9 @@ struct mv_capability {
  * limit is reached. */
 void *mv_call_alloc(struct mv_call *call, size_t bytes);
 void *mv_call_ctx(struct mv_call *call);
+/* Spend from the execution's budget, before the effect where that is possible. 0, or the call has failed with
+ * BudgetExhausted: return what it returned. */
+int mv_call_spend(struct mv_call *call, enum mv_spending what, uint64_t amount);
 /* Fail the call with an RTFS error kind ("IoError", "NetworkError", "InvalidArgument", "Generic", ...), printf style.
  * Returns -(int)MV_E_PROGRAM, so: return mv_call_fail(call, "IoError", "open %s: %s", path, why); */
 int mv_call_fail(struct mv_call *call, const char *kind, const char *format, ...)

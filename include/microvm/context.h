@@ -36,6 +36,23 @@ struct mv_limits {
         uint64_t output_bytes_max; /* captured stdout and stderr together, and the encoded result */
 };
 
+/* What an execution spends. calls: of capabilities that were allowed; egress: bytes sent by capabilities; written: bytes
+ * written by capabilities; tokens, cost (millionths of a US dollar): what capabilities of the embedder tell with
+ * mv_call_spend. */
+enum mv_spending {
+        MV_SPEND_CALLS,
+        MV_SPEND_EGRESS_BYTES,
+        MV_SPEND_WRITTEN_BYTES,
+        MV_SPEND_TOKENS,
+        MV_SPEND_COST_MICROUSD,
+        MV_SPEND_MAX_
+};
+const char *mv_spending_name(enum mv_spending what); /* "calls" "egress bytes" ... */
+#define MV_SPEND_ANY UINT64_MAX
+struct mv_budget {
+        uint64_t max[MV_SPEND_MAX_]; /* MV_SPEND_ANY: no limit; 0: nothing may be spent */
+};
+
 struct mv_context;
 /* pure: no capability, 1 s, 16 MiB. controlled: what is granted, 5 s, 64 MiB. full: every
  * capability, no own limit. */
@@ -59,6 +76,10 @@ int mv_context_deny_host(struct mv_context *c, const char *host, struct mv_err *
 int mv_context_allow_env(struct mv_context *c, const char *name, struct mv_err *err);
 /* Limits may only be lowered below what the level gives; 0 leaves a field as it is. */
 void mv_context_limit(struct mv_context *c, const struct mv_limits *limits);
+
+/* Of each execution with this context; may only be lowered (REQ-RES-12). A call that would spend more fails with
+ * BudgetExhausted before it has an effect; one whose cost is known only afterwards fails then. */
+void mv_context_budget(struct mv_context *c, const struct mv_budget *budget);
 
 enum mv_level mv_context_level(const struct mv_context *c); /* NULL: pure */
 /* REQ-SEC-04, no derived permission */

@@ -11,6 +11,7 @@
 #include <microvm/language.h>
 #include <microvm/provider.h>
 #include <microvm/session.h>
+#include <microvm/settings.h>
 #include <microvm/value.h>
 
 #define MICROVM_VERSION "0.1.0"

@@ -154,6 +154,18 @@ static int answer_refused(struct mv_broker *b, struct asked *q, struct mv_err *e
         return r;
 }
 
+/* The call that the budget has no room for is refused like one whose arguments are wrong: by a fault. */
+static void spend_call(struct mv_broker *b, struct asked *q)
+{
+        uint64_t most;
+        if (!q->decision.allowed || mv__spend(b, MV_SPEND_CALLS, 1, &most))
+                return;
+        mv_fmt(q->fault.kind, sizeof q->fault.kind, "BudgetExhausted");
+        mv_fmt(q->fault.message, sizeof q->fault.message, "%s: the budget is %llu calls",
+               q->capability->id, (unsigned long long)most);
+        refuse(b, q, "budget of calls");
+}
+
 /* A record is durable before its effect is released. A pure function and the captured output release nothing before the
  * execution ends, and its last record is synced before the result leaves: those two may wait. */
 static bool needs_sync(const struct mv_capability *c)
@@ -262,6 +274,7 @@ static int on_call(struct mv_broker *b, const struct mv_frame *f, struct mv_err 
                 r = mv__replay_call(b, &q, err);
         } else if (r == 0) {
                 decide(b, &q);
+                spend_call(b, &q);
                 r = q.decision.allowed ? answer_allowed(b, &q, err) : answer_refused(b, &q, err);
         }
         mv_arena_done(&q.arena);

@@ -34,6 +34,7 @@ struct mv_broker {
         struct mv_file_table *files;
 
         uint32_t calls, denials;
+        uint64_t spent[MV_SPEND_MAX_];
         /* an outcome is known or the guest was hostile: no further frame */
         bool closed;
         struct mv_err fatal; /* set inside a service: the call's answer must not leave (2) */
@@ -95,6 +96,7 @@ struct mv_slice mv__reply_payload(const struct mv_broker *b);
 
 /* services.c: what capabilities reach through struct mv_call_host. */
 struct mv_call_host mv__services(struct mv_broker *b);
+bool mv__spend(struct mv_broker *b, enum mv_spending what, uint64_t amount, uint64_t *ret_max);
 bool mv__write_output(struct mv_broker *b, bool to_stderr, struct mv_slice s);
 void mv__remember_denial(struct mv_broker *b, const struct mv_decision *d);
 /* texts that go into frames and records are UTF-8 */

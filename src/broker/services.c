@@ -103,6 +103,23 @@ static void note_network(void *ctx, struct mv_slice url, const char *method, int
         b->network[b->network_count++] = n;
 }
 
+/* What was spent stays spent: who is refused may not go on in smaller pieces beyond the budget. */
+bool mv__spend(struct mv_broker *b, enum mv_spending what, uint64_t amount, uint64_t *ret_max)
+{
+        uint64_t most = b->o.context ? b->o.context->budget.max[what] : MV_SPEND_ANY;
+        *ret_max = most;
+        if (most != MV_SPEND_ANY && amount > most - b->spent[what])
+                return false;
+        if (__builtin_add_overflow(b->spent[what], amount, &b->spent[what]))
+                b->spent[what] = MV_SPEND_ANY;
+        return true;
+}
+
+static bool spend(void *ctx, enum mv_spending what, uint64_t amount, uint64_t *ret_max)
+{
+        return mv__spend(ctx, what, amount, ret_max);
+}
+
 void mv__remember_denial(struct mv_broker *b, const struct mv_decision *d)
 {
         if (!b->denied)
@@ -163,5 +180,6 @@ struct mv_call_host mv__services(struct mv_broker *b)
                                       .note_file = note_file,
                                       .note_network = note_network,
                                       .deny = deny,
+                                      .spend = spend,
                                       .allow = allow };
 }

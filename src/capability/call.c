@@ -31,6 +31,16 @@ int mv_call_fail(struct mv_call *call, const char *kind, const char *format, ...
         return -(int)MV_E_PROGRAM;
 }
 
+int mv_call_spend(struct mv_call *call, enum mv_spending what, uint64_t amount)
+{
+        uint64_t most = 0;
+        if (!call->host.spend || call->host.spend(call->host.ctx, what, amount, &most))
+                return 0;
+        return mv_call_fail(call, "BudgetExhausted", "%s: %llu %s more, the budget is %llu",
+                            call->capability->id, (unsigned long long)amount,
+                            mv_spending_name(what), (unsigned long long)most);
+}
+
 void mv__fault_set(struct mv_fault *f, const char *kind, const char *format, ...)
 {
         va_list ap;
@@ -165,10 +175,13 @@ bool mv__call_ended(const struct mv_call *call, const char **ret_why)
 
 void mv__decision_narrow(struct mv_decision *d, const struct mv_decision *policy)
 {
-        struct mv_decision before = *d;
-        *d = *policy;
-        memcpy(d->permissions, before.permissions, sizeof d->permissions);
-        d->permissions_count = before.permissions_count;
+        d->allowed = policy->allowed;
+        /* every text ends at its NUL: nothing behind it is copied */
+        mv_fmt(d->rule, sizeof d->rule, "%s", policy->rule);
+        mv_fmt(d->operation, sizeof d->operation, "%s", policy->operation);
+        mv_fmt(d->capability, sizeof d->capability, "%s", policy->capability);
+        mv_fmt(d->context, sizeof d->context, "%s", policy->context);
+        mv_fmt(d->hint, sizeof d->hint, "%s", policy->hint);
         for (uint32_t i = 0; i < policy->permissions_count; i++)
                 mv__decision_permission(d, policy->permissions[i]);
 }

@@ -325,8 +325,11 @@ static int write_line(struct mv_call *call, const struct mv_value *args, uint32_
         if (!h->write)
                 return mv_call_fail(call, "IoError", "write-line %s: opened for reading only",
                                     h->path);
+        int r = mv_call_spend(call, MV_SPEND_WRITTEN_BYTES, args[1].text.len + 1);
+        if (r < 0)
+                return r;
         h->buffer_len = 0; /* what was read ahead may change now */
-        int r = put_at(h, args[1].text);
+        r = put_at(h, args[1].text);
         if (r == 0)
                 r = put_at(h, MV_SLICE("\n"));
         if (r < 0)

@@ -288,10 +288,23 @@ static int hop_failed(struct transfer *t, CURLcode code, const char *detail)
                             curl_easy_strerror(code), *detail ? ": " : "", detail);
 }
 
+/* Before anything leaves: the request as it will be, and a little more for what the library adds. */
+static int spend_request(struct transfer *t, const char *url, const struct curl_slist *headers)
+{
+        uint64_t bytes =
+                strlen(url) + strlen(t->method) + 512 + (t->with_body ? t->request->body.len : 0);
+        for (; headers; headers = headers->next)
+                bytes += strlen(headers->data) + 2;
+        return mv_call_spend(t->call, MV_SPEND_EGRESS_BYTES, bytes);
+}
+
 static int perform(CURL *curl, struct transfer *t, struct curl_slist *headers)
 {
         char url[URL_BYTES], detail[CURL_ERROR_SIZE] = "";
         write_url(t->url, url);
+        int r = spend_request(t, url, headers);
+        if (r < 0)
+                return r;
         set_options(curl, t, headers);
         curl_easy_setopt(curl, CURLOPT_URL, url);
         curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);

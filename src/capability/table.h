@@ -63,6 +63,8 @@ struct mv_call_host { /* services of the broker to built-in capabilities */
         /* Record a decision made inside that allowed (a redirect's host), durable on return.
          * Negative: pass it on. */
         int (*allow)(void *ctx, const struct mv_decision *d);
+        /* false: that much is not in the budget any more; NULL: there is none */
+        bool (*spend)(void *ctx, enum mv_spending what, uint64_t amount, uint64_t *ret_max);
 };
 struct mv_call {
         const struct mv_capability *capability;

@@ -31,6 +31,7 @@ struct cli_options {
         const char *kernel, *rootfs;
         const char *policy;      /* settings file: what flags may only narrow */
         const char *environment; /* of that file */
+        const char *agent;       /* agent.config: what it gives is what flags may only narrow */
         const char *provider, *audit, *execution, *output;
         bool tier_given, level_given;
         enum mv_tier tier_min;
@@ -89,7 +90,7 @@ int cli_json_line(char *malloced); /* prints and frees; CLI_BUG when NULL */
 /* --- executions (request.c) ------------------------------------------------------------------- */
 struct cli_policy;
 struct cli_request {
-        struct cli_policy *policy; /* NULL: no --policy */
+        struct cli_policy *policy; /* NULL: neither --policy nor --agent */
         struct mv_host *host;
         struct mv_context *context;
         struct mv_result *args; /* holds the values of --arg */
@@ -105,6 +106,8 @@ int cli_explain(struct cli_request *q, const struct cli_options *o,
                 const char *call_id); /* explain.c */
 /* Absolute, without "." and ".."; symbolic links stay as written. ret: PATH_MAX bytes. */
 int cli_absolute(const char *path, char *ret, struct mv_err *err);
+/* The directory that a file stands in, absolute, links followed. ret: PATH_MAX bytes. */
+int cli_directory_of(const char *path, char *ret, struct mv_err *err);
 int cli_host(const char *audit_path,
              struct mv_host **ret); /* "none": records stay in memory; NULL: the user's store */
 /* One more grant, as the option of that name gives it: "allow" "allow-net" "allow-read" "allow-write" "env". NOT_FOUND for

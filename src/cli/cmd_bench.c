@@ -4,6 +4,7 @@
  * which is what a caller in a loop sees, a command once. Every number is measured here and now, from the library call to
  * the value and its audit record in memory. */
 #include <base/fmt.h>
+#include <cli/bench.h>
 #include <cli/cli.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +34,8 @@ struct row {
         const char *name, *what;
         const char *provider;       /* a library execution, */
         bool pooled, calls, exec;   /* exec: /bin/true instead of RTFS */
-        const char *const *command; /* or a command */
+        const char *const *command; /* or a command, or what runs nothing (bench.h) */
+        int (*once)(struct mv_host *h, uint64_t *ret_ns, struct mv_err *err);
         struct mv_host *host;
         char why_not[240]; /* unavailable: why */
         uint64_t ns[SAMPLES_MAX];
@@ -64,6 +66,8 @@ static struct row rows[] = {
           .pooled = true, .calls = true },
         { "process exec", "/bin/true: namespaces, own root, Landlock, seccomp, limits",
           .provider = "process", .exec = true },
+        { "config", "read and validate examples/config/microvm.rtfs", .once = cli_bench_config },
+        { "authorize", "decide about one call with 1,000 rules", .once = cli_bench_authorize },
         { "fork+exec", "posix_spawn /bin/true, for comparison", .command = run_true },
         { "unshare", "six namespaces, /bin/true, for comparison", .command = run_unshare },
         { "bwrap", "bwrap --unshare-all /bin/true, for comparison", .command = run_bwrap },
@@ -145,6 +149,8 @@ static int measure(struct row *r, const struct mv_context *c, uint64_t *ret_ns, 
 {
         if (r->command)
                 return run_command(r->command, ret_ns, err);
+        if (r->once)
+                return r->once(r->host, ret_ns, err);
         return r->calls ? measure_calls(r, c, ret_ns, err)
                         : run_program(r, add_text, c, ret_ns, err);
 }

@@ -7,7 +7,6 @@
 #include <config/describe.h>
 #include <config/settings.h>
 #include <config/spec.h>
-#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 
@@ -142,18 +141,6 @@ static int show(struct cli_options *o)
         return print_text(&t, stdout);
 }
 
-/* The directory the file stands in, absolute. */
-static int directory_of(const char *path, char ret[PATH_MAX], struct mv_err *err)
-{
-        char whole[PATH_MAX];
-        if (!realpath(path, whole))
-                return mv_fail(err, MV_E_SYS, errno, "%s", path);
-        char *slash = strrchr(whole, '/');
-        slash[slash == whole] = '\0';
-        mv_fmt(ret, PATH_MAX, "%s", whole);
-        return 0;
-}
-
 static int print_spec(const struct mv_agent_file *f, const struct cli_options *o,
                       struct mv_err *err)
 {
@@ -175,7 +162,7 @@ static int print_spec(const struct mv_agent_file *f, const struct cli_options *o
                 return -(int)err->code;
         so.kernel = o->kernel ? kernel : NULL;
         so.rootfs = o->rootfs ? rootfs : NULL;
-        int r = directory_of(o->operands.items[1], directory, err);
+        int r = cli_directory_of(o->operands.items[1], directory, err);
         if (r == 0)
                 r = mv_vm_spec(&f->config, &so, &a, &s, err);
         if (r == 0)
@@ -201,10 +188,11 @@ static int spec(struct cli_options *o)
         return CLI_FAILED;
 }
 
-/* `microvm config schema [agent|settings] [--format json|markdown|man]` */
+/* `microvm config schema [agent|settings|contract] [--format json|markdown|man]` */
 static int schema(struct cli_options *o)
 {
         static const char *const formats[] = { "json", "markdown", "man" };
+        static const char *const documents[] = { "agent", "settings", "contract" };
         const char *which = o->operands.count > 1 ? o->operands.items[1] : "agent";
         struct mv_text t = { .compact = o->json };
         unsigned format = 0;
@@ -212,10 +200,12 @@ static int schema(struct cli_options *o)
                 format++;
         if (format == 3)
                 return cli_usage("--format '%s': needs json, markdown or man", o->format);
-        if (strcmp(which, "agent") != 0 && strcmp(which, "settings") != 0)
-                return cli_usage("config schema: agent or settings");
-        mv_describe(strcmp(which, "agent") == 0 ? MV_DOCUMENT_AGENT : MV_DOCUMENT_SETTINGS,
-                    (enum mv_document_format)format, &t);
+        unsigned document = 0;
+        while (document < 3 && strcmp(documents[document], which) != 0)
+                document++;
+        if (document == 3)
+                return cli_usage("config schema: agent, settings or contract");
+        mv_describe((enum mv_document)document, (enum mv_document_format)format, &t);
         return print_text(&t, stdout);
 }
 

@@ -25,6 +25,9 @@ static const char running[] =
         "(repeatable)\n"
         "  --policy FILE          settings file (TOML): the other options may only narrow what it "
         "gives\n"
+        "  --agent FILE           agent.config: what the program may do; the other options may "
+        "only "
+        "narrow it\n"
         "  --environment NAME     of the settings file (default: MICROVM_ENVIRONMENT)\n"
         "  --audit FILE           append the records here; none: keep none (default: the user's "
         "state directory)\n"
@@ -71,7 +74,7 @@ static const char config[] =
         "config check --policy FILE [--environment NAME]   a settings file\n"
         "config show FILE [--format rtfs|toml|json]  with defaults filled in\n"
         "config spec FILE [--vmm firecracker|cloud-hypervisor] [--kernel FILE] [--rootfs FILE]\n"
-        "config schema [agent|settings] [--format json|markdown|man]\n";
+        "config schema [agent|settings|contract] [--format json|markdown|man]\n";
 
 static const char codes[] = "exit codes: 0 done, 1 failed, 2 usage, 3 denied, 4 a limit ended it, "
                             "5 provider or isolation not available, 70 our bug\n";

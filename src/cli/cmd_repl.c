@@ -8,12 +8,14 @@
  *     that failed. */
 #include <base/err.h>
 #include <base/slice.h>
+#include <cli/policy.h>
 #include <cli/repl.h>
 #include <host/host.h>
 #include <stdlib.h>
 #include <string.h>
 
 volatile sig_atomic_t repl_interrupted;
+static volatile sig_atomic_t reload_wanted;
 
 struct repl {
         const struct cli_options *o;
@@ -30,6 +32,12 @@ static void on_interrupt(int sig)
 {
         (void)sig;
         repl_interrupted = 1;
+}
+
+static void on_hangup(int sig)
+{
+        (void)sig;
+        reload_wanted = 1;
 }
 
 /* --- the session ------------------------------------------------------------------------------ */
@@ -77,6 +85,7 @@ static const char help[] =
         ":allow ID            grant a capability id, or a prefix like ccos.math.*, from now on\n"
         ":allow-read PATH  :allow-write PATH  :allow-net HOST[:PORT]  :env NAME[=VALUE]\n"
         ":reset               start anew: a fresh cell, without definitions\n"
+        ":reload              read the files of --policy and --agent again, as SIGHUP does\n"
         ":help  :quit         (or the end of the input)\n"
         "An input goes on over several lines while a bracket or a string is open. Ctrl-C stops the "
         "evaluation.\n";
@@ -101,6 +110,37 @@ static int command_reset(struct repl *r, const char *argument)
         (void)argument;
         r->session = mv_session_close(r->session);
         return open_session(r);
+}
+
+/* A cell that is weaker or larger than the files now say is not used again. */
+static bool session_fits(const struct repl *r, uint64_t memory_before)
+{
+        struct mv_limits now = mv_limits_min(r->q.context->limits, r->q.x.limits);
+        bool smaller =
+                now.memory_bytes_max && (!memory_before || now.memory_bytes_max < memory_before);
+        return !smaller && mv_session_tier(r->session) >= r->q.x.tier_min;
+}
+
+static int command_reload(struct repl *r, const char *argument)
+{
+        struct mv_err err;
+        (void)argument;
+        reload_wanted = 0;
+        if (!r->q.policy) {
+                (void)mv_fail(&err, MV_E_INVALID, 0,
+                              "there is no file to read again: start with --policy or --agent");
+                return cli_error(&err, false);
+        }
+        uint64_t memory = mv_limits_min(r->q.context->limits, r->q.x.limits).memory_bytes_max;
+        if (cli_policy_reload(r->o, &r->q, &err) < 0) {
+                fputs("not reloaded, the old settings stay in force: ", stderr);
+                return cli_error(&err, false);
+        }
+        fputs("reloaded\n", stderr);
+        if (session_fits(r, memory))
+                return CLI_DONE;
+        fputs("the cell does not fit them: the session starts anew, without definitions\n", stderr);
+        return command_reset(r, NULL);
 }
 
 static int command_type(struct repl *r, const char *argument)
@@ -161,11 +201,17 @@ static const struct command {
         int (*run)(struct repl *r, const char *argument); /* NULL: a grant of that name */
         bool needs;                                       /* an argument */
 } commands[] = {
-        { ":doc", command_doc, true },    { ":type", command_type, true },
-        { ":allow", NULL, true },         { ":allow-read", NULL, true },
-        { ":allow-write", NULL, true },   { ":allow-net", NULL, true },
-        { ":env", NULL, true },           { ":reset", command_reset, false },
-        { ":help", command_help, false }, { ":quit", command_quit, false },
+        { ":doc", command_doc, true },
+        { ":type", command_type, true },
+        { ":allow", NULL, true },
+        { ":allow-read", NULL, true },
+        { ":allow-write", NULL, true },
+        { ":allow-net", NULL, true },
+        { ":env", NULL, true },
+        { ":reset", command_reset, false },
+        { ":reload", command_reload, false },
+        { ":help", command_help, false },
+        { ":quit", command_quit, false },
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -174,6 +220,8 @@ static int grant(struct repl *r, const char *what, const char *text)
         struct mv_err err;
         if (r->o->level == MV_LEVEL_FULL)
                 (void)mv_fail(&err, MV_E_INVALID, 0, "level full grants everything already");
+        else if (r->q.policy && cli_policy_covers(r->q.policy, what, text, &err) < 0)
+                return cli_error(&err, false);
         else if (cli_grant(r->q.context, what, text, &err) == 0)
                 return CLI_DONE;
         return cli_error(&err, false);
@@ -239,6 +287,11 @@ static void loop(struct repl *r)
                         putchar('\n');
                         continue;
                 }
+                /* before the next input, never in the middle of one */
+                if (reload_wanted && command_reload(r, NULL) != CLI_DONE)
+                        r->code = CLI_FAILED;
+                if (!r->session)
+                        break;
                 char *line = is_command(text) ? strdup(text) : NULL;
                 int code = line ? run_command(r, line) : run_forms(r, text);
                 free(line);
@@ -288,11 +341,15 @@ static void stop(struct repl *r)
 }
 
 /* (2): without SA_RESTART, so that a read ends. */
-static void catch_interrupts(void)
+static void catch_interrupts(const struct repl *r)
 {
         struct sigaction a = { .sa_handler = on_interrupt };
+        struct sigaction hangup = { .sa_handler = on_hangup, .sa_flags = SA_RESTART };
         sigemptyset(&a.sa_mask);
+        sigemptyset(&hangup.sa_mask);
         sigaction(SIGINT, &a, NULL);
+        if (r->q.policy) /* without files a hangup means what it always does */
+                sigaction(SIGHUP, &hangup, NULL);
 }
 
 int cmd_repl(int argc, char **argv)
@@ -309,7 +366,13 @@ int cmd_repl(int argc, char **argv)
                 code = cli_request(&o, &r.q);
         if (code)
                 return code;
-        catch_interrupts();
+        catch_interrupts(&r);
+        struct mv_err err;
+        if (r.q.policy && cli_agent_admit(&o, r.q.policy, r.q.host, &r.q.x, &err) < 0) {
+                code = cli_error(&err, false);
+                cli_request_done(&r.q);
+                return code;
+        }
         code = start(&r);
         if (code == 0) {
                 if (repl_input_is_terminal(r.in))

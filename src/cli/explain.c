@@ -12,7 +12,7 @@ static void put_origin(struct mv__jsonw *w, const struct cli_policy *p, const ch
         if (!o)
                 return;
         mv__json_open(w, "source", '{');
-        mv__json_str(w, "file", p->file.name);
+        mv__json_str(w, "file", o->file);
         mv__json_str(w, "field_path", o->path);
         mv__json_uint(w, "line", o->line);
         mv__json_uint(w, "column", o->column);
@@ -49,9 +49,9 @@ static void put_text(const struct cli_policy *p, const char *subject,
         if (!e->allowed && !o && p)
                 printf("        note: %s does not grant it, and options only narrow: grant it "
                        "there\n",
-                       p->file.name);
+                       cli_policy_name(p));
         if (o)
-                printf("        by %s:%u:%u %s\n", p->file.name, o->line, o->column, o->path);
+                printf("        by %s:%u:%u %s\n", o->file, o->line, o->column, o->path);
 }
 
 struct explained {
@@ -87,8 +87,8 @@ static void each_granted(struct cli_request *q, struct mv__jsonw *w)
                         o = cli_policy_origin(q->policy, e.rule);
                 if (o)
                         printf("        may call %s %s: %s (%s:%u:%u)\n", c->id,
-                               c->arguments ? c->arguments : "()", c->summary, q->policy->file.name,
-                               o->line, o->column);
+                               c->arguments ? c->arguments : "()", c->summary, o->file, o->line,
+                               o->column);
                 else
                         printf("        may call %s %s: %s\n", c->id,
                                c->arguments ? c->arguments : "()", c->summary);

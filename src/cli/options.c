@@ -114,6 +114,7 @@ enum option_id {
         O_KERNEL,
         O_ROOTFS,
         O_POLICY,
+        O_AGENT,
         O_ENVIRONMENT,
         O_OUTPUT,
         O_AST,
@@ -155,6 +156,7 @@ static const struct option {
         { "--format", O_FORMAT, CLI_CONFIG,
           "rtfs, toml or json; of a schema json, markdown or man" },
         { "--policy", O_POLICY, CLI_RUNNING | CLI_CONFIG, "a settings file" },
+        { "--agent", O_AGENT, CLI_RUNNING, "an agent.config file" },
         { "--environment", O_ENVIRONMENT, CLI_RUNNING | CLI_CONFIG,
           "an environment of the settings file" },
         { "--ast", O_AST, CLI_OUTPUT, NULL },
@@ -248,6 +250,9 @@ static bool set(struct cli_options *o, enum option_id id, const char *value)
                 return true;
         case O_POLICY:
                 o->policy = value;
+                return value[0] != 0;
+        case O_AGENT:
+                o->agent = value;
                 return value[0] != 0;
         case O_ENVIRONMENT:
                 o->environment = value;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* --policy FILE: the settings file is the most a program may be granted; the other options
- * choose from it. */
+/* --policy FILE: the settings file is the most a program may be granted. --agent FILE: an agent.config is what it is
+ * granted, within that. The other options choose from what they give. */
 #include <base/err.h>
 #include <cli/policy.h>
 #include <limits.h>
@@ -8,19 +8,6 @@
 #include <string.h>
 
 #define CUT_BYTES_MIN 70 /* of a path in a rule, policy/path.c */
-
-static int not_valid(const struct mv_settings_file *f, struct mv_err *err)
-{
-        for (uint32_t i = 0; i < f->diagnostics.count; i++) {
-                const struct mv_diagnostic *d = &f->diagnostics.items[i];
-                if (d->severity == MV_SEVERE_ERROR)
-                        return mv_fail(err, MV_E_INVALID, 0, "%s:%u:%u: %s%s%s%s%s", f->name,
-                                       d->line, d->column, d->path, d->path[0] ? ": " : "",
-                                       d->message, d->suggestion ? "; " : "",
-                                       d->suggestion ? d->suggestion : "");
-        }
-        return mv_fail(err, MV_E_INVALID, 0, "%s is not valid", f->name);
-}
 
 /* Options name paths from where the user stands; a grant is absolute. */
 static int absolute_paths(struct cli_list *l, const char *option, char *kept[CLI_LIST_MAX],
@@ -57,8 +44,12 @@ static int choose(const struct cli_options *o, struct cli_policy *p, struct mv_c
         int r = absolute_paths(&reads, "--allow-read", kept[0], err);
         if (r == 0)
                 r = absolute_paths(&writes, "--allow-write", kept[1], err);
-        if (r == 0)
+        if (r == 0 && p->has_agent) {
+                struct mv_giver giver = mv_agent_giver(&p->grants);
+                r = mv_context_choose(&giver, p->grants.context, &w, ret, err);
+        } else if (r == 0) {
                 r = mv_policy_choose(&p->file, &p->settings, &w, ret, err);
+        }
         for (unsigned i = 0; i < CLI_LIST_MAX; i++) {
                 free(kept[0][i]);
                 free(kept[1][i]);
@@ -66,8 +57,7 @@ static int choose(const struct cli_options *o, struct cli_policy *p, struct mv_c
         return r;
 }
 
-int cli_policy_context(const struct cli_options *o, struct cli_policy *p, struct mv_context **ret,
-                       struct mv_err *err)
+static int load_settings(const struct cli_options *o, struct cli_policy *p, struct mv_err *err)
 {
         const char *environment = o->environment ? o->environment : getenv("MICROVM_ENVIRONMENT");
         int r = mv_settings_load(o->policy, &p->file, err);
@@ -75,10 +65,87 @@ int cli_policy_context(const struct cli_options *o, struct cli_policy *p, struct
                 return r;
         p->loaded = true;
         if (!p->file.valid)
-                return not_valid(&p->file, err);
-        r = mv_settings_resolve(&p->file, environment && environment[0] ? environment : NULL,
-                                &p->settings, err);
+                return mv__first_error(&p->file.diagnostics, p->file.name, err);
+        return mv_settings_resolve(&p->file, environment && environment[0] ? environment : NULL,
+                                   &p->settings, err);
+}
+
+int cli_policy_context(const struct cli_options *o, struct cli_policy *p, struct mv_context **ret,
+                       struct mv_err *err)
+{
+        int r = o->policy ? load_settings(o, p, err) : 0;
+        if (r == 0 && o->agent)
+                r = cli_agent_load(o->agent, p, err);
+        if (r == 0 && o->agent && o->policy)
+                r = mv_settings_fit(&p->file, &p->settings, p->grants.context, &p->grants.origins,
+                                    err);
         return r < 0 ? r : choose(o, p, ret, err);
+}
+
+const char *cli_policy_name(const struct cli_policy *p)
+{
+        return p->has_agent ? p->grants.name : p->file.name;
+}
+
+static const struct mv_context *most_of(const struct cli_policy *p)
+{
+        return p->has_agent ? p->grants.context : p->settings.context;
+}
+
+int cli_policy_covers(const struct cli_policy *p, const char *option, const char *text,
+                      struct mv_err *err)
+{
+        static const char *const options[MV_GRANT_KINDS] = { "allow",       "allow-read",
+                                                             "allow-write", "allow-net",
+                                                             "deny-net",    "env" };
+        char path[PATH_MAX];
+        for (enum mv_grant_kind kind = 0; kind < MV_GRANT_KINDS; kind++) {
+                if (strcmp(options[kind], option) != 0)
+                        continue;
+                bool is_path = kind == MV_GRANT_READ || kind == MV_GRANT_WRITE;
+                if (is_path && cli_absolute(text, path, err) < 0)
+                        return mv_wrap(err, "%s %s", option, text);
+                if (mv_grant_covered(most_of(p), kind, is_path ? path : text))
+                        return 0;
+                return mv_fail(err, MV_E_DENIED, 0,
+                               "%s %s: %s does not grant it, and what comes later only narrows",
+                               option, text, cli_policy_name(p));
+        }
+        return 0;
+}
+
+/* The wall of an agent's mode when it is here; else the strongest that is, and never below its tier. */
+static const char *agent_wall(const struct cli_policy *p, struct mv_host *h, enum mv_tier tier)
+{
+        struct mv_provider_info info;
+        struct mv_err err;
+        uint32_t index;
+        bool here = mv_host_provider_find(h, p->grants.provider, &index) == 0 &&
+                    mv_host_provider_info(h, index, &info, &err) == 0 && info.available &&
+                    info.tier >= tier;
+        return here ? p->grants.provider : NULL;
+}
+
+int cli_policy_wall(const struct cli_options *o, const struct cli_policy *p, struct mv_host *h,
+                    struct mv_execution *x, struct mv_err *err)
+{
+        const struct mv_policy_settings *s = &p->settings;
+        bool has_tier = s->has_tier_min || p->has_agent;
+        enum mv_tier tier = s->has_tier_min ? s->tier_min : MV_TIER_NONE;
+        if (p->has_agent && p->grants.tier_min > tier)
+                tier = p->grants.tier_min;
+        if (has_tier && o->tier_given && o->tier_min < tier)
+                return mv_fail(err, MV_E_DENIED, 0,
+                               "--min-tier %s: %s says %s, and options only narrow",
+                               mv_tier_name(o->tier_min), cli_policy_name(p), mv_tier_name(tier));
+        if (!x->provider && p->has_agent)
+                x->provider = !o->tier_given ? agent_wall(p, h, tier) : NULL;
+        else if (!x->provider && s->provider)
+                x->provider = s->provider;
+        bool automatic = !x->provider || strcmp(x->provider, "auto") == 0;
+        if (!o->tier_given)
+                x->tier_min = has_tier ? tier : automatic ? MV_TIER_PROCESS : MV_TIER_NONE;
+        return 0;
 }
 
 static int configure(const struct cli_policy *p, struct mv_host *h, const char *name,
@@ -110,8 +177,50 @@ int cli_policy_providers(const struct cli_policy *p, struct mv_host *h, struct m
         return r;
 }
 
+static int exchange(const struct cli_options *o, struct cli_request *q, struct cli_policy *p,
+                    struct mv_err *err)
+{
+        struct mv_context *context;
+        struct mv_execution x = q->x;
+        int r = cli_policy_context(o, p, &context, err);
+        if (r < 0)
+                return r;
+        x.provider = o->provider;
+        r = cli_policy_wall(o, p, q->host, &x, err);
+        if (r == 0)
+                r = cli_agent_admit(o, p, q->host, &x, err);
+        if (r < 0) {
+                mv_context_free(context);
+                return r;
+        }
+        cli_policy_done(q->policy);
+        free(q->policy);
+        mv_context_free(q->context);
+        q->policy = p;
+        q->context = context;
+        q->x = x;
+        q->x.context = context;
+        return 0;
+}
+
+int cli_policy_reload(const struct cli_options *o, struct cli_request *q, struct mv_err *err)
+{
+        struct cli_policy *p = calloc(1, sizeof *p);
+        int r = p ? exchange(o, q, p, err) : mv_fail(err, MV_E_NOMEM, 0, "settings");
+        if (r < 0 && p) {
+                cli_policy_done(p);
+                free(p);
+        }
+        return r;
+}
+
 void cli_policy_done(struct cli_policy *p)
 {
+        if (p->has_agent) {
+                mv_agent_grants_done(&p->grants);
+                mv_agent_done(&p->agent);
+        }
+        p->has_agent = false;
         if (!p->loaded)
                 return;
         mv_policy_settings_done(&p->settings);
@@ -121,17 +230,17 @@ void cli_policy_done(struct cli_policy *p)
 
 /* A rule shows the beginning of a long path: the line is told only when one grant begins like
  * that. */
-static const struct mv_origin *origin_of_cut(const struct mv_settings_file *f,
-                                             enum mv_grant_kind kind, const char *text)
+static const struct mv_origin *origin_of_cut(const struct mv_origins *l, enum mv_grant_kind kind,
+                                             const char *text)
 {
         const struct mv_origin *found = NULL;
         size_t n = strlen(text);
-        for (uint32_t i = 0; n >= CUT_BYTES_MIN && i < f->origins_count; i++) {
-                if (f->origins[i].kind != kind || strncmp(f->origins[i].text, text, n) != 0)
+        for (uint32_t i = 0; n >= CUT_BYTES_MIN && i < l->count; i++) {
+                if (l->items[i].kind != kind || strncmp(l->items[i].text, text, n) != 0)
                         continue;
-                if (found && strcmp(found->text, f->origins[i].text) != 0)
+                if (found && strcmp(found->text, l->items[i].text) != 0)
                         return NULL;
-                found = &f->origins[i];
+                found = &l->items[i];
         }
         return found;
 }
@@ -144,12 +253,13 @@ const struct mv_origin *cli_policy_origin(const struct cli_policy *p, const char
         } rows[] = { { "grant read ", MV_GRANT_READ },     { "grant write ", MV_GRANT_WRITE },
                      { "grant env ", MV_GRANT_ENV },       { "grant host ", MV_GRANT_HOST },
                      { "deny host ", MV_GRANT_DENY_HOST }, { "grant ", MV_GRANT_CAPABILITY } };
-        for (size_t i = 0; p->loaded && i < sizeof rows / sizeof rows[0]; i++) {
+        const struct mv_origins *l = p->has_agent ? &p->grants.origins : &p->file.origins;
+        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
                 if (strncmp(rule, rows[i].prefix, strlen(rows[i].prefix)) != 0)
                         continue;
                 const char *text = rule + strlen(rows[i].prefix);
-                const struct mv_origin *o = mv_settings_origin(&p->file, rows[i].kind, text);
-                return o ? o : origin_of_cut(&p->file, rows[i].kind, text);
+                const struct mv_origin *o = mv__origin_find(l, rows[i].kind, text);
+                return o ? o : origin_of_cut(l, rows[i].kind, text);
         }
         return NULL;
 }

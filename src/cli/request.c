@@ -4,6 +4,7 @@
 #include <base/err.h>
 #include <base/slice.h>
 #include <cli/policy.h>
+#include <config/contract.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -89,35 +90,14 @@ int cli_host(const char *audit_path, struct mv_host **ret)
 }
 
 /* --- grants ----------------------------------------------------------------------------------- */
-/* Absolute, without "." and "..": a grant names a place, not a way to it. Symbolic links stay as
- * written. */
 int cli_absolute(const char *path, char *ret, struct mv_err *err)
 {
-        char whole[2 * PATH_MAX] = "";
-        size_t n = 0;
-        if (path[0] != '/' && !getcwd(whole, PATH_MAX))
+        char here[PATH_MAX] = "";
+        if (path[0] != '/' && !getcwd(here, sizeof here))
                 return mv_fail(err, MV_E_SYS, errno, "the current directory");
-        if (strlen(whole) + strlen(path) + 2 > PATH_MAX)
-                return mv_fail(err, MV_E_INVALID, 0, "path too long");
-        strncat(whole, "/", 2);
-        strncat(whole, path, PATH_MAX);
-        for (char *save, *part = strtok_r(whole, "/", &save); part;
-             part = strtok_r(NULL, "/", &save)) {
-                if (strcmp(part, ".") == 0)
-                        continue;
-                if (strcmp(part, "..") == 0) {
-                        while (n > 0 && ret[--n] != '/')
-                                ;
-                        continue;
-                }
-                ret[n++] = '/';
-                memcpy(ret + n, part, strlen(part));
-                n += strlen(part);
-        }
-        if (n == 0)
-                ret[n++] = '/';
-        ret[n] = 0;
-        return 0;
+        return mv__place_at(here, mv_slice_str(path), ret)
+                       ? 0
+                       : mv_fail(err, MV_E_INVALID, 0, "path too long");
 }
 
 typedef int (*grant_fn)(struct mv_context *c, const char *text, struct mv_err *err);
@@ -279,39 +259,25 @@ static int context_of_options(const struct cli_options *o, struct cli_request *q
 
 static int context_of_policy(const struct cli_options *o, struct cli_request *q, struct mv_err *err)
 {
+        if (o->environment && !o->policy)
+                return mv_fail(err, MV_E_INVALID, 0,
+                               "--environment names one of a settings file: use --policy FILE");
         q->policy = calloc(1, sizeof *q->policy);
         return q->policy ? cli_policy_context(o, q->policy, &q->context, err)
                          : mv_fail(err, MV_E_NOMEM, 0, "settings");
 }
 
-/* The file's wall and tier, unless an option names a stronger tier or another wall; the tier is
- * never lowered. */
-static int take_settings(const struct cli_options *o, struct cli_request *q, struct mv_err *err)
-{
-        const struct mv_policy_settings *s = q->policy ? &q->policy->settings : NULL;
-        if (!s)
-                return 0;
-        if (!q->x.provider && s->provider)
-                q->x.provider = s->provider;
-        if (s->has_tier_min && o->tier_given && o->tier_min < s->tier_min)
-                return mv_fail(
-                        err, MV_E_DENIED, 0, "--min-tier %s: %s says %s, and options only narrow",
-                        mv_tier_name(o->tier_min), q->policy->file.name, mv_tier_name(s->tier_min));
-        bool automatic = !q->x.provider || strcmp(q->x.provider, "auto") == 0;
-        if (!o->tier_given)
-                q->x.tier_min = s->has_tier_min ? s->tier_min
-                                : automatic     ? MV_TIER_PROCESS
-                                                : MV_TIER_NONE;
-        return 0;
-}
-
 static int request(const struct cli_options *o, struct cli_request *q, struct mv_err *err)
 {
-        int r = o->policy ? context_of_policy(o, q, err) : context_of_options(o, q, err);
+        const char *audit = o->audit;
+        int r = o->policy || o->agent ? context_of_policy(o, q, err)
+                                      : context_of_options(o, q, err);
         if (r == 0)
                 r = evaluate_args(o, q, err);
+        if (r == 0 && q->policy)
+                r = cli_agent_audit(o, q->policy, &audit, err);
         if (r == 0)
-                r = host_for(o->explain ? "none" : o->audit, &q->host, err);
+                r = host_for(o->explain ? "none" : audit, &q->host, err);
         if (r == 0 && q->policy)
                 r = cli_policy_providers(q->policy, q->host, err);
         if (r < 0)
@@ -326,7 +292,7 @@ static int request(const struct cli_options *o, struct cli_request *q, struct mv
         q->x.limits = o->limits;
         q->x.prelude = true;
         q->x.collect_output = o->output != NULL;
-        return take_settings(o, q, err);
+        return q->policy ? cli_policy_wall(o, q->policy, q->host, &q->x, err) : 0;
 }
 
 int cli_request(const struct cli_options *o, struct cli_request *ret)
@@ -364,7 +330,9 @@ int cli_execute(struct cli_request *q, const struct cli_options *o, const char *
         int code;
         if (!o->json)
                 q->x.on_output = print_output;
-        if (o->explain)
+        if (q->policy && cli_agent_admit(o, q->policy, q->host, &q->x, &err) < 0)
+                code = cli_error(&err, o->json);
+        else if (o->explain)
                 code = cli_explain(q, o, call_id);
         else if (mv_execute(q->host, &q->x, &result, &err) < 0)
                 code = cli_error(&err, o->json);
@@ -374,7 +342,7 @@ int cli_execute(struct cli_request *q, const struct cli_options *o, const char *
                         fprintf(stderr,
                                 "  note: %s does not grant it, and options only narrow: grant it "
                                 "there\n",
-                                o->policy);
+                                cli_policy_name(q->policy));
                 int written = cli_output_files(result, o);
                 if (code == CLI_DONE)
                         code = written;

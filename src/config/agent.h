@@ -111,7 +111,7 @@ struct mv_wire_runtime {
 };
 struct mv_wire { /* one capability wired to its contract (REQ-AC-49) */
         struct mv_head at;
-        struct mv_item capability, contract, enabled, effects;
+        struct mv_item capability, contract, digest, enabled, effects;
         struct mv_wire_resources resources;
         struct mv_wire_runtime runtime;
 };
@@ -124,7 +124,7 @@ struct mv_capabilities {
 };
 struct mv_budgets {
         struct mv_head at;
-        struct mv_item max_cost_usd, token_budget;
+        struct mv_item max_cost_usd, token_budget, max_calls, max_egress_bytes, max_written_bytes;
 };
 struct mv_governance_policy {
         struct mv_head at;

@@ -234,8 +234,11 @@ SECTION(wire_runtime, mv_wire_runtime, "runtime", "Where one wired capability ru
 static const struct mv_field wire_fields[] = {
         ROW("capability", TEXT, mv_wire, capability, NULL, "id", .check = MV_CHECK_GRANT,
             .code = "INVALID_CAPABILITY_ID"),
-        ROW("contract", TEXT, mv_wire, contract, NULL, "file with its contract",
+        ROW("contract", TEXT, mv_wire, contract, NULL,
+            "file with its contract, in a registry; without registries relative to this file",
             .check = MV_CHECK_PATH, .code = "INVALID_PATH"),
+        ROW("digest", TEXT, mv_wire, digest, NULL, "`sha256:<64 hexadecimal digits>` of that file",
+            .check = MV_CHECK_DIGEST, .code = "MALFORMED_DIGEST"),
         ROW("enabled", BOOL, mv_wire, enabled, "true", "part of the routing table"),
         ROW("effects", ANY, mv_wire, effects, NULL, "declared effects, a subset of the contract"),
         ROW("resources", SECTION, mv_wire, resources, NULL, "limits", .section = &wire_resources),
@@ -257,6 +260,12 @@ static const struct mv_field budgets_fields[] = {
             .not_negative = true, .code = "NEGATIVE_BUDGET"),
         ROW("token-budget", NUMBER, mv_budgets, token_budget, "0", "tokens", .not_negative = true,
             .code = "NEGATIVE_BUDGET"),
+        ROW("max-calls", INTEGER, mv_budgets, max_calls, NULL, "calls of capabilities", .min = 0,
+            .max = INT64_MAX, .code = "NEGATIVE_BUDGET"),
+        ROW("max-egress-bytes", INTEGER, mv_budgets, max_egress_bytes, NULL,
+            "bytes that capabilities send", .min = 0, .max = INT64_MAX, .code = "NEGATIVE_BUDGET"),
+        ROW("max-written-bytes", INTEGER, mv_budgets, max_written_bytes, NULL,
+            "bytes that capabilities write", .min = 0, .max = INT64_MAX, .code = "NEGATIVE_BUDGET"),
 };
 SECTION(budgets, mv_budgets, "budgets", "What may be spent.");
 

@@ -10,9 +10,11 @@
 enum mv_syntax { MV_SYNTAX_RTFS, MV_SYNTAX_JSON, MV_SYNTAX_TOML, MV_SYNTAX_MAX_ };
 enum mv_syntax mv_syntax_of(const char *file_name); /* by extension; RTFS when it says nothing */
 
+struct mv_agent_evaluator; /* forms.h */
 struct mv_agent_options {
-        bool strict;          /* unknown and duplicate keys are errors */
-        bool lenient_digests; /* "sha256:" and anything is a digest (REQ-ACV-22) */
+        bool strict;                          /* unknown and duplicate keys are errors */
+        bool lenient_digests;                 /* "sha256:" and anything is a digest (REQ-ACV-22) */
+        struct mv_agent_evaluator *evaluator; /* kept by who reads many files; NULL: none is */
 };
 struct mv_agent_file { /* stays where it was made: diagnostics point to the arena */
         struct mv_arena arena;

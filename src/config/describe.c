@@ -2,6 +2,7 @@
 /* A schema as documentation: Markdown, a manual page, JSON Schema. The files in docs/config and man are this text; a test
  * compares them. */
 #include <config/config.h>
+#include <config/contract.h>
 #include <config/describe.h>
 #include <config/settings.h>
 #include <config/lexical.h>
@@ -243,7 +244,7 @@ static void describe_schema(const struct mv_section *s, const char *title, struc
         mv_text_str(ret, "\n");
 }
 
-/* --- the two documents ------------------------------------------------------------------------ */
+/* --- the documents ------------------------------------------------------------------------ */
 static const char agent_intro[] =
         "An agent.config says what an agent is and may do. It is written as RTFS text, "
         "`(agent.config :key value ...)` or a\n"
@@ -257,7 +258,19 @@ static const char agent_intro[] =
         "duplicate keys are warnings, with\n"
         "--strict errors. When the section microvm is there, its rules apply: the mode is microvm, "
         "the file system ephemeral,\n"
-        "egress goes through a proxy to named domains, attestation has digests.\n";
+        "egress goes through a proxy to named domains, attestation has digests.\n"
+        "\n"
+        "`microvm run --agent FILE` runs a program as the agent: behind the wall of "
+        "`orchestrator.isolation.mode` or a stronger one,\n"
+        "never a weaker; with the files of `capabilities.fs.paths` (read) and of the mounts, the "
+        "hosts of `network.egress` that\n"
+        "`capabilities.http` has too, and the capabilities that are wired; within the settings "
+        "file of --policy. Other options only\n"
+        "narrow that. What is asked for and cannot be kept here is not given, and a note names it: "
+        "mutual TLS, pins and data loss\n"
+        "prevention close the network, a language model is not there, a kernel is not booted, "
+        "sections for an orchestrator are\n"
+        "not used. Policy `default` governs, else the strictest.\n";
 static const char settings_intro[] =
         "A settings file says what programs may do on this machine: `microvm run --policy FILE`. "
         "It is TOML. What comes later may\n"
@@ -266,20 +279,51 @@ static const char settings_intro[] =
         "would have to grant it. Durations are \"500ms\", \"30s\", \"5m\", \"1h\", or a number of "
         "seconds. The environments\n"
         "development (dev), production (prod) and testing (test) are always there and may be given "
-        "in the file.\n";
+        "in the file.\n"
+        "\n"
+        "A process that lives long reads the file again without a restart: `microvm repl` on "
+        "SIGHUP or "
+        ":reload, before its next input;\n"
+        "an embedding with mv_live_settings_reload. A file that is wrong leaves the old settings "
+        "in "
+        "force and says why; what runs keeps\n"
+        "what it has. A cell that is weaker or larger than the new settings say is closed. "
+        "provider_configs are taken at the start.\n";
+
+static const char contract_intro[] =
+        "A contract says what one capability does. `capabilities.wiring` of an agent.config names "
+        "it; it is a map in RTFS, TOML or\n"
+        "JSON. Effects are rows: `:fs`, `[:fs {:paths [..] :modes [:read]}]`, `[:network {:domains "
+        "[..]}]`, in TOML and JSON\n"
+        "`{\"kind\": \"fs\", ..}`. A wire may narrow what its contract says and never broadens it: "
+        "what is left out is as the contract\n"
+        "says, a kind that is not there is not reached. A contract of another capability, of "
+        "another digest, without a version,\n"
+        "with a restriction that nothing keeps, silent about files or the network where its "
+        "capability has them, or named in the\n"
+        "file `revoked` of a registry (id, id@version or digest) is a capability that is not "
+        "granted.\n";
+
+static const struct document {
+        const struct mv_section *schema;
+        const char *title, *page, *summary, *intro, *schema_title;
+} documents[] = {
+        [MV_DOCUMENT_AGENT] = { &mv__agent_schema, "agent.config", "agent.config",
+                                "what an agent is and may do", agent_intro, "agent.config" },
+        [MV_DOCUMENT_SETTINGS] = { &mv__settings_schema, "Settings", "microvm.toml",
+                                   "what programs may do on this machine", settings_intro,
+                                   "settings" },
+        [MV_DOCUMENT_CONTRACT] = { &mv__contract_schema, "Contracts", "microvm.contract",
+                                   "what a capability promises", contract_intro, "contract" },
+};
 
 void mv_describe(enum mv_document which, enum mv_document_format format, struct mv_text *ret)
 {
-        bool agent = which == MV_DOCUMENT_AGENT;
-        const struct mv_section *s = agent ? &mv__agent_schema : &mv__settings_schema;
-        const char *intro = agent ? agent_intro : settings_intro;
+        const struct document *d = &documents[which];
         if (format == MV_DOCUMENT_MARKDOWN)
-                describe_markdown(s, agent ? "agent.config" : "Settings", intro, ret);
+                describe_markdown(d->schema, d->title, d->intro, ret);
         else if (format == MV_DOCUMENT_MAN)
-                describe_man(s, agent ? "agent.config" : "microvm.toml",
-                             agent ? "what an agent is and may do"
-                                   : "what programs may do on this machine",
-                             intro, ret);
+                describe_man(d->schema, d->page, d->summary, d->intro, ret);
         else
-                describe_schema(s, agent ? "agent.config" : "settings", ret);
+                describe_schema(d->schema, d->schema_title, ret);
 }

@@ -118,3 +118,16 @@ void mv__diagnostics_sort(struct mv_diagnostics *d, const struct mv_section *sch
                 d->items[k] = x;
         }
 }
+
+int mv__first_error(const struct mv_diagnostics *list, const char *name, struct mv_err *err)
+{
+        for (uint32_t i = 0; i < list->count; i++) {
+                const struct mv_diagnostic *d = &list->items[i];
+                if (d->severity == MV_SEVERE_ERROR)
+                        return mv_fail(err, MV_E_INVALID, 0, "%s:%u:%u: %s%s%s%s%s", name, d->line,
+                                       d->column, d->path, d->path[0] ? ": " : "", d->message,
+                                       d->suggestion ? "; " : "",
+                                       d->suggestion ? d->suggestion : "");
+        }
+        return mv_fail(err, MV_E_INVALID, 0, "%s is not valid", name);
+}

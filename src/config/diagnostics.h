@@ -32,6 +32,8 @@ struct mv_report { /* what mv__diagnose says; path, message and suggestion are c
 };
 void mv__diagnose(struct mv_diagnostics *d, const struct mv_report *r, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
+/* INVALID, with the first error of a file that is not valid. */
+int mv__first_error(const struct mv_diagnostics *d, const char *name, struct mv_err *err);
 /* Schema order, stable. */
 void mv__diagnostics_sort(struct mv_diagnostics *d, const struct mv_section *schema);
 

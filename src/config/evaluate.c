@@ -16,6 +16,23 @@
 #define WRITTEN_KEYS_MAX 8192     /* larger maps only know where they begin */
 #define RESULT_BYTES_MAX ((size_t)1 << 20)
 
+struct mv_agent_evaluator {
+        void *arena, *scratch; /* scratch: of the reader, before, and of the result, behind */
+        size_t scratch_bytes;
+        struct mv_rtfs *rtfs; /* NULL: not made yet */
+};
+
+/* 16-byte aligned; NULL: no memory. What was in it is gone. */
+static void *scratch(struct mv_agent_evaluator *e, size_t bytes)
+{
+        if (bytes <= e->scratch_bytes)
+                return e->scratch;
+        free(e->scratch);
+        e->scratch = aligned_alloc(16, (bytes + 15) & ~(size_t)15);
+        e->scratch_bytes = e->scratch ? bytes : 0;
+        return e->scratch;
+}
+
 static int syntax_error(struct mv_syntax_error *ret, const struct mv_form *at, struct mv_err *err,
                         const char *message)
 {
@@ -148,7 +165,9 @@ static struct mv_form give(struct giving *g, const struct mv_value *v, const str
 
 /* --- evaluation ------------------------------------------------------------------------------- */
 struct evaluation {
+        struct mv_agent_evaluator *evaluator;
         struct mv_arena *arena;
+        const char *above;          /* what stands before the text */
         const struct mv_form *last; /* the form whose value it is */
         bool alone;                 /* there is no other */
         struct mv_syntax_error *ret_error;
@@ -177,7 +196,7 @@ static bool is_unknown_head(const struct evaluation *e, const struct mv_rtfs_err
 
 static int failed(const struct evaluation *e, const struct mv_rtfs_error *error)
 {
-        uint32_t above = lines_of(mv__profiles_source);
+        uint32_t above = lines_of(mv__head_source) + lines_of(e->above);
         char shown[260];
         if (is_unknown_head(e, error))
                 return syntax_error(e->ret_error, e->last, e->err,
@@ -191,23 +210,20 @@ static int failed(const struct evaluation *e, const struct mv_rtfs_error *error)
         return syntax_error(e->ret_error, &place, e->err, shown);
 }
 
-static int take_result(const struct evaluation *e, struct mv_rtfs *r, struct mv_form *ret)
+static int take_result(const struct evaluation *e, struct mv_form *ret)
 {
-        uint8_t *buf = malloc(RESULT_BYTES_MAX);
+        uint8_t *buf = scratch(e->evaluator, RESULT_BYTES_MAX);
         struct mv_out o = mv_out(buf, RESULT_BYTES_MAX);
         const struct mv_value *decoded, *v = NULL;
         struct giving g = { .arena = e->arena };
         if (!buf)
                 return mv_fail(e->err, MV_E_NOMEM, 0, "evaluate the configuration");
-        if (!mv_rtfs_encode_result(r, &o)) {
-                free(buf);
+        if (!mv_rtfs_encode_result(e->evaluator->rtfs, &o))
                 return syntax_error(e->ret_error, e->last, e->err,
                                     "The value is too large for a configuration");
-        }
         int s = mv_value_decode(mv_out_slice(&o), e->arena, &decoded, e->err);
         if (s == 0)
                 v = mv_value_copy(decoded, e->arena); /* texts leave buf */
-        free(buf);
         if (s < 0)
                 return s;
         if (v)
@@ -215,16 +231,16 @@ static int take_result(const struct evaluation *e, struct mv_rtfs *r, struct mv_
         return v && !g.full ? 0 : mv_fail(e->err, MV_E_LIMIT, 0, "the configuration is too large");
 }
 
-static int run(const struct evaluation *e, struct mv_rtfs *r, struct mv_slice source,
-               struct mv_form *ret)
+static int run(const struct evaluation *e, struct mv_slice source, struct mv_form *ret)
 {
+        struct mv_rtfs *r = e->evaluator->rtfs;
         struct mv_rtfs_error error;
         int s = mv_rtfs_load_source(r, source, e->err);
         if (s < 0)
                 return s;
         switch (mv_rtfs_run(r)) {
         case MV_RTFS_DONE:
-                return take_result(e, r, ret);
+                return take_result(e, ret);
         case MV_RTFS_CALL:
                 return syntax_error(e->ret_error, e->last, e->err,
                                     "A configuration cannot call capabilities");
@@ -235,43 +251,74 @@ static int run(const struct evaluation *e, struct mv_rtfs *r, struct mv_slice so
         return failed(e, &error);
 }
 
-static int evaluate(const struct evaluation *e, struct mv_slice text, struct mv_form *ret)
+struct mv_agent_evaluator *mv_agent_evaluator_new(struct mv_err *err)
 {
-        size_t above = strlen(mv__profiles_source);
-        uint8_t *source = malloc(above + text.len), *arena = aligned_alloc(16, EVALUATOR_BYTES);
-        struct mv_rtfs_options o = { .fuel = EVALUATOR_FUEL,
-                                     .call_depth = 1000,
-                                     .config_text = true };
-        struct mv_rtfs *r;
-        int s = source && arena ? mv_rtfs_init(arena, EVALUATOR_BYTES, &o, &r, e->err)
-                                : mv_fail(e->err, MV_E_NOMEM, 0, "evaluate the configuration");
-        if (s == 0) {
-                memcpy(source, mv__profiles_source, above);
-                memcpy(source + above, text.p, text.len);
-                s = run(e, r, mv_slice(source, above + text.len), ret);
+        struct mv_agent_evaluator *e = calloc(1, sizeof *e);
+        if (!e)
+                (void)mv_fail(err, MV_E_NOMEM, 0, "evaluate the configuration");
+        return e;
+}
+
+struct mv_agent_evaluator *mv_agent_evaluator_free(struct mv_agent_evaluator *e)
+{
+        if (!e)
+                return NULL;
+        free(e->arena);
+        free(e->scratch);
+        free(e);
+        return NULL;
+}
+
+/* As new, whatever ran in it. */
+static int prepare(struct mv_agent_evaluator *e, struct mv_err *err)
+{
+        static const struct mv_rtfs_options options = { .fuel = EVALUATOR_FUEL,
+                                                        .call_depth = 1000,
+                                                        .config_text = true };
+        if (e->rtfs) {
+                mv_rtfs_reset(e->rtfs, &options);
+                return 0;
         }
+        if (!e->arena)
+                e->arena = aligned_alloc(16, EVALUATOR_BYTES);
+        return e->arena ? mv_rtfs_init(e->arena, EVALUATOR_BYTES, &options, &e->rtfs, err)
+                        : mv_fail(err, MV_E_NOMEM, 0, "evaluate the configuration");
+}
+
+static int evaluate(struct evaluation *e, struct mv_slice text, struct mv_form *ret)
+{
+        int s = prepare(e->evaluator, e->err);
+        if (s < 0)
+                return s;
+        e->above = memmem(text.p, text.len, "profile:", 8) ? mv__profiles_source : "";
+        size_t head = strlen(mv__head_source), above = strlen(e->above);
+        uint8_t *source = malloc(head + above + text.len);
+        if (!source)
+                return mv_fail(e->err, MV_E_NOMEM, 0, "evaluate the configuration");
+        memcpy(source, mv__head_source, head);
+        memcpy(source + head, e->above, above);
+        memcpy(source + head + above, text.p, text.len);
+        s = run(e, mv_slice(source, head + above + text.len), ret);
         free(source);
-        free(arena);
         return s;
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
-static int read_forms(struct mv_slice text, struct mv_arena *a, struct mv_form *ret,
-                      struct mv_syntax_error *ret_error, struct mv_err *err)
+static int read_forms(struct mv_slice text, const struct mv_agent_reading *how, struct mv_form *ret,
+                      struct mv_err *err)
 {
         size_t bytes = (MV_RTFS_READ_ARENA_BYTES(text.len) + 15) & ~(size_t)15;
-        void *scratch = aligned_alloc(16, bytes);
+        void *memory = scratch(how->evaluator, bytes);
         struct mv_rtfs_error error = { 0 };
-        if (!scratch)
+        if (!memory)
                 return mv_fail(err, MV_E_NOMEM, 0, "read the configuration");
-        int s = mv_rtfs_read_forms(scratch, bytes, text, a, ret, &error, err);
+        int s = mv_rtfs_read_forms(memory, bytes, text, how->arena, ret, &error, err);
         if (s == -(int)MV_E_INVALID) {
                 struct mv_form at = { .line = error.line, .column = error.column };
                 char shown[260];
                 mv__show(shown, sizeof shown, error.message);
-                syntax_error(ret_error, &at, err, shown);
+                syntax_error(how->ret_error, &at, err, shown);
         }
-        free(scratch);
         return s;
 }
 
@@ -289,26 +336,42 @@ static int check_top(const struct mv_form *f, struct mv_syntax_error *ret_error,
         return 0;
 }
 
-int mv__read_agent(struct mv_slice text, struct mv_arena *a, struct mv_form *ret,
-                   struct mv_syntax_error *ret_error, struct mv_err *err)
+static int read_agent(struct mv_slice text, const struct mv_agent_reading *how, struct mv_form *ret,
+                      struct mv_err *err)
 {
         struct mv_form forms, f;
-        int s = read_forms(text, a, &forms, ret_error, err);
+        int s = read_forms(text, how, &forms, err);
         if (s < 0)
                 return s;
         if (forms.count == 0)
-                return syntax_error(ret_error, NULL, err,
+                return syntax_error(how->ret_error, NULL, err,
                                     "Expected agent.config list, function call, or map");
         f = forms.items[forms.count - 1];
         bool call = f.kind == MV_LIST && f.count && f.items[0].kind == MV_SYMBOL;
         if (forms.count > 1 || (!is_written_out(&f) && (call || f.kind == MV_MAP))) {
-                struct evaluation e = { a, &forms.items[forms.count - 1], forms.count == 1,
-                                        ret_error, err };
+                struct evaluation e = { .evaluator = how->evaluator,
+                                        .arena = how->arena,
+                                        .last = &forms.items[forms.count - 1],
+                                        .alone = forms.count == 1,
+                                        .ret_error = how->ret_error,
+                                        .err = err };
                 s = evaluate(&e, text, &f);
         }
         if (s == 0)
-                s = check_top(&f, ret_error, err);
+                s = check_top(&f, how->ret_error, err);
         if (s == 0)
                 *ret = f;
+        return s;
+}
+
+int mv__read_agent(struct mv_slice text, const struct mv_agent_reading *how, struct mv_form *ret,
+                   struct mv_err *err)
+{
+        struct mv_agent_evaluator own = { 0 };
+        struct mv_agent_reading with = { how->arena, how->evaluator ? how->evaluator : &own,
+                                         how->ret_error };
+        int s = read_agent(text, &with, ret, err);
+        free(own.arena);
+        free(own.scratch);
         return s;
 }

@@ -71,12 +71,13 @@ static int read_literal(struct mv_slice literal, struct mv_arena *a, struct mv_f
 {
         struct mv_text t = { 0 };
         struct mv_syntax_error error;
+        struct mv_agent_reading how = { a, NULL, &error };
         struct mv_form map;
         mv_text_str(&t, "{:value ");
         mv_text_put(&t, literal.p, literal.len);
         mv_text_str(&t, "\n}");
         int r = t.failed ? mv_fail(err, MV_E_NOMEM, 0, "value")
-                         : mv__read_agent(mv_slice(t.p, t.len), a, &map, &error, err);
+                         : mv__read_agent(mv_slice(t.p, t.len), &how, &map, err);
         mv_text_done(&t);
         if (r == 0 && (map.kind != MV_MAP || map.count != 2))
                 r = mv_fail(err, MV_E_INVALID, 0, "not one value");

@@ -24,8 +24,8 @@ struct json {
         struct mv_json j;
         struct mv_json_event event;
         struct mv_arena *arena;
-        size_t counted, line_start; /* places are asked for from left to right */
-        uint32_t line;
+        size_t counted;            /* places are asked for from left to right */
+        uint32_t line, characters; /* of that line, up to there */
         bool full;
 };
 
@@ -35,15 +35,14 @@ static bool next(struct json *p, struct mv_form *ret)
         size_t at = p->j.at;
         while (at < p->j.in.len && strchr(" \t\r\n,:", p->j.in.p[at]) && p->j.in.p[at])
                 at++;
-        for (; p->counted < at; p->counted++)
-                if (p->j.in.p[p->counted] == '\n') {
-                        p->line++;
-                        p->line_start = p->counted + 1;
-                }
+        for (; p->counted < at; p->counted++) {
+                uint8_t c = p->j.in.p[p->counted];
+                p->line += c == '\n';
+                p->characters = c == '\n' ? 0 : p->characters + ((c & 0xc0) != 0x80);
+        }
         if (!mv_json_next(&p->j, &p->event))
                 return false;
-        size_t column = mv_utf8_count(mv_slice(p->j.in.p + p->line_start, at - p->line_start)) + 1;
-        *ret = (struct mv_form){ .line = p->line, .column = (uint32_t)column };
+        *ret = (struct mv_form){ .line = p->line, .column = p->characters + 1 };
         return true;
 }
 

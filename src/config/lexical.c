@@ -3,6 +3,7 @@
 #include <base/slice.h>
 #include <config/bind.h>
 #include <config/lexical.h>
+#include <openssl/evp.h>
 #include <math.h>
 #include <security/lexical.h>
 #include <wire/text.h>
@@ -154,6 +155,15 @@ static bool is_hex(uint8_t c)
         return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
+void mv__digest_text(struct mv_slice bytes, char ret[72])
+{
+        uint8_t d[EVP_MAX_MD_SIZE] = { 0 };
+        EVP_Digest(bytes.p, bytes.len, d, NULL, EVP_sha256(), NULL);
+        size_t n = mv_fmt(ret, 72, "sha256:");
+        for (size_t i = 0; i < 32; i++)
+                n += mv_fmt(ret + n, 72 - n, "%02x", d[i]);
+}
+
 bool mv__is_digest(struct mv_slice text)
 {
         if (!mv_slice_starts(text, "sha256:") || text.len != 7 + 64)
@@ -201,6 +211,35 @@ static const char *env_check(struct mv_slice t)
         return mv__env_name_check(mv_slice(t.p, n));
 }
 
+static const char *path_check(struct mv_slice t)
+{
+        if (t.len == 0)
+                return "it is empty";
+        if (memchr(t.p, 0, t.len)) /* the system would see another path */
+                return "it has a NUL character";
+        return t.len >= 4096 ? "it is too long" : NULL;
+}
+
+/* MAJOR.MINOR.PATCH, then anything of letters, digits, dots and dashes behind - or +. */
+static const char *version_check(struct mv_slice t)
+{
+        static const char wrong[] = "it is not three numbers with dots between them";
+        size_t at = 0;
+        for (int part = 0; part < 3; part++) {
+                size_t from = at;
+                while (at < t.len && t.p[at] >= '0' && t.p[at] <= '9')
+                        at++;
+                if (at == from || at - from > 9 || (part < 2 && (at == t.len || t.p[at++] != '.')))
+                        return wrong;
+        }
+        if (at < t.len && t.p[at] != '-' && t.p[at] != '+')
+                return wrong;
+        for (; at < t.len; at++)
+                if (!is_alnum(t.p[at]) && !memchr(".-+", t.p[at], 3))
+                        return wrong;
+        return NULL;
+}
+
 const char *mv__check_text(enum mv_field_check check, struct mv_slice text)
 {
         char canonical[MV_HOST_TEXT_BYTES + 16];
@@ -212,7 +251,7 @@ const char *mv__check_text(enum mv_field_check check, struct mv_slice text)
         case MV_CHECK_PIN:
                 return pin_check(text);
         case MV_CHECK_PATH:
-                return text.len == 0 ? "it is empty" : text.len >= 4096 ? "it is too long" : NULL;
+                return path_check(text);
         case MV_CHECK_ABSOLUTE:
                 return mv__path_check(text);
         case MV_CHECK_GRANT:
@@ -221,6 +260,10 @@ const char *mv__check_text(enum mv_field_check check, struct mv_slice text)
                 return name_check(text);
         case MV_CHECK_ENV:
                 return env_check(text);
+        case MV_CHECK_DIGEST:
+                return mv__is_digest(text) ? NULL : "it is not sha256: and 64 hexadecimal digits";
+        case MV_CHECK_VERSION:
+                return version_check(text);
         }
         return NULL;
 }
@@ -235,6 +278,8 @@ const char *mv__check_hint(enum mv_field_check check)
                 [MV_CHECK_GRANT] = "Write a capability id such as ccos.io.read-file, or ccos.io.*",
                 [MV_CHECK_ID] = "Write a name such as agent.reports",
                 [MV_CHECK_ENV] = "Write NAME or NAME=VALUE",
+                [MV_CHECK_DIGEST] = "Write sha256: and the 64 digits that `sha256sum` prints",
+                [MV_CHECK_VERSION] = "Write three numbers such as 1.2.3",
         };
         return check < sizeof hints / sizeof hints[0] ? hints[check] : NULL;
 }

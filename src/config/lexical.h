@@ -10,6 +10,7 @@ void mv__choice_list(const char *choices, char *ret, size_t cap);
 void mv__nearest_field(struct mv_slice written, const struct mv_section *s, char *ret, size_t cap);
 const char *
 mv__check_hint(enum mv_field_check check); /* how a valid text looks; NULL: nothing to add */
-bool mv__is_digest(struct mv_slice text);  /* sha256: and 64 hexadecimal digits */
+void mv__digest_text(struct mv_slice bytes, char ret[72]); /* as mv__is_digest wants it */
+bool mv__is_digest(struct mv_slice text);                  /* sha256: and 64 hexadecimal digits */
 
 #endif

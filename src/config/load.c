@@ -45,17 +45,18 @@ static void bind_and_validate(struct mv_agent_file *f, const struct mv_form *for
         mv__validate_general(&f->config, &f->diagnostics);
 }
 
-static int read_form(struct mv_agent_file *f, struct mv_slice text, enum mv_syntax syntax,
-                     struct mv_form *ret, struct mv_syntax_error *ret_error, struct mv_err *err)
+static int read_form(const struct mv_agent_reading *how, struct mv_slice text,
+                     enum mv_syntax syntax, struct mv_form *ret, struct mv_err *err)
 {
+        struct mv_syntax_error *ret_error = how->ret_error;
         if (text.len > MV_CONFIG_BYTES_MAX)
                 return mv_fail(err, MV_E_LIMIT, 0,
                                "Failed to parse agent config: more than %u bytes",
                                MV_CONFIG_BYTES_MAX);
         if (syntax == MV_SYNTAX_RTFS)
-                return mv__read_agent(text, &f->arena, ret, ret_error, err);
-        int r = syntax == MV_SYNTAX_JSON ? mv__read_json(text, &f->arena, ret, ret_error, err)
-                                         : mv__read_toml(text, &f->arena, ret, ret_error, err);
+                return mv__read_agent(text, how, ret, err);
+        int r = syntax == MV_SYNTAX_JSON ? mv__read_json(text, how->arena, ret, ret_error, err)
+                                         : mv__read_toml(text, how->arena, ret, ret_error, err);
         if (r == 0 && ret->kind != MV_MAP) {
                 *ret_error = (struct mv_syntax_error){ .line = ret->line, .column = ret->column };
                 mv_fmt(ret_error->message, sizeof ret_error->message,
@@ -74,7 +75,8 @@ int mv_agent_parse(struct mv_slice text, enum mv_syntax syntax, const struct mv_
         *ret = (struct mv_agent_file){ .arena = mv_arena_grow(MV_CONFIG_ARENA_BYTES) };
         ret->diagnostics.arena = &ret->arena;
         mv__defaults(&mv__agent_schema, &ret->config);
-        int r = read_form(ret, text, syntax, &form, &error, err);
+        struct mv_agent_reading how = { &ret->arena, o ? o->evaluator : NULL, &error };
+        int r = read_form(&how, text, syntax, &form, err);
         if (r == 0)
                 bind_and_validate(ret, &form, o ? o : &defaults, syntax != MV_SYNTAX_RTFS);
         else if (r == -(int)MV_E_INVALID)

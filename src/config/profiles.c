@@ -3,9 +3,9 @@
  * one can only fail. */
 #include <config/forms.h>
 
+const char mv__head_source[] = "(defn agent.config [& items] (apply list 'agent.config items))\n";
+
 const char mv__profiles_source[] =
-        "(defn agent.config [& items] (apply list 'agent.config items))\n"
-        "\n"
         "(defn profile:minimal [agent-id]\n"
         "  {:version \"0.1\"\n"
         "   :agent-id agent-id\n"

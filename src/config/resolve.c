@@ -114,25 +114,26 @@ static const char *kept(struct mv_arena *a, const char *s)
         return p;
 }
 
-static int add_origin(struct mv_settings_file *f, const struct mv_origin *o, struct mv_err *err)
+int mv__origin_add(struct mv_arena *a, struct mv_origins *to, const struct mv_origin *o,
+                   struct mv_err *err)
 {
-        if (f->origins_count == f->origins_cap) {
-                uint32_t cap = f->origins_cap ? f->origins_cap * 2 : 32;
-                struct mv_origin *more = mv_new(&f->arena, struct mv_origin, cap);
+        if (to->count == to->cap) {
+                uint32_t cap = to->cap ? to->cap * 2 : 32;
+                struct mv_origin *more = mv_new(a, struct mv_origin, cap);
                 if (!more)
-                        return mv_fail(err, MV_E_LIMIT, 0, "%s: too many grants", f->name);
-                if (f->origins_count)
-                        memcpy(more, f->origins, f->origins_count * sizeof *more);
-                f->origins = more;
-                f->origins_cap = cap;
+                        return mv_fail(err, MV_E_LIMIT, 0, "%s: too many grants", o->file);
+                if (to->count)
+                        memcpy(more, to->items, to->count * sizeof *more);
+                to->items = more;
+                to->cap = cap;
         }
-        struct mv_origin *slot = &f->origins[f->origins_count];
+        struct mv_origin *slot = &to->items[to->count];
         *slot = *o;
-        slot->text = kept(&f->arena, o->text);
-        slot->path = kept(&f->arena, o->path);
+        slot->text = kept(a, o->text);
+        slot->path = kept(a, o->path);
         if (!slot->text || !slot->path)
-                return mv_fail(err, MV_E_LIMIT, 0, "%s: too many grants", f->name);
-        f->origins_count++;
+                return mv_fail(err, MV_E_LIMIT, 0, "%s: too many grants", o->file);
+        to->count++;
         return 0;
 }
 
@@ -152,13 +153,19 @@ static bool same_grant(enum mv_grant_kind kind, const char *a, const char *b)
         return n == m && memcmp(a, b, n) == 0;
 }
 
+const struct mv_origin *mv__origin_find(const struct mv_origins *l, enum mv_grant_kind kind,
+                                        const char *text)
+{
+        for (uint32_t i = l->count; i-- > 0;) /* the last word counts */
+                if (l->items[i].kind == kind && same_grant(kind, l->items[i].text, text))
+                        return &l->items[i];
+        return NULL;
+}
+
 const struct mv_origin *mv_settings_origin(const struct mv_settings_file *f,
                                            enum mv_grant_kind kind, const char *text)
 {
-        for (uint32_t i = f->origins_count; i-- > 0;) /* the last word counts */
-                if (f->origins[i].kind == kind && same_grant(kind, f->origins[i].text, text))
-                        return &f->origins[i];
-        return NULL;
+        return mv__origin_find(&f->origins, kind, text);
 }
 
 /* --- contexts --------------------------------------------------------------------------------- */
@@ -183,10 +190,13 @@ static int grant_one(const struct granting *g, enum mv_grant_kind kind, const st
                                "by %s; grant it there first",
                                g->f->name, item->line, item->column, path, text,
                                kinds[kind].section);
-        struct mv_origin o = {
-                .kind = kind, .text = text, .path = path, .line = item->line, .column = item->column
-        };
-        int r = add_origin(g->f, &o, g->err);
+        struct mv_origin o = { .kind = kind,
+                               .file = g->f->name,
+                               .text = text,
+                               .path = path,
+                               .line = item->line,
+                               .column = item->column };
+        int r = mv__origin_add(&g->f->arena, &g->f->origins, &o, g->err);
         if (r == 0 && mv__grant(g->to, kind, text, g->err) < 0)
                 r = mv_fail(g->err, MV_E_INVALID, 0,
                             "%s:%u:%u: %s '%.200s' cannot be granted at this level", g->f->name,
@@ -292,20 +302,6 @@ static int make_base(struct mv_settings_file *f, struct mv_context *to, struct m
 }
 
 /* --- narrowing: an environment, one capability ------------------------------------------------ */
-static struct mv_grant_list *list_in(struct mv_context *c, enum mv_grant_kind kind)
-{
-        struct mv_grant_list *lists[MV_GRANT_KINDS] = { &c->capabilities, &c->reads,
-                                                        &c->writes,       &c->hosts,
-                                                        &c->hosts_denied, &c->env };
-        return lists[kind];
-}
-
-static void clear(struct mv_context *c, enum mv_grant_kind kind)
-{
-        mv__grants_done(list_in(c, kind));
-        *list_in(c, kind) = (struct mv_grant_list){ 0 };
-}
-
 static bool is_word(const struct mv_item *item, const char *word)
 {
         return mv_slice_eq_str(item->text, word);
@@ -317,10 +313,10 @@ static int narrow_policies(const struct granting *g, const struct mv_exec_config
 {
         if (c->network_policy.at.given &&
             (is_word(&c->network_policy.word, "Denied") || c->network_policy.allow_list.given))
-                clear(g->to, MV_GRANT_HOST);
+                mv__grants_clear(g->to, MV_GRANT_HOST);
         if (c->fs_policy.at.given && !is_word(&c->fs_policy.word, "Full")) {
-                clear(g->to, MV_GRANT_READ);
-                clear(g->to, MV_GRANT_WRITE);
+                mv__grants_clear(g->to, MV_GRANT_READ);
+                mv__grants_clear(g->to, MV_GRANT_WRITE);
         }
         return grant_policies(g, c, path);
 }
@@ -335,7 +331,7 @@ static int narrow_environment(const struct granting *g, const struct mv_environm
                 mv_fmt(path, sizeof path, "environments.%.*s.%s", MV_SARG(e->at.name),
                        kinds[k].section);
                 if (list->given && k != MV_GRANT_DENY_HOST)
-                        clear(g->to, k);
+                        mv__grants_clear(g->to, k);
                 r = grant_list(g, k, list, path);
         }
         mv_fmt(path, sizeof path, "environments.%.*s.default_config", MV_SARG(e->at.name));

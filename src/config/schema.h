@@ -56,7 +56,9 @@ enum mv_field_check { /* of each text of the field */
                       MV_CHECK_GRANT, /* capability id, or prefix.* */
                       /* a name for a socket, a directory and a record: letters, digits, . - _ */
                       MV_CHECK_ID,
-                      MV_CHECK_ENV, /* NAME or NAME=VALUE */
+                      MV_CHECK_ENV,     /* NAME or NAME=VALUE */
+                      MV_CHECK_DIGEST,  /* sha256:<64 hexadecimal digits> */
+                      MV_CHECK_VERSION, /* 1.2.3, 1.2.3-rc.1 */
 };
 struct mv_section;
 struct mv_field {

@@ -19,16 +19,25 @@ struct checking {
         bool full; /* the file's level */
 };
 
-static void wrong(const struct checking *k, const struct mv_item *at, const char *code,
-                  const char *path, const char *message, const char *suggestion)
+struct finding {
+        const char *code, *path, *message, *suggestion;
+};
+
+static void tell(const struct checking *k, enum mv_severity severity, const struct mv_item *at,
+                 const struct finding *f)
 {
-        struct mv_report r = { .severity = MV_SEVERE_ERROR,
-                               .code = code,
-                               .path = path,
-                               .suggestion = suggestion,
+        struct mv_report r = { .severity = severity,
+                               .code = f->code,
+                               .path = f->path,
+                               .suggestion = f->suggestion,
                                .line = at->line,
                                .column = at->column };
-        mv__diagnose(k->d, &r, "%s", message);
+        mv__diagnose(k->d, &r, "%s", f->message);
+}
+
+static void wrong(const struct checking *k, const struct mv_item *at, const struct finding *f)
+{
+        tell(k, MV_SEVERE_ERROR, at, f);
 }
 
 static bool is(const struct mv_item *item, const char *word)
@@ -43,20 +52,32 @@ static void check_policies(const struct checking *k, const struct mv_exec_config
         struct mv_item network = { .line = n->at.line, .column = n->at.column };
         struct mv_item files = { .line = f->at.line, .column = f->at.column };
         if (!k->full && (is(&n->word, "Full") || n->deny_list.given))
-                wrong(k, &network, "POLICY_NEEDS_LEVEL_FULL", "network_policy",
-                      "At level controlled hosts are named one by one: this policy cannot be kept",
-                      "Use { AllowList = [...] }, or level = \"full\"");
+                wrong(k, &network,
+                      &(struct finding){ "POLICY_NEEDS_LEVEL_FULL", "network_policy",
+                                         "At level controlled hosts are named one by one: this "
+                                         "policy cannot be kept",
+                                         "Use { AllowList = [...] }, or level = \"full\"" });
         if (!k->full && is(&f->word, "Full"))
-                wrong(k, &files, "POLICY_NEEDS_LEVEL_FULL", "fs_policy",
-                      "At level controlled paths are named one by one: this policy cannot be kept",
-                      "Use { ReadOnly = [...] } or { ReadWrite = [...] }, or level = \"full\"");
+                wrong(k, &files,
+                      &(struct finding){ "POLICY_NEEDS_LEVEL_FULL", "fs_policy",
+                                         "At level controlled paths are named one by one: this "
+                                         "policy cannot be kept",
+                                         "Use { ReadOnly = [...] } or { ReadWrite = [...] }, or "
+                                         "level = \"full\"" });
+        if (is(&f->word, "ReadOnly") || is(&f->word, "ReadWrite"))
+                tell(k, MV_SEVERE_WARNING, &files,
+                     &(struct finding){ "FS_POLICY_WITHOUT_PATHS", "fs_policy",
+                                        "No paths are named: nothing is granted",
+                                        "{ ReadOnly = [\"/path\"] } names one" });
         if (n->allow_list.given && n->deny_list.given)
-                wrong(k, &network, "TWO_POLICIES", "network_policy",
-                      "AllowList and DenyList are two policies", "Keep one");
+                wrong(k, &network,
+                      &(struct finding){ "TWO_POLICIES", "network_policy",
+                                         "AllowList and DenyList are two policies", "Keep one" });
         if (f->read_only.given && f->read_write.given)
-                wrong(k, &files, "TWO_POLICIES", "fs_policy",
-                      "ReadOnly and ReadWrite are two policies",
-                      "Keep one; [grants] takes both kinds of paths");
+                wrong(k, &files,
+                      &(struct finding){ "TWO_POLICIES", "fs_policy",
+                                         "ReadOnly and ReadWrite are two policies",
+                                         "Keep one; [grants] takes both kinds of paths" });
 }
 
 static void check_env_vars(const struct checking *k, const struct mv_item *vars)
@@ -65,7 +86,9 @@ static void check_env_vars(const struct checking *k, const struct mv_item *vars)
                 return;
         struct mv_item at = *vars;
         if (vars->any->kind != MV_MAP) {
-                wrong(k, &at, "EXPECTED_MAP", "env_vars", "Expected map for env_vars config", NULL);
+                wrong(k, &at,
+                      &(struct finding){ "EXPECTED_MAP", "env_vars",
+                                         "Expected map for env_vars config", NULL });
                 return;
         }
         for (uint32_t i = 0; i + 1 < vars->any->count; i += 2) {
@@ -73,11 +96,13 @@ static void check_env_vars(const struct checking *k, const struct mv_item *vars)
                 at.line = value->line;
                 at.column = value->column;
                 if (value->kind != MV_STRING || memchr(value->text.p, 0, value->text.len))
-                        wrong(k, &at, "EXPECTED_STRING", "env_vars", "Expected string or keyword",
-                              NULL);
+                        wrong(k, &at,
+                              &(struct finding){ "EXPECTED_STRING", "env_vars",
+                                                 "Expected string or keyword", NULL });
                 else if (mv__env_name_check(key->text))
-                        wrong(k, &at, "INVALID_ENV_NAME", "env_vars", "Not the name of a variable",
-                              NULL);
+                        wrong(k, &at,
+                              &(struct finding){ "INVALID_ENV_NAME", "env_vars",
+                                                 "Not the name of a variable", NULL });
         }
 }
 
@@ -88,7 +113,8 @@ static void check_exec(const struct checking *k, const struct mv_exec_config *c)
         mv_fmt(message, sizeof message,
                "cpu_limit must be above 0 and at most the %ld processors of this machine", cpus);
         if (c->cpu_limit.given && (c->cpu_limit.real <= 0 || c->cpu_limit.real > (double)cpus))
-                wrong(k, &c->cpu_limit, "INVALID_CPU_LIMIT", "cpu_limit", message, NULL);
+                wrong(k, &c->cpu_limit,
+                      &(struct finding){ "INVALID_CPU_LIMIT", "cpu_limit", message, NULL });
         check_policies(k, c);
         check_env_vars(k, &c->env_vars);
 }
@@ -105,7 +131,7 @@ static void check_level(const struct checking *k, const struct mv_settings *s)
         static const char hint[] = "Use level = \"controlled\"";
         for (size_t i = 0; k->full && i < sizeof lists / sizeof lists[0]; i++)
                 if (lists[i]->count)
-                        wrong(k, lists[i], code, "grants", message, hint);
+                        wrong(k, lists[i], &(struct finding){ code, "grants", message, hint });
         for (uint32_t i = 0; k->full && i <= s->capability_configs.count; i++) {
                 const struct mv_exec_config *c = i ? &configs[i - 1] : &s->default_config;
                 struct mv_item network = { .line = c->network_policy.at.line,
@@ -115,9 +141,10 @@ static void check_level(const struct checking *k, const struct mv_settings *s)
                 bool open = is(&c->network_policy.word, "Full") ||
                             (i == 0 && c->network_policy.deny_list.given);
                 if (c->network_policy.at.given && !open)
-                        wrong(k, &network, code, "network_policy", message, hint);
+                        wrong(k, &network,
+                              &(struct finding){ code, "network_policy", message, hint });
                 if (c->fs_policy.at.given && !is(&c->fs_policy.word, "Full"))
-                        wrong(k, &files, code, "fs_policy", message, hint);
+                        wrong(k, &files, &(struct finding){ code, "fs_policy", message, hint });
         }
 }
 
@@ -129,8 +156,10 @@ static void check_providers(const struct checking *k, const struct mv_item *conf
         for (uint32_t i = 1; tables && i < configs->any->count; i += 2)
                 tables = configs->any->items[i].kind == MV_MAP;
         if (!tables)
-                wrong(k, configs, "EXPECTED_MAP", "provider_configs",
-                      "Expected map for provider_configs config", "Write [provider_configs.NAME]");
+                wrong(k, configs,
+                      &(struct finding){ "EXPECTED_MAP", "provider_configs",
+                                         "Expected map for provider_configs config",
+                                         "Write [provider_configs.NAME]" });
 }
 
 static void check_settings(struct mv_settings_file *f)
@@ -145,8 +174,9 @@ static void check_settings(struct mv_settings_file *f)
         for (uint32_t i = 0; i < s->capability_configs.count; i++) {
                 struct mv_item at = { .line = configs[i].at.line, .column = configs[i].at.column };
                 if (mv__id_check(configs[i].at.name, false))
-                        wrong(&k, &at, "INVALID_CAPABILITY_ID", "capability_configs",
-                              "Not the id of one capability", NULL);
+                        wrong(&k, &at,
+                              &(struct finding){ "INVALID_CAPABILITY_ID", "capability_configs",
+                                                 "Not the id of one capability", NULL });
                 check_exec(&k, &configs[i]);
         }
         for (uint32_t i = 0; i < s->environments.count; i++)

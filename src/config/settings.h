@@ -56,18 +56,28 @@ enum mv_grant_kind {
 };
 struct mv_origin { /* where a grant of the file stands */
         enum mv_grant_kind kind;
+        const char *file;
         const char *text; /* as it was written */
         const char *path; /* "grants.hosts[2]" */
         uint32_t line, column;
 };
+struct mv_origins { /* in the arena of their file */
+        struct mv_origin *items;
+        uint32_t count, cap;
+};
+/* Texts are copied into the arena, but for the name of the file. */
+int mv__origin_add(struct mv_arena *a, struct mv_origins *to, const struct mv_origin *o,
+                   struct mv_err *err);
+/* The last one of this kind with this text, or NULL. */
+const struct mv_origin *mv__origin_find(const struct mv_origins *l, enum mv_grant_kind kind,
+                                        const char *text);
 struct mv_settings_file { /* stays where it was made: diagnostics point to the arena */
         struct mv_arena arena;
         const char *name; /* for messages; the caller keeps it */
         struct mv_settings settings;
         struct mv_diagnostics diagnostics;
         bool valid;
-        struct mv_origin *origins;
-        uint32_t origins_count, origins_cap;
+        struct mv_origins origins;
 };
 /* TOML. 0: *ret says what is in it and what is wrong with it. */
 int mv_settings_parse(struct mv_slice text, const char *name, struct mv_settings_file *ret,
@@ -112,5 +122,29 @@ struct mv_wishes {
 int mv_policy_choose(const struct mv_settings_file *f, const struct mv_policy_settings *p,
                      const struct mv_wishes *w, struct mv_context **ret, struct mv_err *err);
 int mv__grant(struct mv_context *c, enum mv_grant_kind kind, const char *text, struct mv_err *err);
+
+/* --- whatever gives, whoever asks (choose.c) -------------------------------------------------- */
+/* Who gives, for messages: "<name> does not grant it; add it to <sections[kind]> there". */
+struct mv_giver {
+        const char *name;
+        const char *sections[MV_GRANT_KINDS];
+        const char *limits; /* where a limit would be raised */
+};
+/* mv_policy_choose for any giver. */
+int mv_context_choose(const struct mv_giver *giver, const struct mv_context *within,
+                      const struct mv_wishes *w, struct mv_context **ret, struct mv_err *err);
+/* Makes c fit into `most`: a grant that is not covered is refused (DENIED, named by its origin), limits and the contexts
+ * of single capabilities are lowered. */
+int mv_context_fit(struct mv_context *c, const struct mv_context *most,
+                   const struct mv_giver *giver, const struct mv_origins *origins,
+                   struct mv_err *err);
+/* The same with a settings file for giver. */
+int mv_settings_fit(const struct mv_settings_file *f, const struct mv_policy_settings *p,
+                    struct mv_context *c, const struct mv_origins *origins, struct mv_err *err);
+struct mv_grant_list *mv__grant_list(struct mv_context *c, enum mv_grant_kind kind);
+void mv__grants_clear(struct mv_context *c, enum mv_grant_kind kind);
+/* Of one kind, what both a and b grant replaces what `to` grants; `to` is neither of them. */
+int mv__intersect_kind(struct mv_context *to, const struct mv_context *a,
+                       const struct mv_context *b, enum mv_grant_kind kind, struct mv_err *err);
 
 #endif

@@ -61,7 +61,7 @@ static const struct mv_section network_policy = {
 static bool fs_word(struct mv_slice word, void *ret_section)
 {
         ((struct mv_fs_policy *)ret_section)->word.text = word;
-        return mv__choice_has("None|Full", word);
+        return mv__choice_has("None|Full|ReadOnly|ReadWrite", word); /* without paths: none */
 }
 
 static const struct mv_field fs_fields[] = {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <base/err.h>
 #include <config/config.h>
+#include <config/lexical.h>
 #include <config/spec.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 
 #define RUN_BASE              "/run/ccos-microvm"
@@ -14,14 +14,9 @@
 
 static void digest_hex(struct mv_slice bytes, char ret[65])
 {
-        static const char hex[] = "0123456789abcdef";
-        uint8_t d[EVP_MAX_MD_SIZE] = { 0 };
-        EVP_Digest(bytes.p, bytes.len, d, NULL, EVP_sha256(), NULL);
-        for (size_t i = 0; i < 32; i++) {
-                ret[2 * i] = hex[d[i] >> 4];
-                ret[2 * i + 1] = hex[d[i] & 15];
-        }
-        ret[64] = '\0';
+        char text[72];
+        mv__digest_text(bytes, text);
+        mv_fmt(ret, 65, "%s", text + 7);
 }
 
 void mv_tap_name(struct mv_slice agent_id, char ret[16])

@@ -35,15 +35,25 @@ struct entry {
 
 struct toml {
         const uint8_t *p, *end, *line_start;
+        const uint8_t
+                *counted; /* characters of the line up to here; places go from left to right */
+        uint32_t characters;
         uint32_t line, depth, keys;
         struct mv_arena *arena;
         struct mv_syntax_error *error;
         bool full;
 };
 
-static uint32_t column_of(const struct toml *t, const uint8_t *at)
+/* Counted on from the last place: a file may be one line. */
+static uint32_t column_of(struct toml *t, const uint8_t *at)
 {
-        return (uint32_t)mv_utf8_count(mv_slice(t->line_start, (size_t)(at - t->line_start))) + 1;
+        if (t->counted < t->line_start || t->counted > at) {
+                t->counted = t->line_start;
+                t->characters = 0;
+        }
+        t->characters += (uint32_t)mv_utf8_count(mv_slice(t->counted, (size_t)(at - t->counted)));
+        t->counted = at;
+        return t->characters + 1;
 }
 
 static bool fail_at(struct toml *t, uint32_t line, uint32_t column, const char *why)
@@ -69,7 +79,7 @@ static uint8_t peek(const struct toml *t, size_t ahead)
         return (size_t)(t->end - t->p) > ahead ? t->p[ahead] : 0;
 }
 
-static void here(const struct toml *t, struct mv_form *f)
+static void here(struct toml *t, struct mv_form *f)
 {
         f->line = t->line;
         f->column = column_of(t, t->p);
@@ -675,7 +685,7 @@ int mv__read_toml(struct mv_slice text, struct mv_arena *a, struct mv_form *ret,
                 return mv_fail(err, MV_E_LIMIT, 0, "the text is too long");
         if (text.len)
                 memcpy(copy, text.p, text.len);
-        t.p = t.line_start = copy;
+        t.p = t.line_start = t.counted = copy;
         t.end = copy + text.len;
         if (read_document(&t, &root) && finish(&t, &root, ret))
                 return 0;

@@ -72,19 +72,18 @@ static void check_isolation(const struct mv_agent_config *c, struct mv_diagnosti
         static const struct rule ephemeral = {
                 MV_SEVERE_ERROR, "NON_EPHEMERAL_FS", "orchestrator.isolation.fs.ephemeral",
                 "MicroVM deployments require ephemeral filesystem for security",
-                "Set orchestrator.isolation.fs.ephemeral to true"
+                "ephemeral true: what is written goes with the machine"
         };
         static const struct rule writable = {
                 MV_SEVERE_ERROR, "CAPABILITIES_NOT_READONLY",
                 "orchestrator.isolation.fs.mounts.capabilities.mode",
-                "Capabilities mount must be read-only for MicroVM security",
-                "Set capabilities mount mode to 'ro'"
+                "Capabilities mount must be read-only for MicroVM security", "Mount it with mode ro"
         };
         static const struct rule missing = {
                 MV_SEVERE_WARNING, "MISSING_CAPABILITIES_MOUNT",
                 "orchestrator.isolation.fs.mounts.capabilities",
-                "There is no mount for capabilities: the machine finds none",
-                "Add a mount named capabilities with mode 'ro'"
+                "No mount is named capabilities: the machine finds none",
+                "Name one capabilities, with mode ro"
         };
         const struct mv_isolation *i = &c->orchestrator.isolation;
         const struct mv_mount *m = mount_named(&i->fs, "capabilities");
@@ -106,11 +105,11 @@ static void check_dlp(const struct mv_agent_config *c, struct mv_diagnostics *d)
         static const struct rule off = { MV_SEVERE_WARNING, "DLP_DISABLED",
                                          "orchestrator.dlp.enabled",
                                          "DLP is off: nobody looks at what leaves the machine",
-                                         "Set orchestrator.dlp.enabled to true" };
+                                         "enabled true searches it for secrets" };
         static const struct rule weak = { MV_SEVERE_WARNING, "NON_STRICT_DLP",
                                           "orchestrator.dlp.policy",
                                           "The DLP policy is weaker than 'strict'",
-                                          "Set DLP policy to 'strict'" };
+                                          "policy strict lets least through" };
         const struct mv_dlp *dlp = &c->orchestrator.dlp;
         if (!dlp->enabled.boolean)
                 say_at(d, &off, &dlp->enabled,
@@ -124,23 +123,23 @@ static void check_dlp(const struct mv_agent_config *c, struct mv_diagnostics *d)
  * for it. */
 static void check_egress(const struct mv_agent_config *c, struct mv_diagnostics *d)
 {
-        static const struct rule off = { MV_SEVERE_ERROR, "NIC_ENABLED_BUT_NETWORK_DISABLED",
-                                         "network.enabled",
-                                         "NIC is enabled but network is disabled",
-                                         "Enable network when NIC is enabled" };
+        static const struct rule off = {
+                MV_SEVERE_ERROR, "NIC_ENABLED_BUT_NETWORK_DISABLED", "network.enabled",
+                "NIC is enabled but network is disabled",
+                "network.enabled true gives it one; nic.enabled false does without"
+        };
         static const struct rule direct = { MV_SEVERE_ERROR, "INVALID_EGRESS_METHOD",
                                             "network.egress.via",
                                             "MicroVM deployments require proxy-based egress",
-                                            "Set network.egress.via to 'proxy'" };
-        static const struct rule nobody = {
-                MV_SEVERE_ERROR, "EMPTY_ALLOWED_DOMAINS", "network.egress.allow_domains",
-                "Network egress requires at least one allowed domain",
-                "Add at least one domain to network.egress.allow_domains"
-        };
+                                            "via proxy lets requests out" };
+        static const struct rule nobody = { MV_SEVERE_ERROR, "EMPTY_ALLOWED_DOMAINS",
+                                            "network.egress.allow_domains",
+                                            "Network egress requires at least one allowed domain",
+                                            "List the hosts that may be reached" };
         static const struct rule proxy = {
                 MV_SEVERE_ERROR, "MISSING_PROXY_NS", "microvm.devices.nic.proxy_ns",
                 "NIC with proxy egress needs the network namespace of the proxy",
-                "Set microvm.devices.nic.proxy_ns, for example to 'egress-proxy-ns'"
+                "Name it: proxy-ns egress-proxy-ns, for example"
         };
         const struct mv_nic *nic = &c->microvm.devices.nic;
         const struct mv_network *n = &c->network;
@@ -163,11 +162,11 @@ static void check_images(const struct mv_agent_config *c, struct mv_diagnostics 
         static const struct rule kernel = { MV_SEVERE_ERROR, "MISSING_KERNEL_IMAGE",
                                             "microvm.kernel.image",
                                             "Kernel image path cannot be empty",
-                                            "Set microvm.kernel.image to a file" };
+                                            "Name the file of the kernel" };
         static const struct rule rootfs = { MV_SEVERE_ERROR, "MISSING_ROOTFS_IMAGE",
                                             "microvm.rootfs.image",
                                             "Rootfs image path cannot be empty",
-                                            "Set microvm.rootfs.image to a file" };
+                                            "Name the image of the root file system" };
         const struct mv_microvm *m = &c->microvm;
         if (m->kernel.image.text.len == 0)
                 say_at(d, &kernel, &m->kernel.image, OUTER(&m->kernel.at, &m->at));
@@ -175,34 +174,38 @@ static void check_images(const struct mv_agent_config *c, struct mv_diagnostics 
                 say_at(d, &rootfs, &m->rootfs.image, OUTER(&m->rootfs.at, &m->at));
 }
 
+/* format holds one %lld: the value. */
+static void say_number(const struct mv_agent_config *c, const struct mv_item *item,
+                       const struct rule *rule, const char *format, struct mv_diagnostics *d)
+{
+        struct rule with_number = *rule;
+        char message[80];
+        mv_fmt(message, sizeof message, format, (long long)item->integer);
+        with_number.message = message;
+        say_at(d, &with_number, item, OUTER(&c->microvm.resources.at, &c->microvm.at));
+}
+
 static void check_resources(const struct mv_agent_config *c, struct mv_diagnostics *d)
 {
-        const struct mv_resources *r = &c->microvm.resources;
-        char message[80];
-        struct rule rule = { MV_SEVERE_ERROR, "INVALID_VCPUS", "microvm.resources.vcpus", message,
-                             "Set vcpus to 1 or higher" };
-        mv_fmt(message, sizeof message, "vCPUs must be >= 1, got %lld",
-               (long long)r->vcpus.integer);
-        if (r->vcpus.integer < 1)
-                say_at(d, &rule, &r->vcpus, OUTER(&r->at, &c->microvm.at));
-        rule = (struct rule){ MV_SEVERE_WARNING, "HIGH_VCPU_ALLOCATION", "microvm.resources.vcpus",
-                              message, "Use fewer vCPUs" };
-        mv_fmt(message, sizeof message, "High vCPU allocation: %lld vCPUs",
-               (long long)r->vcpus.integer);
-        if (r->vcpus.integer > VCPUS_HIGH)
-                say_at(d, &rule, &r->vcpus, OUTER(&r->at, &c->microvm.at));
-        rule = (struct rule){ MV_SEVERE_ERROR, "INVALID_MEMORY", "microvm.resources.mem_mb",
-                              message, "Set mem_mb to 64 or higher" };
-        mv_fmt(message, sizeof message, "Memory must be >= 64MB, got %lldMB",
-               (long long)r->mem_mb.integer);
-        if (r->mem_mb.integer < MEMORY_LEAST_MB)
-                say_at(d, &rule, &r->mem_mb, OUTER(&r->at, &c->microvm.at));
-        rule = (struct rule){ MV_SEVERE_WARNING, "HIGH_MEMORY_ALLOCATION",
-                              "microvm.resources.mem_mb", message, "Give the machine less memory" };
-        mv_fmt(message, sizeof message, "High memory allocation: %lldMB",
-               (long long)r->mem_mb.integer);
-        if (r->mem_mb.integer > MEMORY_HIGH_MB)
-                say_at(d, &rule, &r->mem_mb, OUTER(&r->at, &c->microvm.at));
+        static const struct rule few = { MV_SEVERE_ERROR, "INVALID_VCPUS",
+                                         "microvm.resources.vcpus", NULL, "1 is the least" };
+        static const struct rule many = { MV_SEVERE_WARNING, "HIGH_VCPU_ALLOCATION",
+                                          "microvm.resources.vcpus", NULL, "Up to 4 are usual" };
+        static const struct rule little = { MV_SEVERE_ERROR, "INVALID_MEMORY",
+                                            "microvm.resources.mem_mb", NULL, "64 is the least" };
+        static const struct rule much = { MV_SEVERE_WARNING, "HIGH_MEMORY_ALLOCATION",
+                                          "microvm.resources.mem_mb", NULL,
+                                          "Up to 1024 are usual" };
+        const struct mv_item *vcpus = &c->microvm.resources.vcpus,
+                             *mem = &c->microvm.resources.mem_mb;
+        if (vcpus->integer < 1)
+                say_number(c, vcpus, &few, "vCPUs must be >= 1, got %lld", d);
+        if (vcpus->integer > VCPUS_HIGH)
+                say_number(c, vcpus, &many, "High vCPU allocation: %lld vCPUs", d);
+        if (mem->integer < MEMORY_LEAST_MB)
+                say_number(c, mem, &little, "Memory must be >= 64MB, got %lldMB", d);
+        if (mem->integer > MEMORY_HIGH_MB)
+                say_number(c, mem, &much, "High memory allocation: %lldMB", d);
 }
 
 static void check_vsock(const struct mv_agent_config *c, struct mv_diagnostics *d)
@@ -210,11 +213,11 @@ static void check_vsock(const struct mv_agent_config *c, struct mv_diagnostics *
         static const struct rule zero = { MV_SEVERE_ERROR, "INVALID_VSOCK_CID",
                                           "microvm.devices.vsock.cid",
                                           "VSock CID must be > 0 when VSock is enabled",
-                                          "Set microvm.devices.vsock.cid to 3 or higher" };
+                                          "3 is the first that is free" };
         static const struct rule reserved = {
                 MV_SEVERE_ERROR, "INVALID_VSOCK_CID", "microvm.devices.vsock.cid",
                 "VSock CID is reserved: 1 is local, 2 the host, 4294967295 any",
-                "Set microvm.devices.vsock.cid to a value from 3 to 4294967294"
+                "3 to 4294967294 are free"
         };
         const struct mv_vsock *v = &c->microvm.devices.vsock;
         if (!v->enabled.boolean)
@@ -234,7 +237,7 @@ static void check_digest(const struct mv_item *item, const struct digest *g, boo
 {
         char message[120];
         struct rule format = { MV_SEVERE_WARNING, "INVALID_HASH_FORMAT", g->path, message,
-                               "Use 'sha256:' prefix for the hash" };
+                               "Write sha256: before the digits that `sha256sum` prints" };
         mv_fmt(message, sizeof message, "%s hash should be in 'sha256:...' format", g->what);
         if (!mv_slice_starts(item->text, "sha256:"))
                 say_at(d, &format, item, OUTER(NULL));
@@ -253,7 +256,7 @@ static void check_attestation(const struct mv_agent_config *c, bool lenient,
         static const struct rule missing = {
                 MV_SEVERE_ERROR, "MISSING_ROOTFS_HASH", "microvm.attestation.expect_rootfs_hash",
                 "Attestation is enabled but expect_rootfs_hash is not provided",
-                "Set expect_rootfs_hash to sha256: and the digest of the rootfs image"
+                "sha256: and what `sha256sum` prints of the image; enabled false compares nothing"
         };
         static const struct digest digests[] = {
                 { "microvm.attestation.expect_rootfs_hash", "Rootfs" },
@@ -277,7 +280,7 @@ static void check_marketplace(const struct mv_agent_config *c, struct mv_diagnos
         static const struct rule open = { MV_SEVERE_WARNING, "MARKETPLACE_NOT_READONLY",
                                           "marketplace.readonly",
                                           "The marketplace can be written to from the machine",
-                                          "Set marketplace.readonly to true" };
+                                          "readonly true keeps it as it is" };
         const struct mv_item *readonly = &c->marketplace.readonly;
         if (readonly->given && !readonly->boolean)
                 say_at(d, &open, readonly, OUTER(NULL));
@@ -289,7 +292,7 @@ void mv__validate_microvm(const struct mv_agent_config *c, bool lenient_digests,
         static const struct rule absent = {
                 MV_SEVERE_ERROR, "MISSING_MICROVM_SECTION", "orchestrator.isolation.mode",
                 "orchestrator.isolation.mode is 'microvm' but there is no microvm section",
-                "Add a microvm section with a kernel and a rootfs, or choose another mode"
+                "A microvm section with a kernel and a rootfs allows it; so does another mode"
         };
         const struct mv_item *mode = &c->orchestrator.isolation.mode;
         if (!c->microvm.at.given && is(mode, "microvm"))
@@ -312,7 +315,7 @@ static void remark_policy(const struct mv_governance_policy *p, struct mv_diagno
         char path[200];
         struct rule rule = { MV_SEVERE_WARNING, "governance.policy.approvals.high", path,
                              "More than 5 approvals are required: plans may never be approved",
-                             "Require 5 approvals or fewer" };
+                             "5 people can still be asked" };
         mv_fmt(path, sizeof path, "governance.policies.%.*s.requires_approvals",
                MV_SARG(p->at.name));
         if (p->requires_approvals.integer > APPROVALS_HIGH)
@@ -330,7 +333,7 @@ static void remark_governance(const struct mv_agent_config *c, struct mv_diagnos
 {
         static const struct rule none = { MV_SEVERE_NOTE, "governance.no_policies",
                                           "governance.policies", "There are no governance policies",
-                                          "Add one, for example {:default :moderate}" };
+                                          "{:default :moderate} is one" };
         const struct mv_governance_policy *p = c->governance.policies.items;
         if (c->governance.policies.count == 0)
                 say_at(d, &none, NULL, OUTER(&c->governance.policies.at, &c->governance.at));
@@ -343,7 +346,7 @@ static void remark_network(const struct mv_agent_config *c, struct mv_diagnostic
         static const struct rule none = {
                 MV_SEVERE_NOTE, "network.enabled_none_via", "network.egress.via",
                 "The network is enabled but egress goes via none: nothing can be reached",
-                "Set network.egress.via to 'proxy', or network.enabled to false"
+                "via proxy reaches the listed hosts; enabled false says that none is wanted"
         };
         if (c->network.enabled.boolean && is(&c->network.egress.via, "none"))
                 say_at(d, &none, &c->network.egress.via,
@@ -355,12 +358,12 @@ static void remark_delegation(const struct mv_agent_config *c, struct mv_diagnos
         static const struct rule low = {
                 MV_SEVERE_WARNING, "delegation.threshold.low", "delegation.threshold",
                 "The delegation threshold is below 0.2: nearly everything is delegated",
-                "Use a value from 0.2 to 0.95"
+                "Between 0.2 and 0.95 it decides something"
         };
         static const struct rule high = {
                 MV_SEVERE_WARNING, "delegation.threshold.high", "delegation.threshold",
                 "The delegation threshold is above 0.95: nearly nothing is delegated",
-                "Use a value from 0.2 to 0.95"
+                "Between 0.2 and 0.95 it decides something"
         };
         const struct mv_item *t = &c->delegation.threshold;
         if (t->given && t->real < 0.2)
@@ -383,11 +386,11 @@ static void remark_models(const struct mv_agent_config *c, struct mv_diagnostics
         static const struct rule separator = {
                 MV_SEVERE_WARNING, "llm_profiles.default.separator", "llm_profiles.default",
                 "The default names no profile, and has no ':' between a set and its model",
-                "Write \"set:model\""
+                "Write set:model, or the name of a profile"
         };
         static const struct rule empty = { MV_SEVERE_WARNING, "llm_profiles.empty", "llm_profiles",
                                            "There are no profiles and no model sets",
-                                           "Add one, or remove the section" };
+                                           "Describe a model, or leave the section out" };
         const struct mv_llm_profiles *l = &c->llm_profiles;
         if (!l->at.given)
                 return;
@@ -412,7 +415,7 @@ void mv_agent_check_host(const struct mv_agent_file *first, struct mv_agent_file
                               *b = &second->config.microvm.devices.vsock;
         char message[200];
         struct rule rule = { MV_SEVERE_ERROR, "DUPLICATE_VSOCK_CID", "microvm.devices.vsock.cid",
-                             message, "Give each agent of a host its own CID" };
+                             message, "Every agent of a host has its own" };
         if (!first->config.microvm.at.given || !second->config.microvm.at.given ||
             !a->enabled.boolean || !b->enabled.boolean || a->cid.integer != b->cid.integer)
                 return;

@@ -122,6 +122,15 @@ static struct mv_limits limits_left(const struct mv_call *call) /* (2) */
         return l;
 }
 
+/* A budget is one execution's: what it limits, the script of another one may not spend at all. */
+static void close_budget(struct mv_context *c)
+{
+        struct mv_budget closed;
+        for (size_t i = 0; i < MV_SPEND_MAX_; i++)
+                closed.max[i] = c->budget.max[i] == MV_SPEND_ANY ? MV_SPEND_ANY : 0;
+        mv_context_budget(c, &closed);
+}
+
 static int run(struct mv_call *call, const struct mv_value *args, uint32_t args_count,
                struct mv_value *ret)
 {
@@ -135,6 +144,7 @@ static int run(struct mv_call *call, const struct mv_value *args, uint32_t args_
         struct mv_context *c = mv_context_copy(call->context);
         if (!c)
                 return mv_call_fail(call, "Generic", "no memory for a context");
+        close_budget(c);
         rc = mv_context_level(c) == MV_LEVEL_CONTROLLED
                      ? mv_context_allow(c, "external_program", &err)
                      : 0; /* (1) */

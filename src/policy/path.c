@@ -6,15 +6,15 @@
 #include <security/grants.h>
 #include <security/lexical.h>
 
-static struct mv_decision decision(const char *operation, const char *capability,
-                                   const char *permission)
+/* Nothing decided yet; texts end at their NUL, so nothing else is zeroed. */
+static void begin(struct mv_decision *d, const char *operation, const char *capability,
+                  const char *permission)
 {
-        struct mv_decision d = { .allowed = false };
-        mv_fmt(d.operation, sizeof d.operation, "%s", operation);
-        mv__show(d.capability, sizeof d.capability, mv_slice_str(capability));
-        mv__decision_permission(&d, d.capability);
-        mv__decision_permission(&d, permission);
-        return d;
+        mv_decision_none(d);
+        mv_fmt(d->operation, sizeof d->operation, "%s", operation);
+        mv__show(d->capability, sizeof d->capability, mv_slice_str(capability));
+        mv__decision_permission(d, d->capability);
+        mv__decision_permission(d, permission);
 }
 
 /* The most specific root in the list that covers the path, which has no trailing slash: its
@@ -22,18 +22,29 @@ static struct mv_decision decision(const char *operation, const char *capability
 static int64_t root_of(const struct mv_grant_list *l, struct mv_slice path)
 {
         char prefix[4096];
-        if (l->count == 0 || path.len >= sizeof prefix)
+        size_t n = path.len;
+        if (l->count == 0 || n == 0 || n >= sizeof prefix)
                 return -1;
-        memcpy(prefix, path.p, path.len);
-        for (size_t n = path.len; n > 0; n--) {
-                if (n < path.len && path.p[n] != '/' && n != 1)
-                        continue;
+        memcpy(prefix, path.p, n);
+        for (;;) {
                 prefix[n] = '\0';
-                int64_t at = mv__grants_find(l, prefix);
-                if (at >= 0)
-                        return at;
+                const char *before = mv__grants_before(l, prefix);
+                if (!before)
+                        return -1;
+                /* Whatever covers the path sorts before it, and is no longer than what both begin with. */
+                size_t common = 0;
+                while (common < n && before[common] == prefix[common])
+                        common++;
+                bool whole = before[common] == '\0';
+                if (whole && (common == n || prefix[common] == '/' || common == 1))
+                        return mv__grants_find(l, before);
+                /* An entry that begins the name of a sibling does not cover it: go on above the last slash. */
+                while (common > 0 && prefix[common] != '/')
+                        common--;
+                if (common == 0)
+                        return mv__grants_find(l, "/");
+                n = common;
         }
-        return -1;
 }
 
 struct root {
@@ -83,7 +94,7 @@ static void deny_path(const struct mv_context *c, struct mv_slice path, bool wri
 int mv_policy_path(const struct mv_context *c, struct mv_slice path, bool write,
                    const char *capability, struct mv_decision *ret, struct mv_slice *ret_root)
 {
-        struct mv_decision d = decision("filesystem", capability, "ccos.io.file-access");
+        begin(ret, "filesystem", capability, "ccos.io.file-access");
         enum mv_level level = mv_context_level(c);
         const char *reason = mv__path_check(path);
         struct root root = { NULL, NULL, -1 };
@@ -93,16 +104,15 @@ int mv_policy_path(const struct mv_context *c, struct mv_slice path, bool write,
                 root = (struct root){ "", "/", 0 };
         else if (!reason && level == MV_LEVEL_CONTROLLED)
                 root = find_root(c, path, write);
-        d.allowed = root.index >= 0;
-        if (!d.allowed)
-                deny_path(c, path, write, reason, &d);
+        ret->allowed = root.index >= 0;
+        if (!ret->allowed)
+                deny_path(c, path, write, reason, ret);
         else if (level == MV_LEVEL_FULL)
-                mv_fmt(d.rule, sizeof d.rule, "level full");
+                mv_fmt(ret->rule, sizeof ret->rule, "level full");
         else
-                mv_fmt(d.rule, sizeof d.rule, "grant %s %.70s", root.list, root.text);
-        if (d.allowed)
+                mv_fmt(ret->rule, sizeof ret->rule, "grant %s %.70s", root.list, root.text);
+        if (ret->allowed)
                 *ret_root = mv_slice_str(root.text);
-        *ret = d;
         return (int)root.index;
 }
 
@@ -123,28 +133,27 @@ static const char *env_grant(const struct mv_context *c, const char *name, const
 bool mv_policy_env(const struct mv_context *c, struct mv_slice name, const char *capability,
                    struct mv_decision *ret, const char **ret_value)
 {
-        struct mv_decision d = decision("environment", capability, "ccos.system.environment");
+        begin(ret, "environment", capability, "ccos.system.environment");
         enum mv_level level = mv_context_level(c);
         const char *reason = mv__env_name_check(name), *value = NULL;
         char shown[132];
         mv__show(shown, sizeof shown, name);
         bool named = !reason && level != MV_LEVEL_PURE && env_grant(c, shown, &value);
-        d.allowed = !reason && (named || level == MV_LEVEL_FULL);
-        if (d.allowed && named)
-                mv_fmt(d.rule, sizeof d.rule, "grant env %.80s", shown);
-        else if (d.allowed)
-                mv_fmt(d.rule, sizeof d.rule, "level full");
+        ret->allowed = !reason && (named || level == MV_LEVEL_FULL);
+        if (ret->allowed && named)
+                mv_fmt(ret->rule, sizeof ret->rule, "grant env %.80s", shown);
+        else if (ret->allowed)
+                mv_fmt(ret->rule, sizeof ret->rule, "level full");
         else
-                mv_fmt(d.rule, sizeof d.rule, "%s",
+                mv_fmt(ret->rule, sizeof ret->rule, "%s",
                        reason ? "not a variable name" : "variable not granted");
-        if (!d.allowed)
-                mv_fmt(d.context, sizeof d.context,
+        if (!ret->allowed)
+                mv_fmt(ret->context, sizeof ret->context,
                        "Environment variable '%.100s' not allowed by policy", shown);
-        if (!d.allowed && !reason)
-                mv_fmt(d.hint, sizeof d.hint, "%s--env %s",
+        if (!ret->allowed && !reason)
+                mv_fmt(ret->hint, sizeof ret->hint, "%s--env %s",
                        level == MV_LEVEL_PURE ? "--level controlled " : "", shown);
-        if (d.allowed)
+        if (ret->allowed)
                 *ret_value = value;
-        *ret = d;
-        return d.allowed;
+        return ret->allowed;
 }

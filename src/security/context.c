@@ -73,7 +73,18 @@ struct mv_context *mv_context_new(enum mv_level level)
                                   .limits = level_limits[level],
                                   .use_microvm = level == MV_LEVEL_CONTROLLED,
                                   .log_capability_calls = true };
+        for (size_t i = 0; i < MV_SPEND_MAX_; i++)
+                c->budget.max[i] = MV_SPEND_ANY;
         return c;
+}
+
+static void drop_narrowings(struct mv_context *c)
+{
+        for (uint32_t i = 0; i < c->narrowings_count; i++) {
+                free(c->narrowings[i].capability);
+                mv_context_free(c->narrowings[i].context);
+        }
+        c->narrowings_count = 0;
 }
 
 struct mv_context *mv_context_free(struct mv_context *c)
@@ -84,10 +95,7 @@ struct mv_context *mv_context_free(struct mv_context *c)
                                           &c->hosts,        &c->hosts_denied, &c->env };
         for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
                 mv__grants_done(lists[i]);
-        for (uint32_t i = 0; i < c->narrowings_count; i++) {
-                free(c->narrowings[i].capability);
-                mv_context_free(c->narrowings[i].context);
-        }
+        drop_narrowings(c);
         free(c->narrowings);
         free(c);
         return NULL;
@@ -99,6 +107,7 @@ struct mv_context *mv_context_copy(const struct mv_context *c)
         if (!copy || !c)
                 return copy;
         copy->limits = c->limits;
+        copy->budget = c->budget;
         copy->use_microvm = c->use_microvm;
         copy->log_capability_calls = c->log_capability_calls;
         memcpy(copy->policy_name, c->policy_name, sizeof copy->policy_name);
@@ -262,6 +271,14 @@ const struct mv_context *mv_context_for(const struct mv_context *c, const char *
 int mv_context_narrow(struct mv_context *c, const char *capability, struct mv_context *narrow,
                       struct mv_err *err)
 {
+        drop_narrowings(narrow); /* one level: a narrower one has none of its own */
+        for (uint32_t i = 0; i < c->narrowings_count; i++) {
+                if (strcmp(c->narrowings[i].capability, capability) != 0)
+                        continue;
+                mv_context_free(c->narrowings[i].context);
+                c->narrowings[i].context = narrow;
+                return 0;
+        }
         struct mv_narrowing *more =
                 realloc(c->narrowings, (c->narrowings_count + 1) * sizeof *more);
         char *id = more ? strdup(capability) : NULL;
@@ -271,12 +288,6 @@ int mv_context_narrow(struct mv_context *c, const char *capability, struct mv_co
                 mv_context_free(narrow);
                 return mv_fail(err, MV_E_NOMEM, 0, "settings of %s", capability);
         }
-        /* one level: a narrower one has none of its own */
-        for (uint32_t i = 0; i < narrow->narrowings_count; i++) {
-                free(narrow->narrowings[i].capability);
-                mv_context_free(narrow->narrowings[i].context);
-        }
-        narrow->narrowings_count = 0;
         c->narrowings[c->narrowings_count++] = (struct mv_narrowing){ id, narrow };
         return 0;
 }
@@ -305,6 +316,20 @@ void mv_context_limit(struct mv_context *c, const struct mv_limits *limits)
 {
         if (c && limits)
                 c->limits = mv_limits_min(c->limits, *limits); /* (2) */
+}
+
+const char *mv_spending_name(enum mv_spending what)
+{
+        static const char *const names[MV_SPEND_MAX_] = { "calls", "egress bytes", "written bytes",
+                                                          "tokens", "millionths of a US dollar" };
+        return what < MV_SPEND_MAX_ ? names[what] : "unknown spending";
+}
+
+void mv_context_budget(struct mv_context *c, const struct mv_budget *budget)
+{
+        for (size_t i = 0; c && i < MV_SPEND_MAX_; i++)
+                if (budget->max[i] < c->budget.max[i])
+                        c->budget.max[i] = budget->max[i]; /* (2) */
 }
 
 enum mv_level mv_context_level(const struct mv_context *c)

@@ -52,15 +52,39 @@ static bool put_narrowings(struct mv_out *o, const struct mv_context *c)
         return ok;
 }
 
+static bool has_budget(const struct mv_context *c)
+{
+        for (size_t i = 0; i < MV_SPEND_MAX_; i++)
+                if (c->budget.max[i] != MV_SPEND_ANY)
+                        return true;
+        return false;
+}
+
+/* In the order of enum mv_spending, nil for no limit; only where there is one. */
+static bool put_budget(struct mv_out *o, const struct mv_context *c)
+{
+        if (!has_budget(c))
+                return true;
+        bool ok = mv_cbor_put_str(o, "budget") && mv_cbor_put_array(o, MV_SPEND_MAX_);
+        for (size_t i = 0; ok && i < MV_SPEND_MAX_; i++)
+                ok = c->budget.max[i] == MV_SPEND_ANY
+                             ? mv_cbor_put_null(o)
+                             : mv_cbor_put_int(o, (int64_t)(c->budget.max[i] > INT64_MAX
+                                                                    ? INT64_MAX
+                                                                    : c->budget.max[i]));
+        return ok;
+}
+
 bool mv_context_encode(const struct mv_context *c, struct mv_out *o)
 {
         /* NULL decides as pure, so it encodes as pure */
         struct mv_context *pure = c ? NULL : mv_context_new(MV_LEVEL_PURE);
         if (!c)
                 c = pure;
-        bool ok = c && mv_cbor_put_map(o, 9 + (c->narrowings_count > 0)) && put_env(o, &c->env) &&
-                  put_list(o, "hosts", &c->hosts) && mv_cbor_put_str(o, "level") &&
-                  mv_cbor_put_str(o, mv_level_name(c->level)) && put_list(o, "reads", &c->reads) &&
+        bool ok = c && mv_cbor_put_map(o, 9 + (c->narrowings_count > 0) + has_budget(c)) &&
+                  put_env(o, &c->env) && put_list(o, "hosts", &c->hosts) &&
+                  mv_cbor_put_str(o, "level") && mv_cbor_put_str(o, mv_level_name(c->level)) &&
+                  put_list(o, "reads", &c->reads) && put_budget(o, c) &&
                   put_limits(o, &c->limits) && put_list(o, "writes", &c->writes) &&
                   put_narrowings(o, c) && mv_cbor_put_str(o, "use_microvm") &&
                   mv_cbor_put_bool(o, c->use_microvm) &&

@@ -24,6 +24,14 @@ int64_t mv__grants_find(const struct mv_grant_list *l, const char *text)
         return at < l->count && strcmp(l->items[at], text) == 0 ? (int64_t)at : -1;
 }
 
+const char *mv__grants_before(const struct mv_grant_list *l, const char *text)
+{
+        uint32_t at = lower_bound(l, text);
+        if (at < l->count && strcmp(l->items[at], text) == 0)
+                return l->items[at];
+        return at ? l->items[at - 1] : NULL;
+}
+
 const char *mv__grants_find_prefix(const struct mv_grant_list *l, const char *prefix)
 {
         uint32_t at = lower_bound(l, prefix);
@@ -73,6 +81,16 @@ void mv__grants_remove_prefix(struct mv_grant_list *l, const char *prefix)
                 return;
         memmove(l->items + at, l->items + end, (l->count - end) * sizeof *l->items);
         l->count -= end - at;
+}
+
+void mv__grants_remove(struct mv_grant_list *l, const char *text)
+{
+        int64_t at = mv__grants_find(l, text);
+        if (at < 0)
+                return;
+        free(l->items[at]);
+        l->count--;
+        memmove(l->items + at, l->items + at + 1, (l->count - (size_t)at) * sizeof *l->items);
 }
 
 int mv__grants_copy(struct mv_grant_list *to, const struct mv_grant_list *from, struct mv_err *err)

@@ -9,7 +9,10 @@
 int mv__grants_add(struct mv_grant_list *l, const char *text, struct mv_err *err);
 int mv__grants_copy(struct mv_grant_list *to_empty, const struct mv_grant_list *from,
                     struct mv_err *err);
+void mv__grants_remove(struct mv_grant_list *l, const char *text);
 void mv__grants_remove_prefix(struct mv_grant_list *l, const char *prefix);
+/* the last entry that is not above the text, or NULL */
+const char *mv__grants_before(const struct mv_grant_list *l, const char *text);
 /* first entry, or NULL */
 const char *mv__grants_find_prefix(const struct mv_grant_list *l, const char *prefix);
 void mv__grants_done(struct mv_grant_list *l);

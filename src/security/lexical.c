@@ -276,15 +276,21 @@ static bool is_control(struct mv_slice s)
         return c1 || s.p[0] < 0x20 || s.p[0] == 0x7f;
 }
 
+/* Nearly every text is shown as it is. */
+static bool is_plain(struct mv_slice s)
+{
+        for (size_t i = 0; i < s.len; i++)
+                if (s.p[i] < 0x20 || s.p[i] > 0x7e)
+                        return false;
+        return true;
+}
+
 void mv__show(char *buf, size_t cap, struct mv_slice text)
 {
-        size_t plain = 0; /* most texts are printable ASCII and fit */
-        while (plain < text.len && text.p[plain] >= 0x20 && text.p[plain] < 0x7f)
-                plain++;
-        if (plain == text.len && plain < cap) {
-                if (plain)
-                        memcpy(buf, text.p, plain);
-                buf[plain] = '\0';
+        if (text.len < cap && is_plain(text)) {
+                if (text.len)
+                        memcpy(buf, text.p, text.len);
+                buf[text.len] = '\0';
                 return;
         }
         size_t len = 0, fits = 0; /* fits: what can stay when "..." has to follow */

@@ -33,6 +33,7 @@ struct mv_context {
         struct mv_grant_list capabilities; /* sorted: exact ids and "prefix.*" */
         struct mv_grant_list reads, writes, hosts, hosts_denied, env;
         struct mv_limits limits;
+        struct mv_budget budget;
         bool use_microvm;
         bool log_capability_calls;
         char policy_name[48];            /* "" unless made by mv_context_new_policy */
@@ -44,7 +45,8 @@ struct mv_context *mv_context_copy(const struct mv_context *c);
 
 /* The context that decides about the calls of one capability: its own narrower one, or c itself. */
 const struct mv_context *mv_context_for(const struct mv_context *c, const char *capability);
-/* Takes `narrow`, also on failure. Whoever makes it sees to it that it is narrower. */
+/* Takes `narrow`, also on failure; one that is there for the capability is replaced. Whoever makes it sees to it that it
+ * is narrower. */
 int mv_context_narrow(struct mv_context *c, const char *capability, struct mv_context *narrow,
                       struct mv_err *err);
 

@@ -428,6 +428,32 @@ TEST(a_text_that_is_too_long_is_refused)
         free(text);
 }
 
+/* Places are counted on, not from the beginning: this took seconds. */
+TEST(a_file_of_one_long_line_knows_its_columns)
+{
+        static const struct {
+                enum mv_syntax syntax;
+                const char *head, *tail;
+        } rows[] = { { MV_SYNTAX_JSON, "{\"features\": [", "7]}" },
+                     { MV_SYNTAX_TOML, "features = [", "7]" } };
+        enum { ITEMS = 40000 };
+        for (size_t i = 0; i < 2; i++) {
+                struct mv_text t = { 0 };
+                struct mv_agent_file f;
+                struct mv_err err;
+                mv_text_str(&t, rows[i].head);
+                for (int k = 0; k < ITEMS; k++)
+                        mv_text_str(&t, "\"\xc3\xa9\",");
+                mv_text_str(&t, rows[i].tail);
+                REQUIRE(!t.failed);
+                REQUIRE(mv_agent_parse(mv_slice(t.p, t.len), rows[i].syntax, NULL, &f, &err) == 0);
+                CHECK(!f.valid && f.diagnostics.items[0].line == 1);
+                CHECK(f.diagnostics.items[0].column == strlen(rows[i].head) + 4 * ITEMS + 1);
+                mv_agent_done(&f);
+                mv_text_done(&t);
+        }
+}
+
 TEST(durations_have_units) /* REQ-CFG-08 */
 {
         static const struct {

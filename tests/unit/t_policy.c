@@ -483,3 +483,56 @@ TEST(variables_are_granted_by_name)
         mv_context_free(c);
         mv_context_free(f);
 }
+
+/* --- the search against the rule it stands for ------------------------------------------------ */
+static uint32_t next_random(uint32_t *state)
+{
+        *state = *state * 1664525u + 1013904223u;
+        return *state >> 8;
+}
+
+static void random_path(uint32_t *state, char ret[64])
+{
+        static const char *const parts[] = { "a", "ab", "a.b", "a-", "b", "0" };
+        unsigned depth = next_random(state) % 4;
+        size_t n = 0;
+        for (unsigned i = 0; i < depth; i++)
+                n += mv_fmt(ret + n, 64 - n, "/%s", parts[next_random(state) % 6]);
+        if (depth == 0)
+                mv_fmt(ret, 64, "/");
+}
+
+/* (1) of policy/path.c, word by word. */
+static bool covers(const char *grant, const char *path)
+{
+        size_t n = strlen(grant);
+        return strcmp(grant, "/") == 0 ||
+               (strncmp(grant, path, n) == 0 && (path[n] == '\0' || path[n] == '/'));
+}
+
+TEST(the_most_specific_grant_is_found_among_its_neighbours) /* REQ-FS-01 */
+{
+        uint32_t state = 7;
+        for (unsigned round = 0; round < 300; round++) {
+                struct mv_context *c = mv_context_new(MV_LEVEL_CONTROLLED);
+                struct mv_err err;
+                char asked[64];
+                for (unsigned i = next_random(&state) % 8; i > 0; i--) {
+                        random_path(&state, asked);
+                        CHECK(mv_context_allow_read(c, asked, &err) == 0);
+                }
+                for (unsigned i = 0; i < 30; i++) {
+                        const char *best = NULL;
+                        random_path(&state, asked);
+                        for (uint32_t k = 0; k < c->reads.count; k++)
+                                if (covers(c->reads.items[k], asked) &&
+                                    (!best || strlen(c->reads.items[k]) > strlen(best)))
+                                        best = c->reads.items[k];
+                        bool found =
+                                mv_policy_path(c, mv_slice_str(asked), false, "x", &d, &root) >= 0;
+                        CHECK(found == (best != NULL));
+                        CHECK(!best || !found || mv_slice_eq_str(root, best));
+                }
+                mv_context_free(c);
+        }
+}

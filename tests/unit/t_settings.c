@@ -81,7 +81,7 @@ TEST(a_wrong_settings_file_is_told_by_code_and_place) /* REQ-CFG-10, -15 */
                 { "[default_config]\nfs_policy = \"Full\"", "POLICY_NEEDS_LEVEL_FULL", 2, 13 },
                 { "[default_config]\nfs_policy = { ReadOnly = [], ReadWrite = [] }", "TWO_POLICIES",
                   2, 13 },
-                { "[default_config]\nfs_policy = \"ReadOnly\"", "UNKNOWN_FS_POLICY", 2, 13 },
+                { "[default_config]\nfs_policy = \"ReadAll\"", "UNKNOWN_FS_POLICY", 2, 13 },
                 { "[default_config]\nfs_policy = 5", "EXPECTED_MAP", 2, 13 },
                 { "[default_config.env_vars]\nA = 5", "EXPECTED_STRING", 2, 5 },
                 { "[default_config]\nenv_vars = \"A\"", "EXPECTED_MAP", 2, 12 },
@@ -100,6 +100,29 @@ TEST(a_wrong_settings_file_is_told_by_code_and_place) /* REQ-CFG-10, -15 */
                         CHECK(f.diagnostics.items[0].line == rows[i].line);
                         CHECK(f.diagnostics.items[0].column == rows[i].column);
                 }
+                mv_settings_done(&f);
+        }
+}
+
+TEST(a_policy_of_paths_without_paths_grants_none_and_says_so) /* X-15, REQ-CFG-03 */
+{
+        static const char *const words[] = { "ReadOnly", "ReadWrite" };
+        for (size_t i = 0; i < 2; i++) {
+                struct mv_settings_file f;
+                struct mv_policy_settings p;
+                struct mv_err err;
+                char text[200];
+                mv_fmt(text, sizeof text,
+                       "[grants]\nread = [\"/srv\"]\nwrite = [\"/w\"]\n"
+                       "[environments.production.default_config]\nfs_policy = \"%s\"\n",
+                       words[i]);
+                REQUIRE(mv_settings_parse(mv_slice_str(text), "f", &f, &err) == 0);
+                CHECK(f.valid && f.diagnostics.warnings == 1);
+                CHECK_STR(f.diagnostics.items[0].code, "FS_POLICY_WITHOUT_PATHS");
+                REQUIRE(mv_settings_resolve(&f, "production", &p, &err) == 0);
+                CHECK(!mv_grant_covered(p.context, MV_GRANT_READ, "/srv") &&
+                      !mv_grant_covered(p.context, MV_GRANT_WRITE, "/w"));
+                mv_policy_settings_done(&p);
                 mv_settings_done(&f);
         }
 }
@@ -416,4 +439,7 @@ TEST(the_documents_say_what_the_schema_says) /* REQ-DOC, the schema is one table
         check_document(MV_DOCUMENT_SETTINGS, MV_DOCUMENT_SCHEMA,
                        "docs/config/settings.schema.json");
         check_document(MV_DOCUMENT_SETTINGS, MV_DOCUMENT_MAN, "man/microvm.toml.5");
+        check_document(MV_DOCUMENT_CONTRACT, MV_DOCUMENT_MARKDOWN, "docs/config/contract.md");
+        check_document(MV_DOCUMENT_CONTRACT, MV_DOCUMENT_SCHEMA,
+                       "docs/config/contract.schema.json");
 }
