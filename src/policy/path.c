@@ -3,6 +3,7 @@
  * (1) A grant covers its own path and what is below it, component by component: /tmp does not cover /tmpevil.
  * (2) A path with "..", "." or empty components has no decision but refusal. Links are the kernel's half (openat2). */
 #include <policy/policy.h>
+#include <policy/profile.h>
 #include <security/grants.h>
 #include <security/lexical.h>
 
@@ -34,6 +35,11 @@ static int64_t root_of(const struct mv_grant_list *l, struct mv_slice path)
                         return at;
         }
         return -1;
+}
+
+int64_t mv__path_entry(const struct mv_grant_list *l, struct mv_slice path)
+{
+        return root_of(l, path);
 }
 
 struct root {
@@ -100,10 +106,12 @@ int mv_policy_path(const struct mv_context *c, struct mv_slice path, bool write,
                 mv_fmt(d.rule, sizeof d.rule, "level full");
         else
                 mv_fmt(d.rule, sizeof d.rule, "grant %s %.70s", root.list, root.text);
+        struct mv_slice from = mv_slice_str(d.allowed ? root.text : "");
+        mv_profile_path(c ? c->steps : NULL, path, write, &d, &from);
         if (d.allowed)
-                *ret_root = mv_slice_str(root.text);
+                *ret_root = from;
         *ret = d;
-        return (int)root.index;
+        return d.allowed ? (int)root.index : -1;
 }
 
 /* --- environment ------------------------------------------------------------------------------ */
