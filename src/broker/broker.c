@@ -288,6 +288,8 @@ static bool has_to_stop(struct mv_broker *b)
                 b->stopped = MV_END_KILLED;
         else if (b->o.deadline_ns && mv__broker_now_ns() >= b->o.deadline_ns)
                 b->stopped = MV_END_TIMEOUT;
+        else if (mv_broker_step_deadline(b) && mv__broker_now_ns() >= mv_broker_step_deadline(b))
+                b->stopped = MV_END_TIMEOUT;
         return b->stopped != MV_END_COMPLETED;
 }
 

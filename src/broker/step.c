@@ -97,7 +97,9 @@ static void note_deadline(struct mv_broker *b)
 {
         uint64_t end = 0;
         for (uint32_t i = 0; i < b->steps.view.count; i++) {
-                uint64_t mine = b->steps.active[i].end_ns;
+                /* events of other steps wait in the guest's buffer: when they ended is not known */
+                bool prompt = b->steps.profiles[i]->demand.time_ns_max != 0;
+                uint64_t mine = prompt ? b->steps.active[i].end_ns : 0;
                 if (mine && (!end || mine < end))
                         end = mine;
         }
@@ -256,12 +258,14 @@ void mv__step_limits(struct mv_broker *b, struct asked *q)
 void mv__step_call(struct mv_broker *b, struct mv_call *call)
 {
         struct steps *s = &b->steps;
-        uint64_t end = atomic_load_explicit(&s->deadline_ns, memory_order_relaxed);
         if (!s->view.count)
                 return;
         call->context = mv__step_context(b, call->context);
-        if (end && (!call->deadline_ns || end < call->deadline_ns))
-                call->deadline_ns = end;
+        for (uint32_t i = 0; i < s->view.count; i++) {
+                uint64_t end = s->active[i].end_ns;
+                if (end && (!call->deadline_ns || end < call->deadline_ns))
+                        call->deadline_ns = end;
+        }
         if (mv_profile_deterministic(&s->view))
                 call->fixed_clock_ms = FIXED_CLOCK_MS + b->calls;
 }

@@ -87,7 +87,7 @@ static void print_all(void)
 
 static const char *details(const char *verb)
 {
-        static const char *const with_options[] = { "run", "eval", "call", "exec" };
+        static const char *const with_options[] = { "run", "eval", "call", "exec", "explain" };
         for (size_t i = 0; i < sizeof with_options / sizeof with_options[0]; i++)
                 if (strcmp(verb, with_options[i]) == 0)
                         return running;

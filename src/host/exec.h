@@ -48,6 +48,7 @@ struct mv__exec {
         uint64_t started_ns, ended_ns, deadline_ns;
         struct mv__plan *plan;    /* NULL: the program has no steps */
         struct mv_audit *audit;   /* where the records go */
+        bool step_late;           /* a step's time is what ended the run */
         struct mv_arena scratch;
         struct mv_trail *trail;
         struct mv_broker *broker;
@@ -114,7 +115,9 @@ struct mv__watch {
         bool running, done;
         const struct mv_provider_ops *ops;
         struct mv_cell *cell;
-        volatile int *flag;
+        volatile int *flag;             /* may be NULL */
+        const struct mv_broker *broker; /* NULL: no step has a time of its own */
+        bool late;                      /* one has used it up */
         uint64_t patience_ns; /* how long a flag that is set may wait for the program to obey */
 };
 int mv__watch_start(struct mv__watch *w, const struct mv__exec *e, struct mv_cell *cell,

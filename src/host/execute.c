@@ -272,6 +272,10 @@ static int run_cell(struct mv__exec *e, struct mv_cell *cell, struct mv_slice st
         if (r == 0)
                 r = e->entry->ops->run(cell, &run, ret, err);
         mv__watch_stop(&watch);
+        if (r == 0 && watch.late && ret->termination == MV_END_KILLED) {
+                ret->termination = MV_END_TIMEOUT;
+                e->step_late = true;
+        }
         return r;
 }
 

@@ -173,6 +173,35 @@ static int profile_for(struct mv__plan *p, struct mv__plan_region *g, struct mv_
         return 0;
 }
 
+static int by_place(const void *a, const void *b)
+{
+        const struct mv__plan_region *x = *(struct mv__plan_region *const *)a;
+        const struct mv__plan_region *y = *(struct mv__plan_region *const *)b;
+        for (uint32_t i = 2; i < 4; i++) { /* line, column */
+                int64_t m = number_at(x->row, i), n = number_at(y->row, i);
+                if (m != n)
+                        return m < n ? -1 : 1;
+        }
+        return x < y ? -1 : x > y;
+}
+
+/* In the order of the source, for those who read the records. */
+static int find_profiles(struct mv__plan *p, struct mv_err *err)
+{
+        struct mv__plan_region **steps = mv_new(&p->memory, struct mv__plan_region *,
+                                                (size_t)p->regions_count + 1);
+        uint32_t count = 0;
+        int r = steps ? 0 : mv_fail(err, MV_E_LIMIT, 0, "step profiles: memory");
+        for (uint32_t i = 0; r == 0 && i < p->regions_count; i++)
+                if (p->regions[i].name.p)
+                        steps[count++] = &p->regions[i];
+        if (count)
+                qsort(steps, count, sizeof *steps, by_place);
+        for (uint32_t i = 0; r == 0 && i < count; i++)
+                r = profile_for(p, steps[i], err);
+        return r;
+}
+
 /* --- what a step reaches (2) ------------------------------------------------------------------ */
 struct reach {
         struct mv__plan *plan;
@@ -300,9 +329,8 @@ int mv__plan_derive(struct mv_host *h, const struct mv__plan_request *q, struct 
                         program->reads.any = program->writes.any = true;
         if (r == 0 && p->known)
                 r = read_report(h, p, err);
-        for (uint32_t i = 0; r == 0 && i < p->regions_count; i++)
-                if (p->regions[i].name.p)
-                        r = profile_for(p, &p->regions[i], err);
+        if (r == 0)
+                r = find_profiles(p, err);
         if (r == 0)
                 r = derive_all(h, q, p, err);
         if (r < 0) {
@@ -343,6 +371,15 @@ int mv__plan_make(struct mv_host *h, const struct mv__plan_request *q, struct mv
         struct mv_result *report;
         int r = inspect(h, q, &report, err);
         return r < 0 ? r : mv__plan_derive(h, q, report, ret, err);
+}
+
+bool mv__plan_has_times(const struct mv__plan *p, uint64_t wall_ns_max)
+{
+        for (uint32_t i = 1; p && i < p->profiles_count; i++)
+                if (p->profiles[i].demand.time_ns_max &&
+                    p->profiles[i].limits.time_ns_max < wall_ns_max)
+                        return true;
+        return false;
 }
 
 struct mv__plan *mv__plan_free(struct mv__plan *p)

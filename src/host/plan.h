@@ -46,6 +46,26 @@ int mv__plan_make(struct mv_host *h, const struct mv__plan_request *q, struct mv
 /* From what an inspection reported; takes the report, also on failure. */
 int mv__plan_derive(struct mv_host *h, const struct mv__plan_request *q, struct mv_result *report,
                     struct mv__plan **ret, struct mv_err *err);
+/* Has a step less time than the run? plan may be NULL. */
+bool mv__plan_has_times(const struct mv__plan *p, uint64_t wall_ns_max);
 struct mv__plan *mv__plan_free(struct mv__plan *p);
+
+/* --- explaining (plan_explain.c) --------------------------------------------------------------- */
+/* Steps around one call that are looked at; deeper nesting is told by the outer ones. */
+#define MV_PLAN_NEST_MAX 64
+enum mv__call_state {
+        MV__CALL_ALLOWED,
+        MV__CALL_DENIED,
+        MV__CALL_DEPENDS, /* on arguments, or an id, that the program computes */
+        MV__CALL_FAILS,   /* before anybody decides: the arguments are wrong */
+        MV__CALL_UNKNOWN, /* granted, and there is no such capability */
+        MV__CALL_MAX_
+};
+struct mv__verdict {
+        enum mv__call_state state;
+        struct mv_decision decision;
+};
+void mv__plan_decide(struct mv_host *h, const struct mv__plan *p, const struct mv_context *context,
+                     const struct mv__plan_call *call, struct mv__verdict *ret);
 
 #endif

@@ -87,6 +87,20 @@ static int add_text(struct mv_profile_set *s, struct mv_slice text, bool known, 
         return set_add(s, buf, err);
 }
 
+/* Methods are compared as the transport writes them. */
+static int add_method(struct mv_profile *p, const struct mv_touch *t, struct mv_err *err)
+{
+        char upper[17];
+        if (!t->method_known || t->method.len >= sizeof upper)
+                return set_add(&p->methods, NULL, err);
+        for (size_t i = 0; i < t->method.len; i++) {
+                uint8_t c = t->method.p[i];
+                upper[i] = (char)(c >= 'a' && c <= 'z' ? c - 32 : c);
+        }
+        upper[t->method.len] = '\0';
+        return set_add(&p->methods, upper, err);
+}
+
 int mv_profile_add(struct mv_profile *p, const char *id, const struct mv_touch *t,
                    struct mv_err *err)
 {
@@ -98,7 +112,7 @@ int mv_profile_add(struct mv_profile *p, const char *id, const struct mv_touch *
         if (r == 0 && t->network)
                 r = add_host(p, t, err);
         if (r == 0 && t->network)
-                r = add_text(&p->methods, t->method, t->method_known, err);
+                r = add_method(p, t, err);
         if (r == 0 && t->write)
                 r = add_text(&p->writes, t->path, t->path_known, err);
         if (r == 0 && t->read)
