@@ -14,8 +14,8 @@ static const struct {
         const char *event, *items;
 } step_shapes[] = {
         { "step-started", "k|*" }, { "step-completed", "t*" }, { "step-failed", "tt" },
-        { "expose", "bs" },      { "clear-expose", "" },     { "ctx-set", "k*" },
-        { "hint", "k*" },        { "clear-hints", "" },
+        { "expose", "bs" },        { "clear-expose", "" },     { "ctx-set", "k*" },
+        { "hint", "k*" },          { "clear-hints", "" },
 };
 
 static const char *shape_of(struct mv_slice event)

@@ -26,7 +26,7 @@ struct denial {
 };
 
 /* step.c */
-struct active_step { /* since when a profile holds, parallel to steps.profiles */
+struct active_step {     /* since when a profile holds, parallel to steps.profiles */
         uint64_t end_ns; /* 0: the run's own end */
         uint32_t calls_at, operations_at;
 };

@@ -86,7 +86,7 @@ struct mv_call {
         volatile int *cancel; /* may be NULL */
         /* what clocks say inside a step that demands determinism, since 1970; 0: the real time */
         uint64_t fixed_clock_ms;
-        union {               /* filled by mv_call_fail */
+        union { /* filled by mv_call_fail */
                 struct mv_fault fault;
                 struct {
                         char fault_kind[48];

@@ -99,9 +99,9 @@ void mv_capability_touch(const struct mv_capability_table *t, const struct mv_ca
         static const struct mv_value none = { .kind = MV_VECTOR };
         bool nothing_known = !args || args->kind != MV_VECTOR;
         bool builtin = cap && mv__is_builtin(t, cap);
-        *ret = (struct mv_touch){ .deterministic =
-                                          cap && (cap->pure || !(cap->effects &
-                                                                 ~(uint32_t)MV_EFFECT_OUTPUT)) };
+        *ret = (struct mv_touch){
+                .deterministic = cap && (cap->pure || !(cap->effects & ~(uint32_t)MV_EFFECT_OUTPUT))
+        };
         if (!cap)
                 touch_anything(UINT32_MAX, ret);
         else if (!builtin && !cap->pure)

@@ -26,7 +26,7 @@ struct cli_list {
 };
 struct cli_options {
         bool json, explain, denied, ast;
-        bool explain_calls; /* explain: denied calls count for the exit code */
+        bool explain_calls;       /* explain: denied calls count for the exit code */
         bool strict;              /* config check */
         const char *vmm, *format; /* config spec, show */
         const char *kernel, *rootfs;

@@ -122,8 +122,9 @@ static bool fill_report(struct mv_runner *r, struct mv_out *o, const void *arg)
 {
         return fill_result_head(r, o) && mv_cbor_put_map(o, 3) && mv_cbor_put_str(o, "calls") &&
                encoded(r, o, mv_rtfs_encode_result(r->rtfs, o)) && mv_cbor_put_str(o, "steps") &&
-               encoded(r, o, mv_rtfs_encode_regions(r->rtfs, o)) && mv_cbor_put_str(o, "declared") &&
-               mv_put_slice(o, *(const struct mv_slice *)arg) && fill_result_tail(r, o);
+               encoded(r, o, mv_rtfs_encode_regions(r->rtfs, o)) &&
+               mv_cbor_put_str(o, "declared") && mv_put_slice(o, *(const struct mv_slice *)arg) &&
+               fill_result_tail(r, o);
 }
 
 static bool fill_error(struct mv_runner *r, struct mv_out *o, const void *arg)

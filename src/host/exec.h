@@ -46,9 +46,9 @@ struct mv__exec {
         bool using;               /* counted as a user of entry */
         struct mv_limits limits;  /* effective */
         uint64_t started_ns, ended_ns, deadline_ns;
-        struct mv__plan *plan;    /* NULL: the program has no steps */
-        struct mv_audit *audit;   /* where the records go */
-        bool step_late;           /* a step's time is what ended the run */
+        struct mv__plan *plan;  /* NULL: the program has no steps */
+        struct mv_audit *audit; /* where the records go */
+        bool step_late;         /* a step's time is what ended the run */
         struct mv_arena scratch;
         struct mv_trail *trail;
         struct mv_broker *broker;

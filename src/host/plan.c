@@ -17,7 +17,7 @@
 #include <sys/clock.h>
 #include <wire/cbor.h>
 
-#define PLAN_BYTES_MAX    ((size_t)64 << 20)
+#define PLAN_BYTES_MAX ((size_t)64 << 20)
 
 /* --- is there anything to find? --------------------------------------------------------------- */
 static bool holds(struct mv_slice text, const char *word)
@@ -188,8 +188,8 @@ static int by_place(const void *a, const void *b)
 /* In the order of the source, for those who read the records. */
 static int find_profiles(struct mv__plan *p, struct mv_err *err)
 {
-        struct mv__plan_region **steps = mv_new(&p->memory, struct mv__plan_region *,
-                                                (size_t)p->regions_count + 1);
+        struct mv__plan_region **steps =
+                mv_new(&p->memory, struct mv__plan_region *, (size_t)p->regions_count + 1);
         uint32_t count = 0;
         int r = steps ? 0 : mv_fail(err, MV_E_LIMIT, 0, "step profiles: memory");
         for (uint32_t i = 0; r == 0 && i < p->regions_count; i++)

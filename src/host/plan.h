@@ -9,8 +9,8 @@
 #define MV_PLAN_STEPS_MAX 4096u
 
 struct mv__plan_call {
-        const struct mv_value *site;  /* [id via line column] */
-        const struct mv_value *args;  /* VECTOR with ? for what is not known, or NULL */
+        const struct mv_value *site;            /* [id via line column] */
+        const struct mv_value *args;            /* VECTOR with ? for what is not known, or NULL */
         const struct mv_capability *capability; /* NULL: computed, or not known here */
         uint32_t region;
 };
@@ -22,7 +22,7 @@ struct mv__plan_region {
 };
 struct mv__plan {
         struct mv_arena memory;
-        struct mv_result *report; /* holds the values */
+        struct mv_result *report;    /* holds the values */
         struct mv_profile *profiles; /* [0]: the program */
         uint32_t profiles_count, profiles_cap;
         struct mv__plan_region *regions;

@@ -63,24 +63,23 @@ static void decide(struct mv_host *h, const struct mv_context *c, const struct m
         struct mv_fault fault = { { 0 }, { 0 } };
         mv_capability_touch(h->table, cap, args, &touch);
         if (mv_arguments_known(args)) {
-                bool fails = mv_capability_check(h->table, cap, args->items, args->count,
-                                                 &fault) < 0 ||
-                             mv_capability_decide(h->table, c, cap, args->items, args->count,
-                                                  &ret->decision, &fault) < 0;
+                bool fails =
+                        mv_capability_check(h->table, cap, args->items, args->count, &fault) < 0 ||
+                        mv_capability_decide(h->table, c, cap, args->items, args->count,
+                                             &ret->decision, &fault) < 0;
                 ret->state = fails                   ? MV__CALL_FAILS
                              : ret->decision.allowed ? MV__CALL_ALLOWED
                                                      : MV__CALL_DENIED;
                 if (fails)
-                        mv_fault_text(&fault, ret->decision.context,
-                                      sizeof ret->decision.context);
+                        mv_fault_text(&fault, ret->decision.context, sizeof ret->decision.context);
                 return;
         }
         mv_authorize_capability(c, cap->id, cap, NULL, 0, &ret->decision);
         if (ret->decision.allowed && c)
                 mv_profile_capability(c->steps, cap, true, &ret->decision);
-        bool settled = !ret->decision.allowed ||
-                       (decide_known_part(c, cap, &touch, &ret->decision) &&
-                        strcmp(cap->id, "ccos.system.get-env") != 0);
+        bool settled =
+                !ret->decision.allowed || (decide_known_part(c, cap, &touch, &ret->decision) &&
+                                           strcmp(cap->id, "ccos.system.get-env") != 0);
         ret->state = !settled                ? MV__CALL_DEPENDS
                      : ret->decision.allowed ? MV__CALL_ALLOWED
                                              : MV__CALL_DENIED;

@@ -77,8 +77,8 @@ static int read_texts(const struct texts *t, const struct mv_value *v, struct mv
                 const char *why = t->check(text, canonical);
                 mv__show(shown, sizeof shown, text);
                 if (why)
-                        return mv_fail(err, MV_E_INVALID, 0,
-                                       "with-security-profile: %s: '%s': %s", t->key, shown, why);
+                        return mv_fail(err, MV_E_INVALID, 0, "with-security-profile: %s: '%s': %s",
+                                       t->key, shown, why);
                 int r = mv__grants_add(ret, canonical, err);
                 if (r < 0)
                         return r;
@@ -110,9 +110,9 @@ static int read_paths(struct mv_demand *m, const struct mv_value *v, struct mv_e
 static int read_capabilities(struct mv_demand *m, const struct mv_value *v, struct mv_err *err)
 {
         m->capabilities_given = true;
-        return read_texts(&(struct texts){ ":capabilities", "a vector of capability ids",
-                                           check_capability },
-                          v, &m->capabilities, err);
+        return read_texts(
+                &(struct texts){ ":capabilities", "a vector of capability ids", check_capability },
+                v, &m->capabilities, err);
 }
 
 static int read_only(struct mv_demand *m, const struct mv_value *v, struct mv_err *err)

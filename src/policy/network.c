@@ -55,8 +55,8 @@ bool mv__context_has_host(const struct mv_context *c, const char *host)
                 return true;
         for (const char *rest = host; rest; rest = strchr(rest + 1, '.')) {
                 char prefix[KEY_BYTES];
-                mv_fmt(prefix, sizeof prefix, strchr(host, ':') ? "%s[%s]:" : "%s%s:",
-                       rest == host ? "" : "*", rest);
+                mv_fmt(prefix, sizeof prefix,
+                       strchr(host, ':') ? "%s[%s]:" : "%s%s:", rest == host ? "" : "*", rest);
                 if (mv__grants_find_prefix(&c->hosts, prefix))
                         return true;
         }

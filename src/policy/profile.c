@@ -6,18 +6,18 @@
 #include <security/lexical.h>
 #include <wire/cbor.h>
 
-#define MS_NS  1000000ull
-#define MIB    (1ull << 20)
+#define MS_NS 1000000ull
+#define MIB   (1ull << 20)
 
 /* REQ-STEP-02. grep STEP-LIMITS: SECURITY.md. */
-#define TIME_MS_DEFAULT     30000u
-#define TIME_MS_COMPUTE     300000u
-#define TIME_MS_NETWORK     120000u
-#define TIME_MS_FILES       60000u
-#define MEMORY_MIB_DEFAULT  256u
-#define MEMORY_MIB_COMPUTE  1024u
-#define OPERATIONS_DEFAULT  1000u
-#define OPERATIONS_FILES    5000u
+#define TIME_MS_DEFAULT    30000u
+#define TIME_MS_COMPUTE    300000u
+#define TIME_MS_NETWORK    120000u
+#define TIME_MS_FILES      60000u
+#define MEMORY_MIB_DEFAULT 256u
+#define MEMORY_MIB_COMPUTE 1024u
+#define OPERATIONS_DEFAULT 1000u
+#define OPERATIONS_FILES   5000u
 
 const char *mv_isolation_name(enum mv_isolation i)
 {
@@ -158,10 +158,10 @@ static uint64_t lower(uint64_t mine, uint64_t run)
 static void set_limits(struct mv_profile *p, struct mv_limits run)
 {
         bool compute = !p->network && !p->files && !p->system;
-        uint64_t ms = compute        ? TIME_MS_COMPUTE
-                      : p->network   ? TIME_MS_NETWORK
-                      : p->files     ? TIME_MS_FILES
-                                     : TIME_MS_DEFAULT;
+        uint64_t ms = compute      ? TIME_MS_COMPUTE
+                      : p->network ? TIME_MS_NETWORK
+                      : p->files   ? TIME_MS_FILES
+                                   : TIME_MS_DEFAULT;
         uint64_t mib = compute ? MEMORY_MIB_COMPUTE : MEMORY_MIB_DEFAULT;
         p->limits.time_ns_max = lower(ms * MS_NS, run.wall_ns_max);
         if (p->demand.time_ns_max)
@@ -306,8 +306,7 @@ void mv_profile_capability(const struct mv_step_view *v, const struct mv_capabil
         for (uint32_t i = 0; v && d->allowed && i < v->count; i++) {
                 const struct mv_profile *p = v->active[i];
                 const struct mv_demand *m = &p->demand;
-                if (!p->capabilities.any &&
-                    mv__grants_find(&p->capabilities.list, cap->id) < 0) {
+                if (!p->capabilities.any && mv__grants_find(&p->capabilities.list, cap->id) < 0) {
                         deny(d, p, "capabilities");
                         hint_text(d, p, "capabilities");
                 } else if (m->capabilities_given && !holds_id(&m->capabilities, cap->id)) {
@@ -338,8 +337,8 @@ void mv_profile_host(const struct mv_step_view *v, const struct mv_url *u, struc
                 if (text && demand)
                         continue;
                 deny(d, p, "hosts");
-                mv_fmt(d->context, sizeof d->context,
-                       "Host '%.100s' not in the profile of %s", u->host_ascii, p->label);
+                mv_fmt(d->context, sizeof d->context, "Host '%.100s' not in the profile of %s",
+                       u->host_ascii, p->label);
                 if (text)
                         hint_demand(d, ":hosts");
                 else
@@ -357,8 +356,8 @@ void mv_profile_method(const struct mv_step_view *v, const char *method, struct 
                 if (text && demand)
                         continue;
                 deny(d, p, "methods");
-                mv_fmt(d->context, sizeof d->context,
-                       "Method '%.20s' not in the profile of %s", method, p->label);
+                mv_fmt(d->context, sizeof d->context, "Method '%.20s' not in the profile of %s",
+                       method, p->label);
                 if (text)
                         hint_demand(d, ":methods");
                 else
@@ -372,9 +371,8 @@ static void deny_path(struct mv_decision *d, const struct mv_profile *p, struct 
         char shown[100];
         mv__show(shown, sizeof shown, path);
         deny(d, p, write && p->demand.read_only ? "read-only" : "paths");
-        mv_fmt(d->context, sizeof d->context,
-               "Path not in the profile of %.100s (write=%s): %s", p->label,
-               write ? "true" : "false", shown);
+        mv_fmt(d->context, sizeof d->context, "Path not in the profile of %.100s (write=%s): %s",
+               p->label, write ? "true" : "false", shown);
 }
 
 /* What may be written may be read. */

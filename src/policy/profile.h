@@ -12,7 +12,7 @@
 
 enum mv_isolation { /* REQ-STEP-03 */
                     MV_ISOLATION_INHERIT,
-                    MV_ISOLATION_ISOLATED, /* effects outside the cell, by the broker */
+                    MV_ISOLATION_ISOLATED,  /* effects outside the cell, by the broker */
                     MV_ISOLATION_SANDBOXED, /* ... or behind a process wall of their own */
                     MV_ISOLATION_MAX_
 };
@@ -28,13 +28,14 @@ struct mv_demand {
         struct mv_grant_list hosts, methods, paths, capabilities;
         bool read_only, deterministic;
         enum mv_isolation isolation;
-        uint64_t time_ns_max;   /* 0: not demanded */
-        uint32_t calls_max;     /* UINT32_MAX: not demanded */
+        uint64_t time_ns_max; /* 0: not demanded */
+        uint32_t calls_max;   /* UINT32_MAX: not demanded */
 };
 /* REQ-STEP-02, by what the step does; never more than the run's own. */
 struct mv_profile_limits {
         uint64_t time_ns_max, memory_bytes_max;
-        uint32_t operations_max, calls_max; /* effects on files and network; calls: UINT32_MAX any */
+        uint32_t operations_max,
+                calls_max; /* effects on files and network; calls: UINT32_MAX any */
 };
 
 struct mv_profile {

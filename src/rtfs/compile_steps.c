@@ -186,7 +186,9 @@ enum native_status security_profile_form(struct func *f, val form, uint8_t dst)
 
 enum native_status step_if_form(struct func *f, val form, uint8_t dst)
 {
-        struct step st = { .expose = NIL, .keys = NIL, .params = NIL, .demand = NIL, .rest = rest_of(form, 1) };
+        struct step st = {
+                .expose = NIL, .keys = NIL, .params = NIL, .demand = NIL, .rest = rest_of(form, 1)
+        };
         while (!st.problem[0] && step_option(&st, false))
                 ;
         if (st.problem[0])
@@ -211,7 +213,9 @@ enum native_status step_if_form(struct func *f, val form, uint8_t dst)
 
 enum native_status step_loop_form(struct func *f, val form, uint8_t dst)
 {
-        struct step st = { .expose = NIL, .keys = NIL, .params = NIL, .demand = NIL, .rest = rest_of(form, 1) };
+        struct step st = {
+                .expose = NIL, .keys = NIL, .params = NIL, .demand = NIL, .rest = rest_of(form, 1)
+        };
         while (!st.problem[0] && step_option(&st, false))
                 ;
         if (st.problem[0])
@@ -262,7 +266,9 @@ static bool parallel_option(struct step *st)
 
 enum native_status step_parallel_form(struct func *f, val form, uint8_t dst)
 {
-        struct step st = { .expose = NIL, .keys = NIL, .params = NIL, .demand = NIL, .rest = rest_of(form, 1) };
+        struct step st = {
+                .expose = NIL, .keys = NIL, .params = NIL, .demand = NIL, .rest = rest_of(form, 1)
+        };
         while (!st.problem[0] && parallel_option(&st))
                 ;
         if (st.problem[0])

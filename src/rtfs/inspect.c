@@ -35,7 +35,7 @@ struct region {
         val name, demand; /* NIL of a function */
         uint32_t pos, index;
         bool opaque;
-        val enters; /* indices of regions, and globals as -1 - slot */
+        val enters;  /* indices of regions, and globals as -1 - slot */
         val invokes; /* slots of globals that are called */
         val calls;   /* [index of the call, arguments] */
 };
@@ -324,8 +324,7 @@ static enum native_status called(struct sweep *w, val fn, uint32_t first, uint32
         if (!is_call(w, fn) || !count)
                 return N_OK;
         val args = known_args(w, first + 1, count - 1);
-        return nomem(args) ? N_NOMEM
-                           : report_args(w, id_of(w->reg[first & 255].v), w->at, args);
+        return nomem(args) ? N_NOMEM : report_args(w, id_of(w->reg[first & 255].v), w->at, args);
 }
 
 /* A step begins or ends with a call of these. */

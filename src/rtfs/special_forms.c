@@ -126,8 +126,7 @@ const struct special_form special_forms[] = {
           "(step \"add\" :params {\"n\" 2} (+ 1 (get %params \"n\")))", "3", "the last body form",
           "InvalidArguments; Generic: an error in :params; what the body raises, after the host "
           "was told" },
-        { "with-security-profile", S_SECURITY_PROFILE,
-          "(with-security-profile {...} body ...)",
+        { "with-security-profile", S_SECURITY_PROFILE, "(with-security-profile {...} body ...)",
           "A step in which the host allows less: the map names :hosts, :methods, :paths, "
           ":capabilities, :read-only, :deterministic, :isolation-level, :timeout-ms, :max-calls.",
           "(with-security-profile {:deterministic true} (+ 1 2))", "3", "the last body form",
