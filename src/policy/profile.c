@@ -236,13 +236,14 @@ bool mv_profile_encode(const struct mv_profile *p, struct mv_out *o)
         char limits[96], flags[128];
         mv_profile_limits_text(p, limits, sizeof limits);
         mv_profile_flags_text(p, flags, sizeof flags);
+        /* keys in canonical order: by length, then bytewise */
         return mv_cbor_put_map(o, 13) && mv_cbor_put_str(o, "step") &&
-               mv_cbor_put_text(o, p->name) && put_set(o, "hosts", p->network, &p->hosts) &&
-               put_set(o, "reads", p->files, &p->reads) && put_text(o, "flags", flags) &&
-               mv_cbor_put_str(o, "demand") &&
+               mv_cbor_put_text(o, p->name) && put_text(o, "flags", flags) &&
+               put_set(o, "hosts", p->network, &p->hosts) &&
+               put_set(o, "reads", p->files, &p->reads) && mv_cbor_put_str(o, "demand") &&
                (p->wanted ? mv_value_encode(o, p->wanted) : mv_cbor_put_null(o)) &&
-               put_set(o, "writes", p->files, &p->writes) &&
-               put_set(o, "methods", p->network, &p->methods) && put_text(o, "limits", limits) &&
+               put_text(o, "limits", limits) && put_set(o, "writes", p->files, &p->writes) &&
+               put_set(o, "methods", p->network, &p->methods) &&
                put_text(o, "isolation", mv_isolation_name(p->isolation)) &&
                mv_cbor_put_str(o, "operations") &&
                mv_cbor_put_int(o, (int64_t)p->limits.operations_max) &&
