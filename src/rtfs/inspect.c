@@ -260,7 +260,8 @@ static enum native_status load_global(struct sweep *w, uint32_t slot, uint32_t r
         if (prelude && v.tag == T_CLOSURE && !w->via)
                 TRY(look_into(w, w->r->global_names[slot], v));
         if (v.tag == T_NATIVE || v.tag == T_CLOSURE) {
-                set(w, reg, v);
+                /* what a function of the prelude calls was found above; it calls no argument */
+                set(w, reg, prelude && v.tag == T_CLOSURE ? BOOL(true) : v);
                 return N_OK;
         }
         set(w, reg, (val){ .tag = T_NODE, .i = slot });
