@@ -194,7 +194,8 @@ static int unknown_key(struct mv_slice text, struct mv_err *err)
         unsigned best = UINT32_MAX;
         char shown[80];
         for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-                unsigned d = mv_edit_distance(text, mv_slice_str(keys[i].name));
+                unsigned d = mv_edit_distance(text, mv_slice_str(keys[i].name),
+                                              mv_edit_tolerance(text.len));
                 if (d < best) {
                         best = d;
                         near = keys[i].name;
