@@ -97,6 +97,7 @@ enum mv_purpose {
         MV_PURPOSE_PARSE, /* SOURCE to AST: mv_result_compiled. Nothing runs */
         /* What it can ask of the host, by walking its compiled form; nothing runs but macros. The value is a map:
          * "calls": [[id via line column] ...], id nil: computed at run time, via: the prelude's name that calls, or nil;
+         * "steps": its functions and steps and what they can enter (src/rtfs/rtfs.h, mv_rtfs_encode_regions);
          * "declared": [[line column effects] ...] of `^{:effects ..}` in a SOURCE or an AST. No call is missing: one whose
          * id cannot be told is there as computed. */
         MV_PURPOSE_INSPECT,

@@ -59,6 +59,7 @@ enum mv_record_type {
         MV_REC_ROOT,            /* root, count: written by mv_trail_end */
         /* offset, signature over everything before it: of the store, so without an execution id */
         MV_REC_SEAL,
+        MV_REC_STEP_PROFILE, /* StepProfileDerived: what a step of the program may do */
         MV_REC_MAX_
 };
 const char *mv_record_type_name(enum mv_record_type t);

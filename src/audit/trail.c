@@ -25,6 +25,7 @@ const char *mv_record_type_name(enum mv_record_type t)
                 [MV_REC_EXECUTION_ENDED] = "PlanEnded",
                 [MV_REC_ROOT] = "Root",
                 [MV_REC_SEAL] = "Seal",
+                [MV_REC_STEP_PROFILE] = "StepProfileDerived",
         };
         return t >= 1 && t < MV_REC_MAX_ ? names[t] : "unknown record";
 }
@@ -67,7 +68,7 @@ static int append_check(const struct mv_trail *t, enum mv_record_type type,
 {
         if (t->ended)
                 return mv_fail(err, MV_E_STATE, 0, "execution %s: its trail has ended", t->id);
-        if (type < 1 || type >= MV_REC_ROOT)
+        if (type < 1 || (type >= MV_REC_ROOT && type != MV_REC_STEP_PROFILE))
                 return mv_fail(err, MV_E_INVALID, 0,
                                "execution %s: record type %d is not for callers", t->id, (int)type);
         if (type == MV_REC_EXECUTION_STARTED && t->tree.count)

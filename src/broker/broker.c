@@ -15,7 +15,7 @@
 #define KEPT_BYTES_MIN       (16ull << 20)
 #define KEPT_BYTES_MAX       (512ull << 20)
 
-static uint64_t now_ns(void)
+uint64_t mv__broker_now_ns(void)
 {
         struct timespec t;
         clock_gettime(CLOCK_MONOTONIC, &t);
@@ -51,6 +51,10 @@ int mv_broker_new(const struct mv_broker_options *o, struct mv_broker **ret, str
         b->limits = with_defaults(o->limits);
         b->kept = mv_arena_grow(kept_bytes(b->limits.output_bytes_max));
         b->outcome.error = (struct mv_program_error){ "", "", "", "", "", "", 0, 0 };
+        if (mv__steps_init(b, err) < 0) {
+                mv_broker_free(b);
+                return -(int)err->code;
+        }
         *ret = b;
         return 0;
 }
@@ -60,6 +64,7 @@ struct mv_broker *mv_broker_free(struct mv_broker *b)
         if (!b)
                 return NULL;
         mv_file_table_free(b->files); /* (4) */
+        mv__steps_done(b);
         mv_arena_done(&b->kept);
         free(b->reply.p);
         free(b->record.p);
@@ -135,10 +140,12 @@ static void decide(struct mv_broker *b, struct asked *q)
                 unknown_capability(b, q);
         else if (mv_capability_check(q->capability, args, q->args->count, &q->fault) < 0)
                 refuse(b, q, "arguments");
-        else if (mv_capability_decide(mv_context_for(b->o.context, q->capability->id),
-                                      q->capability, args, q->args->count, &q->decision,
-                                      &q->fault) < 0)
+        else if (mv_capability_decide(
+                         mv__step_context(b, mv_context_for(b->o.context, q->capability->id)),
+                         q->capability, args, q->args->count, &q->decision, &q->fault) < 0)
                 refuse(b, q, "arguments");
+        else
+                mv__step_limits(b, q);
         mv__clean_decision(&q->decision);
 }
 
@@ -181,7 +188,7 @@ static void take_own_settings(struct mv_call *call)
                 return;
         call->context = own;
         call->limits = mv_limits_min(call->limits, own->limits);
-        uint64_t end = now_ns() + own->limits.wall_ns_max;
+        uint64_t end = mv__broker_now_ns() + own->limits.wall_ns_max;
         if (own->limits.wall_ns_max && (!call->deadline_ns || end < call->deadline_ns))
                 call->deadline_ns = end;
 }
@@ -199,11 +206,12 @@ static int carry_out(struct mv_broker *b, struct asked *q, struct mv_value *v)
                                 .tier_min = b->o.tier_min,
                                 .cancel = b->o.cancel };
         take_own_settings(&call);
+        mv__step_call(b, &call);
         *v = (struct mv_value){ .kind = MV_NIL };
         b->denied_inside = false;
-        uint64_t start = now_ns();
+        uint64_t start = mv__broker_now_ns();
         int r = q->capability->call(&call, q->args->items, q->args->count, v);
-        q->effect_ns = now_ns() - start;
+        q->effect_ns = mv__broker_now_ns() - start;
         if (r < 0)
                 q->fault = call.fault;
         if (r < 0 && !q->fault.kind[0])
@@ -289,7 +297,9 @@ static bool has_to_stop(struct mv_broker *b)
                 return b->stopped != MV_END_COMPLETED;
         if (b->o.cancel && *b->o.cancel)
                 b->stopped = MV_END_KILLED;
-        else if (b->o.deadline_ns && now_ns() >= b->o.deadline_ns)
+        else if (b->o.deadline_ns && mv__broker_now_ns() >= b->o.deadline_ns)
+                b->stopped = MV_END_TIMEOUT;
+        else if (mv_broker_step_deadline(b) && mv__broker_now_ns() >= mv_broker_step_deadline(b))
                 b->stopped = MV_END_TIMEOUT;
         return b->stopped != MV_END_COMPLETED;
 }

@@ -17,6 +17,8 @@
  *   CALL     {"seq","args","capability"}        durable before the effect, see needs_sync in broker.c
  *   RESULT   {"seq","fault"|"reply"}            whole, exactly as the guest got it; observed {"effect_ns"}
  *   STEP     the payload of the frame
+ *   STEP_PROFILE  see mv_profile_encode; written before the program starts (host/plan.c)
+ * A call inside a step is decided by the context and by the profiles of the open steps (step.c).
  * A large argument is represented by its digest (mv_audit_put_value).
  * FAULT "message" is the display text of spec 6.2: "I/O error: ...". */
 #include <audit/audit.h>
@@ -24,6 +26,7 @@
 #include <capability/table.h>
 #include <microvm/execute.h>
 #include <microvm/provider.h>
+#include <policy/profile.h>
 #include <security/security.h>
 #include <wire/frame.h>
 
@@ -57,6 +60,11 @@ struct mv_broker_options {
         bool session;
         /* NULL: effects happen. Else outlives the broker */
         const struct mv_broker_replay *replay;
+        enum mv_tier tier; /* of the wall: what a demand of a session's step is compared with */
+        /* What the steps of the program may do, by name and demand; [0] is the program's own. Outlive the broker. None:
+         * nothing was derived, steps are held to their demands alone. */
+        const struct mv_profile *profiles;
+        uint32_t profiles_count;
 };
 int mv_broker_new(const struct mv_broker_options *o, struct mv_broker **ret, struct mv_err *err);
 struct mv_broker *mv_broker_free(struct mv_broker *b);
@@ -79,6 +87,8 @@ struct mv_broker_outcome {
         const struct mv_file_operation *files;
         uint32_t files_count;
 };
+/* When the first of the open steps has used up its time (CLOCK_MONOTONIC); 0: the run's own end. Threads: any. */
+uint64_t mv_broker_step_deadline(const struct mv_broker *b);
 void mv_broker_outcome(const struct mv_broker *b, struct mv_broker_outcome *ret);
 
 #endif

@@ -8,14 +8,14 @@
 #define HINT_BYTES_MAX    128u
 
 /* --- STEP ------------------------------------------------------------------------------------- */
-/* One letter per item behind the event's name: t text, b boolean, k text or keyword or symbol, * anything, s array of
+/* One letter per item behind the event's name, those behind | may be missing: t text, b boolean, k text or keyword or symbol, * anything, s array of
  * texts or nil. The list of wire/frame.h. */
 static const struct {
         const char *event, *items;
 } step_shapes[] = {
-        { "step-started", "k" }, { "step-completed", "t*" }, { "step-failed", "tt" },
-        { "expose", "bs" },      { "clear-expose", "" },     { "ctx-set", "k*" },
-        { "hint", "k*" },        { "clear-hints", "" },
+        { "step-started", "k|*" }, { "step-completed", "t*" }, { "step-failed", "tt" },
+        { "expose", "bs" },        { "clear-expose", "" },     { "ctx-set", "k*" },
+        { "hint", "k*" },          { "clear-hints", "" },
 };
 
 static const char *shape_of(struct mv_slice event)
@@ -61,12 +61,18 @@ static int check_step(const struct mv_value *v, struct mv_err *err)
         const char *shape = shape_of(v->items[0].text);
         if (!shape)
                 return MV_HOSTILE(err, "STEP: unknown event");
-        if (strlen(shape) != v->count - 1)
-                return MV_HOSTILE(err, "STEP: number of items");
-        for (uint32_t i = 1; i < v->count; i++)
-                if (!item_fits(shape[i - 1], &v->items[i]))
+        uint32_t i = 1;
+        for (; *shape; shape++) {
+                if (*shape == '|' && i == v->count)
+                        return 0;
+                if (*shape == '|')
+                        continue;
+                if (i == v->count)
+                        break;
+                if (!item_fits(*shape, &v->items[i++]))
                         return MV_HOSTILE(err, "STEP: type of an item");
-        return 0;
+        }
+        return *shape || i < v->count ? MV_HOSTILE(err, "STEP: number of items") : 0;
 }
 
 int mv__on_step(struct mv_broker *b, struct mv_slice payload, struct mv_err *err)
@@ -76,8 +82,12 @@ int mv__on_step(struct mv_broker *b, struct mv_slice payload, struct mv_err *err
         int r = mv_value_decode(payload, &arena, &v, err);
         if (r == 0)
                 r = check_step(v, err);
+        if (r == 0)
+                r = mv__record(b, MV_REC_STEP, payload, mv_slice(NULL, 0), err);
+        if (r == 0)
+                r = mv__step_event(b, v, err);
         mv_arena_done(&arena);
-        return r < 0 ? r : mv__record(b, MV_REC_STEP, payload, mv_slice(NULL, 0), err);
+        return r;
 }
 
 /* --- LOG -------------------------------------------------------------------------------------- */

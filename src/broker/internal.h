@@ -3,6 +3,7 @@
 #define MV_BROKER_INTERNAL_H
 /* Between the files of this folder. */
 #include <broker/broker.h>
+#include <stdatomic.h>
 
 /* Denials whose hint is remembered for the outcome: a program that catches many keeps the
  * latest. */
@@ -24,6 +25,24 @@ struct denial {
         char operation[48], capability[160], context[256], hint[192];
 };
 
+/* step.c */
+struct active_step {     /* since when a profile holds, parallel to steps.profiles */
+        uint64_t end_ns; /* 0: the run's own end */
+        uint32_t calls_at, operations_at;
+};
+struct steps {
+        struct mv_step_view view;
+        const struct mv_profile **profiles;
+        struct active_step *active;
+        bool *open; /* of each open step: did it put its profile on the stack? */
+        uint32_t profiles_cap, active_cap, open_count, open_cap;
+        uint32_t operations; /* calls with effects on files or network */
+        struct mv_profile *demands;
+        uint32_t demands_count;
+        struct mv_context context; /* the call's, with the view */
+        _Atomic uint64_t deadline_ns;
+};
+
 struct mv_broker {
         struct mv_broker_options o;
         struct mv_limits limits; /* defaults filled in */
@@ -33,6 +52,7 @@ struct mv_broker {
         uint64_t record_bytes;
         struct mv_file_table *files;
 
+        struct steps steps;
         uint32_t calls, denials;
         uint64_t spent[MV_SPEND_MAX_];
         /* an outcome is known or the guest was hostile: no further frame */
@@ -66,6 +86,7 @@ struct asked {
         struct mv_decision decision; /* from here on not zeroed */
         struct mv_fault fault;       /* kind "": the decision alone speaks */
 };
+uint64_t mv__broker_now_ns(void);
 /* What the records call it: the canonical id, or what was asked for when there is none. */
 struct mv_slice mv__asked_id(const struct asked *q);
 
@@ -101,6 +122,15 @@ bool mv__write_output(struct mv_broker *b, bool to_stderr, struct mv_slice s);
 void mv__remember_denial(struct mv_broker *b, const struct mv_decision *d);
 /* texts that go into frames and records are UTF-8 */
 void mv__clean_decision(struct mv_decision *d);
+
+/* step.c */
+int mv__steps_init(struct mv_broker *b, struct mv_err *err);
+void mv__steps_done(struct mv_broker *b);
+int mv__step_event(struct mv_broker *b, const struct mv_value *event, struct mv_err *err);
+/* The context of a call with what the open steps leave of it; c itself outside of steps. */
+const struct mv_context *mv__step_context(struct mv_broker *b, const struct mv_context *c);
+void mv__step_limits(struct mv_broker *b, struct asked *q); /* turns an allowed call into a fault */
+void mv__step_call(struct mv_broker *b, struct mv_call *call);
 
 /* end.c: frames that are not calls. */
 int mv__on_step(struct mv_broker *b, struct mv_slice payload, struct mv_err *err);

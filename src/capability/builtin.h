@@ -33,6 +33,7 @@ extern const struct mv_family mv__family_http;
 /* The built-in id an alias stands for, or NULL (capability/alias.c). Text without the leading
  * colon. */
 const char *mv__alias_find(struct mv_slice text);
+bool mv__is_builtin(const struct mv_capability_table *t, const struct mv_capability *c);
 const struct mv_builtin *mv__builtin_at(uint32_t i); /* NULL behind the last one */
 
 /* Put the policy's decision in place of the authoriser's; the permissions of both are kept. */

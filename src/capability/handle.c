@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <policy/profile.h>
 #include <stdlib.h>
 #include <sys/beneath.h>
 #include <unistd.h>
@@ -87,6 +88,19 @@ static int no_such_handle(struct mv_call *call, int64_t number)
 static void note(struct mv_call *call, const struct handle *h, uint64_t bytes)
 {
         call->host.note_file(call->host.ctx, mv_slice_str(h->path), mv__verb(call), bytes);
+}
+
+/* A file that was opened before a step began is held to the step as well. */
+static int held_to_step(struct mv_call *call, const struct handle *h, bool write)
+{
+        struct mv_decision d = { .allowed = true };
+        struct mv_slice root = { NULL, 0 };
+        mv_fmt(d.operation, sizeof d.operation, "filesystem");
+        mv_fmt(d.capability, sizeof d.capability, "%s", call->capability->id);
+        mv__decision_permission(&d, call->capability->id);
+        mv_profile_path(call->context ? call->context->steps : NULL, mv_slice_str(h->path), write,
+                        &d, &root);
+        return d.allowed ? 0 : call->host.deny(call->host.ctx, &d);
 }
 
 /* --- open-file -------------------------------------------------------------------------------- */
@@ -290,7 +304,10 @@ static int read_line(struct mv_call *call, const struct mv_value *args, uint32_t
                                     h->path);
         struct line l = { 0 };
         uint64_t start = h->at;
-        int r = line_read(call, h, &l);
+        int r = held_to_step(call, h, false);
+        if (r < 0)
+                return r;
+        r = line_read(call, h, &l);
         *ret = mv__nil();
         if (r == 1)
                 r = line_reply(call, h, &l, ret);
@@ -325,7 +342,9 @@ static int write_line(struct mv_call *call, const struct mv_value *args, uint32_
         if (!h->write)
                 return mv_call_fail(call, "IoError", "write-line %s: opened for reading only",
                                     h->path);
-        int r = mv_call_spend(call, MV_SPEND_WRITTEN_BYTES, args[1].text.len + 1);
+        int r = held_to_step(call, h, true);
+        if (r == 0)
+                r = mv_call_spend(call, MV_SPEND_WRITTEN_BYTES, args[1].text.len + 1);
         if (r < 0)
                 return r;
         h->buffer_len = 0; /* what was read ahead may change now */

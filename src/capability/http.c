@@ -12,6 +12,7 @@
 #include <curl/curl.h>
 #include <netinet/in.h>
 #include <policy/policy.h>
+#include <policy/profile.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -558,6 +559,7 @@ static int check_host(const struct mv_context *c, const struct mv_value *args, u
                 return -(int)MV_E_PROGRAM;
         }
         mv_policy_host(c, &url, d->capability, &policy);
+        mv_profile_method(c ? c->steps : NULL, request.method, &policy);
         mv__decision_narrow(d, &policy);
         return 0;
 }

@@ -11,11 +11,21 @@
 #define SLEEP_SLICE_NS 10000000u
 #define NS_PER_MS      1000000u
 
+/* The clock of the call: the host's, or inside a step that demands determinism one that only the
+ * calls before it move. */
+static struct timespec clock_of(const struct mv_call *call)
+{
+        struct timespec t = { .tv_sec = (time_t)(call->fixed_clock_ms / 1000),
+                              .tv_nsec = (long)(call->fixed_clock_ms % 1000) * NS_PER_MS };
+        if (!call->fixed_clock_ms)
+                clock_gettime(CLOCK_REALTIME, &t);
+        return t;
+}
+
 static int current_time(struct mv_call *call, const struct mv_value *args, uint32_t n,
                         struct mv_value *ret)
 {
-        struct timespec t;
-        clock_gettime(CLOCK_REALTIME, &t);
+        struct timespec t = clock_of(call);
         *ret = mv__int(t.tv_sec);
         return 0;
 }
@@ -23,10 +33,9 @@ static int current_time(struct mv_call *call, const struct mv_value *args, uint3
 static int current_time_iso(struct mv_call *call, const struct mv_value *args, uint32_t n,
                             struct mv_value *ret)
 {
-        struct timespec t;
+        struct timespec t = clock_of(call);
         struct tm utc;
         char text[48];
-        clock_gettime(CLOCK_REALTIME, &t);
         gmtime_r(&t.tv_sec, &utc);
         size_t len = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
         return mv__copy_text(call, mv_slice(text, len), ret) ? 0
@@ -36,8 +45,7 @@ static int current_time_iso(struct mv_call *call, const struct mv_value *args, u
 static int current_timestamp_ms(struct mv_call *call, const struct mv_value *args, uint32_t n,
                                 struct mv_value *ret)
 {
-        struct timespec t;
-        clock_gettime(CLOCK_REALTIME, &t);
+        struct timespec t = clock_of(call);
         *ret = mv__int((int64_t)t.tv_sec * 1000 + t.tv_nsec / NS_PER_MS);
         return 0;
 }

@@ -5,6 +5,7 @@
 #include <capability/builtin.h>
 #include <base/nearest.h>
 #include <base/limits.h>
+#include <policy/profile.h>
 #include <stdlib.h>
 
 struct entry {
@@ -234,6 +235,12 @@ const struct mv_capability *mv_capability_at(const struct mv_capability_table *t
         return i < t->count ? &t->entries[i]->capability : NULL;
 }
 
+bool mv__is_builtin(const struct mv_capability_table *t, const struct mv_capability *c)
+{
+        const struct entry *e = entry_of(t, c->id);
+        return e && e->builtin;
+}
+
 /* --- did you mean ----------------------------------------------------------------------------- */
 /* UINT32_MAX: more than `most`, of the id and of what follows its "ccos." */
 static unsigned distance_to(struct mv_slice asked, const char *id, unsigned most)
@@ -339,6 +346,11 @@ int mv_capability_decide(const struct mv_context *c, const struct mv_capability 
 {
         mv_authorize_capability(c, cap->id, cap, args, args_count, ret);
         const struct mv_builtin *builtin = entry_around(cap)->builtin;
+        if (c && c->steps && ret->allowed) {
+                mv_profile_capability(c->steps, cap, builtin, ret);
+                if (!ret->allowed)
+                        return 0;
+        }
         if (!builtin || !builtin->check)
                 return 0;
         if (!ret->allowed) { /* (2) */

@@ -48,6 +48,14 @@ void mv_fault_text(const struct mv_fault *f, char *buf, size_t cap);
  * foreign bytes become '?'. */
 void mv_text_make_utf8(char *text);
 
+/* What a call is known to ask for. args: constants as they are, the symbol ? for what is not known; NULL: nothing is known.
+ * cap NULL: a capability that is computed or not known here. */
+struct mv_touch;
+void mv_capability_touch(const struct mv_capability_table *t, const struct mv_capability *cap,
+                         const struct mv_value *args, struct mv_touch *ret);
+/* Are all arguments constants? */
+bool mv_arguments_known(const struct mv_value *args);
+
 /* --- what a capability implementation gets to see of its execution (broker implements) -------- */
 struct mv_file_table; /* open handles of one execution, capability/handle.c */
 struct mv_call_host { /* services of the broker to built-in capabilities */
@@ -78,7 +86,9 @@ struct mv_call {
         /* of the execution: what a call starts may not be behind less */
         enum mv_tier tier_min;
         volatile int *cancel; /* may be NULL */
-        union {               /* filled by mv_call_fail */
+        /* what clocks say inside a step that demands determinism, since 1970; 0: the real time */
+        uint64_t fixed_clock_ms;
+        union { /* filled by mv_call_fail */
                 struct mv_fault fault;
                 struct {
                         char fault_kind[48];

@@ -77,7 +77,7 @@ int cli_bench_authorize(struct mv_host *h, uint64_t *ret_ns, struct mv_err *err)
                 return r;
         uint64_t t0 = now_ns();
         for (unsigned i = 0; r == 0 && i < DECISIONS; i++)
-                r = mv_capability_decide(h->table, c, cap, &path, 1, &d, &fault);
+                r = mv_capability_decide(c, cap, &path, 1, &d, &fault);
         *ret_ns = (now_ns() - t0) / DECISIONS;
         if (r == 0 && !d.allowed)
                 r = mv_fail(err, MV_E_INTERNAL, 0, "the call was not allowed");

@@ -26,6 +26,7 @@ struct cli_list {
 };
 struct cli_options {
         bool json, explain, denied, ast;
+        bool explain_calls;       /* explain: denied calls count for the exit code */
         bool strict;              /* config check */
         const char *vmm, *format; /* config spec, show */
         const char *kernel, *rootfs;
@@ -138,6 +139,7 @@ int cmd_eval(int argc, char **argv);
 int cmd_call(int argc, char **argv);
 int cmd_compile(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
+int cmd_explain(int argc, char **argv);
 int cmd_repl(int argc, char **argv);
 int cmd_exec(int argc, char **argv);
 int cmd_providers(int argc, char **argv);

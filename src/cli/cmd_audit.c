@@ -120,6 +120,14 @@ static void print_summary(const struct mv_audit_record *rec)
         case MV_REC_ROOT:
                 print_field("", s, "root");
                 break;
+        case MV_REC_STEP_PROFILE:
+                print_text("", s, "step");
+                print_text(": ", s, "isolation");
+                print_text(", ", s, "limits");
+                print_field(", hosts ", s, "hosts");
+                print_field(", reads ", s, "reads");
+                print_field(", writes ", s, "writes");
+                break;
         case MV_REC_SEAL:
                 print_field("up to byte ", s, "offset");
                 break;

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <host/jsonw.h>
+#include <host/plan.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,10 +31,15 @@ static const char add_text[] = "(+ 1 2)";
 static const char calls_text[] =
         "(loop [i 0] (if (< i 100) (do (call \"ccos.echo\" i) (recur (+ i 1))) i))";
 
+static const char step_text[] =
+        "(step \"fetch\" (call :ccos.network.http-fetch \"https://api.example.com/v1/items\")\n"
+        "  (call :ccos.io.write-file \"/tmp/items.json\" \"[]\"))";
+
 struct row {
         const char *name, *what;
         const char *provider;       /* a library execution, */
         bool pooled, calls, exec;   /* exec: /bin/true instead of RTFS */
+        bool steps;                 /* deriving the profile of a step, not running it */
         const char *const *command; /* or a command, or what runs nothing (bench.h) */
         int (*once)(struct mv_host *h, uint64_t *ret_ns, struct mv_err *err);
         struct mv_host *host;
@@ -64,6 +70,8 @@ static struct row rows[] = {
           .calls = true },
         { "call mock", "one capability call and its reply, per call", .provider = "mock",
           .pooled = true, .calls = true },
+        { "step profile", "deriving a step's profile, once the program was inspected",
+          .provider = "mock", .pooled = true, .steps = true },
         { "process exec", "/bin/true: namespaces, own root, Landlock, seccomp, limits",
           .provider = "process", .exec = true },
         { "config", "read and validate examples/config/microvm.rtfs", .once = cli_bench_config },
@@ -118,6 +126,22 @@ static int measure_calls(struct row *r, const struct mv_context *c, uint64_t *re
         return rc;
 }
 
+static int measure_steps(struct row *r, const struct mv_context *c, uint64_t *ret_ns,
+                         struct mv_err *err)
+{
+        struct mv_execution x = { .program = mv_program_source(step_text),
+                                  .context = c,
+                                  .provider = r->provider };
+        struct mv__plan_request q = { &x, c, { 0 } };
+        struct mv__plan *plan;
+        int rc = mv__plan_make(r->host, &q, &plan, err);
+        if (rc == 0)
+                *ret_ns = plan->derive_ns;
+        if (rc == 0)
+                mv__plan_free(plan);
+        return rc;
+}
+
 extern char **environ;
 
 static int run_command(const char *const *command, uint64_t *ret_ns, struct mv_err *err)
@@ -151,6 +175,8 @@ static int measure(struct row *r, const struct mv_context *c, uint64_t *ret_ns, 
                 return run_command(r->command, ret_ns, err);
         if (r->once)
                 return r->once(r->host, ret_ns, err);
+        if (r->steps)
+                return measure_steps(r, c, ret_ns, err);
         return r->calls ? measure_calls(r, c, ret_ns, err)
                         : run_program(r, add_text, c, ret_ns, err);
 }

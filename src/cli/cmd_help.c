@@ -50,6 +50,18 @@ static const char compiling[] =
         "                         as for run: the compiler works behind the wall\n"
         "  --json                 one JSON object on stdout\n";
 
+static const char explaining[] =
+        "FILE is source, bytecode or a tree of forms. Nothing of it runs but its macros.\n"
+        "Printed: the decision about the program; each step with its profile; each call: allowed, "
+        "denied,\n"
+        "depends (on what the program computes), fails (wrong arguments) or unknown, the rule, and "
+        "the smallest\n"
+        "grant that would change it. run FILE --explain prints the same, and exits by the program "
+        "alone.\n"
+        "exit code: 3 when the program, or a call of it, would be denied\n"
+        "options: those of `microvm help run`: grants, policy, provider, limits\n"
+        "  --json                 one JSON object on stdout: program, steps, calls, granted\n";
+
 static const char inspecting[] =
         "FILE is source, bytecode or a tree of forms. Nothing of it runs but its macros.\n"
         "Listed: every capability id with its effects, permissions and places; calls whose id is "
@@ -94,6 +106,8 @@ static const char *details(const char *verb)
         for (size_t i = 0; i < sizeof with_options / sizeof with_options[0]; i++)
                 if (strcmp(verb, with_options[i]) == 0)
                         return running;
+        if (strcmp(verb, "explain") == 0)
+                return explaining;
         if (strcmp(verb, "config") == 0)
                 return config;
         if (strcmp(verb, "repl") == 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* --explain: the decision about the program, and about every capability it could call with these
- * grants. Nothing runs; what a call's own arguments decide (its path, host, variable) is decided
- * when it is made. */
+/* --explain and `explain`: the decision about the program, about each call it contains, and every
+ * capability it could call with these grants. Nothing runs but macros; what a call's arguments
+ * decide is told as far as they are constants. */
+#include <cli/explain.h>
 #include <cli/policy.h>
 #include <host/host.h>
 #include <host/jsonw.h>
@@ -58,6 +59,7 @@ struct explained {
         struct mv_explanation program;
         struct mv_explanation call; /* `microvm call`: the call itself, with its arguments */
         bool has_call;
+        struct cli_steps steps; /* of an RTFS program */
 };
 
 static int decide(struct cli_request *q, const char *call_id, struct explained *ret,
@@ -67,6 +69,10 @@ static int decide(struct cli_request *q, const char *call_id, struct explained *
         ret->has_call = call_id != NULL;
         if (r == 0 && call_id)
                 r = mv_explain_call(q->host, q->context, call_id, q->x.args, &ret->call, err);
+        bool rtfs = q->x.program.kind == MV_PROGRAM_SOURCE || q->x.program.kind == MV_PROGRAM_AST ||
+                    q->x.program.kind == MV_PROGRAM_BYTECODE;
+        if (r == 0 && rtfs && ret->program.allowed)
+                r = cli_explain_plan(q, &ret->steps, err);
         return r;
 }
 
@@ -104,6 +110,8 @@ static int print_json(struct cli_request *q, const struct explained *e, const ch
         put_json(&w, q->policy, "program", NULL, &e->program);
         if (e->has_call)
                 put_json(&w, q->policy, "call", call_id, &e->call);
+        if (e->steps.plan)
+                cli_explain_steps_json(q, &e->steps, &w);
         mv__json_open(&w, "granted", '[');
         each_granted(q, &w);
         mv__json_close(&w, ']');
@@ -111,19 +119,40 @@ static int print_json(struct cli_request *q, const struct explained *e, const ch
         return cli_json_line(mv__json_end(&w));
 }
 
+static void print_people(struct cli_request *q, const struct explained *e)
+{
+        put_text(q->policy, "program", &e->program);
+        if (e->has_call) {
+                put_text(q->policy, "call", &e->call);
+                return;
+        }
+        if (e->steps.plan)
+                cli_explain_steps_text(q, &e->steps);
+        each_granted(q, NULL);
+}
+
+/* A program that does not compile: explain says so as run would. */
+static int compile_error(const struct explained *e, const struct cli_options *o,
+                         const struct mv_program *p)
+{
+        return cli_result(e->steps.plan->report, o, p);
+}
+
 int cli_explain(struct cli_request *q, const struct cli_options *o, const char *call_id)
 {
-        struct explained e;
+        struct explained e = { 0 };
         struct mv_err err;
+        int code = CLI_DONE;
         if (decide(q, call_id, &e, &err) < 0)
                 return cli_error(&err, o->json);
-        bool allowed = e.program.allowed && (!e.has_call || e.call.allowed);
-        if (o->json)
-                return print_json(q, &e, call_id) ? CLI_BUG : allowed ? CLI_DONE : CLI_DENIED;
-        put_text(q->policy, "program", &e.program);
-        if (e.has_call)
-                put_text(q->policy, "call", &e.call);
+        bool allowed = e.program.allowed && (!e.has_call || e.call.allowed) &&
+                       (!o->explain_calls || !e.steps.denied);
+        if (o->explain_calls && e.steps.plan && !e.steps.plan->known)
+                code = compile_error(&e, o, &q->x.program);
+        else if (o->json)
+                code = print_json(q, &e, call_id);
         else
-                each_granted(q, NULL);
-        return allowed ? CLI_DONE : CLI_DENIED;
+                print_people(q, &e);
+        mv__plan_free(e.steps.plan);
+        return code ? code : allowed ? CLI_DONE : CLI_DENIED;
 }

@@ -58,10 +58,20 @@ static bool fill_event(struct mv_runner *r, struct mv_out *o, const void *arg)
         return mv_put_slice(o, *(const struct mv_slice *)arg);
 }
 
+/* A step with a demand: an array of three that begins with this text. */
+static bool has_demand(struct mv_slice event)
+{
+        static const char head[] = "\x83\x6cstep-started";
+        return event.len >= sizeof head - 1 && memcmp(event.p, head, sizeof head - 1) == 0;
+}
+
 static bool on_event(void *ctx, struct mv_slice cbor_array)
 {
         struct mv_runner *r = ctx;
-        return put_frame(r, MV_FRAME_STEP, 0, fill_event, &cbor_array);
+        if (!put_frame(r, MV_FRAME_STEP, 0, fill_event, &cbor_array))
+                return false;
+        r->prompt |= has_demand(cbor_array); /* its time runs, also while nothing is asked */
+        return !r->prompt || flush(r, false, NULL);
 }
 
 /* What a value that did not encode lacked. */
@@ -110,9 +120,11 @@ static bool fill_module(struct mv_runner *r, struct mv_out *o, const void *arg)
 /* RESULT of a program that was inspected only; arg: what it declares. */
 static bool fill_report(struct mv_runner *r, struct mv_out *o, const void *arg)
 {
-        return fill_result_head(r, o) && mv_cbor_put_map(o, 2) && mv_cbor_put_str(o, "calls") &&
-               encoded(r, o, mv_rtfs_encode_result(r->rtfs, o)) && mv_cbor_put_str(o, "declared") &&
-               mv_put_slice(o, *(const struct mv_slice *)arg) && fill_result_tail(r, o);
+        return fill_result_head(r, o) && mv_cbor_put_map(o, 3) && mv_cbor_put_str(o, "calls") &&
+               encoded(r, o, mv_rtfs_encode_result(r->rtfs, o)) && mv_cbor_put_str(o, "steps") &&
+               encoded(r, o, mv_rtfs_encode_regions(r->rtfs, o)) &&
+               mv_cbor_put_str(o, "declared") && mv_put_slice(o, *(const struct mv_slice *)arg) &&
+               fill_result_tail(r, o);
 }
 
 static bool fill_error(struct mv_runner *r, struct mv_out *o, const void *arg)
@@ -507,7 +519,7 @@ void mv_runner_run(struct mv_runner *r, struct mv_slice start_frame)
         struct start s;
         struct mv_err err;
         r->out = mv_out(r->out.p, r->out_bytes);
-        r->ended = false;
+        r->ended = r->prompt = false;
         if (decode_start(start_frame, &s, &err) || load(r, &s, &err))
                 refuse(r, &s, &err);
         else if (mv_slice_eq_str(s.purpose, "compile"))

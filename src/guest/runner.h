@@ -25,6 +25,8 @@ struct mv_runner {
         bool ended; /* CANCEL came or the door broke */
         /* the evaluator belongs to a session: the next START of it goes on */
         bool kept;
+        /* events leave at once: the program has a step whose time the host measures */
+        bool prompt;
         /* a value has no form that may cross the door, whatever the room */
         bool shapeless;
 };

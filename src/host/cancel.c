@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A caller cancels by setting a flag, which wakes nobody; while a cell runs a watcher looks at
- * it and tells the provider. Started only for executions that have a flag. */
+/* A caller cancels by setting a flag, which wakes nobody, and a step may have less time than the
+ * run; while a cell runs a watcher looks at both and tells the provider. Started only for
+ * executions that have a flag, or a step with a time of its own. */
 #include <host/exec.h>
 #include <provider/common.h>
 #include <time.h>
@@ -20,13 +21,20 @@ static void wait_a_period(struct mv__watch *w)
         pthread_cond_timedwait(&w->wake, &w->lock, &until);
 }
 
+static bool is_late(struct mv__watch *w)
+{
+        uint64_t end = w->broker ? mv_broker_step_deadline(w->broker) : 0;
+        w->late |= end && mv__now_ns() >= end;
+        return w->late;
+}
+
 static void *watch(void *arg)
 {
         struct mv__watch *w = arg;
         uint64_t seen_ns = 0;
         pthread_mutex_lock(&w->lock);
         while (!w->done) {
-                if (*w->flag && !seen_ns)
+                if (((w->flag && *w->flag) || is_late(w)) && !seen_ns)
                         seen_ns = mv__now_ns();
                 if (seen_ns &&
                     mv__now_ns() - seen_ns >=
@@ -45,7 +53,9 @@ int mv__watch_start(struct mv__watch *w, const struct mv__exec *e, struct mv_cel
                                  .cell = cell,
                                  .flag = e->x->cancel,
                                  .patience_ns = e->session ? MV_SESSION_GRACE_NS : 0 };
-        if (!w->flag || !w->ops->cancel)
+        if (!e->session && mv__plan_has_times(e->plan, e->limits.wall_ns_max))
+                w->broker = e->broker; /* a session's program is asked to stop (broker.c) */
+        if ((!w->flag && !w->broker) || !w->ops->cancel)
                 return 0;
         pthread_mutex_init(&w->lock, NULL);
         pthread_cond_init(&w->wake, NULL);

@@ -4,6 +4,7 @@
 /* One execution in progress, between the files of this folder. */
 #include <broker/broker.h>
 #include <host/host.h>
+#include <host/plan.h>
 
 /* Frames and records of one execution that exist at the same time: the program, its arguments
  * and their encodings. */
@@ -45,6 +46,9 @@ struct mv__exec {
         bool using;               /* counted as a user of entry */
         struct mv_limits limits;  /* effective */
         uint64_t started_ns, ended_ns, deadline_ns;
+        struct mv__plan *plan;  /* NULL: the program has no steps */
+        struct mv_audit *audit; /* where the records go */
+        bool step_late;         /* a step's time is what ended the run */
         struct mv_arena scratch;
         struct mv_trail *trail;
         struct mv_broker *broker;
@@ -54,12 +58,20 @@ struct mv__exec {
         const char *const *token; /* what the boundary gate checks against */
         uint32_t token_count;
         struct mv_decision decision; /* about the program; from here on not zeroed */
+        struct mv_execution raised;  /* *x with the tier that its steps demand */
         alignas(16) uint8_t scratch_first[EXEC_SCRATCH_FIRST];
 };
 
 /* mv_execute, for a session or NULL (execute.c). */
 int mv__execute(struct mv_host *h, const struct mv_execution *x, struct mv_session *s,
                 struct mv_result **ret, struct mv_err *err);
+/* mv_execute, with records in a store of the caller's. */
+int mv__execute_into(struct mv_host *h, const struct mv_execution *x, struct mv_audit *audit,
+                     struct mv_result **ret, struct mv_err *err);
+/* Step profiles (plan.c): derive them, say which one made choosing a provider fail, record them. */
+int mv__exec_plan(struct mv__exec *e, struct mv_err *err);
+int mv__exec_plan_refused(const struct mv__exec *e, int r, struct mv_err *err);
+int mv__record_profiles(struct mv__exec *e, struct mv_err *err);
 /* prefix and a version 4 UUID. */
 void mv__make_id(struct mv_host *h, const char *prefix, char ret[64]);
 
@@ -103,7 +115,9 @@ struct mv__watch {
         bool running, done;
         const struct mv_provider_ops *ops;
         struct mv_cell *cell;
-        volatile int *flag;
+        volatile int *flag;             /* may be NULL */
+        const struct mv_broker *broker; /* NULL: no step has a time of its own */
+        bool late;                      /* one has used it up */
         uint64_t patience_ns; /* how long a flag that is set may wait for the program to obey */
 };
 int mv__watch_start(struct mv__watch *w, const struct mv__exec *e, struct mv_cell *cell,

@@ -192,9 +192,11 @@ static int prepare(struct mv__exec *e, struct mv_err *err)
                 e->limits.memory_bytes_max = e->session->memory_bytes_max;
         if (!e->decision.allowed)
                 return 0;
-        r = mv__choose(e->host, x, &asked, &e->entry, err);
+        r = mv__exec_plan(e, err);
+        if (r == 0)
+                r = mv__choose(e->host, e->x, &asked, &e->entry, err);
         if (r < 0)
-                return r;
+                return mv__exec_plan_refused(e, r, err);
         mv_fmt(e->result->provider, sizeof e->result->provider, "%s", e->entry->ops->name);
         e->result->tier = x->program.kind == MV_PROGRAM_NATIVE ? MV_TIER_NONE : e->entry->ops->tier;
         use_token(e);
@@ -235,7 +237,10 @@ static int open_broker(struct mv__exec *e, struct mv_err *err)
                                        .tier_min = e->x->tier_min,
                                        .cancel = e->x->cancel,
                                        .session = e->session != NULL,
-                                       .replay = e->replay };
+                                       .replay = e->replay,
+                                       .tier = e->entry ? e->entry->ops->tier : MV_TIER_NONE,
+                                       .profiles = e->plan ? e->plan->profiles : NULL,
+                                       .profiles_count = e->plan ? e->plan->profiles_count : 0 };
         int r = mv_broker_new(&o, &e->broker, err);
         if (r == 0) {
                 e->tap.inner = mv_broker_door(e->broker);
@@ -267,6 +272,10 @@ static int run_cell(struct mv__exec *e, struct mv_cell *cell, struct mv_slice st
         if (r == 0)
                 r = e->entry->ops->run(cell, &run, ret, err);
         mv__watch_stop(&watch);
+        if (r == 0 && watch.late && ret->termination == MV_END_KILLED) {
+                ret->termination = MV_END_TIMEOUT;
+                e->step_late = true;
+        }
         return r;
 }
 
@@ -365,7 +374,7 @@ static int recorded(struct mv__exec *e, struct mv_err *err)
 {
         struct mv_result *r = e->result;
         bool allowed = e->decision.allowed;
-        int rc = mv_trail_begin(e->host->audit, r->execution_id, &e->trail, err);
+        int rc = mv_trail_begin(e->audit, r->execution_id, &e->trail, err);
         if (rc == 0)
                 mv_trail_at(e->trail, r->metadata.started_ms);
         if (rc == 0 && allowed)
@@ -374,6 +383,8 @@ static int recorded(struct mv__exec *e, struct mv_err *err)
                 rc = mv__record_program_decision(e, &e->decision, err);
         if (rc == 0)
                 mv_trail_at(e->trail, 0);
+        if (rc == 0 && allowed)
+                rc = mv__record_profiles(e, err);
         if (rc == 0 && allowed)
                 rc = mv__exec_run(e, err);
         if (rc == 0 && !allowed) {
@@ -407,6 +418,7 @@ int mv__exec_init(struct mv__exec *e, struct mv_host *h, const struct mv_executi
         mv_decision_none(&e->decision);
         e->host = h;
         e->x = x;
+        e->audit = h->audit;
         e->result = mv__result_new();
         e->scratch =
                 mv_arena_grow_behind(e->scratch_first, sizeof e->scratch_first, EXEC_SCRATCH_MAX);
@@ -419,10 +431,24 @@ void mv__exec_done(struct mv__exec *e)
 {
         mv_broker_free(e->broker);
         mv_trail_free(e->trail);
+        mv__plan_free(e->plan);
         if (e->using)
                 mv__entry_release(e->entry);
         mv_context_free(e->context);
         mv_arena_done(&e->scratch);
+}
+
+static int execute_and_done(struct mv__exec *e, int r, struct mv_result **ret, struct mv_err *err)
+{
+        if (r == 0)
+                r = execute(e, err);
+        mv__exec_done(e);
+        if (r < 0) {
+                mv_result_free(e->result);
+                return r;
+        }
+        *ret = e->result;
+        return 0;
 }
 
 int mv__execute(struct mv_host *h, const struct mv_execution *x, struct mv_session *s,
@@ -431,15 +457,16 @@ int mv__execute(struct mv_host *h, const struct mv_execution *x, struct mv_sessi
         struct mv__exec e;
         int r = mv__exec_init(&e, h, x, err);
         e.session = s;
-        if (r == 0)
-                r = execute(&e, err);
-        mv__exec_done(&e);
-        if (r < 0) {
-                mv_result_free(e.result);
-                return r;
-        }
-        *ret = e.result;
-        return 0;
+        return execute_and_done(&e, r, ret, err);
+}
+
+int mv__execute_into(struct mv_host *h, const struct mv_execution *x, struct mv_audit *audit,
+                     struct mv_result **ret, struct mv_err *err)
+{
+        struct mv__exec e;
+        int r = mv__exec_init(&e, h, x, err);
+        e.audit = audit;
+        return execute_and_done(&e, r, ret, err);
 }
 
 int mv_execute(struct mv_host *h, const struct mv_execution *x, struct mv_result **ret,

@@ -55,6 +55,10 @@ static void limit_text(const struct mv__exec *e, enum mv_termination t, char *bu
         const struct mv_limits *l = &e->limits;
         switch (t) {
         case MV_END_TIMEOUT:
+                if (e->step_late) {
+                        mv_fmt(buf, cap, "time limit of a step reached");
+                        break;
+                }
                 mv_fmt(buf, cap, "time limit reached: %llu ms",
                        (unsigned long long)(l->wall_ns_max / 1000000));
                 if (l->cpu_ns_max)
@@ -89,7 +93,7 @@ static void end_by_limit(struct mv__exec *e, enum mv_termination t)
         e->result->termination = t;
         e->result->error.kind = "LimitExceeded";
         e->result->error.message = mv__result_text(e->result, text);
-        e->result->error.hint = limit_option(t);
+        e->result->error.hint = e->step_late ? "" : limit_option(t);
 }
 
 /* What the program sent is larger than the host keeps for it: arguments, records. */

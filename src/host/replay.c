@@ -271,6 +271,8 @@ static int take_over(struct mv__exec *e, const struct story *s, struct source *r
                 r = mv_trail_append(e->trail, at->type, at->semantic, none, err);
                 at = at->next;
         }
+        for (; r == 0 && at && at->type == MV_REC_STEP_PROFILE; at = at->next)
+                r = mv_trail_append(e->trail, at->type, at->semantic, none, err);
         ret->at = at;
         return r;
 }

@@ -7,6 +7,8 @@
  *     resolves into the inside of a network does not get there. */
 #include <arpa/inet.h>
 #include <policy/policy.h>
+#include <policy/profile.h>
+#include <security/grants.h>
 #include <security/lexical.h>
 
 #define KEY_BYTES (MV_HOST_TEXT_BYTES + 16)
@@ -35,6 +37,30 @@ static const char *find_host(const struct mv_grant_list *l, const char *host, bo
                 entry = find_text(l, wild, port);
         }
         return entry;
+}
+
+const char *mv__host_entry(const struct mv_grant_list *l, const struct mv_url *u)
+{
+        return find_host(l, u->host_ascii, u->is_ip, u->port);
+}
+
+/* With any port; denied is decided when it is asked for. */
+bool mv__context_has_host(const struct mv_context *c, const char *host)
+{
+        enum mv_level level = mv_context_level(c);
+        struct mv_host_name name;
+        if (level != MV_LEVEL_CONTROLLED || mv__host_check(mv_slice_str(host), &name))
+                return level == MV_LEVEL_FULL;
+        if (find_host(&c->hosts, host, name.is_ip, 0))
+                return true;
+        for (const char *rest = host; rest; rest = strchr(rest + 1, '.')) {
+                char prefix[KEY_BYTES];
+                mv_fmt(prefix, sizeof prefix,
+                       strchr(host, ':') ? "%s[%s]:" : "%s%s:", rest == host ? "" : "*", rest);
+                if (mv__grants_find_prefix(&c->hosts, prefix))
+                        return true;
+        }
+        return false;
 }
 
 /* Is the host granted, only not with this port? Entries with a port sort behind "host:". */
@@ -95,6 +121,7 @@ void mv_policy_host(const struct mv_context *c, const struct mv_url *u, const ch
         } else {
                 deny_host(c, u, &d);
         }
+        mv_profile_host(c ? c->steps : NULL, u, &d);
         *ret = d;
 }
 

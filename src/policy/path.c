@@ -3,6 +3,7 @@
  * (1) A grant covers its own path and what is below it, component by component: /tmp does not cover /tmpevil.
  * (2) A path with "..", "." or empty components has no decision but refusal. Links are the kernel's half (openat2). */
 #include <policy/policy.h>
+#include <policy/profile.h>
 #include <security/grants.h>
 #include <security/lexical.h>
 
@@ -45,6 +46,11 @@ static int64_t root_of(const struct mv_grant_list *l, struct mv_slice path)
                         return mv__grants_find(l, "/");
                 n = common;
         }
+}
+
+int64_t mv__path_entry(const struct mv_grant_list *l, struct mv_slice path)
+{
+        return root_of(l, path);
 }
 
 struct root {
@@ -111,9 +117,11 @@ int mv_policy_path(const struct mv_context *c, struct mv_slice path, bool write,
                 mv_fmt(ret->rule, sizeof ret->rule, "level full");
         else
                 mv_fmt(ret->rule, sizeof ret->rule, "grant %s %.70s", root.list, root.text);
+        struct mv_slice from = mv_slice_str(ret->allowed ? root.text : "");
+        mv_profile_path(c ? c->steps : NULL, path, write, ret, &from);
         if (ret->allowed)
-                *ret_root = mv_slice_str(root.text);
-        return (int)root.index;
+                *ret_root = from;
+        return ret->allowed ? (int)root.index : -1;
 }
 
 /* --- environment ------------------------------------------------------------------------------ */

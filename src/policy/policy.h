@@ -32,6 +32,11 @@ void mv_policy_host(const struct mv_context *c, const struct mv_url *u, const ch
  *    benchmarking) needs the address itself to be named: whoever runs the DNS of a granted name must not reach those. */
 bool mv_policy_address(const struct mv_context *c, const struct mv_url *u, const uint8_t *address,
                        size_t address_len, char why[96]);
+/* For profiles (policy/profile.h): the entry of a list that names the host, or NULL; the index of the entry that is the path
+ * or a directory above it, or -1; does the context grant the host with some port? */
+const char *mv__host_entry(const struct mv_grant_list *l, const struct mv_url *u);
+int64_t mv__path_entry(const struct mv_grant_list *l, struct mv_slice path);
+bool mv__context_has_host(const struct mv_context *c, const char *host);
 /* env NAME: granted? *ret_value: the granted literal value, or NULL to use the host's. */
 bool mv_policy_env(const struct mv_context *c, struct mv_slice name, const char *capability,
                    struct mv_decision *ret, const char **ret_value);

@@ -180,6 +180,7 @@ enum native_status dotimes_form(struct func *f, val form, uint8_t dst);
 
 /* compile_steps.c */
 enum native_status step_form(struct func *f, val form, uint8_t dst);
+enum native_status security_profile_form(struct func *f, val form, uint8_t dst);
 enum native_status step_if_form(struct func *f, val form, uint8_t dst);
 enum native_status step_loop_form(struct func *f, val form, uint8_t dst);
 enum native_status step_parallel_form(struct func *f, val form, uint8_t dst);

@@ -826,6 +826,8 @@ enum native_status special_form(struct func *f, int special, val form, uint8_t d
                 if (len(form) > 1 && at(form, 1).tag == T_KEYWORD)
                         return call_plain(f, form, dst, tail);
                 return step_form(f, form, dst);
+        case S_SECURITY_PROFILE:
+                return security_profile_form(f, form, dst);
         case S_STEP_IF:
                 return step_if_form(f, form, dst);
         case S_STEP_LOOP:

@@ -7,6 +7,7 @@
 struct step {
         uint8_t id, error; /* registers; error follows id */
         val expose, keys, params;
+        val demand; /* MAP of with-security-profile, else NIL */
         /* step-parallel: the exposure was set behind the start, so it ends before the failure is
          * told */
         bool exposed_inside;
@@ -74,7 +75,9 @@ static enum native_status step_open(struct func *f, struct step *st, const char 
                         return N_NOMEM;
         }
         TRY(load_const(f, name_value, st->id));
-        TRY(native_call(f, "%step-started", st->id, st->id, 1));
+        if (st->demand.tag != T_NIL) /* error follows id, and is not in use yet */
+                TRY(load_const(f, st->demand, st->error));
+        TRY(native_call(f, "%step-started", st->id, st->id, st->demand.tag != T_NIL ? 2 : 1));
         f->free = free;
         return N_OK;
 }
@@ -130,7 +133,7 @@ static enum native_status step_params(struct func *f, struct step *st, uint8_t *
 
 enum native_status step_form(struct func *f, val form, uint8_t dst)
 {
-        struct step st = { .expose = NIL, .keys = NIL, .params = NIL };
+        struct step st = { .expose = NIL, .keys = NIL, .params = NIL, .demand = NIL };
         val name = at(form, 1);
         uint8_t params = 0;
         if (len(form) < 2 || name.tag != T_STRING)
@@ -163,9 +166,29 @@ enum native_status step_form(struct func *f, val form, uint8_t dst)
         return N_OK;
 }
 
+/* What is demanded is data, so that it can be found without running anything; what it means is the
+ * host's business. */
+enum native_status security_profile_form(struct func *f, val form, uint8_t dst)
+{
+        struct step st = { .expose = NIL, .keys = NIL, .params = NIL, .demand = NIL };
+        if (len(form) < 2 || at(form, 1).tag != T_MAPFORM)
+                return raise_op(f, E_INVALID_ARGUMENTS,
+                                "expected a map of what the profile demands, got a different type");
+        TRY(data_form(f, at(form, 1), &st.demand));
+        if (st.demand.tag != T_MAP)
+                return raise_op(f, E_INVALID_ARGUMENTS,
+                                "expected keywords, strings or integers as keys of a profile");
+        TRY(step_open(f, &st, "with-security-profile", NIL));
+        uint32_t from = f->code.count;
+        TRY(body(f, rest_of(form, 2), dst, false));
+        return step_close(f, &st, from, dst);
+}
+
 enum native_status step_if_form(struct func *f, val form, uint8_t dst)
 {
-        struct step st = { .expose = NIL, .keys = NIL, .params = NIL, .rest = rest_of(form, 1) };
+        struct step st = {
+                .expose = NIL, .keys = NIL, .params = NIL, .demand = NIL, .rest = rest_of(form, 1)
+        };
         while (!st.problem[0] && step_option(&st, false))
                 ;
         if (st.problem[0])
@@ -190,7 +213,9 @@ enum native_status step_if_form(struct func *f, val form, uint8_t dst)
 
 enum native_status step_loop_form(struct func *f, val form, uint8_t dst)
 {
-        struct step st = { .expose = NIL, .keys = NIL, .params = NIL, .rest = rest_of(form, 1) };
+        struct step st = {
+                .expose = NIL, .keys = NIL, .params = NIL, .demand = NIL, .rest = rest_of(form, 1)
+        };
         while (!st.problem[0] && step_option(&st, false))
                 ;
         if (st.problem[0])
@@ -241,7 +266,9 @@ static bool parallel_option(struct step *st)
 
 enum native_status step_parallel_form(struct func *f, val form, uint8_t dst)
 {
-        struct step st = { .expose = NIL, .keys = NIL, .params = NIL, .rest = rest_of(form, 1) };
+        struct step st = {
+                .expose = NIL, .keys = NIL, .params = NIL, .demand = NIL, .rest = rest_of(form, 1)
+        };
         while (!st.problem[0] && parallel_option(&st))
                 ;
         if (st.problem[0])

@@ -78,6 +78,11 @@ _Static_assert(sizeof(struct obj) == 16, "heap_alloc zeroes from the end of the 
  * false: less than that. */
 bool heap_collect(struct mv_rtfs *r, size_t want);
 
+/* Heap memory for a builtin's own use: garbage when the builtin returns. Zeroed, or raw for who
+ * fills it. NULL: NOMEM. sequence.c */
+void *work_memory(struct mv_rtfs *r, size_t bytes);
+void *work_memory_raw(struct mv_rtfs *r, size_t bytes);
+
 /* --- constructors: a value with tag T_MAX_ means NOMEM (test with nomem()) -------------------- */
 #define NOMEM_VAL ((val){ .tag = T_MAX_ })
 static inline bool nomem(val v)

@@ -11,7 +11,12 @@
  * (3) Work is linear in the size of the program: each function is looked at once, found by a list,
  *     not by recursion. Memory is the heap's; running out is the program's error.
  * (4) Library functions make no calls; those of the prelude do, and are looked into where they are
- *     loaded. */
+ *     loaded.
+ * (5) Code falls into regions: each function, and each step inside it (from %step-started to the
+ *     %step-completed of the same depth). A region knows its calls, the regions it can enter (steps
+ *     in it, functions it makes or reads from a global), and whether it is opaque: it calls
+ *     something that cannot be told, so it may enter any region. What a step can call is what its
+ *     region reaches, never less. */
 #include <base/limits.h>
 #include <rtfs/bytecode.h>
 #include <rtfs/compile.h>
@@ -24,8 +29,31 @@ struct known {
         uint32_t at; /* the word that wrote it */
 };
 
+/* (5). Rows of vectors under construction, encoded when the sweep is done. */
+struct region {
+        struct region *next, *parent;
+        val name, demand; /* NIL of a function */
+        uint32_t pos, index;
+        bool opaque;
+        val enters;  /* indices of regions, and globals as -1 - slot */
+        val invokes; /* slots of globals that are called */
+        val calls;   /* [index of the call, arguments] */
+};
+
+#define SLOT_UNKNOWN UINT32_MAX
+
+struct regions {
+        struct region *first, *last;
+        uint32_t count;
+        uint32_t *slot; /* what a global is set to: 0 nothing that can be called, region + 1 */
+        uint32_t slots;
+};
+
 struct sweep {
         struct mv_rtfs *r;
+        struct regions *regions;
+        struct region *region; /* of the code at hand; NULL before the first */
+        int step_started, step_completed;
         val found;   /* vector under construction: [id via line column] */
         val waiting; /* LIST of T_PROTO */
         int call, apply, apply_inside;
@@ -46,8 +74,57 @@ static uint32_t place(const struct sweep *w, uint32_t at)
         return w->via ? w->via_pos : w->p->code->word[w->p->code->count + at];
 }
 
-/* id: STRING, KEYWORD, or NIL for one that is computed. */
-static enum native_status report(struct sweep *w, val id, uint32_t at)
+/* --- regions (5) ------------------------------------------------------------------------------ */
+static enum native_status region_new(struct sweep *w, val name, val demand, uint32_t pos,
+                                     struct region **ret)
+{
+        struct region *g = work_memory(w->r, sizeof *g); /* not the stack: it outlives a function */
+        if (!g)
+                return N_NOMEM;
+        *g = (struct region){ .parent = w->region,
+                              .name = name,
+                              .demand = demand,
+                              .pos = pos,
+                              .index = w->regions->count++,
+                              .enters = vec_builder(w->r),
+                              .invokes = vec_builder(w->r),
+                              .calls = vec_builder(w->r) };
+        if (nomem(g->enters) || nomem(g->invokes) || nomem(g->calls))
+                return N_NOMEM;
+        if (w->regions->last)
+                w->regions->last->next = g;
+        else
+                w->regions->first = g;
+        w->regions->last = g;
+        *ret = g;
+        return N_OK;
+}
+
+static enum native_status region_enters(struct sweep *w, int64_t what)
+{
+        return vec_push(w->r, w->region->enters, INT(what)) ? N_OK : N_NOMEM;
+}
+
+/* The call that was reported last belongs to the region at hand. */
+static enum native_status region_call(struct sweep *w, val args)
+{
+        val items[2] = { INT(vec_count(w->found) - 1), args };
+        val row = vec_new(w->r, items, 2);
+        return nomem(row) || !vec_push(w->r, w->region->calls, row) ? N_NOMEM : N_OK;
+}
+
+/* Something is called: `fn` as far as it is known. */
+static enum native_status region_invokes(struct sweep *w, val fn)
+{
+        if (fn.tag == T_NODE)
+                return vec_push(w->r, w->region->invokes, INT(fn.i)) ? N_OK : N_NOMEM;
+        if (fn.tag == T_UNBOUND)
+                w->region->opaque = true;
+        return N_OK;
+}
+
+/* id: STRING, KEYWORD, or NIL for one that is computed. args: as far as they are known. */
+static enum native_status report_args(struct sweep *w, val id, uint32_t at, val args)
 {
         uint32_t pos = place(w, at);
         val via = w->via ? string_new(w->r, mv_slice(w->via->text, w->via->len)) : NIL;
@@ -57,12 +134,37 @@ static enum native_status report(struct sweep *w, val id, uint32_t at)
                 return N_NOMEM;
         val items[4] = { id, via, INT(pos >> POS_COLUMN_BITS), INT(pos & POS_COLUMN_MASK) };
         val site = vec_new(w->r, items, 4);
-        return nomem(site) || !vec_push(w->r, w->found, site) ? N_NOMEM : N_OK;
+        if (nomem(site) || !vec_push(w->r, w->found, site))
+                return N_NOMEM;
+        return region_call(w, args);
+}
+
+static enum native_status report(struct sweep *w, val id, uint32_t at)
+{
+        return report_args(w, id, at, NIL);
 }
 
 static bool is_call(const struct sweep *w, val v)
 {
         return v.tag == T_NATIVE && v.i == w->call;
+}
+
+/* A constant that can be told on: data without anything inside that is not. */
+static bool tells(val v)
+{
+        switch (v.tag) {
+        case T_NIL:
+        case T_FALSE:
+        case T_TRUE:
+        case T_INT:
+        case T_STRING:
+        case T_KEYWORD:
+        case T_VECTOR:
+        case T_MAP:
+                return true;
+        default:
+                return false;
+        }
 }
 
 static val id_of(val v)
@@ -112,9 +214,12 @@ static enum native_status read_run(struct sweep *w, uint32_t first, uint32_t cou
 }
 
 /* --- the prelude (4) -------------------------------------------------------------------------- */
-static enum native_status add_waiting(struct sweep *w, struct proto *p)
+/* g NULL: code of the prelude, which belongs to the region that loads it. */
+static enum native_status add_waiting(struct sweep *w, struct proto *p, struct region *g)
 {
-        w->waiting = list_cons(w->r, OBJ(T_PROTO, p), w->waiting);
+        w->waiting = list_cons(w->r, INT((intptr_t)g), w->waiting);
+        if (!nomem(w->waiting))
+                w->waiting = list_cons(w->r, OBJ(T_PROTO, p), w->waiting);
         return nomem(w->waiting) ? N_NOMEM : N_OK;
 }
 
@@ -128,6 +233,10 @@ static enum native_status look_into(struct sweep *w, const struct name *n, val c
         if (!inner)
                 return N_NOMEM;
         *inner = (struct sweep){ .r = w->r,
+                                 .regions = w->regions,
+                                 .region = w->region,
+                                 .step_started = w->step_started,
+                                 .step_completed = w->step_completed,
                                  .found = w->found,
                                  .call = w->call,
                                  .apply = w->apply,
@@ -136,7 +245,7 @@ static enum native_status look_into(struct sweep *w, const struct name *n, val c
                                  .via = n,
                                  .via_pos = place(w, w->at),
                                  .waiting = w->r->empty_list };
-        TRY(add_waiting(inner, as_closure(closure)->proto));
+        TRY(add_waiting(inner, as_closure(closure)->proto, NULL));
         TRY(sweep_waiting(inner));
         w->found = inner->found;
         w->r->stack_top = top;
@@ -150,8 +259,26 @@ static enum native_status load_global(struct sweep *w, uint32_t slot, uint32_t r
         bool prelude = slot >= w->r->prelude_from && slot < w->r->prelude_to;
         if (prelude && v.tag == T_CLOSURE && !w->via)
                 TRY(look_into(w, w->r->global_names[slot], v));
-        set(w, reg, v.tag == T_NATIVE ? v : UNBOUND);
-        return N_OK;
+        if (v.tag == T_NATIVE || v.tag == T_CLOSURE) {
+                /* what a function of the prelude calls was found above; it calls no argument */
+                set(w, reg, prelude && v.tag == T_CLOSURE ? BOOL(true) : v);
+                return N_OK;
+        }
+        set(w, reg, (val){ .tag = T_NODE, .i = slot });
+        return region_enters(w, -1 - (int64_t)slot);
+}
+
+/* What the global holds from here on, or held: order does not count, so two values are unknown. */
+static void note_global(struct sweep *w, uint32_t slot, val v)
+{
+        uint32_t *to = &w->regions->slot[slot];
+        bool harmless = tells(v) || (v.tag == T_NATIVE && v.i != w->apply);
+        uint32_t is = v.tag == T_PROTO ? ((const struct proto *)v.o)->h.used
+                      : harmless       ? 0
+                                       : SLOT_UNKNOWN;
+        if (slot >= w->regions->slots || is == 0 || *to == is)
+                return;
+        *to = *to ? SLOT_UNKNOWN : is;
 }
 
 /* (get :name) gives what the global of that name holds. */
@@ -169,6 +296,20 @@ static enum native_status load_by_name(struct sweep *w, val name, uint32_t reg)
 }
 
 /* --- calls ------------------------------------------------------------------------------------ */
+/* The arguments behind the id, as far as they are known. */
+static val known_args(struct sweep *w, uint32_t first, uint32_t count)
+{
+        val args = vec_builder(w->r), unknown = symbol_new(w->r, MV_SLICE("?"));
+        if (nomem(args) || nomem(unknown))
+                return nomem(args) ? args : unknown;
+        for (uint32_t i = 0; i < count; i++) {
+                val v = w->reg[(first + i) & 255].v;
+                if (!vec_push(w->r, args, tells(v) ? v : unknown))
+                        return (val){ .tag = T_MAX_ };
+        }
+        return args;
+}
+
 /* The builtin `fn` on count arguments from register `first`; what it calls is settled when it is
  * `call`, or apply of `call`. */
 static enum native_status called(struct sweep *w, val fn, uint32_t first, uint32_t count)
@@ -178,9 +319,33 @@ static enum native_status called(struct sweep *w, val fn, uint32_t first, uint32
                 TRY(read_run(w, first + 1, count - 1));
                 return report(w, count > 2 ? id_of(w->reg[(first + 1) & 255].v) : NIL, w->at);
         }
+        if (apply && count)
+                TRY(region_invokes(w, w->reg[first & 255].v));
         TRY(read_run(w, first, count));
-        if (is_call(w, fn) && count)
-                return report(w, id_of(w->reg[first & 255].v), w->at);
+        if (!is_call(w, fn) || !count)
+                return N_OK;
+        val args = known_args(w, first + 1, count - 1);
+        return nomem(args) ? N_NOMEM : report_args(w, id_of(w->reg[first & 255].v), w->at, args);
+}
+
+/* A step begins or ends with a call of these. */
+static enum native_status step_border(struct sweep *w, uint32_t native, uint32_t first,
+                                      uint32_t count)
+{
+        if (w->via)
+                return N_OK;
+        if ((int)native == w->step_completed && w->region->name.tag != T_NIL) {
+                w->region = w->region->parent;
+                return N_OK;
+        }
+        val name = w->reg[first & 255].v;
+        if ((int)native != w->step_started || name.tag != T_STRING)
+                return N_OK;
+        struct region *g;
+        val demand = count > 1 ? w->reg[(first + 1) & 255].v : NIL;
+        TRY(region_new(w, name, tells(demand) ? demand : NIL, place(w, w->at), &g));
+        TRY(region_enters(w, g->index));
+        w->region = g;
         return N_OK;
 }
 
@@ -190,16 +355,31 @@ static enum native_status step_ncall(struct sweep *w, uint32_t word)
         if (native == w->get_name && C_OF(word) == 1)
                 return load_by_name(w, w->reg[B_OF(word)].v, A_OF(word));
         TRY(called(w, (val){ .tag = T_NATIVE, .i = native }, B_OF(word), C_OF(word)));
+        TRY(step_border(w, native, B_OF(word), C_OF(word)));
         set(w, A_OF(word), UNBOUND);
         return N_OK;
 }
 
+/* A function of the library calls the one it is given: its first argument, `update` its third. */
+static enum native_status library_called(struct sweep *w, val fn, uint32_t first, uint32_t count)
+{
+        const struct name *name = as_closure(fn)->proto->name;
+        uint32_t at = name && mv_slice_eq_str(mv_slice(name->text, name->len), "update") ? 2 : 0;
+        return count > 1 && at < count ? region_invokes(w, w->reg[(first + at) & 255].v) : N_OK;
+}
+
 static enum native_status step_call(struct sweep *w, uint32_t word)
 {
-        TRY(called(w, w->reg[A_OF(word)].v, A_OF(word) + 1, B_OF(word)));
+        val fn = w->reg[A_OF(word)].v;
+        TRY(region_invokes(w, fn));
+        if (fn.tag == T_CLOSURE)
+                TRY(library_called(w, fn, A_OF(word) + 1, B_OF(word)));
+        TRY(called(w, fn, A_OF(word) + 1, B_OF(word)));
         forget_from(w, A_OF(word)); /* the callee's frame lies there */
         return N_OK;
 }
+
+static enum native_status add_function(struct sweep *w, struct proto *p);
 
 static enum native_status step_closure(struct sweep *w, uint32_t word, uint32_t words)
 {
@@ -208,7 +388,29 @@ static enum native_status step_closure(struct sweep *w, uint32_t word, uint32_t 
                 if (capture >> 8 == 0)
                         TRY(read_reg(w, capture & 255));
         }
-        set(w, A_OF(word), UNBOUND);
+        val made = w->p->consts->item[K_OF(word)];
+        if (!w->via) {
+                TRY(add_function(w, (struct proto *)made.o));
+                TRY(region_enters(w, (int64_t)((struct proto *)made.o)->h.used - 1));
+        }
+        set(w, A_OF(word), made);
+        return N_OK;
+}
+
+/* A map literal is known when its keys are. */
+static enum native_status step_map(struct sweep *w, uint32_t word)
+{
+        TRY(read_run(w, B_OF(word), 2 * C_OF(word)));
+        val map = map_empty(w->r), unknown = symbol_new(w->r, MV_SLICE("?"));
+        for (uint32_t i = 0; map.tag == T_MAP && i < C_OF(word); i++) {
+                val k = w->reg[(B_OF(word) + 2 * i) & 255].v;
+                val v = w->reg[(B_OF(word) + 2 * i + 1) & 255].v;
+                bool fits = k.tag == T_KEYWORD || k.tag == T_STRING;
+                map = fits ? map_put(w->r, map, k, tells(v) ? v : unknown) : UNBOUND;
+        }
+        if (nomem(map) || nomem(unknown))
+                return N_NOMEM;
+        set(w, A_OF(word), map);
         return N_OK;
 }
 
@@ -244,10 +446,28 @@ static enum native_status step(struct sweep *w, uint32_t words)
                 return N_OK;
         case OP_LOADK: {
                 val v = w->p->consts->item[K_OF(word)];
-                bool tells = v.tag == T_STRING || v.tag == T_KEYWORD || v.tag == T_NATIVE;
-                set(w, A_OF(word), tells ? v : UNBOUND);
+                set(w, A_OF(word), tells(v) || v.tag == T_NATIVE ? v : UNBOUND);
                 return N_OK;
         }
+        case OP_LOADI:
+                set(w, A_OF(word), INT(S_OF(word)));
+                return N_OK;
+        case OP_LOADNIL:
+        case OP_LOADTRUE:
+        case OP_LOADFALSE:
+                set(w, A_OF(word),
+                    OP_OF(word) == OP_LOADNIL ? NIL : BOOL(OP_OF(word) == OP_LOADTRUE));
+                return N_OK;
+        case OP_GETSELF:
+                set(w, A_OF(word), w->via ? UNBOUND : OBJ(T_PROTO, w->p));
+                return N_OK;
+        case OP_SETGLOBAL:
+                TRY(read_reg(w, A_OF(word)));
+                if (!w->via)
+                        note_global(w, K_OF(word), w->reg[A_OF(word)].v);
+                return N_OK;
+        case OP_MAP:
+                return step_map(w, word);
         case OP_GETGLOBAL:
                 return load_global(w, K_OF(word), A_OF(word));
         case OP_NCALL:
@@ -317,20 +537,35 @@ static enum native_status add_inner(struct sweep *w)
         for (uint32_t i = 0; i < count; i++) {
                 val v = w->p->consts->item[i];
                 struct proto *p = v.tag == T_PROTO ? (struct proto *)v.o : NULL;
-                if (!p || p->h.used)
-                        continue;
-                if (!w->via)
-                        p->h.used = 1;
-                TRY(add_waiting(w, p));
+                if (p && w->via)
+                        TRY(add_waiting(w, p, NULL));
+                else if (p)
+                        TRY(add_function(w, p));
         }
         return N_OK;
+}
+
+/* A function of the program is marked with its region + 1. */
+static enum native_status add_function(struct sweep *w, struct proto *p)
+{
+        struct region *g, *here = w->region;
+        if (p->h.used)
+                return N_OK;
+        w->region = NULL;
+        TRY(region_new(w, NIL, NIL, 0, &g));
+        w->region = here;
+        p->h.used = g->index + 1;
+        return add_waiting(w, p, g);
 }
 
 static enum native_status sweep_waiting(struct sweep *w)
 {
         while (as_cons(w->waiting)->count) {
+                const struct cons *next = as_cons(w->waiting)->tail;
                 w->p = (struct proto *)as_cons(w->waiting)->head.o;
-                w->waiting = OBJ(T_LIST, as_cons(w->waiting)->tail);
+                if (next->head.i)
+                        w->region = (struct region *)(intptr_t)next->head.i;
+                w->waiting = OBJ(T_LIST, next->tail);
                 w->at = 0;
                 if (w->p->delegate.tag == T_STRING)
                         TRY(report(w, w->p->delegate, 0));
@@ -340,12 +575,66 @@ static enum native_status sweep_waiting(struct sweep *w)
         return N_OK;
 }
 
+/* --- the report ------------------------------------------------------------------------------- */
+/* What a region enters: globals become the functions they hold. */
+static enum native_status resolve(struct sweep *w, struct region *g, val *ret)
+{
+        val out = vec_builder(w->r);
+        if (nomem(out))
+                return N_NOMEM;
+        for (uint32_t i = 0; i < vec_count(g->invokes); i++)
+                if (w->regions->slot[vec_at(g->invokes, i).i] == SLOT_UNKNOWN)
+                        g->opaque = true;
+        for (uint32_t i = 0; i < vec_count(g->enters); i++) {
+                int64_t what = vec_at(g->enters, i).i;
+                uint32_t is = what < 0 ? w->regions->slot[-1 - what] : 0;
+                if (what < 0 && (is == 0 || is == SLOT_UNKNOWN))
+                        continue;
+                if (!vec_push(w->r, out, INT(what < 0 ? (int64_t)is - 1 : what)))
+                        return N_NOMEM;
+        }
+        *ret = out;
+        return N_OK;
+}
+
+/* [name demand line column parent opaque [enters] [calls]] of each region. */
+static enum native_status put_regions(struct sweep *w)
+{
+        val rows = vec_builder(w->r);
+        if (nomem(rows))
+                return N_NOMEM;
+        for (struct region *g = w->regions->first; g; g = g->next) {
+                val enters;
+                TRY(resolve(w, g, &enters));
+                val items[8] = { g->name,
+                                 g->demand,
+                                 INT(g->pos >> POS_COLUMN_BITS),
+                                 INT(g->pos & POS_COLUMN_MASK),
+                                 INT(g->parent ? (int64_t)g->parent->index : -1),
+                                 BOOL(g->opaque),
+                                 enters,
+                                 g->calls };
+                val row = vec_new(w->r, items, 8);
+                if (nomem(row) || !vec_push(w->r, rows, row))
+                        return N_NOMEM;
+        }
+        w->r->regions = rows;
+        return N_OK;
+}
+
 static enum native_status inspect(struct mv_rtfs *r)
 {
         struct sweep *w = compile_work(r, sizeof *w);
-        if (!w)
+        struct regions *g = compile_work(r, sizeof *g);
+        uint32_t *slot = compile_work(r, ((size_t)r->global_count + 1) * sizeof *slot);
+        if (!w || !g || !slot)
                 return N_NOMEM;
+        memset(slot, 0, ((size_t)r->global_count + 1) * sizeof *slot);
+        *g = (struct regions){ .slot = slot, .slots = r->global_count };
         *w = (struct sweep){ .r = r,
+                             .regions = g,
+                             .step_started = native_find(r, MV_SLICE("%step-started")),
+                             .step_completed = native_find(r, MV_SLICE("%step-completed")),
                              .found = vec_builder(r),
                              .waiting = r->empty_list,
                              .call = native_find(r, MV_SLICE("call")),
@@ -354,15 +643,16 @@ static enum native_status inspect(struct mv_rtfs *r)
                              .get_name = (uint32_t)native_find(r, MV_SLICE("%get-name")) };
         if (nomem(w->found))
                 return N_NOMEM;
-        for (struct cons *c = as_cons(r->forms); c->count; c = c->tail) {
-                struct proto *p = (struct proto *)c->head.o;
-                if (!p->h.used)
-                        TRY(add_waiting(w, p));
-                p->h.used = 1;
-        }
+        for (struct cons *c = as_cons(r->forms); c->count; c = c->tail)
+                TRY(add_function(w, (struct proto *)c->head.o));
         TRY(sweep_waiting(w));
         r->result = w->found;
-        return N_OK;
+        return put_regions(w);
+}
+
+bool mv_rtfs_encode_regions(struct mv_rtfs *r, struct mv_out *o)
+{
+        return encode_value(o, r->regions);
 }
 
 bool mv_rtfs_inspect(struct mv_rtfs *r)

@@ -44,10 +44,6 @@ bool sequence_next(struct sequence *s, val *ret);
 uint32_t sequence_count(val v);
 /* Append every item to a builder. */
 enum native_status push_all(struct mv_rtfs *r, val builder, val v);
-/* Heap memory for a builtin's own use: garbage when the builtin returns. Zeroed, or raw for who
- * fills it. NULL: NOMEM. */
-void *work_memory(struct mv_rtfs *r, size_t bytes);
-void *work_memory_raw(struct mv_rtfs *r, size_t bytes);
 
 /* --- collections (natives_coll.c, natives_seq.c): builtins that are instructions as well ------ */
 enum native_status coll_nth(struct mv_rtfs *r, val coll, val index, val *ret);

@@ -161,7 +161,7 @@ static enum native_status context_set(struct mv_rtfs *r, val *args, uint32_t cou
 }
 
 /* --- steps ------------------------------------------------------------------------------------ */
-/* (%step-started name) gives the step's id: "a1", "a2", ... */
+/* (%step-started name demand?) gives the step's id: "a1", "a2", ... */
 static enum native_status step_started(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         char text[24];
@@ -169,7 +169,7 @@ static enum native_status step_started(struct mv_rtfs *r, val *args, uint32_t co
         val id = string_from(r, text);
         if (nomem(id))
                 return N_NOMEM;
-        TRY(emit_event(r, "step-started", args, 1));
+        TRY(emit_event(r, "step-started", args, count));
         r->step_count++;
         return give(ret, id);
 }
@@ -290,7 +290,7 @@ const struct native natives_misc[] = {
           "Generic" },
         { "%hint", 2, 2, hint, NULL, NULL, NULL },
         { "%clear-hints", 0, 0, clear_hints, NULL, NULL, NULL },
-        { "%step-started", 1, 1, step_started, NULL, NULL, NULL },
+        { "%step-started", 1, 2, step_started, NULL, NULL, NULL },
         { "%step-completed", 2, 2, step_completed, NULL, NULL, NULL },
         { "%step-failed", 2, 2, step_failed, NULL, NULL, NULL },
         { "%expose", 2, 2, expose, NULL, NULL, NULL },

@@ -107,6 +107,12 @@ size_t mv_rtfs_memory_used(const struct mv_rtfs *r);
  * each place of a call; id nil: computed at run time; via: the prelude's function that calls, or nil. false: mv_rtfs_error
  * says why. The program cannot be run after that. */
 bool mv_rtfs_inspect(struct mv_rtfs *r);
+/* After mv_rtfs_inspect: the functions and the steps of the program, a vector of
+ *   [name demand line column parent opaque [enters] [[call arguments] ...]]
+ * name: of a step, nil of a function; demand: of with-security-profile, or nil; parent: index of the region it is in, or -1;
+ * opaque: it calls what cannot be told, so it may enter any region; enters: indices of regions; call: index into the result;
+ * arguments: constants as they are, the symbol ? for what is not known, nil when nothing is. false: o is too small. */
+bool mv_rtfs_encode_regions(struct mv_rtfs *r, struct mv_out *o);
 /* The effects that a loaded source or AST declares in metadata (`^{:effects [...]}`): an array of [line, column, value].
  * false: o is too small. */
 bool mv_rtfs_encode_declared(struct mv_rtfs *r, struct mv_out *o);

@@ -126,6 +126,11 @@ const struct special_form special_forms[] = {
           "(step \"add\" :params {\"n\" 2} (+ 1 (get %params \"n\")))", "3", "the last body form",
           "InvalidArguments; Generic: an error in :params; what the body raises, after the host "
           "was told" },
+        { "with-security-profile", S_SECURITY_PROFILE, "(with-security-profile {...} body ...)",
+          "A step in which the host allows less: the map names :hosts, :methods, :paths, "
+          ":capabilities, :read-only, :deterministic, :isolation-level, :timeout-ms, :max-calls.",
+          "(with-security-profile {:deterministic true} (+ 1 2))", "3", "the last body form",
+          "InvalidArguments: no map; what the body raises, after the host was told" },
         { "step-if", S_STEP_IF,
           "(step-if :expose-context bool :context-keys [...] test then else?)",
           "if as a step. Here 0, \"\", [] and {} are false as well.", "(step-if 0 :then :else)",

@@ -44,6 +44,7 @@ enum special {
         S_THREAD_LAST,
         S_GET,
         S_STEP,
+        S_SECURITY_PROFILE,
         S_STEP_IF,
         S_STEP_LOOP,
         S_STEP_PARALLEL,

@@ -62,6 +62,7 @@ struct mv_rtfs {
         enum error_kind fatal; /* E_FUEL, E_MEMORY, E_OUTPUT, E_INTERRUPTED; E_MAX_: none */
         uint32_t fatal_pos;
         val result;
+        val regions;            /* of mv_rtfs_inspect, until the next reset */
         val call_id, call_args; /* STRING; VECTOR: of the suspended host call */
         uint32_t call_reg;      /* absolute stack slot that takes the reply */
         uint64_t call_seq;

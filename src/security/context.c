@@ -108,6 +108,7 @@ struct mv_context *mv_context_copy(const struct mv_context *c)
                 return copy;
         copy->limits = c->limits;
         copy->budget = c->budget;
+        copy->steps = c->steps;
         copy->use_microvm = c->use_microvm;
         copy->log_capability_calls = c->log_capability_calls;
         memcpy(copy->policy_name, c->policy_name, sizeof copy->policy_name);

@@ -28,6 +28,7 @@ struct mv_narrowing { /* what one capability sees instead of the whole context *
         char *capability;
         struct mv_context *context;
 };
+struct mv_step_view; /* policy/profile.h */
 struct mv_context {
         enum mv_level level;
         struct mv_grant_list capabilities; /* sorted: exact ids and "prefix.*" */
@@ -39,6 +40,8 @@ struct mv_context {
         char policy_name[48];            /* "" unless made by mv_context_new_policy */
         struct mv_narrowing *narrowings; /* by settings; the same capability is there once */
         uint32_t narrowings_count;
+        /* inside a step: what holds besides; not the context's own. NULL: nothing */
+        const struct mv_step_view *steps;
 };
 /* NULL: out of memory; a NULL c copies as pure */
 struct mv_context *mv_context_copy(const struct mv_context *c);

@@ -20,7 +20,7 @@
  *        inspect: what rtfs/inspect.c reports. None of them runs the program.
  * CALL   [id text, [args]]                 REPLY  value
  * FAULT  {"kind","message", and for SecurityViolation "operation","capability","context"}: an error raised at the call
- * STEP   [event text, item...]             "step-started" name | "step-completed" id value | "step-failed" id text |
+ * STEP   [event text, item...]             "step-started" name demand? | "step-completed" id value | "step-failed" id text |
  *                                          "expose" bool keys-or-nil | "clear-expose" | "ctx-set" key value |
  *                                          "hint" key value | "clear-hints"
  *        keep: of a session. The evaluator stays for the next START with keep, whose args and context are not looked at.

@@ -17,8 +17,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
                 h = heap_check_new(r);
         }
         mv_rtfs_reset(r, &o);
-        if (mv_rtfs_load_bytecode(r, (struct mv_slice){ data, len }, &err) == 0)
-                (void)mv_rtfs_inspect(r);
+        static uint8_t report[1 << 16];
+        struct mv_out o_report = mv_out(report, sizeof report);
+        if (mv_rtfs_load_bytecode(r, (struct mv_slice){ data, len }, &err) == 0 &&
+            mv_rtfs_inspect(r))
+                (void)mv_rtfs_encode_regions(r, &o_report);
         bool closely = look_closely(data, len);
         if (closely)
                 heap_check(&h);

@@ -368,6 +368,57 @@ def explain_decides_and_runs_nothing():
 
 
 @test
+def explain_tells_about_every_step_and_call():
+    program, target = path('explained.rtfs'), path('explained.out')
+    with open(program, 'w') as f:
+        f.write(f'(step "get" (call :ccos.network.http-fetch "https://api.example.com/v1"))\n'
+                f'(step "put" (call :ccos.io.write-file "{target}" "x"))\n'
+                '(defn any [p] (call :ccos.io.read-file p))\n'
+                '(call :ccos.no-such 1)\n'
+                '(with-security-profile {:hosts []} (call :ccos.network.http-fetch "https://api.example.com/"))\n')
+    wall = ['--provider', 'mock']
+    code, r = run_json('explain', program, *wall)
+    equal(code, 3)
+    equal([c['verdict'] for c in r['calls']], ['denied'] * 5)
+    equal(r['calls'][0]['hint'], '--allow ccos.network.http-fetch --allow-net api.example.com:443')
+    equal(r['calls'][1]['hint'], f'--allow ccos.io.write-file --allow-write {target}')
+    # with exactly what the hints say
+    grants = [w for c in r['calls'][:4] for w in c['hint'].split()]
+    code, r = run_json('explain', program, *wall, *grants)
+    equal([(c['line'], c['verdict']) for c in r['calls']],
+          [(1, 'allowed'), (2, 'allowed'), (3, 'depends'), (4, 'unknown'), (5, 'denied')])
+    equal((code, r['calls'][4]['rule']), (3, 'step profile: hosts'))
+    steps = {s['step']: s for s in r['steps']}
+    equal(steps['get']['hosts'], ['api.example.com'])
+    equal(steps['get']['methods'], ['GET'])
+    equal((steps['put']['writes'], steps['put']['isolation']), ([target], 'isolated'))
+    assert not os.path.exists(target), 'explain must run nothing'
+    # one mechanism: --explain of run prints the same, and exits by the program alone
+    code, again = run_json('run', program, *wall, *grants, '--explain')
+    equal((code, again), (0, r))
+    code, out, _ = run('explain', program, *wall, *grants)
+    has(out, 'hosts api.example.com')
+    with open(program, 'w') as f:
+        f.write('(step "x" (+ 1 2)')
+    equal(run('explain', program, *wall)[0], 1)
+
+
+@test
+def a_step_is_held_to_its_text_and_replays():
+    store, data = path('steps.mva'), path('steps.txt')
+    with open(data, 'w') as f:
+        f.write('hello')
+    code, r = run_json('eval', f'(step "r" (call :ccos.io.read-file "{data}"))', '--provider', 'mock', '--audit', store,
+                       '--allow', 'ccos.io.read-file', '--allow-read', data)
+    equal((code, r['value']), (0, 'hello'))
+    out = run('audit', 'show', store)[1]
+    has(out, 'StepProfileDerived')
+    has(out, f'reads ["{data}"]')
+    equal(run('audit', 'replay', store, '--execution', r['execution_id'])[0], 0)
+    equal(run('audit', 'verify', store)[0], 0)
+
+
+@test
 def paths_may_be_relative_to_the_current_directory():
     with open(path('in.txt'), 'w') as f:
         f.write('data')

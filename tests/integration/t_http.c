@@ -6,6 +6,7 @@ TEST(http_fetch_is_not_built)
         SKIP("built without libcurl");
 }
 #else
+#include <policy/profile.h>
 #include <arpa/inet.h>
 #include <poll.h>
 #include <pthread.h>
@@ -308,6 +309,40 @@ TEST(a_redirect_is_followed_to_a_granted_host_and_recorded)
         CHECK(strncmp(w.s.last, "GET /three?x=1 ", 15) == 0);
         CHECK(!strstr(w.s.last, "Bearer")); /* another origin */
         CHECK_STR(w.f.hop_url, url_of(&w.s, "localhost", "/three?x=1"));
+        web_close(&w);
+}
+
+TEST(inside_a_step_a_redirect_to_a_granted_host_is_held_to_the_step) /* REQ-STEP-05 */
+{
+        struct web w;
+        struct mv_err err;
+        struct mv_profile p;
+        const struct mv_profile *active = &p;
+        struct mv_step_view view = { &active, 1 };
+        struct mv_touch touch = { .network = true,
+                                  .url_known = true,
+                                  .method_known = true,
+                                  .url = MV_SLICE("http://127.0.0.1/"),
+                                  .method = MV_SLICE("GET") };
+        char grant[40], location[300];
+        web_open(&w, NULL);
+        snprintf(grant, sizeof grant, "localhost:%u", w.s.port);
+        mv_context_allow_host(w.f.context, grant, &err);
+        snprintf(location, sizeof location,
+                 "HTTP/1.1 302 Found\r\nLocation: http://localhost:%u/two\r\n"
+                 "Content-Length: 0\r\n\r\n",
+                 w.s.port);
+        w.s.answers[0] = location;
+        w.s.answers[1] = HELLO;
+        mv_profile_init(&p, MV_SLICE("get"));
+        CHECK(mv_profile_add(&p, "ccos.network.http-fetch", &touch, &err) == 0);
+        w.f.context->steps = &view;
+        CHECK(FETCH(&w, v_text(url_of(&w.s, "127.0.0.1", "/"))) < 0);
+        CHECK(w.f.denied_inside && w.s.requests == 1);
+        CHECK_STR(w.f.decision.rule, "step profile: hosts");
+        CHECK_STR(w.f.decision.context, "Host 'localhost' not in the profile of step 'get'");
+        w.f.context->steps = NULL;
+        mv_profile_done(&p);
         web_close(&w);
 }
 
