@@ -9,7 +9,10 @@
  *     of any program, so there is nothing in it that one execution could leave for the next. The
  *     fork installs the runner's filter before it reads its first byte.
  * (2) A request is answered when its processes are dead and reaped, not before.
- * (3) The end of the socket is the end of the agent, and so of the sandbox. */
+ * (3) The end of the socket is the end of the agent, and so of the sandbox.
+ * (4) A program runs under the same ids, so it is the agent's dumpable bit that keeps it from
+ *     reading the agent; whatever it got the agent to say, the host believes it no more than it
+ *     would believe the program. */
 #include <errno.h>
 #include <fcntl.h>
 #include <guest/linux_runner.h>
@@ -189,12 +192,15 @@ _Noreturn static void runner(struct request *q)
         for (int i = 0; i < 4; i++)
                 number(&q->body, text[i]);
         rlim_t stack = mv_get_u64(&q->body);
-        struct rlimit stack_max = { stack, stack }, none = { 0, 0 };
+        rlim_t seconds = mv_get_u64(&q->body);
+        struct rlimit stack_max = { stack, stack }, cpu_max = { seconds, seconds },
+                      none = { 0, 0 };
         if (q->body.bad || q->fds_count != 1)
                 _exit(MV_AGENT_EXIT_REQUEST);
         if (dup2(q->fds[0], 0) < 0 || dup2(q->fds[0], 1) < 0 ||
             syscall(SYS_close_range, 2, FDS_LAST, 0) < 0 ||
-            setrlimit(RLIMIT_STACK, &stack_max) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
+            setrlimit(RLIMIT_STACK, &stack_max) < 0 || setrlimit(RLIMIT_CPU, &cpu_max) < 0 ||
+            setrlimit(RLIMIT_CORE, &none) < 0)
                 _exit(MV_AGENT_EXIT_REQUEST);
         _exit(mv_linux_runner(sizes));
 }
@@ -248,6 +254,29 @@ static int limits(struct mv_cur *c)
         return 0;
 }
 
+/* Struct sock_fprog; musl ships no kernel headers. */
+struct filter {
+        uint16_t len;
+        const uint8_t *code;
+};
+#define FILTER_LINE_BYTES   8
+#define SECCOMP_FILTER_MODE 2
+
+static int filter(struct mv_cur *c)
+{
+        static uint8_t lines[65536] __attribute__((aligned(8)));
+        uint32_t len = mv_get_u32(c);
+        struct mv_slice code = mv_get_bytes(c, len);
+        if (c->bad || code.len > sizeof lines)
+                return EINVAL;
+        memcpy(lines, code.p, code.len);
+        struct filter f = { (uint16_t)(code.len / FILTER_LINE_BYTES), lines };
+        return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+                               prctl(PR_SET_SECCOMP, SECCOMP_FILTER_MODE, &f) < 0
+                       ? errno
+                       : 0;
+}
+
 /* The streams and the door at their numbers, `status_fd` behind them, everything else closed. */
 static int descriptors(const struct request *q, int *status_fd)
 {
@@ -283,12 +312,14 @@ _Noreturn static void program(struct request *q, int status_fd)
                 say(status_fd, error, "arrange the descriptors", "");
         else if ((error = limits(&q->body)) != 0)
                 say(status_fd, error, "set a resource limit", "");
+        else if ((error = filter(&q->body)) != 0)
+                say(status_fd, error, "install the system call filter", "");
         if (error)
                 _exit(127);
         const char *path = text(&q->body), *directory = text(&q->body);
         texts(&q->body, argv);
         texts(&q->body, env);
-        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || chdir(directory) < 0) {
+        if (chdir(directory) < 0) {
                 say(status_fd, errno, "enter the directory ", directory);
                 _exit(127);
         }
@@ -335,6 +366,7 @@ static int serve(void)
         sigset_t child;
         sigemptyset(&child);
         sigaddset(&child, SIGCHLD);
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* (4) */
         sigprocmask(SIG_BLOCK, &child, NULL);
         sigaction(SIGCHLD, &woken, NULL);
         report(&ready);

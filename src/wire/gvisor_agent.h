@@ -11,15 +11,17 @@
 #include <wire/cell_plan.h>
 
 enum mv_agent_op {
-        MV_AGENT_RUN = 1, /* descriptor: the door. u64 start, reply, out, arena, stack bytes */
+        MV_AGENT_RUN = 1, /* descriptor: the door. u64 start, reply, out, arena, stack bytes,
+                   * u64 seconds of CPU time */
         MV_AGENT_PROGRAM, /* descriptors: stdout, stderr, and the door if there is one. u32 count of
-                           * limits, (u32 resource, u64 value)..., str path, str directory, u32
-                           * count, str..., u32 count, str... */
+                           * limits, (u32 resource, u64 value)..., u32 bytes of a filter, struct
+                           * sock_filter[], str path, str directory, u32 count, str..., u32 count,
+                           * str... */
         MV_AGENT_TERMINATE, /* SIGTERM to everything but the agent; no payload */
 };
 #define MV_AGENT_HEADER_BYTES 8u
 #define MV_AGENT_PAYLOAD_MAX  (4u << 20)
-#define MV_AGENT_RUN_BYTES    40u
+#define MV_AGENT_RUN_BYTES    48u
 #define MV_AGENT_FDS_MAX      3u
 #define MV_AGENT_READY        100 /* a kind of report */
 #define MV_AGENT_EXIT_REQUEST 74  /* the host sent what is no request */

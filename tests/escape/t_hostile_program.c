@@ -27,6 +27,7 @@
 static char dir[64], attacker[96], shared[96], secret[96], abstract_name[64], socket_path[128],
         port_text[16];
 static struct mv_host *host;
+static const char *provider = "process"; /* MV_TEST_PROVIDER names another wall */
 
 /* --- the place -------------------------------------------------------------------------------- */
 static bool copy_file(const char *from, const char *to)
@@ -203,7 +204,7 @@ static struct mv_result *run(const struct attack *a, const struct mv_limits *lim
         struct mv_execution x = {
                 .program = { .kind = MV_PROGRAM_EXTERNAL, .path = attacker, .argv = argv },
                 .context = c,
-                .provider = "process"
+                .provider = provider
         };
         struct mv_result *r = NULL;
         struct mv_err err;
@@ -219,6 +220,8 @@ __attribute__((constructor(200))) static void set_up(void)
 {
         struct mv_err err;
         const char *as_user = getenv("MV_TEST_AS_USER");
+        if (getenv("MV_TEST_PROVIDER"))
+                provider = getenv("MV_TEST_PROVIDER");
         signal(SIGPIPE, SIG_IGN);
         setenv("MV_SECRET", "do-not-tell", 1);
         if (as_user && geteuid() == 0 &&
@@ -560,7 +563,7 @@ static struct mv_result *run_script(const char *language, const char *text, cons
                                                .language = language,
                                                .bytes = { (const uint8_t *)text, strlen(text) } },
                                   .context = c,
-                                  .provider = "process",
+                                  .provider = provider,
                                   .collect_output = collect };
         struct mv_result *r = NULL;
         if (mv_execute(host, &x, &r, &err) < 0)

@@ -93,6 +93,17 @@ static struct mv_value namespaces_part(void)
         return object(parts, 1);
 }
 
+static bool granted_below(const struct mv_cell_spec *spec, const char *dir)
+{
+        size_t n = strlen(dir);
+        for (uint32_t i = 0; spec->program && i < spec->program->grants_count; i++) {
+                const char *path = spec->program->grants[i].path;
+                if (strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == 0))
+                        return true;
+        }
+        return false;
+}
+
 char *gv_config(const struct mv_cell_spec *spec, uint64_t scratch_bytes)
 {
         static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the parts are static */
@@ -103,15 +114,18 @@ char *gv_config(const struct mv_cell_spec *spec, uint64_t scratch_bytes)
         pthread_mutex_lock(&lock);
         all[0] = mount_part(&mounts[0], "/proc", "proc", NULL);
         all[1] = mount_part(&mounts[1], "/dev", "tmpfs", NULL);
-        all[2] = mount_part(&mounts[2], "/tmp", "tmpfs", size);
-        all[3] = mount_part(&mounts[3], "/dev/shm", "tmpfs", size);
+        uint32_t count = 2;
+        if (spec->program)
+                all[count++] = mount_part(&mounts[2], "/dev/shm", "tmpfs", size);
+        if (spec->program && !granted_below(spec, "/tmp")) /* else it is the cell's own */
+                all[count++] = mount_part(&mounts[3], "/tmp", "tmpfs", size);
         struct mv_entry root[] = { { string("path"), string("root") },
                                    { string("readonly"), boolean(false) } }; /* (1) */
         struct mv_entry top[] = { { string("ociVersion"), string("1.0.0") },
                                   { string("process"), process_part() },
                                   { string("root"), object(root, 2) },
                                   { string("hostname"), string("microvm") },
-                                  { string("mounts"), list(all, spec->program ? 4 : 2) },
+                                  { string("mounts"), list(all, count) },
                                   { string("linux"), namespaces_part() } };
         struct mv_value config = object(top, COUNT(top));
         char *text = mv_value_json(&config, NULL);

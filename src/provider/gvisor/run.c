@@ -97,6 +97,14 @@ static void put_header(struct mv_out *o, enum mv_agent_op op, size_t payload)
         mv_put_u32(o, (uint32_t)payload);
 }
 
+/* The net under the exact limit, which the control group's clock gives; whole seconds. */
+static uint64_t cpu_seconds(const struct mv_limits *l)
+{
+        uint64_t ns =
+                l->cpu_ns_max && l->cpu_ns_max < l->wall_ns_max ? l->cpu_ns_max : l->wall_ns_max;
+        return ns / 1000000000u + 1;
+}
+
 static int runner_start(struct gv_cell *c, uint64_t deadline_ns, struct mv_err *err)
 {
         const struct mv_process_layout *l = &c->base.layout;
@@ -111,6 +119,7 @@ static int runner_start(struct gv_cell *c, uint64_t deadline_ns, struct mv_err *
         mv_put_u64(&o, l->out);
         mv_put_u64(&o, l->arena);
         mv_put_u64(&o, MV_PROCESS_STACK_BYTES);
+        mv_put_u64(&o, cpu_seconds(&c->base.limits));
         c->base.door_fd = pair[0];
         int r = gv_send(c, mv_out_slice(&o), &pair[1], 1, deadline_ns, err);
         mv_fd_closep(&pair[1]);
@@ -191,7 +200,12 @@ static void put_limits(struct mv_out *o, const struct mv_limits *l)
 static void put_request(struct mv_out *o, const struct mv_cell *c)
 {
         const struct mv_program_spec *s = c->program->spec;
+        const struct mv__program *p = c->program;
+        const struct mv_sys_program_filter *f =
+                p->no_local ? &p->wall->filter_no_local : &p->wall->filter;
         put_limits(o, &c->limits);
+        mv_put_u32(o, (uint32_t)(f->len * sizeof f->code[0]));
+        mv_put_bytes(o, f->code, f->len * sizeof f->code[0]);
         put_text(o, s->path);
         put_text(o, "/workspace");
         put_texts(o, s->argv);

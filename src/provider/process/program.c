@@ -284,6 +284,7 @@ static int open_inside(struct mv_cell *c, struct ends *e, struct mv_err *err)
         p->scratch_bytes = mv__program_scratch_bytes(c->limits.memory_bytes_max);
         given_start(&given, p, e);
         r = grants_prepare(p, &given, err);
+        p->no_local = given.directories;
         if (r == 0)
                 r = mv__program_plan(p, &c->limits, &given, &p->plan, &p->plan_len, err);
         if (r == 0)

@@ -74,6 +74,7 @@ struct mv__program {
         int output_fd;              /* handed out by init; -1: none */
         struct mv_cell_report part; /* of init, as far as it has arrived */
         size_t part_len;
+        bool no_local; /* a grant is a directory: no local sockets */
         uint8_t *plan;
         size_t plan_len;
         uint64_t scratch_bytes;
