@@ -193,8 +193,7 @@ _Noreturn static void runner(struct request *q)
                 number(&q->body, text[i]);
         rlim_t stack = mv_get_u64(&q->body);
         rlim_t seconds = mv_get_u64(&q->body);
-        struct rlimit stack_max = { stack, stack }, cpu_max = { seconds, seconds },
-                      none = { 0, 0 };
+        struct rlimit stack_max = { stack, stack }, cpu_max = { seconds, seconds }, none = { 0, 0 };
         if (q->body.bad || q->fds_count != 1)
                 _exit(MV_AGENT_EXIT_REQUEST);
         if (dup2(q->fds[0], 0) < 0 || dup2(q->fds[0], 1) < 0 ||

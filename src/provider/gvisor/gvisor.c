@@ -9,7 +9,8 @@
  *     same happens, so that there are no orphans to look for (REQ-GV-12).
  * (2) A sandbox serves one RTFS execution after another, each in a process forked from an agent that never saw a program
  *     (guest/gvisor_agent.c). A sandbox that ran anything else is used once.
- * (3) The sandbox starts in open_cell, so that limits of time are the program's own. */
+ * (3) The sandbox starts in open_cell: one that is kept answers without it, and CPU time and memory are counted from there.
+ *     The wall time of an execution counts from the request. */
 #include <stdlib.h>
 #include <base/limits.h>
 #include <base/slice.h>
@@ -157,13 +158,15 @@ static int open_inside(struct gv_cell *c, const struct gv_provider *p,
         if (!c->config)
                 return mv_fail(err, MV_E_NOMEM, 0, "the bundle of a sandbox");
         gv_command(c, p->platform);
-        c->nested = (struct mv__nested){ .binary = p->runsc,
-                                         .binary_at = "runsc",
-                                         .agent = agent_image(),
-                                         .config = mv_slice_str(c->config),
-                                         .argv = c->argv,
-                                         .env = env,
-                                         .start_bytes_max = MV_GVISOR_START_BYTES };
+        c->nested =
+                (struct mv__nested){ .binary = p->runsc,
+                                     .binary_at = "runsc",
+                                     .device = strcmp(p->platform, "kvm") == 0 ? "/dev/kvm" : NULL,
+                                     .agent = agent_image(),
+                                     .config = mv_slice_str(c->config),
+                                     .argv = c->argv,
+                                     .env = env,
+                                     .start_bytes_max = MV_GVISOR_START_BYTES };
         c->base.nested = &c->nested;
         if (!around.program)
                 around.program = &no_program;

@@ -253,6 +253,11 @@ static void put_nested(struct mv_out *o, const struct mv__program *p, const stru
         const struct mv__nested *n = p->nested;
         put_proc(o, true);
         put_devices(o);
+        if (n->device) {
+                put_file(o, n->device + 1, mv_slice(NULL, 0));
+                put_bind(o, MV_CELL_HOST, n->device, n->device + 1,
+                         MV_CELL_NO_EXEC | MV_CELL_DEVICE);
+        }
         put_dir(o, MV_CELL_IN_ROOT, "tmp", 0755);
         put_dir(o, MV_CELL_IN_ROOT, MV_NESTED_DIR, 0755);
         put_dir(o, MV_CELL_IN_ROOT, MV_NESTED_ROOT, 0755);

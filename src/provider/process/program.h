@@ -56,6 +56,7 @@ void mv__wall_text(char *buf, size_t cap);
  * mounts of its own. The cell's namespaces, ids, empty capability sets and control group hold it. */
 struct mv__nested {
         const char *binary, *binary_at; /* on the host; in the cell, without a leading slash */
+        const char *device;             /* of the host, which the wall needs; NULL: none */
         struct mv_slice agent, config;  /* config: MV_NESTED_DIR "/config.json" */
         const char *const *argv,
                 *const *env;      /* of the agent, which executes what is behind "outside" */
