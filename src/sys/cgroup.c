@@ -417,9 +417,23 @@ static int memory_limit_move(const struct mv_sys_group *g, uint64_t bytes)
         return error == ENOENT ? 0 : error;
 }
 
-int mv_sys_group_begin(struct mv_sys_group *g, uint64_t memory_bytes_max, struct mv_err *err)
+static int cpu_share_set(const struct mv_sys_group *g, uint32_t percent)
 {
-        if (!g->in)
+        char text[48];
+        uint32_t quota = percent * (CPU_PERIOD_US / 100);
+        if (g->in->version == 2) {
+                mv_fmt(text, sizeof text, "%u %u", quota, CPU_PERIOD_US);
+                return write_at(g->in->dirs[MV_SYS_MEMORY], g->name, "cpu.max", text);
+        }
+        return g->made[MV_SYS_CPU]
+                       ? write_number(g->in->dirs[MV_SYS_CPU], g->name, "cpu.cfs_quota_us", quota)
+                       : 0;
+}
+
+int mv_sys_group_begin(struct mv_sys_group *g, uint64_t memory_bytes_max, uint32_t cpu_percent,
+                       struct mv_err *err)
+{
+        if (!g->in || !g->name[0])
                 return 0;
         if (g->usage_fd >= 0)
                 g->cpu_ns_before = cpu_ns_now(g);
@@ -435,7 +449,8 @@ int mv_sys_group_begin(struct mv_sys_group *g, uint64_t memory_bytes_max, struct
                 return mv_fail(err, MV_E_SYS, error, "limit the memory of a control group");
         if (old)
                 write_number(dir, g->name, "memory.max_usage_in_bytes", 0);
-        return 0;
+        error = cpu_share_set(g, cpu_percent);
+        return error ? mv_fail(err, MV_E_SYS, error, "limit the share of a control group") : 0;
 }
 
 uint64_t mv_sys_group_cpu_ns(const struct mv_sys_group *g)

@@ -150,7 +150,8 @@ static int run_rtfs(struct gv_cell *c, const struct mv_run *run, struct mv_exit 
                 run->limits.wall_ns_max ? run->limits.wall_ns_max : MV_GVISOR_WALL_NS;
         c->base.limits.cpu_ns_max = run->limits.cpu_ns_max;
         int r = mv_sys_group_begin(&c->base.program->group,
-                                   c->base.limits.memory_bytes_max + MV_GVISOR_SLACK_BYTES, err);
+                                   c->base.limits.memory_bytes_max + MV_GVISOR_SLACK_BYTES,
+                                   c->base.provider->cpu_percent, err);
         if (r == 0)
                 r = runner_start(c, mv__now_ns() + MV_GVISOR_END_NS, err);
         if (r == 0)
@@ -239,7 +240,8 @@ static int request_send(struct gv_cell *c, struct mv_err *err)
 static int run_program(struct gv_cell *c, const struct mv_run *run, struct mv_exit *ret,
                        struct mv_err *err)
 {
-        int r = mv_sys_group_begin(&c->base.program->group, c->base.limits.memory_bytes_max, err);
+        int r = mv_sys_group_begin(&c->base.program->group, c->base.limits.memory_bytes_max,
+                                   c->base.provider->cpu_percent, err);
         if (r == 0 && !c->base.used)
                 r = request_send(c, err);
         return r < 0 ? r : mv__program_run(&c->base, run, ret, err);

@@ -273,6 +273,7 @@ static int open_inside(struct mv_cell *c, struct ends *e, struct mv_err *err)
         if (p->nested) {
                 limits.memory_bytes_max += p->nested->start_bytes_max;
                 limits.pids_max = MV_NESTED_PIDS_MAX;
+                limits.cpu_percent += MV_NESTED_START_PERCENT;
                 limits.cpu_time = true;
         }
         struct mv__given given;

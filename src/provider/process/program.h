@@ -25,11 +25,13 @@
 #define MV_PROGRAM_WATCH_MS 5u /* how often init looks, where no control group counts */
 /* Of a cell with another wall in it: threads of that wall are tasks, and its descriptors stand for
  * those of the programs behind it. */
-#define MV_NESTED_PIDS_MAX  4096u
-#define MV_NESTED_FILES_MAX 16384u
-#define MV_NESTED_DIR       "nested"              /* in the cell: what the wall is given */
-#define MV_NESTED_ROOT      MV_NESTED_DIR "/root" /* what the program sees as its root */
-#define MV_NESTED_AGENT     "opt/microvm/agent"   /* below that root */
+#define MV_NESTED_PIDS_MAX 4096u
+/* While the wall itself starts, which is our code and not the program's. */
+#define MV_NESTED_START_PERCENT 400u
+#define MV_NESTED_FILES_MAX     16384u
+#define MV_NESTED_DIR           "nested"              /* in the cell: what the wall is given */
+#define MV_NESTED_ROOT          MV_NESTED_DIR "/root" /* what the program sees as its root */
+#define MV_NESTED_AGENT         "opt/microvm/agent"   /* below that root */
 
 struct mv__wall {
         int image_fd; /* of init; -1: this build has none */
