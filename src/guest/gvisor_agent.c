@@ -15,6 +15,7 @@
  *     would believe the program. */
 #include <errno.h>
 #include <fcntl.h>
+#include <guest/cell.h>
 #include <guest/linux_runner.h>
 #include <poll.h>
 #include <signal.h>
@@ -41,6 +42,11 @@ struct request {
         uint8_t *bytes;
         int fds[MV_AGENT_FDS_MAX];
         unsigned fds_count;
+};
+
+struct watch {
+        uint64_t bytes_max, cpu_ns_max, cpu_ns_before;
+        uint32_t period_ms;
 };
 
 /* --- the socket ------------------------------------------------------------------------------- */
@@ -153,15 +159,47 @@ static void control_while_running(void)
         request_done(&q);
 }
 
-static void wait_child(pid_t pid)
+static struct watch watch_start(struct mv_cur *c)
 {
-        struct mv_cell_report r = { .kind = MV_CELL_ENDED, .exit_code = -1 };
+        uint64_t bytes;
+        struct watch w = { .bytes_max = mv_get_u64(c), .cpu_ns_max = mv_get_u64(c) };
+        w.period_ms = mv_get_u32(c);
+        if (w.period_ms)
+                cell_usage(&bytes, &w.cpu_ns_before);
+        return w;
+}
+
+static enum mv_cell_report_kind looked(const struct watch *w, struct mv_cell_report *r)
+{
+        uint64_t bytes, cpu_ns;
+        cell_usage(&bytes, &cpu_ns);
+        bool memory = w->bytes_max && bytes > w->bytes_max;
+        if (!memory && (!w->cpu_ns_max || cpu_ns - w->cpu_ns_before < w->cpu_ns_max))
+                return MV_CELL_ENDED;
+        *r = (struct mv_cell_report){ .kind = memory ? MV_CELL_OVER_MEMORY : MV_CELL_OVER_CPU,
+                                      .exit_code = -1,
+                                      .memory_peak_bytes = bytes,
+                                      .cpu_ns = cpu_ns - w->cpu_ns_before };
+        return r->kind;
+}
+
+static void wait_child(pid_t pid, struct watch w)
+{
+        struct mv_cell_report r = { .kind = MV_CELL_ENDED, .exit_code = -1 }, rest;
+        struct timespec period = { w.period_ms / 1000, (long)(w.period_ms % 1000) * 1000000 };
         sigset_t none;
         sigemptyset(&none);
         while (!reap(pid, &r, WNOHANG)) {
                 struct pollfd on = { 0, POLLIN, 0 };
-                if (ppoll(&on, 1, NULL, &none) > 0) /* SIGCHLD is blocked but here */
+                /* SIGCHLD is blocked but here */
+                if (ppoll(&on, 1, w.period_ms ? &period : NULL, &none) > 0)
                         control_while_running();
+                if (w.period_ms && looked(&w, &r) != MV_CELL_ENDED) {
+                        kill(-1, SIGKILL); /* (2) */
+                        reap(0, &rest, 0);
+                        report(&r);
+                        return;
+                }
         }
         kill(-1, SIGKILL); /* (2) */
         reap(0, &r, 0);
@@ -206,6 +244,7 @@ _Noreturn static void runner(struct request *q)
 
 static void run(struct request *q)
 {
+        struct watch w = watch_start(&q->body);
         pid_t pid = fork();
         if (pid == 0)
                 runner(q); /* (1) */
@@ -216,7 +255,7 @@ static void run(struct request *q)
         if (pid < 0)
                 report(&failed);
         else
-                wait_child(pid);
+                wait_child(pid, w);
 }
 
 /* --- a program -------------------------------------------------------------------------------- */
@@ -331,6 +370,7 @@ static void start_program(struct request *q)
 {
         int status[2];
         struct mv_cell_report failed;
+        struct watch w = watch_start(&q->body);
         if (pipe2(status, O_CLOEXEC) < 0)
                 _exit(MV_AGENT_EXIT_REQUEST);
         pid_t pid = fork();
@@ -342,7 +382,7 @@ static void start_program(struct request *q)
         ssize_t n = pid < 0 ? -1 : read(status[0], &failed, sizeof failed);
         close(status[0]);
         if (n == 0) {
-                wait_child(pid);
+                wait_child(pid, w);
                 return;
         }
         if (n != sizeof failed)

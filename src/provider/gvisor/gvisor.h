@@ -15,6 +15,7 @@
 #define MV_GVISOR_END_NS                                                                           \
         1000000000ull /* until the agent has reaped a runner that has its end of file */
 #define MV_GVISOR_WALL_NS  30000000000ull /* of an execution that asks for nothing */
+#define MV_GVISOR_WATCH_MS 10u /* how often the agent looks, where no control group counts */
 #define MV_GVISOR_ARGS_MAX 16
 
 struct gv_provider {

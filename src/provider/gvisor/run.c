@@ -71,8 +71,17 @@ static void sandbox_died(struct mv_cell *c, struct mv_exit *ret)
 static void runner_explain(struct mv_cell *c, uint64_t cpu_ns_max, struct mv_exit *ret)
 {
         struct mv_cell_report *r = &cell_of(c)->end;
-        if (!gv_report(cell_of(c), mv__now_ns() + MV_GVISOR_END_NS, r) ||
-            r->kind != MV_CELL_ENDED) {
+        bool reported = gv_report(cell_of(c), mv__now_ns() + MV_GVISOR_END_NS, r);
+        if (reported && r->kind == MV_CELL_OVER_CPU) {
+                ret->cpu_ns = r->cpu_ns;
+                ret->termination = MV_END_TIMEOUT;
+                mv_fmt(ret->detail, sizeof ret->detail,
+                       "CPU time limit exceeded: %llu ms > %llu ms",
+                       (unsigned long long)(r->cpu_ns / 1000000),
+                       (unsigned long long)(cpu_ns_max / 1000000));
+                return;
+        }
+        if (!reported || r->kind != MV_CELL_ENDED) {
                 sandbox_died(c, ret);
                 return;
         }
@@ -97,6 +106,16 @@ static void put_header(struct mv_out *o, enum mv_agent_op op, size_t payload)
         mv_put_u32(o, (uint32_t)payload);
 }
 
+/* Where the host can count, the agent does not. */
+static void put_watch(struct mv_out *o, const struct mv_cell *c, uint64_t bytes_max)
+{
+        uint64_t cpu_ns_max = c->limits.cpu_ns_max;
+        bool wanted = !grouped(c) && (bytes_max || cpu_ns_max);
+        mv_put_u64(o, bytes_max);
+        mv_put_u64(o, cpu_ns_max);
+        mv_put_u32(o, wanted ? MV_GVISOR_WATCH_MS : 0);
+}
+
 /* The net under the exact limit, which the control group's clock gives; whole seconds. */
 static uint64_t cpu_seconds(const struct mv_limits *l)
 {
@@ -114,6 +133,7 @@ static int runner_start(struct gv_cell *c, uint64_t deadline_ns, struct mv_err *
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
                 return mv_fail(err, MV_E_SYS, errno, "make the door of a sandbox");
         put_header(&o, MV_AGENT_RUN, MV_AGENT_RUN_BYTES);
+        put_watch(&o, &c->base, 0); /* its memory is its arena */
         mv_put_u64(&o, l->start);
         mv_put_u64(&o, l->reply);
         mv_put_u64(&o, l->out);
@@ -204,6 +224,7 @@ static void put_request(struct mv_out *o, const struct mv_cell *c)
         const struct mv__program *p = c->program;
         const struct mv_sys_program_filter *f =
                 p->no_local ? &p->wall->filter_no_local : &p->wall->filter;
+        put_watch(o, c, c->limits.memory_bytes_max);
         put_limits(o, &c->limits);
         mv_put_u32(o, (uint32_t)(f->len * sizeof f->code[0]));
         mv_put_bytes(o, f->code, f->len * sizeof f->code[0]);

@@ -268,7 +268,8 @@ static void agent_read(struct watch *w)
         if (w->agent_len < sizeof *r)
                 return;
         w->agent_len = 0;
-        bool ended = r->kind == MV_CELL_ENDED && r->signal >= 0 && r->signal <= 64,
+        bool over = r->kind == MV_CELL_OVER_MEMORY || r->kind == MV_CELL_OVER_CPU,
+             ended = over || (r->kind == MV_CELL_ENDED && r->signal >= 0 && r->signal <= 64),
              failed = r->kind == MV_CELL_FAILED && r->error > 0 && r->error < 4096;
         if (!ended && !failed) {
                 end_kill(w, MV_END_KILLED, "protocol violation: a report of kind %u", r->kind);
