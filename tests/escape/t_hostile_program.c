@@ -169,10 +169,16 @@ static int members_left(void)
         return members_of(getpid());
 }
 
+static bool on_gvisor(void)
+{
+        return strcmp(provider, "gvisor") == 0;
+}
+
+/* Programs in a sandbox have no name on the host; what is not in its group does not exist. */
 static struct rest rest_now(void)
 {
-        return (struct rest){ count_processes(), count_mounts(), count_groups(),
-                              count_entries("/proc/self/fd", "") };
+        return (struct rest){ on_gvisor() ? members_left() : count_processes(), count_mounts(),
+                              count_groups(), count_entries("/proc/self/fd", "") };
 }
 
 static void check_rest(struct rest before)
@@ -274,11 +280,6 @@ static bool one_of(const char *list, const char *name)
                         return true;
         }
         return false;
-}
-
-static bool on_gvisor(void)
-{
-        return strcmp(provider, "gvisor") == 0;
 }
 
 /* What gVisor's kernel answers instead. SUCCEEDED: it has done so to itself, and nothing of it is
@@ -597,13 +598,15 @@ TEST(the_deadline_needs_nobodys_cooperation) /* REQ-PROC-09: within 50 ms; a sha
                                                 twice that */
 {
         static const char *const names[] = { "stop_self", "ignore_term", "spin" };
-        const struct mv_limits small = { .wall_ns_max = 300000000 };
+        /* a sandbox starts in this time too */
+        const uint64_t ms = on_gvisor() ? 1500 : 300;
+        const struct mv_limits small = { .wall_ns_max = ms * 1000000 };
         for (size_t i = 0; i < 3; i++) {
                 uint64_t before = now_ms();
                 CHECK(ends_with(names[i], &small, MV_END_TIMEOUT));
                 uint64_t took = now_ms() - before;
-                CHECK(took >= 300);
-                CHECK(took < 300 + 200);
+                CHECK(took >= ms);
+                CHECK(took < ms + 200);
         }
 }
 
