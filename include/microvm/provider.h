@@ -26,6 +26,9 @@ enum mv_feature {
         MV_FEAT_PROGRAMS = 1u << 9, /* external programs and scripts */
         /* a cell takes further runs that find what earlier ones left (mv_session_open) */
         MV_FEAT_SESSION = 1u << 10,
+        /* auto takes it only when no other provider meets the tier that was asked for: its cells
+         * take a hundred times longer to start than those of its neighbours */
+        MV_FEAT_ON_REQUEST = 1u << 11,
 };
 
 enum mv_termination {

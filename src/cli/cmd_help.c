@@ -4,7 +4,10 @@
 
 static const char running[] =
         "options:\n"
-        "  --provider NAME        auto (default), mock, process, wasm, gvisor, kvm or firecracker\n"
+        "  --provider NAME        auto (default), mock, process, wasm, gvisor, kvm or "
+        "firecracker;\n"
+        "                         auto takes the strongest one, gvisor only if nothing else will "
+        "do\n"
         "  --min-tier TIER        none, process, wasm, container or vm: never run below this\n"
         "  --level LEVEL          pure, controlled (default) or full\n"
         "  --allow ID             grant a capability id, or a prefix: ccos.math.*      "

@@ -10,6 +10,7 @@
 
 struct cell {
         int root_fd, scratch_fd; /* -1 until their step */
+        int top_fd; /* the root file system; root_fd is this one, or a directory in it (BELOW) */
         uint64_t watch_bytes_max, watch_cpu_ns_max;
         uint32_t watch_period_ms;
         char step[96]; /* what is being done, for the report */

@@ -281,7 +281,7 @@ static void end_everything(struct mv_cell_report *r)
 
 int main(void)
 {
-        struct cell c = { .root_fd = -1, .scratch_fd = -1 };
+        struct cell c = { .root_fd = -1, .top_fd = -1, .scratch_fd = -1 };
         struct mv_cell_report r = { .exit_code = -1 };
         struct mv_cur plan = read_plan();
         prctl(PR_SET_DUMPABLE, 0, 0, 0,

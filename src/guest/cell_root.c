@@ -36,7 +36,9 @@ static int set_number(int fs, const char *key, uint64_t value)
         return (int)syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, key, text, 0);
 }
 
-static int mount_new(const char *type, uint64_t bytes, uint64_t inodes, unsigned attributes)
+/* A memory file system, or a /proc (no bytes): of processes alone unless it is wanted whole. */
+static int mount_new(const char *type, uint64_t bytes, uint64_t inodes, bool whole,
+                     unsigned attributes)
 {
         int fs = (int)syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
         if (fs < 0)
@@ -44,7 +46,8 @@ static int mount_new(const char *type, uint64_t bytes, uint64_t inodes, unsigned
         if ((bytes &&
              (set_number(fs, "size", bytes) < 0 || set_number(fs, "nr_inodes", inodes) < 0 ||
               syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "mode", "0755", 0) < 0)) ||
-            (!bytes && syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "subset", "pid", 0) < 0) ||
+            (!bytes && !whole &&
+             syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "subset", "pid", 0) < 0) ||
             syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
                 int saved = errno;
                 close(fs);
@@ -74,7 +77,8 @@ static int make_root(struct cell *c, struct mv_cur *plan)
         if (syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &private, sizeof private) < 0)
                 return errno;
         cell_step(c, "make the root file system");
-        c->root_fd = mount_new("tmpfs", bytes, inodes, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+        c->top_fd = c->root_fd =
+                mount_new("tmpfs", bytes, inodes, false, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
         return c->root_fd < 0 ? errno : attach(c->root_fd, AT_FDCWD, "/");
 }
 
@@ -82,20 +86,34 @@ static int make_scratch(struct cell *c, struct mv_cur *plan)
 {
         uint64_t bytes = mv_get_u64(plan), inodes = mv_get_u64(plan);
         cell_step(c, "make the file system for what the program writes");
-        c->scratch_fd = mount_new("tmpfs", bytes, inodes, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+        c->scratch_fd =
+                mount_new("tmpfs", bytes, inodes, false, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
         return c->scratch_fd < 0 ? errno : 0;
 }
 
 static int make_proc(struct cell *c, struct mv_cur *plan)
 {
         const char *path = cell_str(plan);
+        bool whole = mv_get_u8(plan);
         cell_step(c, "mount the cell's own /proc");
-        int fd = mount_new("proc", 0, 0, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+        int fd = mount_new("proc", 0, 0, whole,
+                           MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
         if (fd < 0)
                 return errno;
         int error = attach(fd, c->root_fd, path);
         close(fd);
         return error;
+}
+
+static int go_below(struct cell *c, struct mv_cur *plan)
+{
+        const char *path = cell_str(plan);
+        cell_step(c, "go below /%s", path);
+        if (c->root_fd != c->top_fd)
+                close(c->root_fd);
+        c->root_fd =
+                path[0] ? openat(c->top_fd, path, O_PATH | O_DIRECTORY | O_CLOEXEC) : c->top_fd;
+        return c->root_fd < 0 ? errno : 0;
 }
 
 /* --- entries ---------------------------------------------------------------------------------- */
@@ -233,7 +251,7 @@ static int enter(struct cell *c)
 {
         struct mount_attr read_only = { .attr_set = MOUNT_ATTR_RDONLY };
         cell_step(c, "enter the new root");
-        if (fchdir(c->root_fd) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
+        if (fchdir(c->top_fd) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
             syscall(SYS_umount2, ".", UMOUNT_DETACH) < 0 || chdir("/") < 0)
                 return errno;
         cell_step(c, "make the root read-only");
@@ -261,6 +279,8 @@ int cell_root_step(struct cell *c, enum mv_cell_op op, struct mv_cur *plan)
                 return attach_given(c, plan);
         case MV_CELL_PROC:
                 return make_proc(c, plan);
+        case MV_CELL_BELOW:
+                return go_below(c, plan);
         case MV_CELL_OUTPUT:
                 return give_output(c, plan);
         case MV_CELL_ENTER:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* guest/linux_main.c - entry of the static Linux runner (process wall).
+/* guest/linux_main.c - the static Linux runner (process and gvisor walls).
  *
  * argv: NAME START_BYTES REPLY_BYTES OUT_BYTES ARENA_BYTES. Descriptor 0 and 1 are the two directions of the door.
  *
@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <guest/linux_runner.h>
 #include <guest/runner.h>
 #include <wire/frame.h>
 #include <wire/linux_runner.h>
@@ -160,11 +161,9 @@ static bool exchange(void *ctx, struct mv_slice frames, bool want_reply, struct 
         return write_all(frames) && (!want_reply || read_frame(m->reply, ret));
 }
 
-int main(int argc, char **argv)
+int mv_linux_runner(char **sizes)
 {
-        if (argc != 5)
-                return MV_RUNNER_EXIT_USAGE;
-        struct memory m = map_memory(argv + 1);
+        struct memory m = map_memory(sizes);
         lock_up();
         struct mv_runner runner;
         struct mv_err err;

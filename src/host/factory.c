@@ -352,30 +352,47 @@ static int entry_fits(struct mv__entry *e, const struct mv_execution *x,
         return 0;
 }
 
-/* Strongest tier first, and inside a tier in the order of registration: a choice probes nothing
- * weaker than what it takes. */
-static int choose_auto(struct mv_host *h, const struct mv_execution *x,
-                       const struct mv_limits *limits, struct mv__entry **ret, struct mv_err *err)
+struct refusals {
+        char text[400];
+        size_t len;
+};
+
+static struct mv__entry *first_that_fits(struct mv_host *h, const struct mv_execution *x,
+                                         const struct mv_limits *limits, bool on_request,
+                                         struct refusals *ret)
 {
-        char reasons[400] = "";
-        size_t n = 0;
         for (int tier = MV_TIER_MAX_ - 1; tier >= (int)x->tier_min; tier--) {
                 for (uint32_t i = 0; i < h->entries_count; i++) {
                         struct mv__entry *e = &h->entries[i];
                         struct mv_err why;
-                        if ((int)e->ops->tier != tier)
+                        if ((int)e->ops->tier != tier ||
+                            ((e->ops->features & MV_FEAT_ON_REQUEST) != 0) != on_request)
                                 continue;
-                        if (entry_fits(e, x, limits, &why) == 0) {
-                                *ret = e;
-                                return 0;
-                        }
-                        n += mv_fmt(reasons + n, sizeof reasons - n, "%s%s: %s", n ? "; " : "",
-                                    e->ops->name, why.msg);
+                        if (entry_fits(e, x, limits, &why) == 0)
+                                return e;
+                        ret->len += mv_fmt(ret->text + ret->len, sizeof ret->text - ret->len,
+                                           "%s%s: %s", ret->len ? "; " : "", e->ops->name, why.msg);
                 }
+        }
+        return NULL;
+}
+
+/* Strongest tier first, and inside a tier in the order of registration: a choice probes nothing
+ * weaker than what it takes. Those that are there on request come last. */
+static int choose_auto(struct mv_host *h, const struct mv_execution *x,
+                       const struct mv_limits *limits, struct mv__entry **ret, struct mv_err *err)
+{
+        struct refusals refused = { .text = "" };
+        struct mv__entry *e = first_that_fits(h, x, limits, false, &refused);
+        if (!e)
+                e = first_that_fits(h, x, limits, true, &refused);
+        if (e) {
+                *ret = e;
+                return 0;
         }
         return mv_fail(err, MV_E_UNAVAILABLE, 0,
                        "no provider of tier %s or stronger can run this here: %s",
-                       mv_tier_name(x->tier_min), reasons);
+                       mv_tier_name(x->tier_min), refused.text);
 }
 
 int mv__choose(struct mv_host *h, const struct mv_execution *x, const struct mv_limits *limits,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Walls that are planned and not part of this build: wasm, gvisor, firecracker. They are listed so that a caller who asks
+/* Walls that are planned and not part of this build: wasm, firecracker. They are listed so that a caller who asks
  * for one learns why it is refused, and what the machine has of it; nothing stands in for them (REQ-PRV-19).
  *
  * (1) probe and init always say UNAVAILABLE; no cell can exist, so the other entries have nothing to do. */
@@ -28,7 +28,6 @@ struct absent {
         const char *needs;
 };
 static const struct absent absent_wasm = { NULL, "a module compiled ahead of time and its cache" };
-static const struct absent absent_gvisor = { "runsc", "the runner in an OCI bundle" };
 static const struct absent absent_firecracker = {
         "firecracker", "the runner in a root file system and a guest kernel"
 };
@@ -45,7 +44,7 @@ static int refuse(const struct absent *a, struct mv_err *err)
                        a->needs, machine);
 }
 
-/* The three tables differ in names and schema only. */
+/* The tables differ in names and schema only. */
 #define UNAVAILABLE_PROVIDER(id, id_text, title_text, tier_value, schema_json)                     \
         static int id##_probe(struct mv_err *err)                                                  \
         {                                                                                          \
@@ -115,12 +114,6 @@ static struct mv_provider *fini(struct mv_provider *p)
 UNAVAILABLE_PROVIDER(wasm, "wasm", "WASM", MV_TIER_WASM,
         SCHEMA("wasm", "", INTEGER("wasm_memory_size", 1, 65536, 1024) ", " INTEGER("wasm_stack_size", 1, 1024, 64)
                ", " BOOLEAN("enable_wasm_threads", false)));
-
-/* REQ-GV-03 */
-UNAVAILABLE_PROVIDER(gvisor, "gvisor", "gVisor", MV_TIER_CONTAINER,
-        SCHEMA("gvisor", "\"image\", \"rootfs_path\"", "\"image\": {\"type\": \"string\"}, "
-               "\"rootfs_path\": {\"type\": \"string\"}, " INTEGER("memory_limit_mb", 128, 8192, 512) ", "
-               INTEGER("cpu_limit", 1, 100, 50)));
 
 /* REQ-FC-02 to -07 */
 UNAVAILABLE_PROVIDER(firecracker, "firecracker", "Firecracker", MV_TIER_VM,

@@ -402,6 +402,57 @@ bool mv_sys_group_again(struct mv_sys_group *g, const struct mv_sys_group_limits
         return write_number(dir, g->name, "memory.max_usage_in_bytes", 0) == 0;
 }
 
+/* Version 1 counts swap in a second limit, which may never be the smaller one; a kernel without it
+ * has no such file. */
+static int memory_limit_move(const struct mv_sys_group *g, uint64_t bytes)
+{
+        static const char both[] = "memory.memsw.limit_in_bytes";
+        int dir = g->in->dirs[MV_SYS_MEMORY];
+        if (g->in->version == 2)
+                return write_number(dir, g->name, "memory.max", bytes);
+        write_number(dir, g->name, both, bytes); /* first when it goes up, last when down */
+        int error = write_number(dir, g->name, "memory.limit_in_bytes", bytes);
+        if (!error)
+                error = write_number(dir, g->name, both, bytes);
+        return error == ENOENT ? 0 : error;
+}
+
+static int cpu_share_set(const struct mv_sys_group *g, uint32_t percent)
+{
+        char text[48];
+        uint32_t quota = percent * (CPU_PERIOD_US / 100);
+        if (g->in->version == 2) {
+                mv_fmt(text, sizeof text, "%u %u", quota, CPU_PERIOD_US);
+                return write_at(g->in->dirs[MV_SYS_MEMORY], g->name, "cpu.max", text);
+        }
+        return g->made[MV_SYS_CPU]
+                       ? write_number(g->in->dirs[MV_SYS_CPU], g->name, "cpu.cfs_quota_us", quota)
+                       : 0;
+}
+
+int mv_sys_group_begin(struct mv_sys_group *g, uint64_t memory_bytes_max, uint32_t cpu_percent,
+                       struct mv_err *err)
+{
+        if (!g->in || !g->name[0])
+                return 0;
+        if (g->usage_fd >= 0)
+                g->cpu_ns_before = cpu_ns_now(g);
+        if (g->peak_fd < 0)
+                return 0;
+        int dir = g->in->dirs[MV_SYS_MEMORY];
+        bool old = g->in->version == 1;
+        mv_auto_fd usage =
+                open_at(dir, g->name, old ? "memory.usage_in_bytes" : "memory.current", O_RDONLY);
+        g->memory_bytes_before = number_in(usage, "");
+        int error = memory_limit_move(g, g->memory_bytes_before + memory_bytes_max);
+        if (error)
+                return mv_fail(err, MV_E_SYS, error, "limit the memory of a control group");
+        if (old)
+                write_number(dir, g->name, "memory.max_usage_in_bytes", 0);
+        error = cpu_share_set(g, cpu_percent);
+        return error ? mv_fail(err, MV_E_SYS, error, "limit the share of a control group") : 0;
+}
+
 uint64_t mv_sys_group_cpu_ns(const struct mv_sys_group *g)
 {
         return g->usage_fd < 0 ? 0 : cpu_ns_now(g) - g->cpu_ns_before;
@@ -409,7 +460,8 @@ uint64_t mv_sys_group_cpu_ns(const struct mv_sys_group *g)
 
 uint64_t mv_sys_group_memory_peak(const struct mv_sys_group *g)
 {
-        return number_in(g->peak_fd, "");
+        uint64_t peak = number_in(g->peak_fd, "");
+        return peak > g->memory_bytes_before ? peak - g->memory_bytes_before : 0;
 }
 
 uint64_t mv_sys_group_oom_kills(const struct mv_sys_group *g)

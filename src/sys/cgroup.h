@@ -47,7 +47,7 @@ struct mv_sys_group {
         int peak_fd;      /* memory peak; -1 */
         int oom_fd;       /* what says how often the kernel killed for memory; -1 */
         int oom_event_fd; /* readable when it did; -1 */
-        uint64_t cpu_ns_before;
+        uint64_t cpu_ns_before, memory_bytes_before;
         struct mv_sys_group_limits limits;
 };
 #define MV_SYS_GROUP_NONE                                                                          \
@@ -65,6 +65,11 @@ int mv_sys_group_make(const struct mv_sys_groups *g, const struct mv_sys_group_l
  * as starting a process. Only version 1, where its memory peak can be set back; not when the kernel
  * killed in it, nor while more than a small part of the limit is still charged to it. */
 bool mv_sys_group_again(struct mv_sys_group *g, const struct mv_sys_group_limits *l);
+/* From here on: what its processes have and used until now is not counted, memory_bytes_max more
+ * than they have now is their limit, and cpu_percent their share. For a cell that starts something
+ * large of its own first. */
+int mv_sys_group_begin(struct mv_sys_group *g, uint64_t memory_bytes_max, uint32_t cpu_percent,
+                       struct mv_err *err);
 uint64_t mv_sys_group_cpu_ns(const struct mv_sys_group *g);
 uint64_t mv_sys_group_memory_peak(const struct mv_sys_group *g);
 uint64_t mv_sys_group_oom_kills(const struct mv_sys_group *g);

@@ -25,7 +25,9 @@ enum mv_cell_op {
         MV_CELL_FILE,    /* u8 place, str path, u32 mode, blob */
         MV_CELL_BIND,    /* u8 place, str source, str path, u32 flags */
         MV_CELL_ATTACH,  /* u8 fd of a detached mount, str path */
-        MV_CELL_PROC,    /* str path */
+        MV_CELL_PROC,    /* str path, u8 whole: with what it says of the kernel */
+        MV_CELL_BELOW,   /* str path: until the next one, paths in the root are below it; "" is
+                          * the root itself */
         MV_CELL_HOSTNAME, /* str name */
         MV_CELL_OUTPUT,   /* str path below the scratch place: hand its descriptor to the host */
         MV_CELL_ENTER,    /* make the root read-only, enter it, let go of the old one */

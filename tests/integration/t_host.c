@@ -207,7 +207,7 @@ TEST(an_unavailable_provider_cannot_be_initialized_or_used)
         CHECK(!available(h, "firecracker"));
         CHECK(mv_host_provider_init(h, "firecracker", NULL, &err) == -(int)MV_E_UNAVAILABLE);
         CHECK(strstr(err.msg, "not available on this system"));
-        CHECK(!run_source(h, "gvisor", NULL, "1"));
+        CHECK(!run_source(h, "firecracker", NULL, "1"));
         CHECK(err.code == MV_E_UNAVAILABLE);
         mv_host_free(h);
 }

@@ -66,20 +66,26 @@ static void explain_signal(struct mv_cell *c, uint64_t cpu_ns_max, struct mv_exi
         }
 }
 
+void mv__process_explain_end(struct mv_cell *c, const struct mv_sys_end *end, uint64_t cpu_ns_max,
+                             struct mv_exit *ret)
+{
+        ret->exit_code = end->exit_code;
+        ret->signal = end->signal;
+        ret->cpu_ns = end->cpu_ns;
+        if (c->cancelled)
+                say(ret, MV_END_KILLED, "cancelled");
+        else if (!end->known)
+                say(ret, MV_END_KILLED,
+                    "the runner ended and the program around this library reaped it");
+        else if (end->signal)
+                explain_signal(c, cpu_ns_max, ret);
+        else
+                explain_exit(end->exit_code, ret);
+}
+
 void mv__process_explain(struct mv_cell *c, uint64_t cpu_ns_max, struct mv_exit *ret)
 {
         struct mv_sys_end end;
         mv_sys_child_wait(&c->child, &end);
-        ret->exit_code = end.exit_code;
-        ret->signal = end.signal;
-        ret->cpu_ns = end.cpu_ns;
-        if (c->cancelled)
-                say(ret, MV_END_KILLED, "cancelled");
-        else if (!end.known)
-                say(ret, MV_END_KILLED,
-                    "the runner ended and the program around this library reaped it");
-        else if (end.signal)
-                explain_signal(c, cpu_ns_max, ret);
-        else
-                explain_exit(end.exit_code, ret);
+        mv__process_explain_end(c, &end, cpu_ns_max, ret);
 }

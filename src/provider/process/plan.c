@@ -19,9 +19,10 @@
 #include <base/slice.h>
 #include <provider/process/program.h>
 
-#define PLAN_BYTES_BASE  ((size_t)64 << 10) /* everything but files, strings and grants */
-#define ROOT_BYTES_BASE  ((uint64_t)1 << 20)
-#define ROOT_INODES_BASE 512u
+#define PLAN_BYTES_BASE       ((size_t)64 << 10) /* everything but files, strings and grants */
+#define ROOT_BYTES_BASE       ((uint64_t)1 << 20)
+#define ROOT_INODES_BASE      512u
+#define SCRATCH_BYTES_OF_WALL ((uint64_t)4 << 20) /* the state files of the wall itself */
 
 static const char *const system_trees[] = { "/usr",   "/bin",   "/sbin",  "/lib",
                                             "/lib32", "/lib64", "/libx32" };
@@ -60,14 +61,19 @@ static void put_dir(struct mv_out *o, enum mv_cell_place place, const char *path
         mv_put_u32(o, mode);
 }
 
-static void put_file(struct mv_out *o, const char *path, struct mv_slice bytes)
+static void put_file_mode(struct mv_out *o, const char *path, uint32_t mode, struct mv_slice bytes)
 {
         mv_put_u8(o, MV_CELL_FILE);
         mv_put_u8(o, MV_CELL_IN_ROOT);
         put_text(o, path);
-        mv_put_u32(o, 0444);
+        mv_put_u32(o, mode);
         mv_put_u32(o, (uint32_t)bytes.len);
         mv_put_slice(o, bytes);
+}
+
+static void put_file(struct mv_out *o, const char *path, struct mv_slice bytes)
+{
+        put_file_mode(o, path, 0444, bytes);
 }
 
 static void put_link(struct mv_out *o, const char *target, const char *path)
@@ -217,20 +223,72 @@ static void put_grants(struct mv_out *o, const struct mv_program_spec *s,
         }
 }
 
-static void put_root(struct mv_out *o, const struct mv__program *p, const struct mv__given *given)
+static void put_proc(struct mv_out *o, bool whole)
 {
-        const struct mv_program_spec *s = p->spec;
-        put_memory(o, MV_CELL_ROOT, ROOT_BYTES_BASE + files_bytes(s),
-                   ROOT_INODES_BASE + 8 * (s->files_count + s->grants_count));
-        put_system_trees(o);
-        put_system_files(o);
         put_dir(o, MV_CELL_IN_ROOT, "proc", 0555);
         mv_put_u8(o, MV_CELL_PROC);
         put_text(o, "proc");
-        put_devices(o);
+        mv_put_u8(o, whole);
+}
+
+/* What the program sees. Behind another wall /proc, /dev and /tmp are that wall's own. */
+static void put_seen(struct mv_out *o, const struct mv__program *p, const struct mv__given *given)
+{
+        put_system_trees(o);
+        put_system_files(o);
+        if (!p->nested) {
+                put_proc(o, false);
+                put_devices(o);
+        }
         put_scratch(o, p->scratch_bytes);
-        put_files(o, s);
-        put_grants(o, s, given);
+        put_files(o, p->spec);
+        put_grants(o, p->spec, given);
+}
+
+/* The wall's binary, what it needs of the kernel, and what it is to show; nothing of the host has a
+ * name out here. */
+static void put_nested(struct mv_out *o, const struct mv__program *p, const struct mv__given *given)
+{
+        static const char *const inside[] = { "proc", "sys", "dev", "tmp", "opt", "opt/microvm" };
+        const struct mv__nested *n = p->nested;
+        put_proc(o, true);
+        put_devices(o);
+        if (n->device) {
+                put_file(o, n->device + 1, mv_slice(NULL, 0));
+                put_bind(o, MV_CELL_HOST, n->device, n->device + 1,
+                         MV_CELL_NO_EXEC | MV_CELL_DEVICE);
+        }
+        put_dir(o, MV_CELL_IN_ROOT, "tmp", 0755);
+        put_dir(o, MV_CELL_IN_ROOT, MV_NESTED_DIR, 0755);
+        put_dir(o, MV_CELL_IN_ROOT, MV_NESTED_ROOT, 0755);
+        put_file(o, n->binary_at, mv_slice(NULL, 0));
+        put_bind(o, MV_CELL_HOST, n->binary, n->binary_at, MV_CELL_READ_ONLY);
+        put_file(o, MV_NESTED_DIR "/config.json", n->config);
+        mv_put_u8(o, MV_CELL_BELOW);
+        put_text(o, MV_NESTED_ROOT);
+        for (size_t i = 0; i < COUNT(inside); i++)
+                put_dir(o, MV_CELL_IN_ROOT, inside[i], 0755);
+        put_file_mode(o, MV_NESTED_AGENT, 0555, n->agent);
+        if (p->spec->path)
+                put_seen(o, p, given);
+        else
+                put_memory(o, MV_CELL_SCRATCH, SCRATCH_BYTES_OF_WALL, MV_PROGRAM_INODES_MAX);
+        mv_put_u8(o, MV_CELL_BELOW);
+        put_text(o, "");
+        put_dir(o, MV_CELL_IN_SCRATCH, "wall", 0700);
+        put_bind(o, MV_CELL_IN_SCRATCH, "wall", "tmp", MV_CELL_NO_EXEC);
+}
+
+static void put_root(struct mv_out *o, const struct mv__program *p, const struct mv__given *given)
+{
+        const struct mv_program_spec *s = p->spec;
+        uint64_t nested = p->nested ? p->nested->agent.len + p->nested->config.len : 0;
+        put_memory(o, MV_CELL_ROOT, ROOT_BYTES_BASE + files_bytes(s) + nested,
+                   ROOT_INODES_BASE + 8 * (s->files_count + s->grants_count));
+        if (p->nested)
+                put_nested(o, p, given);
+        else
+                put_seen(o, p, given);
         if (s->output) {
                 mv_put_u8(o, MV_CELL_OUTPUT);
                 put_text(o, "workspace/output");
@@ -329,6 +387,19 @@ static void put_strings(struct mv_out *o, const char *const *list)
                 put_text(o, list[i]);
 }
 
+static void put_wall_program(struct mv_out *o, const struct mv__nested *n)
+{
+        mv_put_u8(o, MV_CELL_PROGRAM);
+        mv_put_u8(o, true);
+        put_limit(o, RLIMIT_CORE, 0);
+        put_limit(o, RLIMIT_NOFILE, MV_NESTED_FILES_MAX);
+        mv_put_u8(o, MV_CELL_EXEC);
+        put_text(o, "/" MV_NESTED_ROOT "/" MV_NESTED_AGENT);
+        put_text(o, "/");
+        put_strings(o, n->argv);
+        put_strings(o, n->env);
+}
+
 static void put_program(struct mv_out *o, const struct mv__program *p,
                         const struct mv_limits *limits, const struct mv__given *given)
 {
@@ -369,11 +440,15 @@ static void put_plan(struct mv_out *o, const struct mv__program *p, const struct
         put_text(o, "microvm");
         if (p->group.peak_fd < 0) {
                 mv_put_u8(o, MV_CELL_WATCH);
-                mv_put_u64(o, limits->memory_bytes_max);
-                mv_put_u64(o, limits->cpu_ns_max);
+                /* the wall's stand-ins for one process share their pages: their sum says nothing */
+                mv_put_u64(o, p->nested ? 0 : limits->memory_bytes_max);
+                mv_put_u64(o, p->nested ? 0 : limits->cpu_ns_max);
                 mv_put_u32(o, MV_PROGRAM_WATCH_MS);
         }
-        put_program(o, p, limits, given);
+        if (p->nested)
+                put_wall_program(o, p->nested);
+        else
+                put_program(o, p, limits, given);
 }
 
 static size_t plan_bytes(const struct mv_program_spec *s)
@@ -398,6 +473,8 @@ int mv__program_plan(const struct mv__program *p, const struct mv_limits *limits
                      struct mv_err *err)
 {
         size_t cap = 4 + plan_bytes(p->spec);
+        if (p->nested)
+                cap += p->nested->agent.len + p->nested->config.len;
         uint8_t *bytes = malloc(cap);
         if (!bytes)
                 return mv_fail(err, MV_E_NOMEM, 0, "the plan of a cell: %zu bytes", cap);

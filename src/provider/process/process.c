@@ -89,15 +89,20 @@ static int configure(struct mv_provider *p, const struct mv_value *config, struc
         return 0;
 }
 
-static struct mv_provider *process_fini(struct mv_provider *p)
+void mv__process_provider_done(struct mv_provider *p)
 {
-        if (!p)
-                return NULL;
         mv_fd_closep(&p->image_fd);
         if (p->wall)
                 mv__wall_done(p->wall);
         free(p->wall);
         pthread_mutex_destroy(&p->wall_lock);
+}
+
+static struct mv_provider *process_fini(struct mv_provider *p)
+{
+        if (!p)
+                return NULL;
+        mv__process_provider_done(p);
         free(p);
         return NULL;
 }

@@ -10,6 +10,7 @@
 
 struct mv__wall;
 struct mv__program;
+struct mv__nested;
 
 struct mv_provider {
         struct mv__wall *wall; /* around programs; NULL until the first one */
@@ -38,8 +39,20 @@ struct mv_process_layout {
 };
 struct mv_process_layout mv__process_layout(uint64_t memory_bytes_max, uint64_t image_bytes);
 
+/* How a runner is measured and ended that is not a child of ours (provider/gvisor). */
+struct mv__runner_ops {
+        uint64_t (*cpu_ns)(const struct mv_cell *c);
+        uint64_t (*memory_peak)(const struct mv_cell *c);
+        int (*end_fd)(const struct mv_cell *c);                  /* readable when it ended */
+        void (*kill)(struct mv_cell *c, struct mv_sys_end *ret); /* and wait for its end */
+        /* it ended by itself */
+        void (*explain)(struct mv_cell *c, uint64_t cpu_ns_max, struct mv_exit *ret);
+};
+
 struct mv_cell {
         struct mv_provider *provider;
+        const struct mv__runner_ops *runner; /* NULL: it is `child` */
+        const struct mv__nested *nested;     /* another wall stands in this cell */
         struct mv_sys_child child;
         int door_fd;
         struct mv_process_layout layout;
@@ -52,6 +65,9 @@ struct mv_cell {
 int mv__process_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret,
                     struct mv_err *err);
 
+/* What a runner's end means: by a signal (of CPU time only with cpu_ns_max), or an exit code. */
+void mv__process_explain_end(struct mv_cell *c, const struct mv_sys_end *end, uint64_t cpu_ns_max,
+                             struct mv_exit *ret);
 /* Reap a runner that nobody here killed and say what ended it. */
 void mv__process_explain(struct mv_cell *c, uint64_t cpu_ns_max, struct mv_exit *ret);
 
@@ -59,5 +75,8 @@ void mv__process_explain(struct mv_cell *c, uint64_t cpu_ns_max, struct mv_exit 
  * this library. */
 int mv__process_init_image(struct mv_slice image, const struct mv_value *config,
                            struct mv_provider **ret, struct mv_err *err);
+
+/* Everything a provider holds but its own memory. */
+void mv__process_provider_done(struct mv_provider *p);
 
 #endif

@@ -159,16 +159,38 @@ static int pipe_make(int *ours, int *theirs)
         return fcntl(pair[0], F_SETFL, O_NONBLOCK);
 }
 
+/* The cell's own streams go to the inner wall; the program's wait until its agent can take them. */
+static int channels_nested(struct mv__program *p, struct ends *e)
+{
+        if (pair_make(&p->agent_fd, &e->door) < 0 || pipe_make(&p->log_fd, &e->out) < 0 ||
+            (e->err = fcntl(e->out, F_DUPFD_CLOEXEC, 0)) < 0)
+                return -1;
+        if (!p->spec->path)
+                return 0;
+        return pipe_make(&p->out_fd, &p->theirs[0]) < 0 ||
+                               pipe_make(&p->err_fd, &p->theirs[1]) < 0 ||
+                               (p->spec->door && pair_make(&p->door_fd, &p->theirs[2]) < 0)
+                       ? -1
+                       : 0;
+}
+
+static int channels_own(struct mv__program *p, struct ends *e)
+{
+        return pipe_make(&p->out_fd, &e->out) < 0 || pipe_make(&p->err_fd, &e->err) < 0 ||
+                               (p->spec->door && pair_make(&p->door_fd, &e->door) < 0)
+                       ? -1
+                       : 0;
+}
+
 static int channels_make(struct mv__program *p, struct ends *e, struct mv_err *err)
 {
-        if (pair_make(&p->control_fd, &e->control) < 0 || pipe_make(&p->out_fd, &e->out) < 0 ||
-            pipe_make(&p->err_fd, &e->err) < 0 ||
-            (p->spec->door && pair_make(&p->door_fd, &e->door) < 0))
+        if (pair_make(&p->control_fd, &e->control) < 0 ||
+            (p->nested ? channels_nested(p, e) : channels_own(p, e)) < 0)
                 return mv_fail(err, MV_E_SYS, errno, "make the streams of a program");
         return 0;
 }
 
-static uint64_t scratch_bytes(uint64_t memory)
+uint64_t mv__program_scratch_bytes(uint64_t memory)
 {
         uint64_t half = memory / 2;
         return half < MV_PROGRAM_SCRATCH_BYTES_MAX ? half & ~(uint64_t)4095
@@ -231,7 +253,7 @@ static void group_give(struct mv__program *p)
 {
         struct mv__wall *w = p->wall;
         bool kept = false;
-        if (w && p->group.in && w->groups.version == 1 && p->group.peak_fd >= 0) {
+        if (w && !p->nested && p->group.in && w->groups.version == 1 && p->group.peak_fd >= 0) {
                 pthread_mutex_lock(&w->lock);
                 kept = w->idle_count < MV_PROGRAM_GROUPS_IDLE;
                 if (kept)
@@ -248,15 +270,22 @@ static int open_inside(struct mv_cell *c, struct ends *e, struct mv_err *err)
         struct mv__program *p = c->program;
         struct mv_sys_group_limits limits = { c->limits.memory_bytes_max, p->wall->cpu_percent,
                                               MV_PROGRAM_PIDS_MAX, c->limits.cpu_ns_max != 0 };
+        if (p->nested) {
+                limits.memory_bytes_max += p->nested->start_bytes_max;
+                limits.pids_max = MV_NESTED_PIDS_MAX;
+                limits.cpu_percent += MV_NESTED_START_PERCENT;
+                limits.cpu_time = true;
+        }
         struct mv__given given;
         int r = channels_make(p, e, err);
         if (r == 0)
                 r = group_take(p, &limits, err);
         if (r < 0)
                 return r;
-        p->scratch_bytes = scratch_bytes(c->limits.memory_bytes_max);
+        p->scratch_bytes = mv__program_scratch_bytes(c->limits.memory_bytes_max);
         given_start(&given, p, e);
         r = grants_prepare(p, &given, err);
+        p->no_local = given.directories;
         if (r == 0)
                 r = mv__program_plan(p, &c->limits, &given, &p->plan, &p->plan_len, err);
         if (r == 0)
@@ -272,6 +301,10 @@ int mv__program_open(struct mv_cell *c, const struct mv_cell_spec *spec, struct 
         if (!p)
                 return mv_fail(err, MV_E_NOMEM, 0, "program cell: %zu bytes", sizeof *p);
         *p = (struct mv__program){ .spec = spec->program,
+                                   .nested = c->nested,
+                                   .agent_fd = -1,
+                                   .log_fd = -1,
+                                   .theirs = { -1, -1, -1 },
                                    .child = MV_SYS_CHILD_NONE,
                                    .group = MV_SYS_GROUP_NONE,
                                    .control_fd = -1,
@@ -297,6 +330,10 @@ void mv__program_close(struct mv_cell *c)
         mv_fd_closep(&p->err_fd);
         mv_fd_closep(&p->door_fd);
         mv_fd_closep(&p->output_fd);
+        mv_fd_closep(&p->agent_fd);
+        mv_fd_closep(&p->log_fd);
+        for (int i = 0; i < 3; i++)
+                mv_fd_closep(&p->theirs[i]);
         free(p->plan);
         free(p);
         c->program = NULL;

@@ -23,6 +23,15 @@
         10000000ull /* between SIGTERM and SIGKILL when a limit ends it; inside the 50 ms promised \
                      */
 #define MV_PROGRAM_WATCH_MS 5u /* how often init looks, where no control group counts */
+/* Of a cell with another wall in it: threads of that wall are tasks, and its descriptors stand for
+ * those of the programs behind it. */
+#define MV_NESTED_PIDS_MAX 4096u
+/* While the wall itself starts, which is our code and not the program's. */
+#define MV_NESTED_START_PERCENT 400u
+#define MV_NESTED_FILES_MAX     16384u
+#define MV_NESTED_DIR           "nested"              /* in the cell: what the wall is given */
+#define MV_NESTED_ROOT          MV_NESTED_DIR "/root" /* what the program sees as its root */
+#define MV_NESTED_AGENT         "opt/microvm/agent"   /* below that root */
 
 struct mv__wall {
         int image_fd; /* of init; -1: this build has none */
@@ -43,20 +52,44 @@ void mv__wall_done(struct mv__wall *w);
 /* One line: what stands around programs here, and what is missing. */
 void mv__wall_text(char *buf, size_t cap);
 
+/* Another wall inside the cell (provider/gvisor). The program of the cell is then the binary of that
+ * wall, started by an agent's image that is also the first thing behind it; the caller's program is
+ * handed to that agent. No Landlock and no filter in such a cell: the inner wall makes namespaces and
+ * mounts of its own. The cell's namespaces, ids, empty capability sets and control group hold it. */
+struct mv__nested {
+        const char *binary, *binary_at; /* on the host; in the cell, without a leading slash */
+        const char *device;             /* of the host, which the wall needs; NULL: none */
+        struct mv_slice agent, config;  /* config: MV_NESTED_DIR "/config.json" */
+        const char *const *argv,
+                *const *env;      /* of the agent, which executes what is behind "outside" */
+        uint64_t start_bytes_max; /* memory the wall itself may take before it runs anything */
+};
+
 struct mv__program {
         struct mv__wall *wall;
         const struct mv_program_spec *spec;
+        const struct mv__nested *nested; /* NULL: none */
+        int agent_fd, log_fd; /* nested: the agent's socket; what the wall says of itself */
+        int theirs[3];        /* nested: stdout, stderr, door of the program, until handed over */
         struct mv_sys_child child;
         struct mv_sys_group group;
         int control_fd, out_fd, err_fd, door_fd;
-        int output_fd; /* handed out by init; -1: none */
+        int output_fd;              /* handed out by init; -1: none */
+        struct mv_cell_report part; /* of init, as far as it has arrived */
+        size_t part_len;
+        bool no_local; /* a grant is a directory: no local sockets */
         uint8_t *plan;
         size_t plan_len;
         uint64_t scratch_bytes;
 };
 
+/* Memory of the cell's own file system for what programs write. */
+uint64_t mv__program_scratch_bytes(uint64_t memory_bytes_max);
 int mv__program_open(struct mv_cell *c, const struct mv_cell_spec *spec, struct mv_err *err);
 void mv__program_close(struct mv_cell *c);
+/* What init has to say; a descriptor that comes with it becomes output_fd. 1: *ret is a report; 0: not
+ * a whole one yet; -1: init is gone. */
+int mv__program_control(struct mv__program *p, struct mv_cell_report *ret);
 int mv__program_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret,
                     struct mv_err *err);
 

@@ -22,6 +22,7 @@
 #include <provider/process/program.h>
 #include <sys/fd.h>
 #include <wire/frame.h>
+#include <wire/gvisor_agent.h>
 
 #define READ_BYTES       ((size_t)64 << 10)
 #define DOOR_READ_MIN    ((size_t)16 << 10)
@@ -37,7 +38,8 @@ struct watch {
         bool over;        /* exit holds the reason */
         int failed_sys;   /* a step of the cell itself failed: the provider's failure */
         struct mv_cell_report report;
-        size_t report_len;
+        struct mv_cell_report agent_report;
+        size_t agent_len;
         uint8_t *in; /* from the door, not a whole frame yet */
         size_t in_len, in_cap;
         struct mv_slice answer; /* not read by the program yet */
@@ -140,11 +142,14 @@ static void deadline_reached(struct watch *w, uint64_t now)
                          (unsigned long long)((now - w->started_ns) / 1000000));
                 return;
         }
-        char byte = MV_CELL_TERMINATE;
+        static const uint8_t to_agent[MV_AGENT_HEADER_BYTES] = { MV_AGENT_TERMINATE };
+        const uint8_t to_init = MV_CELL_TERMINATE;
+        const struct mv__program *p = w->program;
+        ssize_t n = p->nested ? send(p->agent_fd, to_agent, sizeof to_agent,
+                                     MSG_DONTWAIT | MSG_NOSIGNAL)
+                              : send(p->control_fd, &to_init, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
         w->terminating = true;
-        w->deadline_ns = now + MV_PROGRAM_GRACE_NS;
-        if (send(w->program->control_fd, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1)
-                w->deadline_ns = now;
+        w->deadline_ns = n > 0 ? now + MV_PROGRAM_GRACE_NS : now;
 }
 
 /* How long one may sleep before looking again; 0 when the run is over. */
@@ -235,42 +240,97 @@ static void reported(struct watch *w)
         }
 }
 
-static void take_descriptor(struct watch *w, struct msghdr *m)
+static void take_descriptor(struct mv__program *p, struct msghdr *m)
 {
         struct cmsghdr *head = CMSG_FIRSTHDR(m);
         int fd;
         if (!head || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
                 return;
         memcpy(&fd, CMSG_DATA(head), sizeof fd);
-        mv_fd_closep(&w->program->output_fd);
-        w->program->output_fd = fd;
+        mv_fd_closep(&p->output_fd);
+        p->output_fd = fd;
 }
 
-static void control_read(struct watch *w)
+/* A report from the agent behind another wall: hostile, because a program may stand beside it. What it
+ * may say is how the program ended. */
+static void agent_read(struct watch *w)
+{
+        struct mv_cell_report *r = &w->agent_report;
+        ssize_t n = recv(w->program->agent_fd, (uint8_t *)r + w->agent_len,
+                         sizeof *r - w->agent_len, MSG_DONTWAIT);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                return;
+        if (n <= 0) { /* the wall is going down: init will say how */
+                mv_fd_closep(&w->program->agent_fd);
+                return;
+        }
+        w->agent_len += (size_t)n;
+        if (w->agent_len < sizeof *r)
+                return;
+        w->agent_len = 0;
+        bool over = r->kind == MV_CELL_OVER_MEMORY || r->kind == MV_CELL_OVER_CPU,
+             ended = over || (r->kind == MV_CELL_ENDED && r->signal >= 0 && r->signal <= 64),
+             failed = r->kind == MV_CELL_FAILED && r->error > 0 && r->error < 4096;
+        if (!ended && !failed) {
+                end_kill(w, MV_END_KILLED, "protocol violation: a report of kind %u", r->kind);
+                return;
+        }
+        w->report = *r;
+        w->report.exit_code = r->signal ? -1 : r->exit_code & 0xff;
+        for (size_t i = 0; i < sizeof r->step; i++)
+                if (w->report.step[i] && (w->report.step[i] < ' ' || w->report.step[i] > '~'))
+                        w->report.step[i] = '?';
+        reported(w);
+}
+
+/* Init's report in such a cell is about the wall, not about the program. */
+static void end_wall(struct watch *w)
+{
+        char text[96];
+        ssize_t n = read(w->program->log_fd, text, sizeof text);
+        if (mv_sys_group_oom_kills(&w->program->group))
+                end_memory(w);
+        else
+                end_kill(w, MV_END_KILLED, "the sandbox ended by itself (exit code %d)%s%.*s",
+                         w->report.exit_code, n > 0 ? ": " : "", n > 0 ? (int)n : 0, text);
+}
+
+int mv__program_control(struct mv__program *p, struct mv_cell_report *ret)
 {
         union {
                 char room[CMSG_SPACE(sizeof(int))];
                 struct cmsghdr head;
         } control;
-        struct iovec to = { (uint8_t *)&w->report + w->report_len,
-                            sizeof w->report - w->report_len };
+        struct iovec to = { (uint8_t *)&p->part + p->part_len, sizeof p->part - p->part_len };
         struct msghdr m = { .msg_iov = &to,
                             .msg_iovlen = 1,
                             .msg_control = &control,
                             .msg_controllen = sizeof control };
-        ssize_t n = recvmsg(w->program->control_fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        ssize_t n = recvmsg(p->control_fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                return 0;
+        if (n <= 0)
+                return -1;
+        take_descriptor(p, &m);
+        p->part_len += (size_t)n;
+        if (p->part_len < sizeof p->part)
+                return 0;
+        p->part_len = 0;
+        *ret = p->part;
+        return 1;
+}
+
+static void control_read(struct watch *w)
+{
+        int r = mv__program_control(w->program, &w->report);
+        if (r == 0)
                 return;
-        if (n <= 0) {
+        if (r < 0)
                 end_silent(w);
-                return;
-        }
-        take_descriptor(w, &m);
-        w->report_len += (size_t)n;
-        if (w->report_len < sizeof w->report)
-                return;
-        w->report_len = 0;
-        reported(w);
+        else if (w->program->nested && w->report.kind == MV_CELL_ENDED)
+                end_wall(w);
+        else
+                reported(w);
 }
 
 /* --- the door (3) ----------------------------------------------------------------------------- */
@@ -362,17 +422,17 @@ static void door_read(struct watch *w)
 
 /* --- the loop --------------------------------------------------------------------------------- */
 
-enum { ON_CONTROL, ON_OUT, ON_ERR, ON_OOM, ON_DOOR, ON_COUNT };
+enum { ON_CONTROL, ON_OUT, ON_ERR, ON_OOM, ON_DOOR, ON_AGENT, ON_COUNT };
 
 static void look(struct watch *w)
 {
         struct mv__program *p = w->program;
         short door = w->answer.len ? POLLOUT : POLLIN;
-        struct pollfd on[ON_COUNT] = { { p->control_fd, POLLIN, 0 },
-                                       { p->out_fd, POLLIN, 0 },
-                                       { p->err_fd, POLLIN, 0 },
-                                       { p->group.oom_event_fd, POLLIN, 0 },
-                                       { p->door_fd, door, 0 } };
+        struct pollfd on[ON_COUNT] = {
+                { p->control_fd, POLLIN, 0 }, { p->out_fd, POLLIN, 0 },
+                { p->err_fd, POLLIN, 0 },     { p->group.oom_event_fd, POLLIN, 0 },
+                { p->door_fd, door, 0 },      { p->agent_fd, POLLIN, 0 }
+        };
         uint64_t ns = time_left(w);
         if (w->over)
                 return;
@@ -392,6 +452,8 @@ static void look(struct watch *w)
                 if (!w->answer.len && p->door_fd >= 0)
                         door_read(w);
         }
+        if (!w->over && on[ON_AGENT].revents)
+                agent_read(w);
         if (!w->over && on[ON_CONTROL].revents)
                 control_read(w);
 }

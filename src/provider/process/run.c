@@ -29,14 +29,41 @@ struct pump {
         bool over;
 };
 
+/* --- the runner: a child of ours, or behind another wall --------------------------------------- */
+
+static uint64_t runner_cpu_ns(const struct mv_cell *c)
+{
+        return c->runner ? c->runner->cpu_ns(c) : mv_sys_child_cpu_ns(&c->child);
+}
+
+static uint64_t runner_memory_peak(const struct mv_cell *c)
+{
+        return c->runner ? c->runner->memory_peak(c) : mv_sys_child_memory_peak(&c->child);
+}
+
+static int runner_end_fd(const struct mv_cell *c)
+{
+        return c->runner ? c->runner->end_fd(c) : c->child.pidfd;
+}
+
+static void runner_kill(struct mv_cell *c, struct mv_sys_end *ret)
+{
+        if (c->runner) {
+                c->runner->kill(c, ret);
+        } else {
+                mv_sys_child_kill(&c->child);
+                mv_sys_child_wait(&c->child, ret);
+        }
+}
+
 /* --- ending ----------------------------------------------------------------------------------- */
 
 static void measure(struct pump *p)
 {
-        uint64_t peak = mv_sys_child_memory_peak(&p->cell->child);
+        uint64_t peak = runner_memory_peak(p->cell);
         if (peak > p->exit->memory_peak_bytes)
                 p->exit->memory_peak_bytes = peak;
-        p->exit->cpu_ns = mv_sys_child_cpu_ns(&p->cell->child) - p->cpu_ns_from;
+        p->exit->cpu_ns = runner_cpu_ns(p->cell) - p->cpu_ns_from;
 }
 
 /* The host has its result; the runner idles at its door until close_cell. */
@@ -55,8 +82,7 @@ __attribute__((format(printf, 3, 4))) static void end_kill(struct pump *p, enum 
         struct mv_sys_end end;
         va_list ap;
         measure(p); /* (3) */
-        mv_sys_child_kill(&p->cell->child);
-        mv_sys_child_wait(&p->cell->child, &end);
+        runner_kill(p->cell, &end);
         p->exit->termination = t;
         p->exit->exit_code = end.exit_code;
         p->exit->signal = end.signal;
@@ -70,7 +96,10 @@ __attribute__((format(printf, 3, 4))) static void end_kill(struct pump *p, enum 
 
 static void end_dead(struct pump *p)
 {
-        mv__process_explain(p->cell, p->cpu_ns_max, p->exit);
+        if (p->cell->runner)
+                p->cell->runner->explain(p->cell, p->cpu_ns_max, p->exit);
+        else
+                mv__process_explain(p->cell, p->cpu_ns_max, p->exit);
         p->exit->cpu_ns -= p->exit->cpu_ns < p->cpu_ns_from ? p->exit->cpu_ns : p->cpu_ns_from;
         p->over = true;
 }
@@ -99,7 +128,7 @@ static uint64_t time_left(struct pump *p)
         uint64_t left = p->deadline_ns - now;
         if (!p->cpu_ns_max)
                 return left;
-        uint64_t used = mv_sys_child_cpu_ns(&p->cell->child);
+        uint64_t used = runner_cpu_ns(p->cell);
         if (used >= p->cpu_ns_max) {
                 end_kill(p, MV_END_TIMEOUT, "CPU time limit exceeded: %llu ms > %llu ms",
                          (unsigned long long)((used - p->cpu_ns_from) / 1000000),
@@ -123,7 +152,7 @@ static void wait_door(struct pump *p, short events)
                         return;
                 struct timespec t = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
                 struct pollfd on[2] = { { p->cell->door_fd, events, 0 },
-                                        { p->cell->child.pidfd, POLLIN, 0 } };
+                                        { runner_end_fd(p->cell), POLLIN, 0 } };
                 if (ppoll(on, 2, &t, NULL) <= 0)
                         continue;
                 if (on[0].revents)
@@ -135,7 +164,7 @@ static void wait_door(struct pump *p, short events)
 /* The door is closed on the far side: a runner does that by ending. */
 static void door_closed(struct pump *p)
 {
-        struct pollfd on = { p->cell->child.pidfd, POLLIN, 0 };
+        struct pollfd on = { runner_end_fd(p->cell), POLLIN, 0 };
         uint64_t left = time_left(p);
         if (p->over)
                 return;
