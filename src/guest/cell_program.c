@@ -27,6 +27,11 @@ struct landlock_path {
         int32_t fd;
 } __attribute__((packed));
 #define LANDLOCK_PATH 1
+struct landlock_port {
+        uint64_t access, port;
+};
+#define LANDLOCK_PORT        2
+#define LANDLOCK_CONNECT_TCP 2
 
 #define STRINGS_MAX 1024
 
@@ -77,11 +82,15 @@ static int landlock(struct cell *c, struct mv_cur *plan)
         rules.handled_files = mv_get_u64(plan);
         rules.handled_network = mv_get_u64(plan);
         rules.scopes = mv_get_u64(plan);
+        uint16_t port = mv_get_u16(plan);
         size_t size = mv_get_u32(plan);
         uint32_t count = mv_get_u32(plan);
         cell_step(c, "make the Landlock rules");
         int fd = (int)syscall(SYS_landlock_create_ruleset, &rules, size, 0);
         int error = fd < 0 ? errno : 0;
+        struct landlock_port connect = { LANDLOCK_CONNECT_TCP, port };
+        if (!error && port && syscall(SYS_landlock_add_rule, fd, LANDLOCK_PORT, &connect, 0) < 0)
+                error = errno;
         for (uint32_t i = 0; i < count; i++) {
                 const char *path = cell_str(plan);
                 uint64_t access = mv_get_u64(plan);

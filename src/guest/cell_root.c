@@ -209,7 +209,15 @@ static int give_output(struct cell *c, struct mv_cur *plan)
         int fd = openat(c->scratch_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)
                 return errno;
-        struct mv_cell_report r = { .kind = MV_CELL_GIVE_OUTPUT };
+        int error = cell_give(fd, MV_CELL_GIVE_OUTPUT);
+        close(fd);
+        return error;
+}
+
+/* Hand a descriptor to the host. */
+int cell_give(int fd, enum mv_cell_report_kind kind)
+{
+        struct mv_cell_report r = { .kind = kind };
         struct iovec bytes = { &r, sizeof r };
         union {
                 char room[CMSG_SPACE(sizeof fd)];
@@ -224,9 +232,7 @@ static int give_output(struct cell *c, struct mv_cur *plan)
         head->cmsg_type = SCM_RIGHTS;
         head->cmsg_len = CMSG_LEN(sizeof fd);
         memcpy(CMSG_DATA(head), &fd, sizeof fd);
-        int error = sendmsg(MV_CELL_FD_CONTROL, &m, MSG_NOSIGNAL) == (ssize_t)sizeof r ? 0 : errno;
-        close(fd);
-        return error;
+        return sendmsg(MV_CELL_FD_CONTROL, &m, MSG_NOSIGNAL) == (ssize_t)sizeof r ? 0 : errno;
 }
 
 static int enter(struct cell *c)

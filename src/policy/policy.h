@@ -32,6 +32,9 @@ void mv_policy_host(const struct mv_context *c, const struct mv_url *u, const ch
  *    benchmarking) needs the address itself to be named: whoever runs the DNS of a granted name must not reach those. */
 bool mv_policy_address(const struct mv_context *c, const struct mv_url *u, const uint8_t *address,
                        size_t address_len, char why[96]);
+/* The decision for an address that was refused for `why`; address as above. */
+void mv_policy_address_denied(const struct mv_url *u, const uint8_t *address, size_t address_len,
+                              const char *why, const char *capability, struct mv_decision *ret);
 /* env NAME: granted? *ret_value: the granted literal value, or NULL to use the host's. */
 bool mv_policy_env(const struct mv_context *c, struct mv_slice name, const char *capability,
                    struct mv_decision *ret, const char **ret_value);

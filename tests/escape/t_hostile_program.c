@@ -183,6 +183,7 @@ struct attack {
         const char *name, *arg;
         const char *right; /* errnos that are the right reason, "EPERM|EACCES" */
         const char *write; /* a path granted for writing, or NULL */
+        const char *net;   /* a host granted, or NULL */
 };
 
 static struct mv_context *context_for(const struct attack *a)
@@ -193,6 +194,8 @@ static struct mv_context *context_for(const struct attack *a)
         mv_context_allow_read(c, attacker, &err);
         if (a->write)
                 mv_context_allow_write(c, a->write, &err);
+        if (a->net)
+                mv_context_allow_host(c, a->net, &err);
         return c;
 }
 
@@ -479,6 +482,35 @@ TEST(there_is_no_network) /* REQ-PROC-12 */
 }
 
 /* --- resources -------------------------------------------------------------------------------- */
+TEST(the_proxy_is_the_only_way_to_a_granted_host) /* REQ-NET-04, -05, -06 */
+{
+        static char granted[40];
+        snprintf(granted, sizeof granted, "127.0.0.1:%s", port_text);
+        const struct attack list[] = {
+                { "proxy_works", port_text, "EALREADY", NULL, granted },
+                { "proxy_direct", port_text, "EACCES|ECONNREFUSED", NULL, granted },
+                { "proxy_other_host", port_text, "EACCES", NULL, granted },
+                { "proxy_other_port", port_text, "EACCES", NULL, granted },
+                { "proxy_inside", port_text, "EACCES", NULL, granted },
+                { "proxy_spelling", port_text, "EACCES|EINVAL", NULL, granted },
+                { "proxy_nul", port_text, "EINVAL", NULL, granted },
+                { "proxy_rebind", port_text, "EACCES", NULL, granted },
+                { "proxy_smuggle", port_text, "EINVAL", NULL, granted },
+                { "proxy_authority", port_text, "EINVAL", NULL, granted },
+                { "proxy_scheme", port_text, "EINVAL", NULL, granted },
+                { "proxy_steal", port_text, "EACCES|EADDRINUSE", NULL, granted },
+                { "proxy_flood", port_text, "EALREADY", NULL, granted },
+                { "interface_change", port_text, "ENOTTY|EPERM", NULL, granted },
+                { "metadata", NULL, "ENETUNREACH|EACCES", NULL, granted },
+                { "loopback_6", NULL, "EACCES|ECONNREFUSED|EADDRNOTAVAIL", NULL, granted },
+                { "dns", NULL, "ENETUNREACH|EACCES", NULL, granted },
+                { "abstract_socket", abstract_name, "ECONNREFUSED|EPERM", NULL, granted },
+                { "raw_socket", NULL, "EPERM", NULL, granted },
+                { "netlink_socket", NULL, "EAFNOSUPPORT", NULL, granted },
+        };
+        ALL_REFUSED(list);
+}
+
 TEST(bombs_end_at_their_limits) /* REQ-RES-01, -04, -05 */
 {
         const struct attack list[] = {

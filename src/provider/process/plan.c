@@ -148,6 +148,18 @@ static void put_system_files(struct mv_out *o)
         }
 }
 
+/* Whom the program may trust at the other end of a connection is not a secret. */
+static void put_certificates(struct mv_out *o)
+{
+        static const char trust[] = "/etc/ssl/certs";
+        struct stat st;
+        if (stat(trust, &st) < 0 || !S_ISDIR(st.st_mode))
+                return;
+        put_dir(o, MV_CELL_IN_ROOT, "etc/ssl", 0755);
+        put_dir(o, MV_CELL_IN_ROOT, trust + 1, 0755);
+        put_bind(o, MV_CELL_HOST, trust, trust + 1, MV_CELL_READ_ONLY | MV_CELL_NO_EXEC);
+}
+
 static void put_devices(struct mv_out *o)
 {
         char source[32];
@@ -224,6 +236,8 @@ static void put_root(struct mv_out *o, const struct mv__program *p, const struct
                    ROOT_INODES_BASE + 8 * (s->files_count + s->grants_count));
         put_system_trees(o);
         put_system_files(o);
+        if (s->network)
+                put_certificates(o);
         put_dir(o, MV_CELL_IN_ROOT, "proc", 0555);
         mv_put_u8(o, MV_CELL_PROC);
         put_text(o, "proc");
@@ -290,7 +304,7 @@ static void put_rule(struct mv_out *o, const char *path, uint64_t access)
 }
 
 /* The second wall around files: what the mounts would give away through a bug. Network: nothing is
- * allowed, TCP included. Scopes: abstract sockets and signals stay inside. */
+ * allowed, TCP included, but the proxy's port for who was granted hosts. Scopes: abstract sockets and signals stay inside. */
 static void put_landlock(struct mv_out *o, const struct mv__program *p,
                          const struct mv__given *given)
 {
@@ -305,6 +319,7 @@ static void put_landlock(struct mv_out *o, const struct mv__program *p,
         mv_put_u64(o, all);
         mv_put_u64(o, abi >= 4 ? 3 : 0);
         mv_put_u64(o, abi >= 6 ? 3 : 0);
+        mv_put_u16(o, abi >= 4 && p->spec->network ? MV_PROXY_PORT : 0);
         mv_put_u32(o, abi >= 6 ? 24 : abi >= 4 ? 16 : 8);
         mv_put_u32(o, 5 + writable);
         put_rule(o, "/", LL_READ);
@@ -365,6 +380,10 @@ static void put_plan(struct mv_out *o, const struct mv__program *p, const struct
                   MV_CELL_UNSHARE); /* after joining, so that its own group is the root it sees */
         mv_put_u32(o, CLONE_NEWCGROUP);
         put_root(o, p, given);
+        if (p->spec->network) {
+                mv_put_u8(o, MV_CELL_PROXY);
+                mv_put_u16(o, MV_PROXY_PORT);
+        }
         mv_put_u8(o, MV_CELL_HOSTNAME);
         put_text(o, "microvm");
         if (p->group.peak_fd < 0) {

@@ -201,7 +201,8 @@ static int start_init(struct mv__program *p, const struct mv__given *g, struct m
                                      .fds_count = g->count,
                                      .image_at = MV_CELL_FD_IMAGE,
                                      .group_fd = p->group.dir_fd,
-                                     .own_network = true };
+                                     .own_network = true,
+                                     .keep_network = p->spec->network };
         return mv_sys_cell_start(&start, &p->child, err);
 }
 
@@ -278,7 +279,8 @@ int mv__program_open(struct mv_cell *c, const struct mv_cell_spec *spec, struct 
                                    .out_fd = -1,
                                    .err_fd = -1,
                                    .door_fd = -1,
-                                   .output_fd = -1 };
+                                   .output_fd = -1,
+                                   .given_fd = -1 };
         c->program = p;
         int r = wall_of(c->provider, &p->wall, err);
         if (r == 0)
@@ -297,6 +299,7 @@ void mv__program_close(struct mv_cell *c)
         mv_fd_closep(&p->err_fd);
         mv_fd_closep(&p->door_fd);
         mv_fd_closep(&p->output_fd);
+        mv_fd_closep(&p->given_fd);
         free(p->plan);
         free(p);
         c->program = NULL;

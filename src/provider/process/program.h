@@ -50,6 +50,7 @@ struct mv__program {
         struct mv_sys_group group;
         int control_fd, out_fd, err_fd, door_fd;
         int output_fd; /* handed out by init; -1: none */
+        int given_fd;  /* came with a report that is not whole yet; -1: none */
         uint8_t *plan;
         size_t plan_len;
         uint64_t scratch_bytes;

@@ -212,6 +212,28 @@ static void end_failed(struct watch *w)
             mv__errno_text(r->error));
 }
 
+/* The program's way to the granted hosts: the socket goes to whoever serves it. */
+static void serve_network(struct watch *w)
+{
+        struct mv_err why = { .msg = "" };
+        const struct mv_egress_server *e = w->run->egress;
+        int fd = mv_fd_take(&w->program->given_fd);
+        if (e && fd >= 0) {
+                if (e->serve(e->ctx, fd, &why) < 0)
+                        end_kill(w, MV_END_KILLED, "%s", why.msg);
+                return;
+        }
+        mv_fd_closep(&fd);
+        end_kill(w, MV_END_KILLED, "nobody serves the network of this program");
+}
+
+static void network_step(struct watch *w)
+{
+        struct mv_err why = { .msg = "" };
+        if (w->run->egress->step(w->run->egress->ctx, &why) < 0)
+                end_kill(w, MV_END_KILLED, "%s", why.msg);
+}
+
 static void reported(struct watch *w)
 {
         switch (w->report.kind) {
@@ -230,7 +252,14 @@ static void reported(struct watch *w)
         case MV_CELL_OVER_CPU:
                 end_cpu(w, w->report.cpu_ns);
                 break;
-        default: /* MV_CELL_GIVE_OUTPUT: the descriptor was taken with the bytes */
+        case MV_CELL_GIVE_OUTPUT:
+                mv_fd_closep(&w->program->output_fd);
+                w->program->output_fd = mv_fd_take(&w->program->given_fd);
+                break;
+        case MV_CELL_GIVE_LISTENER:
+                serve_network(w);
+                break;
+        default:
                 break;
         }
 }
@@ -242,8 +271,8 @@ static void take_descriptor(struct watch *w, struct msghdr *m)
         if (!head || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
                 return;
         memcpy(&fd, CMSG_DATA(head), sizeof fd);
-        mv_fd_closep(&w->program->output_fd);
-        w->program->output_fd = fd;
+        mv_fd_closep(&w->program->given_fd);
+        w->program->given_fd = fd;
 }
 
 static void control_read(struct watch *w)
@@ -362,17 +391,20 @@ static void door_read(struct watch *w)
 
 /* --- the loop --------------------------------------------------------------------------------- */
 
-enum { ON_CONTROL, ON_OUT, ON_ERR, ON_OOM, ON_DOOR, ON_COUNT };
+enum { ON_CONTROL, ON_OUT, ON_ERR, ON_OOM, ON_DOOR, ON_NETWORK, ON_COUNT };
 
 static void look(struct watch *w)
 {
         struct mv__program *p = w->program;
         short door = w->answer.len ? POLLOUT : POLLIN;
-        struct pollfd on[ON_COUNT] = { { p->control_fd, POLLIN, 0 },
-                                       { p->out_fd, POLLIN, 0 },
-                                       { p->err_fd, POLLIN, 0 },
-                                       { p->group.oom_event_fd, POLLIN, 0 },
-                                       { p->door_fd, door, 0 } };
+        struct pollfd on[ON_COUNT] = {
+                { p->control_fd, POLLIN, 0 },
+                { p->out_fd, POLLIN, 0 },
+                { p->err_fd, POLLIN, 0 },
+                { p->group.oom_event_fd, POLLIN, 0 },
+                { p->door_fd, door, 0 },
+                { w->run->egress ? w->run->egress->wait_fd : -1, POLLIN, 0 }
+        };
         uint64_t ns = time_left(w);
         if (w->over)
                 return;
@@ -392,6 +424,8 @@ static void look(struct watch *w)
                 if (!w->answer.len && p->door_fd >= 0)
                         door_read(w);
         }
+        if (!w->over && on[ON_NETWORK].revents)
+                network_step(w);
         if (!w->over && on[ON_CONTROL].revents)
                 control_read(w);
 }
