@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -403,6 +404,55 @@ def a_server_that_is_not_there_is_a_bad_gateway():
     r, _ = script("print(status(talk('GET http://127.0.0.1:%d/ HTTP/1.1\\r\\n\\r\\n')))" % port, '--allow-net', '127.0.0.1:%d' % port)
     free.close()
     assert r['ok'] and r['value'] == 502, r
+
+
+@test
+def tls_goes_through_the_tunnel_and_the_machines_certificates_are_there():
+    openssl = shutil.which('openssl')
+    if not openssl:
+        raise Skip('openssl is not installed')
+    key, cert = os.path.join(DIR, 'key.pem'), os.path.join(DIR, 'cert.pem')
+    subprocess.run([openssl, 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, '-days', '2', '-subj',
+                    '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    tls = Server(('127.0.0.1', 0), Handler)
+    tls.socket = context.wrap_socket(tls.socket, server_side=True)
+    threading.Thread(target=tls.serve_forever, daemon=True).start()
+    name = 'localhost:%d' % tls.server_address[1]
+    r, _ = script('''
+import ssl
+c = ssl.create_default_context(cafile='%s')
+print(json.dumps([urllib.request.urlopen('https://%s/tls', context=c).read().decode(), os.path.isdir('/etc/ssl/certs')]))'''
+                  % (cert, name), '--allow-net', name, '--allow-read', cert)
+    assert r['ok'] and r['value'] == ['hello from /tls', os.path.isdir('/etc/ssl/certs')], r
+    assert r['metadata']['network_requests'][0]['method'] == 'CONNECT'
+
+
+@test
+def an_execution_whose_proxy_dies_ends():  # REQ-NET-18
+    def proxies():
+        found = []
+        for p in filter(str.isdigit, os.listdir('/proc')):
+            try:
+                with open('/proc/%s/cmdline' % p) as f, open('/proc/%s/stat' % p) as g:
+                    if f.read().startswith('microvm-egress') and g.read().rsplit(')', 1)[1].split()[1] == str(child.pid):
+                        found.append(int(p))
+            except OSError:
+                pass
+        return found
+    path = os.path.join(DIR, 'sleep.py')
+    with open(path, 'w') as f:
+        f.write('import time; time.sleep(4)')
+    child = subprocess.Popen([MICROVM, 'run', path, '--json', '--audit', 'none', '--allow', 'external_program', '--allow-net', NAME],
+                             stdout=subprocess.PIPE, text=True)
+    end = time.monotonic() + 3
+    while not proxies() and time.monotonic() < end:
+        time.sleep(0.02)
+    for p in proxies():
+        os.kill(p, 9)
+    r = json.loads(child.communicate(timeout=20)[0])
+    assert r['termination'] == 'killed' and 'proxy' in r['error']['message'], r
 
 
 @test
