@@ -80,6 +80,9 @@ struct mv_program_spec {
         /* The way to the granted hosts is wanted: a socket that listens on 127.0.0.1:MV_PROXY_PORT of
          * the program's own network, which has nothing else, handed to mv_run.egress. */
         bool network;
+        /* Standard input is what is read from input_fd, through a pipe; without: /dev/null. */
+        bool input;
+        int input_fd;
 };
 #define MV_PROXY_PORT 3128
 

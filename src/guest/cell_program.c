@@ -125,15 +125,14 @@ static char **strings(struct mv_cur *plan, char **into)
 }
 
 /* Everything but the streams and the door goes, the control socket first of all. */
-static int descriptors(struct cell *c, bool door)
+static int descriptors(struct cell *c, uint8_t has)
 {
         cell_step(c, "arrange the descriptors");
-        int null = open("/dev/null", O_RDONLY);
-        if (null < 0 || dup2(null, 0) < 0)
+        int in = has & MV_CELL_HAS_INPUT ? MV_CELL_FD_INPUT : open("/dev/null", O_RDONLY);
+        unsigned first = has & MV_CELL_HAS_DOOR ? MV_CELL_FD_DOOR + 1 : MV_CELL_FD_DOOR;
+        if (in < 0 || dup2(in, 0) < 0)
                 return errno;
-        return syscall(SYS_close_range, door ? MV_CELL_FD_DOOR + 1 : MV_CELL_FD_DOOR, ~0u, 0) < 0
-                       ? errno
-                       : 0;
+        return syscall(SYS_close_range, first, ~0u, 0) < 0 ? errno : 0;
 }
 
 /* Seccomp stands by now: only what the filter admits may be called. */
@@ -173,11 +172,11 @@ static int step(struct cell *c, enum mv_cell_op op, struct mv_cur *plan)
 
 int cell_program(struct cell *c, struct mv_cur *plan)
 {
-        bool door = mv_get_u8(plan);
+        uint8_t has = mv_get_u8(plan);
         cell_step(c, "start a session");
         if (setsid() < 0)
                 return errno;
-        int error = descriptors(c, door);
+        int error = descriptors(c, has);
         bool dropped = false;
         while (!error && !plan->bad) {
                 enum mv_cell_op op = mv_get_u8(plan);

@@ -284,9 +284,12 @@ int mv__foreign_spec(struct mv__exec *e, struct mv_program_spec *ret, struct mv_
         struct foreign *f = mv_new(&e->scratch, struct foreign, 1);
         if (!f)
                 return mv_fail(err, MV_E_LIMIT, 0, "the request does not fit into memory");
-        *ret = (struct mv_program_spec){
-                .argv = f->argv, .env = f->env, .files = f->files, .output = e->x->collect_output
-        };
+        *ret = (struct mv_program_spec){ .argv = f->argv,
+                                         .env = f->env,
+                                         .files = f->files,
+                                         .output = e->x->collect_output,
+                                         .input = e->x->input,
+                                         .input_fd = e->x->input_fd };
         f->exec = e;
         f->spec = ret;
         put_network(f); /* first: a granted variable of the same name does not win */

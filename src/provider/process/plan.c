@@ -350,7 +350,8 @@ static void put_program(struct mv_out *o, const struct mv__program *p,
         const struct mv_sys_program_filter *f =
                 given->directories ? &p->wall->filter_no_local : &p->wall->filter;
         mv_put_u8(o, MV_CELL_PROGRAM);
-        mv_put_u8(o, p->spec->door);
+        mv_put_u8(o, (uint8_t)((p->spec->door ? MV_CELL_HAS_DOOR : 0) |
+                               (p->spec->input ? MV_CELL_HAS_INPUT : 0)));
         put_limits(o, limits, p->group.peak_fd >= 0);
         put_landlock(o, p, given);
         mv_put_u8(o, MV_CELL_FILTER);

@@ -50,11 +50,24 @@ struct mv__program {
         struct mv_sys_group group;
         int control_fd, out_fd, err_fd, door_fd;
         int output_fd; /* handed out by init; -1: none */
+        int feed_fd;   /* where its standard input goes; -1: none, or its end was reached */
         int given_fd;  /* came with a report that is not whole yet; -1: none */
         uint8_t *plan;
         size_t plan_len;
         uint64_t scratch_bytes;
 };
+
+/* Standard input (input.c): what waits to be taken. */
+struct mv__feed {
+        uint8_t *buf; /* NULL before the first byte */
+        size_t at, len;
+        uint64_t total;
+};
+/* What to wait for: the source, or room in the program's pipe. */
+struct pollfd;
+void mv__feed_watch(const struct mv__feed *f, const struct mv__program *p, struct pollfd *ret);
+/* false: the input is larger than it may be. */
+bool mv__feed_step(struct mv__feed *f, struct mv__program *p);
 
 int mv__program_open(struct mv_cell *c, const struct mv_cell_spec *spec, struct mv_err *err);
 void mv__program_close(struct mv_cell *c);

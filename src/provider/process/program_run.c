@@ -41,6 +41,7 @@ struct watch {
         uint8_t *in; /* from the door, not a whole frame yet */
         size_t in_len, in_cap;
         struct mv_slice answer; /* not read by the program yet */
+        struct mv__feed feed;
 };
 
 /* --- ending ----------------------------------------------------------------------------------- */
@@ -391,7 +392,7 @@ static void door_read(struct watch *w)
 
 /* --- the loop --------------------------------------------------------------------------------- */
 
-enum { ON_CONTROL, ON_OUT, ON_ERR, ON_OOM, ON_DOOR, ON_NETWORK, ON_COUNT };
+enum { ON_CONTROL, ON_OUT, ON_ERR, ON_OOM, ON_DOOR, ON_NETWORK, ON_INPUT, ON_COUNT };
 
 static void look(struct watch *w)
 {
@@ -405,6 +406,7 @@ static void look(struct watch *w)
                 { p->door_fd, door, 0 },
                 { w->run->egress ? w->run->egress->wait_fd : -1, POLLIN, 0 }
         };
+        mv__feed_watch(&w->feed, p, &on[ON_INPUT]);
         uint64_t ns = time_left(w);
         if (w->over)
                 return;
@@ -424,6 +426,8 @@ static void look(struct watch *w)
                 if (!w->answer.len && p->door_fd >= 0)
                         door_read(w);
         }
+        if (!w->over && on[ON_INPUT].revents && !mv__feed_step(&w->feed, p))
+                end_kill(w, MV_END_KILLED, "its input is larger than 1 GiB");
         if (!w->over && on[ON_NETWORK].revents)
                 network_step(w);
         if (!w->over && on[ON_CONTROL].revents)
@@ -467,6 +471,7 @@ static void finish(struct watch *w)
         if (w->program->output_fd >= 0)
                 w->exit->output_fd = mv_fd_take(&w->program->output_fd);
         free(w->in);
+        free(w->feed.buf);
 }
 
 int mv__program_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret,
