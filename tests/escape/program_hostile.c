@@ -777,6 +777,16 @@ static int disk_fill(void)
         signal(SIGXFSZ, SIG_IGN);
         return fill("/tmp/fill");
 }
+static int file_size(void) /* larger than a file may be, without a byte of it written */
+{
+        int fd = open("/tmp/large", O_WRONLY | O_CREAT, 0644);
+        return fd < 0 ? errno : result(pwrite(fd, "x", 1, 256 << 20));
+}
+static int file_size_caught(void)
+{
+        signal(SIGXFSZ, SIG_IGN);
+        return file_size();
+}
 static int grant_fill(void)
 {
         signal(SIGXFSZ, SIG_IGN);
@@ -1003,6 +1013,8 @@ static const struct {
         A(descriptor_bomb),
         A(disk_fill),
         A(grant_fill),
+        A(file_size),
+        A(file_size_caught),
         A(inode_fill),
         A(memory_file),
         A(output_flood),
