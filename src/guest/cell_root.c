@@ -78,12 +78,14 @@ static int make_root(struct cell *c, struct mv_cur *plan)
         return c->root_fd < 0 ? errno : attach(c->root_fd, AT_FDCWD, "/");
 }
 
+/* Parts of it are bound into the root. Before Linux 6.15 only what is attached can be bound from, so
+ * it lies over the old root's /proc, which goes away with the old root. */
 static int make_scratch(struct cell *c, struct mv_cur *plan)
 {
         uint64_t bytes = mv_get_u64(plan), inodes = mv_get_u64(plan);
         cell_step(c, "make the file system for what the program writes");
         c->scratch_fd = mount_new("tmpfs", bytes, inodes, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
-        return c->scratch_fd < 0 ? errno : 0;
+        return c->scratch_fd < 0 ? errno : attach(c->scratch_fd, AT_FDCWD, "/proc");
 }
 
 static int make_proc(struct cell *c, struct mv_cur *plan)
