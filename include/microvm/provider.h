@@ -125,6 +125,7 @@ struct mv_exit {
         enum mv_termination termination;
         char detail[160];           /* "page fault at 0x0, error 4", "killed by SIGSYS", "" */
         int exit_code, signal;      /* process tier; -1 and 0 elsewhere */
+        bool cpu_time;              /* with TIMEOUT: the limit of CPU time, not of wall time */
         uint64_t cpu_ns;            /* measured; 0: not measurable here */
         uint64_t memory_peak_bytes; /* measured; 0: not measurable here */
         bool simulated;             /* only mock may say true */

@@ -607,7 +607,13 @@ TEST(cpu_time_is_held) /* REQ-RES-06 */
 {
         const struct mv_limits small = { .cpu_ns_max = 200000000, .wall_ns_max = 4000000000u };
         uint64_t before = now_ms();
-        CHECK(ends_with("spin", &small, MV_END_TIMEOUT));
+        struct attack a = { .name = "spin" };
+        struct mv_result *r = run(&a, &small);
+        REQUIRE(r != NULL);
+        CHECK(mv_result_termination(r) == MV_END_TIMEOUT);
+        CHECK_STR(mv_result_error(r)->message, "CPU time limit reached: 200 ms");
+        CHECK_STR(mv_result_error(r)->hint, "--cpu");
+        mv_result_free(r);
         CHECK(now_ms() - before < 2500);
 }
 

@@ -94,6 +94,7 @@ static void end_memory(struct watch *w)
 
 static void end_cpu(struct watch *w, uint64_t used)
 {
+        w->exit->cpu_time |= !w->over;
         end_kill(w, MV_END_TIMEOUT, "CPU time limit exceeded: %llu ms > %llu ms",
                  (unsigned long long)(used / 1000000),
                  (unsigned long long)(w->cpu_ns_max / 1000000));
