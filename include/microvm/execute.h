@@ -122,6 +122,10 @@ struct mv_execution {
          * mv_execute. May be NULL. */
         void (*on_output)(void *ctx, bool to_stderr, struct mv_slice bytes);
         void *on_output_ctx;
+        /* What a program or script finds on its standard input is read from input_fd as it takes it, at most 1 GiB, and handed on
+         * through a pipe: the descriptor itself never reaches it. Not a terminal. Without: it reads nothing. */
+        bool input;
+        int input_fd;
         /* keep what a program leaves in /workspace/output: mv_result_output */
         bool collect_output;
         bool prelude; /* install the CCOS prelude names (println, log, ...) */

@@ -80,6 +80,23 @@ struct mv_program_spec {
         uint32_t grants_count;
         bool door;   /* descriptor 3 speaks the door: CALL and LOG frames, see wire/frame.h */
         bool output; /* what is left in /workspace/output is wanted: mv_exit.output_fd */
+        /* The way to the granted hosts is wanted: a socket that listens on 127.0.0.1:MV_PROXY_PORT of
+         * the program's own network, which has nothing else, handed to mv_run.egress. */
+        bool network;
+        /* Standard input is what is read from input_fd, through a pipe; without: /dev/null. */
+        bool input;
+        int input_fd;
+};
+#define MV_PROXY_PORT 3128
+
+/* What serves that socket. The provider moves a descriptor and looks at another one; whoever runs
+ * the execution does the rest (docs/design/egress.md). */
+struct mv_egress_server {
+        void *ctx;
+        /* The listening socket, taken, also on failure. */
+        int (*serve)(void *ctx, int listener_fd, struct mv_err *err);
+        int wait_fd; /* readable: call step. Negative return: the execution must end */
+        int (*step)(void *ctx, struct mv_err *err);
 };
 
 struct mv_cell_spec {
@@ -94,6 +111,7 @@ struct mv_run {
         const char *execution_id;
         struct mv_slice start; /* the START frame to hand to the runner first */
         struct mv_door_host door;
+        const struct mv_egress_server *egress; /* with mv_program_spec.network; else NULL */
         struct mv_limits limits;
         uint64_t deadline_ns; /* CLOCK_MONOTONIC; 0: none */
         /* Boundary gate (REQ-PRV-09): NULL id: a program without a capability. */
@@ -110,6 +128,7 @@ struct mv_exit {
         enum mv_termination termination;
         char detail[160];           /* "page fault at 0x0, error 4", "killed by SIGSYS", "" */
         int exit_code, signal;      /* process tier; -1 and 0 elsewhere */
+        bool cpu_time;              /* with TIMEOUT: the limit of CPU time, not of wall time */
         uint64_t cpu_ns;            /* measured; 0: not measurable here */
         uint64_t memory_peak_bytes; /* measured; 0: not measurable here */
         bool simulated;             /* only mock may say true */

@@ -70,6 +70,22 @@ int mv_broker_new(const struct mv_broker_options *o, struct mv_broker **ret, str
 struct mv_broker *mv_broker_free(struct mv_broker *b);
 struct mv_door_host mv_broker_door(struct mv_broker *b);
 
+/* The network of an external program, which asks its proxy instead of calling (host/egress.c). A decision is recorded, durable
+ * on return when it allows: DECISION with "args" [method host port]. What came of it: RESULT, "reply" {"host" "port" "sent"
+ * "method" "status" "received"}, and a note for the metadata. Negative: the execution must stop (2). */
+int mv_broker_egress_decision(struct mv_broker *b, const struct mv_decision *d,
+                              struct mv_slice method, const char *host, uint16_t port,
+                              struct mv_err *err);
+struct mv_broker_egress {
+        struct mv_slice method, url;
+        const char *host;
+        uint16_t port;
+        int status; /* 0: none came */
+        uint64_t sent_bytes, received_bytes;
+};
+int mv_broker_egress_ended(struct mv_broker *b, const struct mv_broker_egress *e,
+                           struct mv_err *err);
+
 /* What came out, valid until free. outcome_known is false when the runner died before RESULT or
  * ERROR. */
 struct mv_broker_outcome {

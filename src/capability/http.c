@@ -8,7 +8,6 @@
  * (3) Body, headers, time and redirects are bounded; what the other side sends beyond that ends the call.
  * (4) One denied address denies the call, also when another address of the name would have been allowed. */
 #include <capability/http_request.h>
-#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <netinet/in.h>
 #include <policy/policy.h>
@@ -111,28 +110,11 @@ static int on_bytes(CURL *curl, curl_infotype type, char *p, size_t n, void *ctx
         return 0;
 }
 
-static void deny_address(struct transfer *t, const char *text, const char *why)
-{
-        struct mv_decision *d = &t->denial;
-        t->denied = true;
-        d->allowed = false;
-        mv_fmt(d->rule, sizeof d->rule, "address not allowed");
-        mv_fmt(d->operation, sizeof d->operation, "network");
-        mv_fmt(d->capability, sizeof d->capability, "%s", t->call->capability->id);
-        mv_fmt(d->context, sizeof d->context, "Host '%.100s' not in HTTP allowlist: %s",
-               t->url->host_ascii, why);
-        mv_fmt(d->hint, sizeof d->hint,
-               strchr(text, ':') ? "--allow-net [%s]:%u" : "--allow-net %s:%u", text,
-               (unsigned)t->url->port);
-        mv__decision_permission(d, d->capability);
-        mv__decision_permission(d, "ccos.network.outbound");
-}
-
 /* (1) The last gate: the name has been resolved, this is the address. */
 static curl_socket_t open_checked(void *ctx, curlsocktype purpose, struct curl_sockaddr *a)
 {
         struct transfer *t = ctx;
-        char why[96], text[INET6_ADDRSTRLEN];
+        char why[96];
         const void *bytes = NULL;
         size_t len = 0;
         if (purpose == CURLSOCKTYPE_IPCXN && a->family == AF_INET) {
@@ -145,8 +127,9 @@ static curl_socket_t open_checked(void *ctx, curlsocktype purpose, struct curl_s
         if (!bytes || t->denied)
                 return CURL_SOCKET_BAD;
         if (!mv_policy_address(t->call->context, t->url, bytes, len, why)) {
-                inet_ntop(a->family, bytes, text, sizeof text);
-                deny_address(t, text, why);
+                mv_policy_address_denied(t->url, bytes, len, why, t->call->capability->id,
+                                         &t->denial);
+                t->denied = true;
                 return CURL_SOCKET_BAD;
         }
         return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);

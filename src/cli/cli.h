@@ -102,6 +102,8 @@ int cli_request(const struct cli_options *o, struct cli_request *ret);
 void cli_request_done(struct cli_request *q);
 /* Run, or explain, and print; then done with the request. call_id: the one capability the
  * program calls, or NULL. */
+/* Hand our standard input to the program, unless it is a terminal. */
+void cli_input(struct cli_request *q);
 int cli_execute(struct cli_request *q, const struct cli_options *o, const char *call_id);
 int cli_explain(struct cli_request *q, const struct cli_options *o,
                 const char *call_id); /* explain.c */

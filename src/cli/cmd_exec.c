@@ -19,5 +19,6 @@ int cmd_exec(int argc, char **argv)
         q.x.program = (struct mv_program){ .kind = MV_PROGRAM_EXTERNAL,
                                            .path = o.operands.items[0],
                                            .argv = argv_after };
+        cli_input(&q);
         return cli_execute(&q, &o, NULL);
 }

@@ -16,6 +16,7 @@ static const char running[] =
         "(repeatable)\n"
         "  --allow-net HOST[:PORT]  --deny-net HOST    hosts for ccos.network.*        "
         "(repeatable)\n"
+        "                         and for programs and scripts, which find a proxy in http_proxy\n"
         "  --env NAME[=VALUE]     a variable for ccos.system.get-env                   "
         "(repeatable)\n"
         "  --timeout D            wall time: 250ms, 30s, 5m\n"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <cli/cli.h>
+#include <string.h>
 
 int cmd_run(int argc, char **argv)
 {
@@ -17,6 +18,8 @@ int cmd_run(int argc, char **argv)
         r = cli_request(&o, &q);
         if (r == 0) {
                 q.x.program = program;
+                if (program.kind == MV_PROGRAM_SCRIPT && strcmp(o.operands.items[0], "-") != 0)
+                        cli_input(&q);
                 r = cli_execute(&q, &o, NULL);
         }
         cli_program_done(&program);

@@ -317,6 +317,13 @@ void cli_request_done(struct cli_request *q)
         *q = (struct cli_request){ 0 };
 }
 
+void cli_input(struct cli_request *q)
+{
+        struct stat st;
+        q->x.input = fstat(STDIN_FILENO, &st) == 0 && !isatty(STDIN_FILENO);
+        q->x.input_fd = STDIN_FILENO;
+}
+
 static void print_output(void *ctx, bool to_stderr, struct mv_slice bytes)
 {
         cli_write(to_stderr ? stderr : stdout, bytes);

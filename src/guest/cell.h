@@ -22,6 +22,10 @@ __attribute__((format(printf, 2, 3))) void cell_step(struct cell *c, const char 
 
 /* cell_root.c: one step on the file system. 0 or an errno. */
 int cell_root_step(struct cell *c, enum mv_cell_op op, struct mv_cur *plan);
+/* Hand a descriptor to the host. 0 or an errno. */
+int cell_give(int fd, enum mv_cell_report_kind kind);
+/* cell_network.c: loopback, and on it the socket that the host serves. 0 or an errno. */
+int cell_network(struct cell *c, uint16_t port);
 /* cell_program.c: the steps after MV_CELL_PROGRAM, in a process that shares init's memory. Returns
  * only when one failed: its errno. */
 int cell_program(struct cell *c, struct mv_cur *plan);

@@ -140,6 +140,8 @@ static int step(struct cell *c, enum mv_cell_op op, struct mv_cur *plan)
                 flags = mv_get_u32(plan);
                 cell_step(c, "make a control group namespace");
                 return unshare((int)flags) < 0 ? errno : 0;
+        case MV_CELL_PROXY:
+                return cell_network(c, mv_get_u16(plan));
         case MV_CELL_HOSTNAME:
                 text = cell_str(plan);
                 cell_step(c, "set the host name");

@@ -27,6 +27,11 @@ struct landlock_path {
         int32_t fd;
 } __attribute__((packed));
 #define LANDLOCK_PATH 1
+struct landlock_port {
+        uint64_t access, port;
+};
+#define LANDLOCK_PORT        2
+#define LANDLOCK_CONNECT_TCP 2
 
 #define STRINGS_MAX 1024
 
@@ -77,11 +82,15 @@ static int landlock(struct cell *c, struct mv_cur *plan)
         rules.handled_files = mv_get_u64(plan);
         rules.handled_network = mv_get_u64(plan);
         rules.scopes = mv_get_u64(plan);
+        uint16_t port = mv_get_u16(plan);
         size_t size = mv_get_u32(plan);
         uint32_t count = mv_get_u32(plan);
         cell_step(c, "make the Landlock rules");
         int fd = (int)syscall(SYS_landlock_create_ruleset, &rules, size, 0);
         int error = fd < 0 ? errno : 0;
+        struct landlock_port connect = { LANDLOCK_CONNECT_TCP, port };
+        if (!error && port && syscall(SYS_landlock_add_rule, fd, LANDLOCK_PORT, &connect, 0) < 0)
+                error = errno;
         for (uint32_t i = 0; i < count; i++) {
                 const char *path = cell_str(plan);
                 uint64_t access = mv_get_u64(plan);
@@ -116,15 +125,14 @@ static char **strings(struct mv_cur *plan, char **into)
 }
 
 /* Everything but the streams and the door goes, the control socket first of all. */
-static int descriptors(struct cell *c, bool door)
+static int descriptors(struct cell *c, uint8_t has)
 {
         cell_step(c, "arrange the descriptors");
-        int null = open("/dev/null", O_RDONLY);
-        if (null < 0 || dup2(null, 0) < 0)
+        int in = has & MV_CELL_HAS_INPUT ? MV_CELL_FD_INPUT : open("/dev/null", O_RDONLY);
+        unsigned first = has & MV_CELL_HAS_DOOR ? MV_CELL_FD_DOOR + 1 : MV_CELL_FD_DOOR;
+        if (in < 0 || dup2(in, 0) < 0)
                 return errno;
-        return syscall(SYS_close_range, door ? MV_CELL_FD_DOOR + 1 : MV_CELL_FD_DOOR, ~0u, 0) < 0
-                       ? errno
-                       : 0;
+        return syscall(SYS_close_range, first, ~0u, 0) < 0 ? errno : 0;
 }
 
 /* Seccomp stands by now: only what the filter admits may be called. */
@@ -164,11 +172,11 @@ static int step(struct cell *c, enum mv_cell_op op, struct mv_cur *plan)
 
 int cell_program(struct cell *c, struct mv_cur *plan)
 {
-        bool door = mv_get_u8(plan);
+        uint8_t has = mv_get_u8(plan);
         cell_step(c, "start a session");
         if (setsid() < 0)
                 return errno;
-        int error = descriptors(c, door);
+        int error = descriptors(c, has);
         bool dropped = false;
         while (!error && !plan->bad) {
                 enum mv_cell_op op = mv_get_u8(plan);

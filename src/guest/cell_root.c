@@ -82,13 +82,15 @@ static int make_root(struct cell *c, struct mv_cur *plan)
         return c->root_fd < 0 ? errno : attach(c->root_fd, AT_FDCWD, "/");
 }
 
+/* Parts of it are bound into the root. Before Linux 6.15 only what is attached can be bound from, so
+ * it lies over the old root's /proc, which goes away with the old root. */
 static int make_scratch(struct cell *c, struct mv_cur *plan)
 {
         uint64_t bytes = mv_get_u64(plan), inodes = mv_get_u64(plan);
         cell_step(c, "make the file system for what the program writes");
         c->scratch_fd =
                 mount_new("tmpfs", bytes, inodes, false, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
-        return c->scratch_fd < 0 ? errno : 0;
+        return c->scratch_fd < 0 ? errno : attach(c->scratch_fd, AT_FDCWD, "/proc");
 }
 
 static int make_proc(struct cell *c, struct mv_cur *plan)
@@ -227,7 +229,15 @@ static int give_output(struct cell *c, struct mv_cur *plan)
         int fd = openat(c->scratch_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)
                 return errno;
-        struct mv_cell_report r = { .kind = MV_CELL_GIVE_OUTPUT };
+        int error = cell_give(fd, MV_CELL_GIVE_OUTPUT);
+        close(fd);
+        return error;
+}
+
+/* Hand a descriptor to the host. */
+int cell_give(int fd, enum mv_cell_report_kind kind)
+{
+        struct mv_cell_report r = { .kind = kind };
         struct iovec bytes = { &r, sizeof r };
         union {
                 char room[CMSG_SPACE(sizeof fd)];
@@ -242,9 +252,7 @@ static int give_output(struct cell *c, struct mv_cur *plan)
         head->cmsg_type = SCM_RIGHTS;
         head->cmsg_len = CMSG_LEN(sizeof fd);
         memcpy(CMSG_DATA(head), &fd, sizeof fd);
-        int error = sendmsg(MV_CELL_FD_CONTROL, &m, MSG_NOSIGNAL) == (ssize_t)sizeof r ? 0 : errno;
-        close(fd);
-        return error;
+        return sendmsg(MV_CELL_FD_CONTROL, &m, MSG_NOSIGNAL) == (ssize_t)sizeof r ? 0 : errno;
 }
 
 static int enter(struct cell *c)

@@ -316,15 +316,18 @@ static int filter(struct mv_cur *c)
 }
 
 /* The streams and the door at their numbers, `status_fd` behind them, everything else closed. */
-static int descriptors(const struct request *q, int *status_fd)
+static int descriptors(struct request *q, int *status_fd)
 {
-        bool door = q->fds_count == 3;
+        uint32_t streams = mv_get_u32(&q->body);
+        bool in = streams & MV_AGENT_STDIN, door = streams & MV_AGENT_DOOR;
         int null = open("/dev/null", O_RDONLY), aside[MV_AGENT_FDS_MAX + 1];
+        if (q->fds_count != 2u + in + door)
+                return EINVAL;
         for (unsigned i = 0; i < q->fds_count; i++)
                 aside[i] = fcntl(q->fds[i], F_DUPFD_CLOEXEC, 16);
         aside[MV_AGENT_FDS_MAX] = fcntl(*status_fd, F_DUPFD_CLOEXEC, 16);
-        if (q->fds_count < 2 || null < 0 || dup2(null, 0) < 0 || dup2(aside[0], 1) < 0 ||
-            dup2(aside[1], 2) < 0 || (door && dup2(aside[2], DOOR_AT) < 0) ||
+        if (null < 0 || dup2(in ? aside[2] : null, 0) < 0 || dup2(aside[0], 1) < 0 ||
+            dup2(aside[1], 2) < 0 || (door && dup2(aside[2 + in], DOOR_AT) < 0) ||
             dup3(aside[MV_AGENT_FDS_MAX], DOOR_AT + 1, O_CLOEXEC) < 0)
                 return errno ? errno : EINVAL;
         *status_fd = DOOR_AT + 1;

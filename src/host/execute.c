@@ -13,6 +13,7 @@
  * (4) A denial is a result. A negative return means that nothing ran to an end that could be
  *     vouched for. */
 #include <base/slice.h>
+#include <host/egress.h>
 #include <host/exec.h>
 #include <host/settings.h>
 #include <provider/common.h>
@@ -249,12 +250,13 @@ static int open_broker(struct mv__exec *e, struct mv_err *err)
         return r;
 }
 
-static int run_cell(struct mv__exec *e, struct mv_cell *cell, struct mv_slice start,
-                    struct mv_exit *ret, struct mv_err *err)
+static int run_watched(struct mv__exec *e, struct mv_cell *cell, struct mv__egress *g,
+                       struct mv_slice start, struct mv_exit *ret, struct mv_err *err)
 {
         struct mv_run run = { .execution_id = e->result->execution_id,
                               .start = start,
                               .door = { &e->tap, tap_frame, tap_output },
+                              .egress = g ? mv__egress_face(g) : NULL,
                               .limits = e->limits,
                               .deadline_ns = e->deadline_ns,
                               .capability_id = e->x->capability_id,
@@ -279,6 +281,19 @@ static int run_cell(struct mv__exec *e, struct mv_cell *cell, struct mv_slice st
         return r;
 }
 
+static int run_cell(struct mv__exec *e, struct mv_cell *cell, const struct mv_cell_spec *spec,
+                    struct mv_slice start, struct mv_exit *ret, struct mv_err *err)
+{
+        struct mv__egress *g = NULL;
+        int r = spec->program && spec->program->network ? mv__egress_new(e, &g, err) : 0;
+        if (r == 0)
+                r = run_watched(e, cell, g, start, ret, err);
+        if (r == 0)
+                r = mv__egress_end(g, err);
+        mv__egress_free(g);
+        return r;
+}
+
 static int run_behind_wall(struct mv__exec *e, struct mv_exit *ret, struct mv_err *err)
 {
         bool foreign = mv__program_is_foreign(e->x->program.kind);
@@ -297,7 +312,7 @@ static int run_behind_wall(struct mv__exec *e, struct mv_exit *ret, struct mv_er
         if (r < 0)
                 return r;
         uint64_t t1 = mv__now_ns();
-        r = run_cell(e, cell, start, ret, err);
+        r = run_cell(e, cell, &spec, start, ret, err);
         uint64_t t2 = mv__now_ns();
         if (r == 0 && ret->output_fd > 0) {
                 mv__collect_output(e->result, ret->output_fd);

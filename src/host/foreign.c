@@ -10,6 +10,7 @@
  * (4) A script's calls go through the same door, broker and records as any other program's (REQ-
  *     PRV-20). */
 #include <base/slice.h>
+#include <host/egress.h>
 #include <host/exec.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,6 +138,21 @@ static void put_environment(struct foreign *f) /* (1) */
                 else if (value)
                         env(f, item, value);
         }
+}
+
+/* Both spellings: curl reads http_proxy in small letters only, others the large ones. */
+static void put_network(struct foreign *f)
+{
+        static const char *const names[] = { "http_proxy", "https_proxy", "HTTP_PROXY",
+                                             "HTTPS_PROXY" };
+        char address[32];
+        f->spec->network = mv__egress_granted(f->exec->context);
+        if (!f->spec->network)
+                return;
+        mv_fmt(address, sizeof address, "http://127.0.0.1:%d", MV_PROXY_PORT);
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+                env(f, names[i], address);
+        env(f, "NODE_USE_ENV_PROXY", "1");
 }
 
 static int put_grants(struct foreign *f) /* (2) */
@@ -268,11 +284,15 @@ int mv__foreign_spec(struct mv__exec *e, struct mv_program_spec *ret, struct mv_
         struct foreign *f = mv_new(&e->scratch, struct foreign, 1);
         if (!f)
                 return mv_fail(err, MV_E_LIMIT, 0, "the request does not fit into memory");
-        *ret = (struct mv_program_spec){
-                .argv = f->argv, .env = f->env, .files = f->files, .output = e->x->collect_output
-        };
+        *ret = (struct mv_program_spec){ .argv = f->argv,
+                                         .env = f->env,
+                                         .files = f->files,
+                                         .output = e->x->collect_output,
+                                         .input = e->x->input,
+                                         .input_fd = e->x->input_fd };
         f->exec = e;
         f->spec = ret;
+        put_network(f); /* first: a granted variable of the same name does not win */
         put_environment(f);
         int r = put_grants(f);
         if (r == 0)

@@ -50,7 +50,8 @@ static bool is_limit(enum mv_termination t)
 
 /* Fixed texts: they name what was asked for, never what was measured, because they are part of
  * the root. */
-static void limit_text(const struct mv__exec *e, enum mv_termination t, char *buf, size_t cap)
+static void limit_text(const struct mv__exec *e, enum mv_termination t, bool cpu_time, char *buf,
+                       size_t cap)
 {
         const struct mv_limits *l = &e->limits;
         switch (t) {
@@ -59,11 +60,8 @@ static void limit_text(const struct mv__exec *e, enum mv_termination t, char *bu
                         mv_fmt(buf, cap, "time limit of a step reached");
                         break;
                 }
-                mv_fmt(buf, cap, "time limit reached: %llu ms",
-                       (unsigned long long)(l->wall_ns_max / 1000000));
-                if (l->cpu_ns_max)
-                        mv_fmt(buf + strlen(buf), cap - strlen(buf), " (CPU time %llu ms)",
-                               (unsigned long long)(l->cpu_ns_max / 1000000));
+                mv_fmt(buf, cap, "%stime limit reached: %llu ms", cpu_time ? "CPU " : "",
+                       (unsigned long long)((cpu_time ? l->cpu_ns_max : l->wall_ns_max) / 1000000));
                 break;
         case MV_END_MEMORY:
                 mv_fmt(buf, cap, "memory limit reached: %llu KiB",
@@ -78,22 +76,23 @@ static void limit_text(const struct mv__exec *e, enum mv_termination t, char *bu
         }
 }
 
-static const char *limit_option(enum mv_termination t)
+static const char *limit_option(enum mv_termination t, bool cpu_time)
 {
-        return t == MV_END_TIMEOUT  ? "--timeout"
-               : t == MV_END_MEMORY ? "--memory"
-               : t == MV_END_FUEL   ? "--fuel"
-                                    : "--max-output";
+        return cpu_time              ? "--cpu"
+               : t == MV_END_TIMEOUT ? "--timeout"
+               : t == MV_END_MEMORY  ? "--memory"
+               : t == MV_END_FUEL    ? "--fuel"
+                                     : "--max-output";
 }
 
-static void end_by_limit(struct mv__exec *e, enum mv_termination t)
+static void end_by_limit(struct mv__exec *e, enum mv_termination t, bool cpu_time)
 {
         char text[160];
-        limit_text(e, t, text, sizeof text);
+        limit_text(e, t, cpu_time, text, sizeof text);
         e->result->termination = t;
         e->result->error.kind = "LimitExceeded";
         e->result->error.message = mv__result_text(e->result, text);
-        e->result->error.hint = e->step_late ? "" : limit_option(t);
+        e->result->error.hint = e->step_late ? "" : limit_option(t, cpu_time);
 }
 
 /* What the program sent is larger than the host keeps for it: arguments, records. */
@@ -138,7 +137,7 @@ static void end_by_program(struct mv__exec *e, const struct mv_broker_outcome *o
                 r->value = mv_value_copy(o->value, &r->arena);
                 if (!r->value) {
                         r->ok = false;
-                        end_by_limit(e, MV_END_OUTPUT);
+                        end_by_limit(e, MV_END_OUTPUT, false);
                 } else if (e->x->purpose == MV_PURPOSE_COMPILE ||
                            e->x->purpose == MV_PURPOSE_PARSE) {
                         keep_compiled(e);
@@ -156,7 +155,7 @@ static void end_by_program(struct mv__exec *e, const struct mv_broker_outcome *o
                 .column = o->error.column,
         };
         if (is_limit(o->termination))
-                end_by_limit(e, o->termination);
+                end_by_limit(e, o->termination, false);
 }
 
 static void end_how(struct mv__exec *e, const struct mv_broker_outcome *o,
@@ -171,7 +170,8 @@ static void end_how(struct mv__exec *e, const struct mv_broker_outcome *o,
         else if (exit->termination == MV_END_COMPLETED && o->outcome_known)
                 end_by_program(e, o);
         else if (is_limit(exit->termination))
-                end_by_limit(e, exit->termination);
+                end_by_limit(e, exit->termination,
+                             exit->termination == MV_END_TIMEOUT && exit->cpu_time);
         else
                 end_killed(e, exit->termination == MV_END_COMPLETED
                                       ? "the runner ended without a result"

@@ -3,6 +3,7 @@
 #include <base/slice.h>
 #include <host/host.h>
 #include <string.h>
+#include <unistd.h>
 #include <wire/text.h>
 
 struct mv_program mv_program_source(const char *text)
@@ -230,6 +231,10 @@ int mv__execution_check(const struct mv_execution *x, struct mv_err *err)
                 return mv_fail(err, MV_E_INVALID, 0, "program kind %u", (unsigned)x->program.kind);
         if ((unsigned)x->tier_min >= MV_TIER_MAX_)
                 return mv_fail(err, MV_E_INVALID, 0, "tier %u", (unsigned)x->tier_min);
+        if (x->input && isatty(x->input_fd))
+                return mv_fail(err, MV_E_INVALID, 0, "a terminal is no input for a program");
+        if (x->input && !mv__program_is_foreign(x->program.kind))
+                return mv_fail(err, MV_E_INVALID, 0, "only programs and scripts have an input");
         if (purpose_check(x, err) < 0)
                 return -(int)err->code;
         if (x->args && x->args->kind != MV_VECTOR)

@@ -249,3 +249,21 @@ bool mv_policy_address(const struct mv_context *c, const struct mv_url *u, const
         mv_fmt(why, 96, "address %s is %s", s.texts[0], range->what);
         return false;
 }
+
+void mv_policy_address_denied(const struct mv_url *u, const uint8_t *address, size_t address_len,
+                              const char *why, const char *capability, struct mv_decision *ret)
+{
+        char text[INET6_ADDRSTRLEN] = "";
+        inet_ntop(address_len == 4 ? AF_INET : AF_INET6, address, text, sizeof text);
+        mv_decision_none(ret);
+        mv_fmt(ret->rule, sizeof ret->rule, "address not allowed");
+        mv_fmt(ret->operation, sizeof ret->operation, "network");
+        mv_fmt(ret->capability, sizeof ret->capability, "%s", capability);
+        mv_fmt(ret->context, sizeof ret->context, "Host '%.100s' not in HTTP allowlist: %s",
+               u->host_ascii, why);
+        mv_fmt(ret->hint, sizeof ret->hint,
+               strchr(text, ':') ? "--allow-net [%s]:%u" : "--allow-net %s:%u", text,
+               (unsigned)u->port);
+        mv__decision_permission(ret, ret->capability);
+        mv__decision_permission(ret, "ccos.network.outbound");
+}

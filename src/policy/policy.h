@@ -37,6 +37,9 @@ bool mv_policy_address(const struct mv_context *c, const struct mv_url *u, const
 const char *mv__host_entry(const struct mv_grant_list *l, const struct mv_url *u);
 int64_t mv__path_entry(const struct mv_grant_list *l, struct mv_slice path);
 bool mv__context_has_host(const struct mv_context *c, const char *host);
+/* The decision for an address that was refused for `why`; address as above. */
+void mv_policy_address_denied(const struct mv_url *u, const uint8_t *address, size_t address_len,
+                              const char *why, const char *capability, struct mv_decision *ret);
 /* env NAME: granted? *ret_value: the granted literal value, or NULL to use the host's. */
 bool mv_policy_env(const struct mv_context *c, struct mv_slice name, const char *capability,
                    struct mv_decision *ret, const char **ret_value);

@@ -74,17 +74,19 @@ IN_CHILD static bool descriptors_place(struct launch *l)
 /* What the steps of the plan need, over the new namespaces only. */
 IN_CHILD static bool capabilities_keep(struct launch *l)
 {
-        static const int needed[] = { CAP_SYS_ADMIN, CAP_SETPCAP, CAP_SETUID, CAP_SETGID };
+        static const int needed[] = { CAP_SYS_ADMIN, CAP_SETPCAP, CAP_SETUID, CAP_SETGID,
+                                      CAP_NET_ADMIN };
+        const unsigned count = sizeof needed / sizeof needed[0] - !l->want->keep_network;
         struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
         struct __user_cap_data_struct sets[2];
         if (failed(l, "read the capabilities", syscall(SYS_capget, &head, sets)))
                 return false;
         sets[0].inheritable = sets[1].inheritable = 0;
-        for (unsigned i = 0; i < sizeof needed / sizeof needed[0]; i++)
+        for (unsigned i = 0; i < count; i++)
                 sets[needed[i] / 32].inheritable |= 1u << (needed[i] % 32);
         if (failed(l, "make capabilities inheritable", syscall(SYS_capset, &head, sets)))
                 return false;
-        for (unsigned i = 0; i < sizeof needed / sizeof needed[0]; i++)
+        for (unsigned i = 0; i < count; i++)
                 if (failed(l, "keep a capability",
                            prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, needed[i], 0, 0)))
                         return false;

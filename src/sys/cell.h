@@ -25,6 +25,7 @@ struct mv_sys_cell {
         int image_at;       /* the number of the image's descriptor in the child */
         int group_fd;       /* directory of a version 2 control group to start in; -1: none */
         bool own_network;   /* a network namespace of its own, with nothing in it */
+        bool keep_network;  /* init keeps the right to bring its loopback up */
 };
 int mv_sys_cell_start(const struct mv_sys_cell *s, struct mv_sys_child *ret, struct mv_err *err);
 

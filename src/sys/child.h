@@ -25,6 +25,10 @@ struct mv_sys_spawn {
         char *const *argv; /* NULL-terminated */
         uint64_t address_bytes_max, stack_bytes_max;
         uint64_t cpu_seconds_max; /* 0: no limit */
+        /* What its filter admits besides, until the image installs its own; 0 and NULL: nothing. */
+        const long *calls;
+        unsigned calls_count;
+        unsigned files_max; /* descriptors it may hold; 0: those it starts with */
 };
 struct mv_sys_child {
         pid_t pid;

@@ -28,4 +28,7 @@ static inline int mv_fd_take(int *fd)
 int mv_sys_memfd_sealed(const char *name, const void *bytes, size_t len, int *ret_fd,
                         struct mv_err *err);
 
+/* write(2) without the signal for a pipe that nobody reads: EPIPE alone. */
+ssize_t mv_sys_write_quietly(int fd, const void *bytes, size_t len);
+
 #endif

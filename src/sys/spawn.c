@@ -36,7 +36,7 @@ struct launch {
 
 /* Everything a static image calls before it locks itself up, and nothing that opens, forks or connects. execveat is
  * admitted for the descriptor of the image alone, and that one is closed by exec. */
-static void filter_for_start(struct mv_sys_filter *f)
+static void filter_for_start(struct mv_sys_filter *f, const struct mv_sys_spawn *s)
 {
         mv_sys_filter_init(f);
         mv_sys_filter_allow(f, SYS_read);
@@ -54,6 +54,8 @@ static void filter_for_start(struct mv_sys_filter *f)
         mv_sys_filter_allow_if(f, SYS_prctl, 0, PR_SET_NO_NEW_PRIVS);
         mv_sys_filter_allow_if(f, SYS_prctl, 0, PR_SET_SECCOMP);
         mv_sys_filter_allow_if(f, SYS_execveat, 0, FD_IMAGE);
+        for (unsigned i = 0; i < s->calls_count; i++)
+                mv_sys_filter_allow(f, s->calls[i]);
         mv_sys_filter_seal(f);
 }
 
@@ -112,6 +114,7 @@ IN_CHILD static bool limit(struct launch *l, const char *step, int what, uint64_
 IN_CHILD static bool limits_set(struct launch *l)
 {
         const struct mv_sys_spawn *w = l->want;
+        const uint64_t files = w->files_max ? w->files_max : FD_FIRST_FREE;
         return limit(l, "limit the address space", RLIMIT_AS, w->address_bytes_max,
                      w->address_bytes_max) &&
                limit(l, "limit the stack", RLIMIT_STACK, w->stack_bytes_max, w->stack_bytes_max) &&
@@ -119,8 +122,7 @@ IN_CHILD static bool limits_set(struct launch *l)
                limit(l, "forbid core files", RLIMIT_CORE, 0, 0) &&
                limit(l, "forbid files", RLIMIT_FSIZE, 0, 0) &&
                limit(l, "forbid processes", RLIMIT_NPROC, 0, 0) &&
-               limit(l, "forbid further descriptors", RLIMIT_NOFILE, FD_FIRST_FREE,
-                     FD_FIRST_FREE) &&
+               limit(l, "forbid further descriptors", RLIMIT_NOFILE, files, files) &&
                (!w->cpu_seconds_max || limit(l, "limit the CPU time", RLIMIT_CPU,
                                              w->cpu_seconds_max, w->cpu_seconds_max + 1));
 }
@@ -177,7 +179,7 @@ static pid_t clone_blocked(struct launch *l, int *ret_pidfd)
 int mv_sys_spawn(const struct mv_sys_spawn *s, struct mv_sys_child *ret, struct mv_err *err)
 {
         struct mv_sys_filter filter;
-        filter_for_start(&filter);
+        filter_for_start(&filter, s);
         int pipe_fds[2];
         if (pipe2(pipe_fds, O_CLOEXEC) < 0)
                 return mv_fail(err, MV_E_SYS, errno, "make the lifeline of a runner");

@@ -31,12 +31,13 @@ enum mv_cell_op {
         MV_CELL_HOSTNAME, /* str name */
         MV_CELL_OUTPUT,   /* str path below the scratch place: hand its descriptor to the host */
         MV_CELL_ENTER,    /* make the root read-only, enter it, let go of the old one */
-        MV_CELL_WATCH,    /* u64 resident bytes, u64 CPU ns (0: not watched), u32 period in ms */
+        MV_CELL_PROXY, /* u16 port: bring loopback up and hand a socket to the host that listens there */
+        MV_CELL_WATCH, /* u64 resident bytes, u64 CPU ns (0: not watched), u32 period in ms */
         /* in the program's process */
-        MV_CELL_PROGRAM,  /* u8 door (0 or 1); everything that follows */
+        MV_CELL_PROGRAM,  /* u8 of MV_CELL_HAS_*; everything that follows */
         MV_CELL_LIMIT,    /* u32 resource, u64 value */
-        MV_CELL_LANDLOCK, /* u64 handled files, u64 handled network, u64 scopes, u32 struct bytes,
-                           * u32 count, then count times: str path, u64 access */
+        MV_CELL_LANDLOCK, /* u64 handled files, u64 handled network, u64 scopes, u16 the TCP
+                           * port that may be connected to (0: none), u32 struct bytes, u32 count, then count times: str path, u64 access */
         MV_CELL_FILTER,   /* blob: struct sock_filter[] */
         MV_CELL_EXEC,     /* str path, str directory, u32 count, str..., u32 count, str... */
         MV_CELL_OP_MAX_
@@ -50,12 +51,16 @@ enum mv_cell_place { MV_CELL_HOST, MV_CELL_IN_ROOT, MV_CELL_IN_SCRATCH };
 #define MV_CELL_DEVICE    8u  /* device nodes work */
 #define MV_CELL_STRICT    16u /* no symbolic link on the way to the source */
 
+#define MV_CELL_HAS_DOOR  1u
+#define MV_CELL_HAS_INPUT 2u
+
 /* Descriptors of init when it starts; the program keeps 1 and 2, and 3 when it has a door. */
 enum {
         MV_CELL_FD_CONTROL,
         MV_CELL_FD_STDOUT,
         MV_CELL_FD_STDERR,
         MV_CELL_FD_DOOR,
+        MV_CELL_FD_INPUT, /* becomes the program's 0 */
         MV_CELL_FD_IMAGE,
         MV_CELL_FD_FIRST
 };
@@ -72,7 +77,8 @@ enum mv_cell_report_kind {
                           its processes */
         MV_CELL_OVER_MEMORY, /* the watch saw more than it may */
         MV_CELL_OVER_CPU,
-        MV_CELL_GIVE_OUTPUT, /* with the descriptor; not the last report */
+        MV_CELL_GIVE_OUTPUT,   /* with the descriptor; not the last report */
+        MV_CELL_GIVE_LISTENER, /* the same, of PROXY */
 };
 struct mv_cell_report {
         uint32_t kind;

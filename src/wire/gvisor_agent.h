@@ -14,7 +14,8 @@
 enum mv_agent_op {
         MV_AGENT_RUN = 1, /* descriptor: the door. watch, u64 start, reply, out, arena, stack bytes,
                    * u64 seconds of CPU time */
-        MV_AGENT_PROGRAM, /* descriptors: stdout, stderr, and the door if there is one. watch, u32 count of
+        MV_AGENT_PROGRAM, /* descriptors: stdout, stderr, stdin if streams has MV_AGENT_STDIN, the door if it has
+                           * MV_AGENT_DOOR. watch, u32 streams, u32 count of
                            * limits, (u32 resource, u64 value)..., u32 bytes of a filter, struct
                            * sock_filter[], str path, str directory, u32 count, str..., u32 count,
                            * str... */
@@ -24,7 +25,9 @@ enum mv_agent_op {
 #define MV_AGENT_PAYLOAD_MAX  (4u << 20)
 #define MV_AGENT_WATCH_BYTES  20u
 #define MV_AGENT_RUN_BYTES    (MV_AGENT_WATCH_BYTES + 48u)
-#define MV_AGENT_FDS_MAX      3u
+#define MV_AGENT_STDIN        1u
+#define MV_AGENT_DOOR         2u
+#define MV_AGENT_FDS_MAX      4u
 #define MV_AGENT_READY        100 /* a kind of report */
 #define MV_AGENT_EXIT_REQUEST 74  /* the host sent what is no request */
 #define MV_AGENT_EXIT_HOST    75  /* the host is gone */

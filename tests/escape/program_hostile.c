@@ -523,6 +523,130 @@ static int dns(void)
         int fd = socket(AF_INET, SOCK_DGRAM, 0);
         return fd < 0 ? errno : result(sendto(fd, "x", 1, 0, (struct sockaddr *)&a, sizeof a));
 }
+/* --- the proxy, for a program that was granted 127.0.0.1 with the port in arg -------------------- */
+static int proxy_connect(void)
+{
+        struct sockaddr_in a = { .sin_family = AF_INET,
+                                 .sin_port = htons(3128),
+                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        return fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof a) == 0 ? fd : -1;
+}
+
+/* The status the proxy answers with, as the errno nearest to it; 0: it let us through. */
+static int proxy_ask(const char *request, size_t len)
+{
+        char reply[16] = "";
+        int fd = proxy_connect(), status = 0;
+        if (fd < 0)
+                return EHOSTDOWN;
+        if (send(fd, request, len, MSG_NOSIGNAL) < 0 ||
+            recv(fd, reply, sizeof reply - 1, MSG_WAITALL) <= 0)
+                return ECONNRESET;
+        sscanf(reply, "HTTP/1.1 %d", &status);
+        return status == 200 ? 0 : status == 403 ? EACCES : status == 400 ? EINVAL : EBADMSG;
+}
+static int proxy_format(const char *format, const char *a, const char *b)
+{
+        char text[1024];
+        return proxy_ask(text, (size_t)snprintf(text, sizeof text, format, a, b));
+}
+/* NAME:PORT in several spellings; the first that gets through is the result. */
+static int proxy_each(const char *const *names, size_t count)
+{
+        int error = 0;
+        for (size_t i = 0; i < count; i++) {
+                error = proxy_format("CONNECT %s:%s HTTP/1.1\r\n\r\n", names[i], arg);
+                if (error != EACCES && error != EINVAL)
+                        break;
+        }
+        return error;
+}
+static int proxy_works(void) /* what was granted; the others prove nothing without it */
+{
+        return proxy_format("CONNECT 127.0.0.1:%s HTTP/1.1\r\n\r\n%s", arg, "") ? EHOSTDOWN
+                                                                                : EALREADY;
+}
+static int proxy_other_host(void)
+{
+        static const char *const names[] = { "example.com", "[2001:4860:4860::8888]", "8.8.8.8" };
+        return proxy_each(names, 3);
+}
+static int proxy_other_port(void)
+{
+        return proxy_format("CONNECT 127.0.0.1:%s HTTP/1.1\r\n\r\n%s", "22", "");
+}
+static int proxy_inside(void)
+{
+        static const char *const names[] = { "10.0.0.1",           "192.168.0.1",
+                                             "169.254.169.254",    "[::1]",
+                                             "[::ffff:127.0.0.2]", "[fe80::1]",
+                                             "[fd00:ec2::254]",    "0.0.0.0",
+                                             "127.0.0.2",          "[64:ff9b::a9fe:a9fe]" };
+        return proxy_each(names, 10);
+}
+static int proxy_spelling(void)
+{
+        static const char *const names[] = {
+                "127.0.0.1.example.com", "2130706433",        "0x7f.1",     "127.1",
+                "127.0.0.1%00.example",  "127.0.0.1@8.8.8.8", "localhost.", "x\\127.0.0.1"
+        };
+        return proxy_each(names, 8);
+}
+static int proxy_nul(void)
+{
+        char text[] = "CONNECT 127.0.0.1\0.example.com:80 HTTP/1.1\r\n\r\n";
+        return proxy_ask(text, sizeof text - 1);
+}
+static int proxy_rebind(void) /* a name that leads to loopback; the address alone was granted */
+{
+        return proxy_format("CONNECT localhost:%s HTTP/1.1\r\n\r\n%s", arg, "");
+}
+static int proxy_smuggle(void)
+{
+        return proxy_format("GET http://127.0.0.1:%s/ HTTP/1.1\r\n\r\n"
+                            "CONNECT 8.8.8.8:53 HTTP/1.1\r\n\r\n%s",
+                            arg, "");
+}
+static int proxy_authority(void) /* two hosts in one target */
+{
+        return proxy_format("GET http://127.0.0.1:%s@8.8.8.8/ HTTP/1.1\r\nHost: %s\r\n\r\n", arg,
+                            "8.8.8.8");
+}
+static int proxy_scheme(void)
+{
+        return proxy_format("GET file:///etc/shadow HTTP/1.1\r\nHost: %s\r\n\r\n%s", arg, "");
+}
+static int proxy_direct(void) /* past it */
+{
+        return loopback();
+}
+static int proxy_steal(void) /* its port, for the next one who connects */
+{
+        struct sockaddr_in a = { .sin_family = AF_INET,
+                                 .sin_port = htons(3128),
+                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        return fd < 0 ? errno : result(bind(fd, (struct sockaddr *)&a, sizeof a));
+}
+static int interface_change(void)
+{
+        char request[64] = "lo"; /* struct ifreq: no flags, so down */
+        int fd = socket(AF_INET, SOCK_DGRAM, 0);
+        return fd < 0 ? errno : result(ioctl(fd, 0x8914 /* SIOCSIFFLAGS */, request));
+}
+static int proxy_flood(void) /* more connections than there are places, all of them silent */
+{
+        int fds[100], n = 0;
+        while (n < 100 && (fds[n] = proxy_connect()) >= 0)
+                n++;
+        for (int i = 0; i < n; i++)
+                close(fds[i]);
+        return proxy_works();
+}
+
 static int local(const char *name, bool abstract)
 {
         struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -652,6 +776,16 @@ static int disk_fill(void)
 {
         signal(SIGXFSZ, SIG_IGN);
         return fill("/tmp/fill");
+}
+static int file_size(void) /* larger than a file may be, without a byte of it written */
+{
+        int fd = open("/tmp/large", O_WRONLY | O_CREAT, 0644);
+        return fd < 0 ? errno : result(pwrite(fd, "x", 1, 256 << 20));
+}
+static int file_size_caught(void)
+{
+        signal(SIGXFSZ, SIG_IGN);
+        return file_size();
 }
 static int grant_fill(void)
 {
@@ -847,6 +981,20 @@ static const struct {
         A(loopback),
         A(loopback_6),
         A(metadata),
+        A(proxy_works),
+        A(proxy_other_host),
+        A(proxy_other_port),
+        A(proxy_inside),
+        A(proxy_spelling),
+        A(proxy_nul),
+        A(proxy_rebind),
+        A(proxy_smuggle),
+        A(proxy_authority),
+        A(proxy_scheme),
+        A(proxy_direct),
+        A(proxy_steal),
+        A(interface_change),
+        A(proxy_flood),
         A(dns),
         A(abstract_socket),
         A(path_socket),
@@ -865,6 +1013,8 @@ static const struct {
         A(descriptor_bomb),
         A(disk_fill),
         A(grant_fill),
+        A(file_size),
+        A(file_size_caught),
         A(inode_fill),
         A(memory_file),
         A(output_flood),

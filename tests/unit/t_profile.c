@@ -158,8 +158,7 @@ static struct mv_decision decide(const struct mv_context *c, const struct mv_pro
         struct mv_decision d;
         struct mv_fault fault;
         held.steps = &view;
-        CHECK(mv_capability_decide(table(), &held, cap(id), items, b.kind ? 2 : 1, &d, &fault) ==
-              0);
+        CHECK(mv_capability_decide(&held, cap(id), items, b.kind ? 2 : 1, &d, &fault) == 0);
         return d;
 }
 

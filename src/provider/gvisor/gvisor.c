@@ -180,6 +180,12 @@ int gv_open(struct gv_provider *p, const struct mv_cell_spec *spec, struct mv_ce
         struct gv_cell *c = calloc(1, sizeof *c);
         if (!c)
                 return mv_fail(err, MV_E_NOMEM, 0, "gvisor cell: %zu bytes", sizeof *c);
+        if (spec->program && spec->program->network) {
+                free(c);
+                return mv_fail(err, MV_E_UNSUPPORTED, 0,
+                               "the gvisor provider gives programs no network: run without "
+                               "--allow-net, or --provider process");
+        }
         c->base.provider = &p->base;
         c->base.child = MV_SYS_CHILD_NONE;
         c->base.door_fd = -1;

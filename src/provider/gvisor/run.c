@@ -225,6 +225,8 @@ static void put_request(struct mv_out *o, const struct mv_cell *c)
         const struct mv_sys_program_filter *f =
                 p->no_local ? &p->wall->filter_no_local : &p->wall->filter;
         put_watch(o, c, c->limits.memory_bytes_max);
+        mv_put_u32(o, (p->theirs[2] >= 0 ? MV_AGENT_STDIN : 0) |
+                              (p->theirs[3] >= 0 ? MV_AGENT_DOOR : 0));
         put_limits(o, &c->limits);
         mv_put_u32(o, (uint32_t)(f->len * sizeof f->code[0]));
         mv_put_bytes(o, f->code, f->len * sizeof f->code[0]);
@@ -237,6 +239,11 @@ static void put_request(struct mv_out *o, const struct mv_cell *c)
 static int request_send(struct gv_cell *c, struct mv_err *err)
 {
         struct mv__program *p = c->base.program;
+        int fds[MV_AGENT_FDS_MAX];
+        unsigned count = 0;
+        for (unsigned i = 0; i < MV_AGENT_FDS_MAX; i++)
+                if (p->theirs[i] >= 0)
+                        fds[count++] = p->theirs[i];
         size_t cap = MV_AGENT_HEADER_BYTES + MV_AGENT_PAYLOAD_MAX;
         uint8_t *bytes = malloc(cap);
         if (!bytes)
@@ -245,15 +252,14 @@ static int request_send(struct gv_cell *c, struct mv_err *err)
         put_request(&o, &c->base);
         struct mv_out head = mv_out(bytes, MV_AGENT_HEADER_BYTES);
         put_header(&head, MV_AGENT_PROGRAM, o.len);
-        int r = o.overflow
-                        ? mv_fail(err, MV_E_LIMIT, 0,
-                                  "arguments and environment of a program take more than %u "
-                                  "bytes",
-                                  MV_AGENT_PAYLOAD_MAX)
-                        : gv_send(c, mv_slice(bytes, MV_AGENT_HEADER_BYTES + o.len), p->theirs,
-                                  p->theirs[2] >= 0 ? 3 : 2, mv__now_ns() + MV_GVISOR_END_NS, err);
+        int r = o.overflow ? mv_fail(err, MV_E_LIMIT, 0,
+                                     "arguments and environment of a program take more than %u "
+                                     "bytes",
+                                     MV_AGENT_PAYLOAD_MAX)
+                           : gv_send(c, mv_slice(bytes, MV_AGENT_HEADER_BYTES + o.len), fds, count,
+                                     mv__now_ns() + MV_GVISOR_END_NS, err);
         free(bytes);
-        for (int i = 0; i < 3; i++)
+        for (unsigned i = 0; i < MV_AGENT_FDS_MAX; i++)
                 mv_fd_closep(&p->theirs[i]);
         return r;
 }

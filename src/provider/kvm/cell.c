@@ -45,8 +45,10 @@ static void limits_check(struct mv_cell *c, const struct kvm_watch *w, struct kv
                 end(e, MV_END_KILLED, "cancelled");
         else if (mv__now_ns() >= w->deadline_ns)
                 end(e, MV_END_TIMEOUT, "wall time limit");
-        else if (w->cpu_ns_max && mv__kvm_vcpu_cpu_ns(&c->vcpu) - w->cpu_ns_from >= w->cpu_ns_max)
+        else if (w->cpu_ns_max && mv__kvm_vcpu_cpu_ns(&c->vcpu) - w->cpu_ns_from >= w->cpu_ns_max) {
                 end(e, MV_END_TIMEOUT, "CPU time limit");
+                e->cpu_time = true;
+        }
 }
 
 /* When limits_check could next have something to say: CPU time passes no faster than wall time. */
@@ -248,6 +250,7 @@ int mv__kvm_cell_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit
         converse(c, run, &w, &e);
         c->vcpu.faulted |= e.termination != MV_END_COMPLETED;
         x.termination = e.termination;
+        x.cpu_time = e.cpu_time;
         memcpy(x.detail, e.detail, sizeof x.detail);
         x.cpu_ns = mv__kvm_vcpu_cpu_ns(&c->vcpu) - w.cpu_ns_from;
         r = mv__kvm_memory_owned(c->p, &c->mem, &x.memory_peak_bytes, err);

@@ -8,7 +8,7 @@ struct kvm_watch {
         uint64_t cpu_ns_max, cpu_ns_from;
 };
 struct kvm_ending {
-        bool over;
+        bool over, cpu_time;
         enum mv_termination termination;
         char detail[KVM_DETAIL_BYTES];
 };

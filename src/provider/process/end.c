@@ -50,6 +50,7 @@ static void explain_signal(struct mv_cell *c, uint64_t cpu_ns_max, struct mv_exi
         bool by_limit = x->signal == SIGXCPU || x->signal == SIGKILL;
         if (by_limit && cpu_ns_max && x->cpu_ns >= cpu_ns_max) {
                 x->termination = MV_END_TIMEOUT;
+                x->cpu_time = true;
                 mv_fmt(x->detail, sizeof x->detail, "CPU time limit exceeded: %llu ms > %llu ms",
                        (unsigned long long)(x->cpu_ns / 1000000),
                        (unsigned long long)(cpu_ns_max / 1000000));

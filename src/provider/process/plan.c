@@ -154,6 +154,18 @@ static void put_system_files(struct mv_out *o)
         }
 }
 
+/* Whom the program may trust at the other end of a connection is not a secret. */
+static void put_certificates(struct mv_out *o)
+{
+        static const char trust[] = "/etc/ssl/certs";
+        struct stat st;
+        if (stat(trust, &st) < 0 || !S_ISDIR(st.st_mode))
+                return;
+        put_dir(o, MV_CELL_IN_ROOT, "etc/ssl", 0755);
+        put_dir(o, MV_CELL_IN_ROOT, trust + 1, 0755);
+        put_bind(o, MV_CELL_HOST, trust, trust + 1, MV_CELL_READ_ONLY | MV_CELL_NO_EXEC);
+}
+
 static void put_devices(struct mv_out *o)
 {
         char source[32];
@@ -236,6 +248,8 @@ static void put_seen(struct mv_out *o, const struct mv__program *p, const struct
 {
         put_system_trees(o);
         put_system_files(o);
+        if (p->spec->network)
+                put_certificates(o);
         if (!p->nested) {
                 put_proc(o, false);
                 put_devices(o);
@@ -348,7 +362,7 @@ static void put_rule(struct mv_out *o, const char *path, uint64_t access)
 }
 
 /* The second wall around files: what the mounts would give away through a bug. Network: nothing is
- * allowed, TCP included. Scopes: abstract sockets and signals stay inside. */
+ * allowed, TCP included, but the proxy's port for who was granted hosts. Scopes: abstract sockets and signals stay inside. */
 static void put_landlock(struct mv_out *o, const struct mv__program *p,
                          const struct mv__given *given)
 {
@@ -363,6 +377,7 @@ static void put_landlock(struct mv_out *o, const struct mv__program *p,
         mv_put_u64(o, all);
         mv_put_u64(o, abi >= 4 ? 3 : 0);
         mv_put_u64(o, abi >= 6 ? 3 : 0);
+        mv_put_u16(o, abi >= 4 && p->spec->network ? MV_PROXY_PORT : 0);
         mv_put_u32(o, abi >= 6 ? 24 : abi >= 4 ? 16 : 8);
         mv_put_u32(o, 5 + writable);
         put_rule(o, "/", LL_READ);
@@ -406,7 +421,8 @@ static void put_program(struct mv_out *o, const struct mv__program *p,
         const struct mv_sys_program_filter *f =
                 given->directories ? &p->wall->filter_no_local : &p->wall->filter;
         mv_put_u8(o, MV_CELL_PROGRAM);
-        mv_put_u8(o, p->spec->door);
+        mv_put_u8(o, (uint8_t)((p->spec->door ? MV_CELL_HAS_DOOR : 0) |
+                               (p->spec->input ? MV_CELL_HAS_INPUT : 0)));
         put_limits(o, limits, p->group.peak_fd >= 0);
         put_landlock(o, p, given);
         mv_put_u8(o, MV_CELL_FILTER);
@@ -436,6 +452,10 @@ static void put_plan(struct mv_out *o, const struct mv__program *p, const struct
                   MV_CELL_UNSHARE); /* after joining, so that its own group is the root it sees */
         mv_put_u32(o, CLONE_NEWCGROUP);
         put_root(o, p, given);
+        if (p->spec->network) {
+                mv_put_u8(o, MV_CELL_PROXY);
+                mv_put_u16(o, MV_PROXY_PORT);
+        }
         mv_put_u8(o, MV_CELL_HOSTNAME);
         put_text(o, "microvm");
         if (p->group.peak_fd < 0) {

@@ -128,12 +128,13 @@ static int grants_prepare(const struct mv__program *p, struct mv__given *given, 
 /* --- opening ---------------------------------------------------------------------------------- */
 
 struct ends { /* of the child; closed here once it has them */
-        int control, out, err, door;
+        int control, in, out, err, door;
 };
 
 static void ends_close(struct ends *e)
 {
         mv_fd_closep(&e->control);
+        mv_fd_closep(&e->in);
         mv_fd_closep(&e->out);
         mv_fd_closep(&e->err);
         mv_fd_closep(&e->door);
@@ -159,6 +160,16 @@ static int pipe_make(int *ours, int *theirs)
         return fcntl(pair[0], F_SETFL, O_NONBLOCK);
 }
 
+static int feed_make(int *ours, int *theirs)
+{
+        int pair[2];
+        if (pipe2(pair, O_CLOEXEC) < 0)
+                return -1;
+        *ours = pair[1];
+        *theirs = pair[0];
+        return fcntl(pair[1], F_SETFL, O_NONBLOCK);
+}
+
 /* The cell's own streams go to the inner wall; the program's wait until its agent can take them. */
 static int channels_nested(struct mv__program *p, struct ends *e)
 {
@@ -169,7 +180,8 @@ static int channels_nested(struct mv__program *p, struct ends *e)
                 return 0;
         return pipe_make(&p->out_fd, &p->theirs[0]) < 0 ||
                                pipe_make(&p->err_fd, &p->theirs[1]) < 0 ||
-                               (p->spec->door && pair_make(&p->door_fd, &p->theirs[2]) < 0)
+                               (p->spec->input && feed_make(&p->feed_fd, &p->theirs[2]) < 0) ||
+                               (p->spec->door && pair_make(&p->door_fd, &p->theirs[3]) < 0)
                        ? -1
                        : 0;
 }
@@ -177,6 +189,7 @@ static int channels_nested(struct mv__program *p, struct ends *e)
 static int channels_own(struct mv__program *p, struct ends *e)
 {
         return pipe_make(&p->out_fd, &e->out) < 0 || pipe_make(&p->err_fd, &e->err) < 0 ||
+                               (p->spec->input && feed_make(&p->feed_fd, &e->in) < 0) ||
                                (p->spec->door && pair_make(&p->door_fd, &e->door) < 0)
                        ? -1
                        : 0;
@@ -204,6 +217,7 @@ static void given_start(struct mv__given *g, const struct mv__program *p, const 
         g->fds[MV_CELL_FD_STDOUT] = e->out;
         g->fds[MV_CELL_FD_STDERR] = e->err;
         g->fds[MV_CELL_FD_DOOR] = e->door;
+        g->fds[MV_CELL_FD_INPUT] = e->in;
         g->fds[MV_CELL_FD_IMAGE] = -1;
         for (unsigned i = 0; i < p->group.join_count; i++)
                 g->fds[g->count++] = p->group.join_fds[i];
@@ -223,7 +237,8 @@ static int start_init(struct mv__program *p, const struct mv__given *g, struct m
                                      .fds_count = g->count,
                                      .image_at = MV_CELL_FD_IMAGE,
                                      .group_fd = p->group.dir_fd,
-                                     .own_network = true };
+                                     .own_network = true,
+                                     .keep_network = p->spec->network };
         return mv_sys_cell_start(&start, &p->child, err);
 }
 
@@ -296,7 +311,7 @@ static int open_inside(struct mv_cell *c, struct ends *e, struct mv_err *err)
 
 int mv__program_open(struct mv_cell *c, const struct mv_cell_spec *spec, struct mv_err *err)
 {
-        struct ends e = { -1, -1, -1, -1 };
+        struct ends e = { -1, -1, -1, -1, -1 };
         struct mv__program *p = calloc(1, sizeof *p);
         if (!p)
                 return mv_fail(err, MV_E_NOMEM, 0, "program cell: %zu bytes", sizeof *p);
@@ -304,14 +319,16 @@ int mv__program_open(struct mv_cell *c, const struct mv_cell_spec *spec, struct 
                                    .nested = c->nested,
                                    .agent_fd = -1,
                                    .log_fd = -1,
-                                   .theirs = { -1, -1, -1 },
+                                   .theirs = { -1, -1, -1, -1 },
                                    .child = MV_SYS_CHILD_NONE,
                                    .group = MV_SYS_GROUP_NONE,
                                    .control_fd = -1,
                                    .out_fd = -1,
                                    .err_fd = -1,
                                    .door_fd = -1,
-                                   .output_fd = -1 };
+                                   .output_fd = -1,
+                                   .given_fd = -1,
+                                   .feed_fd = -1 };
         c->program = p;
         int r = wall_of(c->provider, &p->wall, err);
         if (r == 0)
@@ -332,8 +349,10 @@ void mv__program_close(struct mv_cell *c)
         mv_fd_closep(&p->output_fd);
         mv_fd_closep(&p->agent_fd);
         mv_fd_closep(&p->log_fd);
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < 4; i++)
                 mv_fd_closep(&p->theirs[i]);
+        mv_fd_closep(&p->given_fd);
+        mv_fd_closep(&p->feed_fd);
         free(p->plan);
         free(p);
         c->program = NULL;

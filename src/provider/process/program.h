@@ -70,11 +70,13 @@ struct mv__program {
         const struct mv_program_spec *spec;
         const struct mv__nested *nested; /* NULL: none */
         int agent_fd, log_fd; /* nested: the agent's socket; what the wall says of itself */
-        int theirs[3];        /* nested: stdout, stderr, door of the program, until handed over */
+        int theirs[4]; /* nested: stdout, stderr, stdin, door of the program, until handed over */
         struct mv_sys_child child;
         struct mv_sys_group group;
         int control_fd, out_fd, err_fd, door_fd;
-        int output_fd;              /* handed out by init; -1: none */
+        int output_fd; /* handed out by init; -1: none */
+        int feed_fd;   /* where its standard input goes; -1: none, or its end was reached */
+        int given_fd;  /* came with a report that is not whole yet; -1: none */
         struct mv_cell_report part; /* of init, as far as it has arrived */
         size_t part_len;
         bool no_local; /* a grant is a directory: no local sockets */
@@ -85,9 +87,21 @@ struct mv__program {
 
 /* Memory of the cell's own file system for what programs write. */
 uint64_t mv__program_scratch_bytes(uint64_t memory_bytes_max);
+/* Standard input (input.c): what waits to be taken. */
+struct mv__feed {
+        uint8_t *buf; /* NULL before the first byte */
+        size_t at, len;
+        uint64_t total;
+};
+/* What to wait for: the source, or room in the program's pipe. */
+struct pollfd;
+void mv__feed_watch(const struct mv__feed *f, const struct mv__program *p, struct pollfd *ret);
+/* false: the input is larger than it may be. */
+bool mv__feed_step(struct mv__feed *f, struct mv__program *p);
+
 int mv__program_open(struct mv_cell *c, const struct mv_cell_spec *spec, struct mv_err *err);
 void mv__program_close(struct mv_cell *c);
-/* What init has to say; a descriptor that comes with it becomes output_fd. 1: *ret is a report; 0: not
+/* What init has to say; a descriptor that comes with it becomes output_fd or waits in given_fd. 1: *ret is a report; 0: not
  * a whole one yet; -1: init is gone. */
 int mv__program_control(struct mv__program *p, struct mv_cell_report *ret);
 int mv__program_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret,

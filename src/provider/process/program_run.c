@@ -43,6 +43,7 @@ struct watch {
         uint8_t *in; /* from the door, not a whole frame yet */
         size_t in_len, in_cap;
         struct mv_slice answer; /* not read by the program yet */
+        struct mv__feed feed;
 };
 
 /* --- ending ----------------------------------------------------------------------------------- */
@@ -95,6 +96,7 @@ static void end_memory(struct watch *w)
 
 static void end_cpu(struct watch *w, uint64_t used)
 {
+        w->exit->cpu_time |= !w->over;
         end_kill(w, MV_END_TIMEOUT, "CPU time limit exceeded: %llu ms > %llu ms",
                  (unsigned long long)(used / 1000000),
                  (unsigned long long)(w->cpu_ns_max / 1000000));
@@ -217,6 +219,28 @@ static void end_failed(struct watch *w)
             mv__errno_text(r->error));
 }
 
+/* The program's way to the granted hosts: the socket goes to whoever serves it. */
+static void serve_network(struct watch *w)
+{
+        struct mv_err why = { .msg = "" };
+        const struct mv_egress_server *e = w->run->egress;
+        int fd = mv_fd_take(&w->program->given_fd);
+        if (e && fd >= 0) {
+                if (e->serve(e->ctx, fd, &why) < 0)
+                        end_kill(w, MV_END_KILLED, "%s", why.msg);
+                return;
+        }
+        mv_fd_closep(&fd);
+        end_kill(w, MV_END_KILLED, "nobody serves the network of this program");
+}
+
+static void network_step(struct watch *w)
+{
+        struct mv_err why = { .msg = "" };
+        if (w->run->egress->step(w->run->egress->ctx, &why) < 0)
+                end_kill(w, MV_END_KILLED, "%s", why.msg);
+}
+
 static void reported(struct watch *w)
 {
         switch (w->report.kind) {
@@ -235,7 +259,10 @@ static void reported(struct watch *w)
         case MV_CELL_OVER_CPU:
                 end_cpu(w, w->report.cpu_ns);
                 break;
-        default: /* MV_CELL_GIVE_OUTPUT: the descriptor was taken with the bytes */
+        case MV_CELL_GIVE_LISTENER:
+                serve_network(w);
+                break;
+        default:
                 break;
         }
 }
@@ -247,8 +274,8 @@ static void take_descriptor(struct mv__program *p, struct msghdr *m)
         if (!head || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
                 return;
         memcpy(&fd, CMSG_DATA(head), sizeof fd);
-        mv_fd_closep(&p->output_fd);
-        p->output_fd = fd;
+        mv_fd_closep(&p->given_fd);
+        p->given_fd = fd;
 }
 
 /* A report from the agent behind another wall: hostile, because a program may stand beside it. What it
@@ -317,6 +344,10 @@ int mv__program_control(struct mv__program *p, struct mv_cell_report *ret)
                 return 0;
         p->part_len = 0;
         *ret = p->part;
+        if (ret->kind == MV_CELL_GIVE_OUTPUT) {
+                mv_fd_closep(&p->output_fd);
+                p->output_fd = mv_fd_take(&p->given_fd);
+        }
         return 1;
 }
 
@@ -422,17 +453,21 @@ static void door_read(struct watch *w)
 
 /* --- the loop --------------------------------------------------------------------------------- */
 
-enum { ON_CONTROL, ON_OUT, ON_ERR, ON_OOM, ON_DOOR, ON_AGENT, ON_COUNT };
+enum { ON_CONTROL, ON_OUT, ON_ERR, ON_OOM, ON_DOOR, ON_AGENT, ON_NETWORK, ON_INPUT, ON_COUNT };
 
 static void look(struct watch *w)
 {
         struct mv__program *p = w->program;
         short door = w->answer.len ? POLLOUT : POLLIN;
-        struct pollfd on[ON_COUNT] = {
-                { p->control_fd, POLLIN, 0 }, { p->out_fd, POLLIN, 0 },
-                { p->err_fd, POLLIN, 0 },     { p->group.oom_event_fd, POLLIN, 0 },
-                { p->door_fd, door, 0 },      { p->agent_fd, POLLIN, 0 }
-        };
+        struct pollfd on[ON_COUNT] = { { p->control_fd, POLLIN, 0 },
+                                       { p->out_fd, POLLIN, 0 },
+                                       { p->err_fd, POLLIN, 0 },
+                                       { p->group.oom_event_fd, POLLIN, 0 },
+                                       { p->door_fd, door, 0 },
+                                       { p->agent_fd, POLLIN, 0 },
+                                       { w->run->egress ? w->run->egress->wait_fd : -1, POLLIN,
+                                         0 } };
+        mv__feed_watch(&w->feed, p, &on[ON_INPUT]);
         uint64_t ns = time_left(w);
         if (w->over)
                 return;
@@ -454,6 +489,10 @@ static void look(struct watch *w)
         }
         if (!w->over && on[ON_AGENT].revents)
                 agent_read(w);
+        if (!w->over && on[ON_INPUT].revents && !mv__feed_step(&w->feed, p))
+                end_kill(w, MV_END_KILLED, "its input is larger than 1 GiB");
+        if (!w->over && on[ON_NETWORK].revents)
+                network_step(w);
         if (!w->over && on[ON_CONTROL].revents)
                 control_read(w);
 }
@@ -495,6 +534,7 @@ static void finish(struct watch *w)
         if (w->program->output_fd >= 0)
                 w->exit->output_fd = mv_fd_take(&w->program->output_fd);
         free(w->in);
+        free(w->feed.buf);
 }
 
 int mv__program_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret,

@@ -130,6 +130,7 @@ static uint64_t time_left(struct pump *p)
                 return left;
         uint64_t used = runner_cpu_ns(p->cell);
         if (used >= p->cpu_ns_max) {
+                p->exit->cpu_time = true;
                 end_kill(p, MV_END_TIMEOUT, "CPU time limit exceeded: %llu ms > %llu ms",
                          (unsigned long long)((used - p->cpu_ns_from) / 1000000),
                          (unsigned long long)((p->cpu_ns_max - p->cpu_ns_from) / 1000000));
