@@ -231,8 +231,10 @@ static int answer_allowed(struct mv_broker *b, struct asked *q, struct mv_err *e
                 r = mv__record_call(b, q, err);
         if (r == 0 && needs_sync(q->capability))
                 r = mv_trail_sync(b->o.trail, err);
-        if (r < 0)
-                return r;
+        if (r == 0)
+                r = mv__in_doubt(b, q, &key, err);
+        if (r != 0)
+                return r < 0 ? r : mv__record_result(b, q, key, mv__reply_payload(b), err);
         int called = carry_out(b, q, &v);
         if (b->fatal.code != MV_OK) { /* (2) */
                 *err = b->fatal;
@@ -240,6 +242,14 @@ static int answer_allowed(struct mv_broker *b, struct asked *q, struct mv_err *e
         }
         r = build_answer(b, q, called, &v, &key, err);
         return r < 0 ? r : mv__record_result(b, q, key, mv__reply_payload(b), err);
+}
+
+/* What the program printed before its process died was never shown: captured output is part of the result. */
+static void say_again(struct mv_broker *b, struct asked *q)
+{
+        struct mv_value v;
+        if (q->capability && q->capability->effects == MV_EFFECT_OUTPUT && q->replayed_reply)
+                carry_out(b, q, &v);
 }
 
 static void asked_init(struct asked *q, const struct mv_broker *b)
@@ -259,8 +269,10 @@ static int on_call(struct mv_broker *b, const struct mv_frame *f, struct mv_err 
                 b->calls++;
                 q.capability = mv_capability_find(b->o.table, q.id);
         }
-        if (r == 0 && b->o.replay) {
+        if (r == 0 && mv__replays(b, q.seq)) {
                 r = mv__replay_call(b, &q, err);
+                if (r == 0 && b->o.replay->goes_on)
+                        say_again(b, &q);
         } else if (r == 0) {
                 decide(b, &q);
                 r = q.decision.allowed ? answer_allowed(b, &q, err) : answer_refused(b, &q, err);
@@ -324,7 +336,7 @@ static int dispatch(struct mv_broker *b, struct mv_slice bytes, struct mv_slice 
         default:
                 return MV_HOSTILE(err, "frame: a type only the host sends");
         }
-        if (r == 0 && b->o.replay)
+        if (r == 0 && b->o.replay && !b->o.replay->goes_on)
                 r = mv__replay_end(b, err);
         return r < 0 ? r : MV_DOOR_DONE;
 }

@@ -24,6 +24,7 @@
 #include <capability/table.h>
 #include <microvm/execute.h>
 #include <microvm/provider.h>
+#include <microvm/resume.h>
 #include <security/security.h>
 #include <wire/frame.h>
 
@@ -38,6 +39,12 @@ struct mv_broker_replay {
         /* 1: filled, valid until the next call; 0: no more; negative: cannot be read. */
         int (*next)(void *ctx, enum mv_record_type *ret_type, struct mv_slice *ret_semantic,
                     struct mv_err *err);
+        /* Replay, then go on: calls up to number `answered` are answered from the record; those behind it are decided and
+         * carried out like any other. A CALL record that stands there already, without a result, is in doubt. */
+        bool goes_on;
+        uint64_t answered;
+        const struct mv_resumption
+                *decided; /* somebody's decision about the call in doubt, or NULL */
 };
 
 struct mv_broker_options {

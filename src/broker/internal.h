@@ -62,6 +62,7 @@ struct asked {
         struct mv_arena arena; /* arguments and reply; gone when the frame is answered */
         const struct mv_capability *capability; /* NULL: unknown */
         uint64_t effect_ns;
+        bool replayed_reply;         /* answered from the record, and with no fault */
         struct mv_decision decision; /* from here on not zeroed */
         struct mv_fault fault;       /* kind "": the decision alone speaks */
 };
@@ -119,7 +120,12 @@ int mv__field_count(const struct field *f, uint64_t *ret, struct mv_err *err);
 /* "" when absent */
 int mv__field_text(const struct field *f, struct mv_slice *ret, struct mv_err *err);
 
+/* durable.c. A call that was begun by a process that died: 0: carry it out; 1: answered in b->reply, *ret_key as for
+ * mv__record_result; STATE: somebody has to decide. */
+int mv__in_doubt(struct mv_broker *b, struct asked *q, const char **ret_key, struct mv_err *err);
+
 /* replay.c */
+bool mv__replays(const struct mv_broker *b, uint64_t seq);
 int mv__replay_call(struct mv_broker *b, struct asked *q, struct mv_err *err);
 int mv__replay_end(struct mv_broker *b, struct mv_err *err);
 

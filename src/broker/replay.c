@@ -162,10 +162,17 @@ static int replay_allowed(struct mv_broker *b, struct asked *q, struct mv_err *e
             result[1].seen == result[2].seen)
                 return diverged(b, q, "the record has no result for it", err);
         bool fault = result[1].seen;
+        q->replayed_reply = !fault;
         r = mv__record(b, MV_REC_RESULT, semantic, mv_slice(NULL, 0), err);
         return r < 0 ? r
                      : mv__reply_raw(b, fault ? MV_FRAME_FAULT : MV_FRAME_REPLY, q->seq,
                                      result[fault ? 1 : 2].raw, err);
+}
+
+bool mv__replays(const struct mv_broker *b, uint64_t seq)
+{
+        const struct mv_broker_replay *r = b->o.replay;
+        return r && (!r->goes_on || seq <= r->answered);
 }
 
 int mv__replay_call(struct mv_broker *b, struct asked *q, struct mv_err *err)

@@ -466,6 +466,12 @@ static int list_dir(struct mv_call *call, const struct mv_value *args, uint32_t 
         return r;
 }
 
+/* With the parents, a directory that is there is no error. */
+static bool mkdir_repeatable(const struct mv_value *args, uint32_t n)
+{
+        return n > 1 && args[1].boolean;
+}
+
 #define FILE_ACCESS .effects = MV_EFFECT_FILESYSTEM, .permission = "ccos.io.file-access"
 static const struct mv_builtin items[] = {
         { .capability = { .id = "ccos.io.file-exists",
@@ -475,6 +481,7 @@ static const struct mv_builtin items[] = {
                           FILE_ACCESS,
                           .args_min = 1,
                           .args_max = 1,
+                          .idempotent = true,
                           .call = file_exists },
           .kinds = "s",
           .check = check_read },
@@ -485,6 +492,7 @@ static const struct mv_builtin items[] = {
                           FILE_ACCESS,
                           .args_min = 1,
                           .args_max = 1,
+                          .idempotent = true,
                           .call = read_file },
           .kinds = "s",
           .check = check_read },
@@ -495,6 +503,7 @@ static const struct mv_builtin items[] = {
                           FILE_ACCESS,
                           .args_min = 2,
                           .args_max = 2,
+                          .idempotent = true,
                           .call = write_file },
           .kinds = "s",
           .check = check_write },
@@ -506,6 +515,7 @@ static const struct mv_builtin items[] = {
                           FILE_ACCESS,
                           .args_min = 1,
                           .args_max = 2,
+                          .idempotent = true,
                           .call = delete_file },
           .kinds = "sb",
           .check = check_write },
@@ -518,6 +528,7 @@ static const struct mv_builtin items[] = {
                           .args_max = 2,
                           .call = make_dir },
           .kinds = "sb",
+          .repeatable = mkdir_repeatable,
           .check = check_write },
         { .capability = { .id = "ccos.io.list-dir",
                           .arguments = "(path)",
@@ -527,6 +538,7 @@ static const struct mv_builtin items[] = {
                           FILE_ACCESS,
                           .args_min = 1,
                           .args_max = 1,
+                          .idempotent = true,
                           .call = list_dir },
           .kinds = "s",
           .check = check_read },

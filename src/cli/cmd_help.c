@@ -31,6 +31,19 @@ static const char running[] =
         "  --explain              decide and print, run nothing\n"
         "  --json                 one JSON object on stdout\n";
 
+static const char resuming[] =
+        "EXECUTION never ended: its process was killed, or it waits. The program runs again behind "
+        "the wall; calls that\n"
+        "have their result on record are answered from there, and behind the last one it goes on.\n"
+        "options: --audit FILE, and the level, grants and limits of the run, the same again; "
+        "besides\n"
+        "  --in-doubt CALL=done|repeat|fail   what to do about the call that was begun and has no "
+        "result, when it may\n"
+        "                         not simply be repeated: it happened; carry it out; tell the "
+        "program it failed\n"
+        "  --arg VALUE            with CALL=done: the call's reply, an RTFS literal (default: "
+        "nil)\n";
+
 static const char repl[] =
         "One session in one cell: what is defined stays. Every input is an execution of its own.\n"
         "On a terminal: lines are edited, Tab completes names, the history is kept; from a pipe: "
@@ -93,6 +106,8 @@ static const char *details(const char *verb)
                         return running;
         if (strcmp(verb, "config") == 0)
                 return config;
+        if (strcmp(verb, "resume") == 0)
+                return resuming;
         if (strcmp(verb, "repl") == 0)
                 return repl;
         if (strcmp(verb, "compile") == 0)

@@ -9,6 +9,8 @@ const struct cli_verb cli_verbs[] = {
         { "run", "FILE [options]",
           "run a program: .rtfs, .rtfsb (bytecode), .cbor (AST), or - for standard input",
           cmd_run },
+        { "resume", "EXECUTION [options]",
+          "go on with a run that was interrupted, from its records", cmd_resume },
         { "eval", "'EXPR' [options]", "evaluate RTFS text", cmd_eval },
         { "call", "CAPABILITY [ARG...] [options]", "call one capability; ARGs are RTFS literals",
           cmd_call },

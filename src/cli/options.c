@@ -117,6 +117,7 @@ enum option_id {
         O_ENVIRONMENT,
         O_OUTPUT,
         O_AST,
+        O_IN_DOUBT,
 };
 
 static const struct option {
@@ -158,6 +159,7 @@ static const struct option {
         { "--environment", O_ENVIRONMENT, CLI_RUNNING | CLI_CONFIG,
           "an environment of the settings file" },
         { "--ast", O_AST, CLI_OUTPUT, NULL },
+        { "--in-doubt", O_IN_DOUBT, CLI_RESUME, "CALL=repeat, CALL=done or CALL=fail" },
         { "--output", O_OUTPUT, CLI_OUTPUT, "a file" },
         { "-o", O_OUTPUT, CLI_OUTPUT, "a file" },
 };
@@ -254,6 +256,9 @@ static bool set(struct cli_options *o, enum option_id id, const char *value)
                 return value[0] != 0;
         case O_OUTPUT:
                 o->output = value;
+                return value[0] != 0;
+        case O_IN_DOUBT:
+                o->in_doubt = value;
                 return value[0] != 0;
         case O_EXECUTION:
                 o->execution = value;

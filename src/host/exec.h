@@ -50,6 +50,8 @@ struct mv__exec {
         struct mv_broker *broker;
         struct mv__door_tap tap;
         const struct mv_broker_replay *replay; /* NULL: effects happen */
+        bool resumed; /* the id and the trail are there already, and the trail follows (resume.c) */
+        const struct mv__story *story; /* of what is resumed */
         const char *permissions[MV_PERMISSIONS_MAX + 1];
         const char *const *token; /* what the boundary gate checks against */
         uint32_t token_count;
@@ -67,6 +69,12 @@ void mv__make_id(struct mv_host *h, const char *prefix, char ret[64]);
 int mv__session_cell(struct mv_session *s, const struct mv__exec *e, struct mv_cell **ret,
                      struct mv_err *err);
 void mv__session_after(struct mv_session *s, bool in_order);
+
+/* Before anything of a resumed execution runs: is it the same context? Then its trail follows what is recorded
+ * (resume.c). */
+int mv__resume_follow(struct mv__exec *e, struct mv_err *err);
+/* From a request to a result that has a root (execute.c). */
+int mv__exec_whole(struct mv__exec *e, struct mv_err *err);
 
 /* The frame of mv_execute, shared with replay (execute.c). init: NULL result only on failure. */
 int mv__exec_init(struct mv__exec *e, struct mv_host *h, const struct mv_execution *x,

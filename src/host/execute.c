@@ -168,7 +168,8 @@ static int prepare(struct mv__exec *e, struct mv_err *err)
         int r = mv__execution_check(x, err);
         if (r < 0)
                 return r;
-        mv__make_id(e->host, "exec_", e->result->execution_id);
+        if (!e->resumed)
+                mv__make_id(e->host, "exec_", e->result->execution_id);
         r = identify(e, err);
         if (r < 0)
                 return r;
@@ -329,7 +330,7 @@ static int door_verdict(struct mv__exec *e, int run, struct mv_err *err)
         if (e->tap.err.code == MV_E_HOSTILE || e->tap.err.code == MV_E_LIMIT ||
             (e->x->cancel && *e->x->cancel))
                 return 0;
-        if (e->replay && e->tap.err.code == MV_E_CORRUPT) /* the replay diverged */
+        if (e->replay && !e->resumed && e->tap.err.code == MV_E_CORRUPT) /* the replay diverged */
                 return 0;
         *err = e->tap.err;
         return -(int)err->code;
@@ -365,7 +366,8 @@ static int recorded(struct mv__exec *e, struct mv_err *err)
 {
         struct mv_result *r = e->result;
         bool allowed = e->decision.allowed;
-        int rc = mv_trail_begin(e->host->audit, r->execution_id, &e->trail, err);
+        int rc = e->resumed ? mv__resume_follow(e, err)
+                            : mv_trail_begin(e->host->audit, r->execution_id, &e->trail, err);
         if (rc == 0)
                 mv_trail_at(e->trail, r->metadata.started_ms);
         if (rc == 0 && allowed)
@@ -384,7 +386,7 @@ static int recorded(struct mv__exec *e, struct mv_err *err)
         return rc < 0 ? rc : mv_trail_end(e->trail, r->root, &r->records, err);
 }
 
-static int execute(struct mv__exec *e, struct mv_err *err)
+int mv__exec_whole(struct mv__exec *e, struct mv_err *err)
 {
         int r = prepare(e, err);
         if (r == 0 && e->decision.allowed) {
@@ -432,7 +434,7 @@ int mv__execute(struct mv_host *h, const struct mv_execution *x, struct mv_sessi
         int r = mv__exec_init(&e, h, x, err);
         e.session = s;
         if (r == 0)
-                r = execute(&e, err);
+                r = mv__exec_whole(&e, err);
         mv__exec_done(&e);
         if (r < 0) {
                 mv_result_free(e.result);
