@@ -82,6 +82,7 @@ int mv_trail_follow(struct mv_trail *t, const uint8_t (*leaves)[MV_DIGEST_BYTES]
                     struct mv_slice observed, struct mv_err *err);
 bool mv_trail_following(const struct mv_trail *t); /* leaves of the store are left */
 bool mv_trail_followed(const struct mv_trail *t);  /* the last append stood in the store already */
+uint64_t mv_trail_count(const struct mv_trail *t); /* leaves */
 /* A record that is no leaf: PAUSED, APPROVAL. */
 int mv_trail_note(struct mv_trail *t, enum mv_record_type type, struct mv_slice semantic,
                   struct mv_slice observed, struct mv_err *err);

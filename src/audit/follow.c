@@ -93,6 +93,11 @@ bool mv_trail_following(const struct mv_trail *t)
         return t->tree.count < t->past_count;
 }
 
+uint64_t mv_trail_count(const struct mv_trail *t)
+{
+        return t->tree.count;
+}
+
 bool mv_trail_followed(const struct mv_trail *t)
 {
         return t->followed;

@@ -60,6 +60,8 @@ struct mv_broker *mv_broker_free(struct mv_broker *b)
         if (!b)
                 return NULL;
         mv_file_table_free(b->files); /* (4) */
+        mv__hints_free(b->hints);
+        mv__owed_free(b->owed);
         mv_arena_done(&b->kept);
         free(b->reply.p);
         free(b->record.p);
@@ -232,15 +234,23 @@ static int answer_allowed(struct mv_broker *b, struct asked *q, struct mv_err *e
         if (r == 0 && needs_sync(q->capability))
                 r = mv_trail_sync(b->o.trail, err);
         if (r == 0)
-                r = mv__in_doubt(b, q, &key, err);
-        if (r != 0)
+                r = mv__before_effect(b, q, &key, err);
+        if (r != 0) {
+                q->replied = r > 0 && strcmp(key, "reply") == 0;
                 return r < 0 ? r : mv__record_result(b, q, key, mv__reply_payload(b), err);
-        int called = carry_out(b, q, &v);
+        }
+        int called;
+        do
+                called = carry_out(b, q, &v);
+        while (called < 0 && mv__try_again(b, q));
         if (b->fatal.code != MV_OK) { /* (2) */
                 *err = b->fatal;
                 return -(int)err->code;
         }
         r = build_answer(b, q, called, &v, &key, err);
+        q->replied = r == 0 && strcmp(key, "reply") == 0;
+        if (r == 0 && q->begun)
+                r = mv__after_effect(b, q, q->replied, err);
         return r < 0 ? r : mv__record_result(b, q, key, mv__reply_payload(b), err);
 }
 
@@ -248,7 +258,7 @@ static int answer_allowed(struct mv_broker *b, struct asked *q, struct mv_err *e
 static void say_again(struct mv_broker *b, struct asked *q)
 {
         struct mv_value v;
-        if (q->capability && q->capability->effects == MV_EFFECT_OUTPUT && q->replayed_reply)
+        if (q->capability && q->capability->effects == MV_EFFECT_OUTPUT && q->replied)
                 carry_out(b, q, &v);
 }
 
@@ -260,7 +270,7 @@ static void asked_init(struct asked *q, const struct mv_broker *b)
         q->fault.kind[0] = q->fault.message[0] = '\0';
 }
 
-static int on_call(struct mv_broker *b, const struct mv_frame *f, struct mv_err *err)
+int mv__call(struct mv_broker *b, const struct mv_frame *f, struct mv_err *err)
 {
         struct asked q;
         asked_init(&q, b);
@@ -277,6 +287,8 @@ static int on_call(struct mv_broker *b, const struct mv_frame *f, struct mv_err 
                 decide(b, &q);
                 r = q.decision.allowed ? answer_allowed(b, &q, err) : answer_refused(b, &q, err);
         }
+        if (r == 0 && q.replied && b->hints)
+                r = mv__owe(b, &q, err);
         mv_arena_done(&q.arena);
         return r;
 }
@@ -314,7 +326,7 @@ static int dispatch(struct mv_broker *b, struct mv_slice bytes, struct mv_slice 
                 return r;
         switch (f.type) {
         case MV_FRAME_CALL:
-                r = has_to_stop(b) ? mv__reply_nil(b, MV_FRAME_CANCEL, err) : on_call(b, &f, err);
+                r = has_to_stop(b) ? mv__reply_nil(b, MV_FRAME_CANCEL, err) : mv__call(b, &f, err);
                 if (r == 0)
                         *ret_reply = mv_slice(b->reply.p, b->reply.len);
                 return r < 0 ? r : MV_DOOR_REPLY;
@@ -336,7 +348,7 @@ static int dispatch(struct mv_broker *b, struct mv_slice bytes, struct mv_slice 
         default:
                 return MV_HOSTILE(err, "frame: a type only the host sends");
         }
-        if (r == 0 && b->o.replay && !b->o.replay->goes_on)
+        if (r == 0 && !mv__compensates(b))
                 r = mv__replay_end(b, err);
         return r < 0 ? r : MV_DOOR_DONE;
 }

@@ -20,6 +20,7 @@
  * A large argument is represented by its digest (mv_audit_put_value).
  * FAULT "message" is the display text of spec 6.2: "I/O error: ...". */
 #include <audit/audit.h>
+#include <audit/effects.h>
 #include <base/arena.h>
 #include <capability/table.h>
 #include <microvm/execute.h>
@@ -45,6 +46,8 @@ struct mv_broker_replay {
         uint64_t answered;
         const struct mv_resumption
                 *decided; /* somebody's decision about the call in doubt, or NULL */
+        /* Leaves of the program, when its failure is recorded behind them: there it is stopped. UINT64_MAX: it is not. */
+        uint64_t stops_at;
 };
 
 struct mv_broker_options {
@@ -53,6 +56,10 @@ struct mv_broker_options {
         /* outlives the broker; read-only while executions run */
         const struct mv_capability_table *table;
         struct mv_trail *trail;
+        /* log of idempotency keys, outlives the broker; NULL: keys mean nothing */
+        struct mv_effects *effects;
+        /* what a key of scope `plan` belongs to: the program's digest; there when effects is */
+        const uint8_t *plan;
         struct mv_limits limits;
         /* capabilities such as sleep-ms and http-fetch respect it; 0: none */
         uint64_t deadline_ns;
@@ -68,6 +75,19 @@ struct mv_broker_options {
 int mv_broker_new(const struct mv_broker_options *o, struct mv_broker **ret, struct mv_err *err);
 struct mv_broker *mv_broker_free(struct mv_broker *b);
 struct mv_door_host mv_broker_door(struct mv_broker *b);
+
+/* The execution failed, for this reason: undo what was done and said how it is undone (hint runtime.compensate), newest
+ * first, each decided, recorded and carried out like any call of the program, by the same context (REQ-IDEM-05). Records:
+ *   STEP ["compensation-started" termination kind message], for each STEP ["compensating" call], DECISION, CALL, RESULT, at
+ *   the end STEP ["compensation-completed" done failed]. Nothing to undo: nothing is recorded.
+ * One that fails does not keep the others from being tried. */
+struct mv_broker_failure {
+        const char *termination, *kind, *message;
+};
+int mv_broker_compensate(struct mv_broker *b, const struct mv_broker_failure *why,
+                         uint32_t *ret_done, uint32_t *ret_failed, struct mv_err *err);
+/* The program was stopped because its failure is on record (replay.stops_at). */
+bool mv_broker_stopped_as_recorded(const struct mv_broker *b);
 
 /* What came out, valid until free. outcome_known is false when the runner died before RESULT or
  * ERROR. */

@@ -24,6 +24,29 @@ struct denial {
         char operation[48], capability[160], context[256], hint[192];
 };
 
+#define MV__RETRIES_MAX   10
+#define MV__KEY_BYTES_MAX 256
+struct mv__hints { /* what the program's metadata says about the calls under it (hints.c) */
+        bool idempotent;
+        uint32_t retries;
+        uint32_t backoff_ms[MV__RETRIES_MAX];
+        char key[MV__KEY_BYTES_MAX];
+        size_t key_len; /* 0: none */
+        bool key_global;
+        uint64_t window_ms;
+        struct bytes compensation; /* encoded [id args...]; empty: none */
+        const char *wrong;         /* a hint that is ours and cannot be understood; NULL: none */
+};
+
+struct mv__owed { /* a call that is to be undone should the execution fail */
+        struct mv__owed *before;
+        uint64_t call;
+        bool keyed;
+        struct mv_keyed key;
+        size_t len;
+        uint8_t bytes[]; /* payload of the CALL frame that undoes it */
+};
+
 struct mv_broker {
         struct mv_broker_options o;
         struct mv_limits limits; /* defaults filled in */
@@ -32,6 +55,10 @@ struct mv_broker {
         struct bytes record;
         uint64_t record_bytes;
         struct mv_file_table *files;
+        struct mv__hints *hints; /* NULL: none were ever given */
+        struct mv__owed *owed;   /* newest first */
+        bool compensating;
+        bool stopped_as_recorded; /* the program was stopped where its failure is recorded */
 
         uint32_t calls, denials;
         /* an outcome is known or the guest was hostile: no further frame */
@@ -62,7 +89,9 @@ struct asked {
         struct mv_arena arena; /* arguments and reply; gone when the frame is answered */
         const struct mv_capability *capability; /* NULL: unknown */
         uint64_t effect_ns;
-        bool replayed_reply;         /* answered from the record, and with no fault */
+        bool replied;                /* answered without a fault */
+        uint32_t attempts;           /* retries of the effect */
+        bool begun;                  /* its idempotency key is in the log of effects, begun */
         struct mv_decision decision; /* from here on not zeroed */
         struct mv_fault fault;       /* kind "": the decision alone speaks */
 };
@@ -120,9 +149,27 @@ int mv__field_count(const struct field *f, uint64_t *ret, struct mv_err *err);
 /* "" when absent */
 int mv__field_text(const struct field *f, struct mv_slice *ret, struct mv_err *err);
 
-/* durable.c. A call that was begun by a process that died: 0: carry it out; 1: answered in b->reply, *ret_key as for
- * mv__record_result; STATE: somebody has to decide. */
-int mv__in_doubt(struct mv_broker *b, struct asked *q, const char **ret_key, struct mv_err *err);
+/* durable.c. Right before an effect: 0: carry it out; 1: answered in b->reply, *ret_key as for mv__record_result;
+ * STATE: somebody has to decide. */
+int mv__before_effect(struct mv_broker *b, struct asked *q, const char **ret_key,
+                      struct mv_err *err);
+/* The effect had this end: into the log of effects, where its key is. Before anybody is told. */
+int mv__after_effect(struct mv_broker *b, struct asked *q, bool ok, struct mv_err *err);
+/* Has the effect to be tried again? Waits as long as the program's hint says. */
+bool mv__try_again(struct mv_broker *b, struct asked *q);
+
+struct mv_keyed mv__keyed(const struct mv_broker *b, const struct asked *q);
+
+/* compensate.c. The call was done: does something undo it? */
+int mv__owe(struct mv_broker *b, const struct asked *q, struct mv_err *err);
+bool mv__compensates(const struct mv_broker *b); /* the program failed, and calls will follow */
+void mv__owed_free(struct mv__owed *o);
+/* broker.c: decode, decide, record, carry out, answer into b->reply. */
+int mv__call(struct mv_broker *b, const struct mv_frame *f, struct mv_err *err);
+
+/* hints.c. A STEP event, whatever it is. */
+int mv__take_hint(struct mv_broker *b, const struct mv_value *event, struct mv_err *err);
+void mv__hints_free(struct mv__hints *h);
 
 /* replay.c */
 bool mv__replays(const struct mv_broker *b, uint64_t seq);

@@ -162,7 +162,7 @@ static int replay_allowed(struct mv_broker *b, struct asked *q, struct mv_err *e
             result[1].seen == result[2].seen)
                 return diverged(b, q, "the record has no result for it", err);
         bool fault = result[1].seen;
-        q->replayed_reply = !fault;
+        q->replied = !fault;
         r = mv__record(b, MV_REC_RESULT, semantic, mv_slice(NULL, 0), err);
         return r < 0 ? r
                      : mv__reply_raw(b, fault ? MV_FRAME_FAULT : MV_FRAME_REPLY, q->seq,
@@ -200,6 +200,8 @@ int mv__replay_end(struct mv_broker *b, struct mv_err *err)
 {
         enum mv_record_type type;
         struct mv_slice semantic;
+        if (!b->o.replay || b->o.replay->goes_on)
+                return 0;
         int r = next(b, &type, &semantic, err);
         return r == 1 ? diverged(b, NULL, "the record holds another call", err) : r;
 }

@@ -231,6 +231,8 @@ static int open_broker(struct mv__exec *e, struct mv_err *err)
                                        .context = e->context,
                                        .table = e->host->table,
                                        .trail = e->trail,
+                                       .effects = e->host->effects,
+                                       .plan = e->program_digest,
                                        .limits = e->limits,
                                        .deadline_ns = e->deadline_ns,
                                        .tier_min = e->x->tier_min,
@@ -332,6 +334,8 @@ static int door_verdict(struct mv__exec *e, int run, struct mv_err *err)
                 return 0;
         if (e->replay && !e->resumed && e->tap.err.code == MV_E_CORRUPT) /* the replay diverged */
                 return 0;
+        if (mv_broker_stopped_as_recorded(e->broker))
+                return 0;
         *err = e->tap.err;
         return -(int)err->code;
 }
@@ -354,6 +358,11 @@ int mv__exec_run(struct mv__exec *e, struct mv_err *err)
         if (r < 0)
                 return r;
         mv__outcome(e, &exit);
+        if (e->resumed)
+                mv__resume_outcome(e);
+        r = mv__compensate(e, err);
+        if (r < 0)
+                return r;
         finish_metadata(e);
         mv_trail_at(e->trail, e->result->metadata.ended_ms);
         return mv__record_ended(e, exit.detail, err);

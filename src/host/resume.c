@@ -122,15 +122,21 @@ static void take_request(const struct mv_resumption *a, struct mv_execution *x)
 }
 
 /* --- (4) -------------------------------------------------------------------------------------- */
+static enum mv_termination termination_named(struct mv_slice name)
+{
+        for (int t = 0; t < MV_END_MAX_; t++)
+                if (mv_slice_eq_str(name, mv_termination_name((enum mv_termination)t)))
+                        return (enum mv_termination)t;
+        return MV_END_KILLED;
+}
+
 static int take_outcome(struct mv__exec *e, struct mv_slice ended, struct mv_err *err)
 {
         struct mv_result *r = e->result;
         struct mv_slice raw, how = mv__map_text(ended, "termination");
         char kind[64], message[4096];
         struct mv_err absent;
-        for (int t = 0; t < MV_END_MAX_; t++)
-                if (mv_slice_eq_str(how, mv_termination_name((enum mv_termination)t)))
-                        r->termination = (enum mv_termination)t;
+        r->termination = termination_named(how);
         r->ok = mv__map_find(ended, "value", &raw, &absent) == 0;
         if (r->ok)
                 return mv_value_decode(raw, &r->arena, &r->value, err);
@@ -154,13 +160,58 @@ static int add_root(struct mv__exec *e, struct mv_err *err)
         return r < 0 ? r : mv_trail_end(e->trail, e->result->root, &e->result->records, err);
 }
 
+/* --- a failure that is on record -------------------------------------------------------------- */
+/* STEP ["compensation-started" termination kind message]; NULL: there is none. */
+static const struct mv_value *failure_of(struct mv__exec *e, uint64_t *ret_leaf)
+{
+        struct mv_err ignored;
+        uint64_t n = 0;
+        for (const struct mv__story_record *at = e->story->first; at; at = at->next, n++) {
+                const struct mv_value *v;
+                if (at->type != MV_REC_STEP ||
+                    mv_value_decode(at->semantic, &e->scratch, &v, &ignored) < 0 ||
+                    v->kind != MV_VECTOR || v->count != 4 || v->items[0].kind != MV_STRING ||
+                    !mv_slice_eq_str(v->items[0].text, "compensation-started"))
+                        continue;
+                *ret_leaf = n;
+                return v;
+        }
+        return NULL;
+}
+
+static const char *text_of(struct mv_result *r, const struct mv_value *v)
+{
+        char buf[16400];
+        struct mv_slice s = { NULL, 0 };
+        mv_as_text(v, &s);
+        mv_fmt(buf, sizeof buf, "%.*s", (int)(s.len < sizeof buf ? s.len : sizeof buf - 1),
+               (const char *)s.p);
+        return mv__result_text(r, buf);
+}
+
+void mv__resume_outcome(struct mv__exec *e)
+{
+        struct mv_result *r = e->result;
+        uint64_t leaf;
+        const struct mv_value *v = failure_of(e, &leaf);
+        if (!v)
+                return;
+        r->ok = false;
+        r->value = NULL;
+        r->termination = termination_named(v->items[1].text);
+        r->error.kind = text_of(r, &v->items[2]);
+        r->error.message = text_of(r, &v->items[3]);
+}
+
 static int go_on(struct mv__exec *e, struct mv__story *s, const struct mv_resumption *a,
                  struct mv_execution *x, struct mv_err *err)
 {
         struct mv__story_source source;
-        struct mv_broker_replay replay = {
-                .ctx = &source, .next = mv__story_next, .goes_on = true, .decided = a
-        };
+        struct mv_broker_replay replay = { .ctx = &source,
+                                           .next = mv__story_next,
+                                           .goes_on = true,
+                                           .decided = a,
+                                           .stops_at = UINT64_MAX };
         int r = claim_and_read(e, s, err);
         if (r == 0)
                 r = mv__story_request(s->first, e, x, err);
@@ -172,6 +223,7 @@ static int go_on(struct mv__exec *e, struct mv__story *s, const struct mv_resump
         source.at = first_call(s);
         e->story = s;
         e->replay = &replay;
+        failure_of(e, &replay.stops_at);
         r = s->last->type == MV_REC_EXECUTION_ENDED ? add_root(e, err) : mv__exec_whole(e, err);
         e->replay = NULL;
         return r;
