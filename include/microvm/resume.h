@@ -8,7 +8,7 @@
  * record. The same root comes out as if nothing had happened.
  *
  * A call that was begun and has no result is in doubt: it is carried out again when that does no harm (pure, idempotent, or
- * answered by the log of idempotency keys). Otherwise mv_resume stops with STATE, names the call, and somebody decides.
+ * answered by the log of idempotency keys). Otherwise mv_resume stops with IN_DOUBT, names the call, and somebody decides.
  * Threads: as mv_execute. */
 #include <microvm/execute.h>
 
@@ -35,9 +35,10 @@ struct mv_resumption {
         void *on_output_ctx;
         volatile int *cancel; /* may be NULL */
 };
-/* As mv_execute. NOT_FOUND: no such execution. STATE: it runs, it has ended, a call is in doubt, or it waits for an approval.
- * DENIED: another context, or a store that others may write. CORRUPT: the store does not verify, or the program does
- * something else now. UNSUPPORTED: not a program that can be run again from its record. */
+/* As mv_execute. NOT_FOUND: no such execution. STATE: it runs, or has ended. IN_DOUBT: somebody has to decide about a call.
+ * WAITING: for an approval (mv_execute says that too). DENIED: another context, or a store that others may write. CORRUPT:
+ * the store does not verify, or the program does something else now. UNSUPPORTED: not a program that can be run again from
+ * its record. */
 int mv_resume(struct mv_host *h, const struct mv_resumption *x, struct mv_result **ret,
               struct mv_err *err);
 

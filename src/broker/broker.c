@@ -62,6 +62,7 @@ struct mv_broker *mv_broker_free(struct mv_broker *b)
         mv_file_table_free(b->files); /* (4) */
         mv__hints_free(b->hints);
         mv__owed_free(b->owed);
+        mv__steps_free(b->steps);
         mv_arena_done(&b->kept);
         free(b->reply.p);
         free(b->record.p);
@@ -285,6 +286,9 @@ int mv__call(struct mv_broker *b, const struct mv_frame *f, struct mv_err *err)
                         say_again(b, &q);
         } else if (r == 0) {
                 decide(b, &q);
+                r = mv__govern(b, &q, err);
+        }
+        if (r == 0 && !mv__replays(b, q.seq)) {
                 r = q.decision.allowed ? answer_allowed(b, &q, err) : answer_refused(b, &q, err);
         }
         if (r == 0 && q.replied && b->hints)

@@ -56,6 +56,7 @@ struct mv_broker_options {
         /* outlives the broker; read-only while executions run */
         const struct mv_capability_table *table;
         struct mv_trail *trail;
+        struct mv_audit *audit; /* whose queue is asked for approvals; NULL: there are none */
         /* log of idempotency keys, outlives the broker; NULL: keys mean nothing */
         struct mv_effects *effects;
         /* what a key of scope `plan` belongs to: the program's digest; there when effects is */

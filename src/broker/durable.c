@@ -22,7 +22,7 @@ static int answer_fault(struct mv_broker *b, struct asked *q, const char *kind, 
 
 static int ask_somebody(const struct asked *q, struct mv_err *err)
 {
-        return mv_fail(err, MV_E_STATE, 0,
+        return mv_fail(err, MV_E_IN_DOUBT, 0,
                        "call %llu (%s) was begun, and nobody knows whether it happened: look, then "
                        "resume with "
                        "--in-doubt %llu=done, %llu=repeat or %llu=fail",

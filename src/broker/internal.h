@@ -57,6 +57,7 @@ struct mv_broker {
         struct mv_file_table *files;
         struct mv__hints *hints; /* NULL: none were ever given */
         struct mv__owed *owed;   /* newest first */
+        struct mv__steps *steps; /* NULL: no rules, or no step yet */
         bool compensating;
         bool stopped_as_recorded; /* the program was stopped where its failure is recorded */
 
@@ -167,11 +168,20 @@ void mv__owed_free(struct mv__owed *o);
 /* broker.c: decode, decide, record, carry out, answer into b->reply. */
 int mv__call(struct mv_broker *b, const struct mv_frame *f, struct mv_err *err);
 
+/* govern.c. The constitution about a call that is granted: fills q->decision. WAITING: the run stops here. */
+int mv__govern(struct mv_broker *b, struct asked *q, struct mv_err *err);
+int mv__take_step(struct mv_broker *b, const struct mv_value *event, struct mv_err *err);
+void mv__steps_free(struct mv__steps *s);
+
 /* hints.c. A STEP event, whatever it is. */
 int mv__take_hint(struct mv_broker *b, const struct mv_value *event, struct mv_err *err);
 void mv__hints_free(struct mv__hints *h);
 
 /* replay.c */
+/* The decision about this call, when it is the next record of a call: 1, and what it said, a denial in q->decision. 0: it is
+ * not there. */
+int mv__replay_decision(struct mv_broker *b, struct asked *q, bool *ret_allowed,
+                        struct mv_err *err);
 bool mv__replays(const struct mv_broker *b, uint64_t seq);
 int mv__replay_call(struct mv_broker *b, struct asked *q, struct mv_err *err);
 int mv__replay_end(struct mv_broker *b, struct mv_err *err);

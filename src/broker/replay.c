@@ -169,6 +169,30 @@ static int replay_allowed(struct mv_broker *b, struct asked *q, struct mv_err *e
                                      result[fault ? 1 : 2].raw, err);
 }
 
+int mv__replay_decision(struct mv_broker *b, struct asked *q, bool *ret_allowed, struct mv_err *err)
+{
+        struct field f[D_COUNT];
+        struct mv_slice semantic = { NULL, 0 };
+        enum mv_record_type type;
+        struct mv_decision *d = &q->decision;
+        int r = next(b, &type, &semantic, err);
+        if (r <= 0 || type != MV_REC_DECISION)
+                return r < 0 ? r : 0;
+        memcpy(f, decision_fields, sizeof f);
+        r = mv__fields_read(semantic, f, D_COUNT, err);
+        if (r < 0 || !same_call(b, q, f))
+                return r < 0 ? r : diverged(b, q, "the record says something else", err);
+        *ret_allowed = is_true(&f[D_ALLOWED]);
+        if (*ret_allowed)
+                return 1;
+        d->allowed = false;
+        copy_field(&f[D_HINT], d->hint, sizeof d->hint);
+        copy_field(&f[D_RULE], d->rule, sizeof d->rule);
+        copy_field(&f[D_CONTEXT], d->context, sizeof d->context);
+        copy_field(&f[D_OPERATION], d->operation, sizeof d->operation);
+        return 1;
+}
+
 bool mv__replays(const struct mv_broker *b, uint64_t seq)
 {
         const struct mv_broker_replay *r = b->o.replay;

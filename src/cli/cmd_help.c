@@ -44,6 +44,19 @@ static const char resuming[] =
         "  --arg VALUE            with CALL=done: the call's reply, an RTFS literal (default: "
         "nil)\n";
 
+static const char approving[] =
+        "approvals list [--json]           what rules of the constitution stopped, and how it "
+        "stands\n"
+        "approvals show ID [--json]\n"
+        "approvals approve ID [--as NAME]  then `microvm resume EXECUTION`\n"
+        "approvals reject ID [--as NAME]   one rejection rejects; a vote stands\n"
+        "options:\n"
+        "  --audit FILE           the store whose key signs requests and votes (default: the "
+        "user's)\n"
+        "  --as NAME              the approver, beside the uid (default: the user's name); whoever "
+        "reads the key can\n"
+        "                         use any\n";
+
 static const char repl[] =
         "One session in one cell: what is defined stays. Every input is an execution of its own.\n"
         "On a terminal: lines are edited, Tab completes names, the history is kept; from a pipe: "
@@ -106,6 +119,8 @@ static const char *details(const char *verb)
                         return running;
         if (strcmp(verb, "config") == 0)
                 return config;
+        if (strcmp(verb, "approvals") == 0)
+                return approving;
         if (strcmp(verb, "resume") == 0)
                 return resuming;
         if (strcmp(verb, "repl") == 0)

@@ -11,6 +11,8 @@ const struct cli_verb cli_verbs[] = {
           cmd_run },
         { "resume", "EXECUTION [options]",
           "go on with a run that was interrupted, from its records", cmd_resume },
+        { "approvals", "list|show|approve|reject [ID] [options]",
+          "calls that wait for somebody's word", cmd_approvals },
         { "eval", "'EXPR' [options]", "evaluate RTFS text", cmd_eval },
         { "call", "CAPABILITY [ARG...] [options]", "call one capability; ARGs are RTFS literals",
           cmd_call },

@@ -119,6 +119,8 @@ static const struct failure {
         { MV_E_SYS, CLI_FAILED, "IoError", MV_END_ERROR },
         { MV_E_CORRUPT, CLI_FAILED, "IoError", MV_END_ERROR },
         { MV_E_PROGRAM, CLI_FAILED, "Generic", MV_END_ERROR },
+        { MV_E_WAITING, CLI_DENIED, "ApprovalRequired", MV_END_DENIED },
+        { MV_E_IN_DOUBT, CLI_FAILED, "UnknownOutcome", MV_END_ERROR },
 };
 
 static const struct failure *failure_of(enum mv_code code)

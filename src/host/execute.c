@@ -231,6 +231,7 @@ static int open_broker(struct mv__exec *e, struct mv_err *err)
                                        .context = e->context,
                                        .table = e->host->table,
                                        .trail = e->trail,
+                                       .audit = e->host->audit,
                                        .effects = e->host->effects,
                                        .plan = e->program_digest,
                                        .limits = e->limits,

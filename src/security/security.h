@@ -38,6 +38,8 @@ struct mv_context {
         char policy_name[48];            /* "" unless made by mv_context_new_policy */
         struct mv_narrowing *narrowings; /* by settings; the same capability is there once */
         uint32_t narrowings_count;
+        struct mv_rule *rules; /* in order; texts are ours */
+        uint32_t rules_count;
 };
 /* NULL: out of memory; a NULL c copies as pure */
 struct mv_context *mv_context_copy(const struct mv_context *c);

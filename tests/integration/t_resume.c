@@ -43,7 +43,7 @@ TEST(a_call_in_doubt_stops_until_somebody_decides)
         struct mv_value reply = { .kind = MV_STRING, .text = MV_SLICE("seen") };
         setup();
         plan_killed(PLAN, 2, AFTER_EFFECT);
-        CHECK_STR(plan_resume(NULL), "STATE");
+        CHECK_STR(plan_resume(NULL), "IN_DOUBT");
         CHECK(strstr(plan.err.msg,
                      "call 2 (test.append) was begun, and nobody knows whether it happened"));
         CHECK(strstr(plan.err.msg, "--in-doubt 2=done"));
@@ -51,7 +51,7 @@ TEST(a_call_in_doubt_stops_until_somebody_decides)
         /* a decision about another call is none */
         CHECK_STR(plan_resume(&(struct mv_resumption){ .in_doubt = MV_IN_DOUBT_REPEAT,
                                                        .in_doubt_call = 3 }),
-                  "STATE");
+                  "IN_DOUBT");
         CHECK_STR(plan_resume(&(struct mv_resumption){
                           .in_doubt = MV_IN_DOUBT_DONE, .in_doubt_call = 2, .reply = &reply }),
                   "\"d\"");

@@ -61,7 +61,7 @@ TEST(a_key_tells_whether_an_interrupted_call_happened)
 {
         plan_new();
         plan_killed(KEYED("\"k\"", "a"), 1, BEFORE_EFFECT);
-        CHECK_STR(plan_resume(NULL), "STATE"); /* begun: in doubt as ever */
+        CHECK_STR(plan_resume(NULL), "IN_DOUBT"); /* begun: in doubt as ever */
         CHECK_STR(plan_resume(&(struct mv_resumption){ .in_doubt = MV_IN_DOUBT_REPEAT,
                                                        .in_doubt_call = 1 }),
                   "\"a\"");
@@ -335,7 +335,7 @@ TEST(a_run_killed_while_it_undoes_goes_on_undoing)
                         reply.text = mv_slice_str(words[at - 1]);
                         plan_again();
                         plan_killed(SAGA, at, (enum moment)when);
-                        CHECK_STR(plan_resume(NULL), "STATE");
+                        CHECK_STR(plan_resume(NULL), "IN_DOUBT");
                         CHECK_STR(plan_resume(&(struct mv_resumption){
                                           .in_doubt = when == AFTER_EFFECT ? MV_IN_DOUBT_DONE
                                                                            : MV_IN_DOUBT_REPEAT,
