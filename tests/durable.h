@@ -159,7 +159,7 @@ static void __attribute__((unused)) plan_done(void)
 }
 
 /* Here, to its end. */
-static const char *__attribute__((unused)) plan_run(const char *text, int unused)
+static __attribute__((unused)) const char *plan_run(const char *text, int unused)
 {
         plan.die_at = unused;
         return plan_execute(text);
@@ -234,7 +234,7 @@ static void __attribute__((unused)) plan_kill(pid_t child)
 }
 
 /* The value's display form, "error KIND", or the name of the code. */
-static const char *__attribute__((unused)) plan_resume(const struct mv_resumption *how)
+static __attribute__((unused)) const char *plan_resume(const struct mv_resumption *how)
 {
         struct mv_resumption x = how ? *how : (struct mv_resumption){ 0 };
         struct mv_result *r;
