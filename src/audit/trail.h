@@ -9,7 +9,7 @@ struct mv_trail {
         struct mv_trail *next; /* of the store's open ones */
         char id[MV_EXECUTION_ID_MAX + 1];
         size_t id_len;
-        uint64_t end; /* of our last record in the store */
+        uint64_t end;     /* of our last record in the store */
         uint64_t time_ms; /* of its records; 0: each has its own */
         bool ended;
         bool followed; /* the last append was compared, not stored */

@@ -10,13 +10,28 @@
 #include <host/cbor_map.h>
 #include <host/story.h>
 #include <string.h>
+#include <sys/clock.h>
 #include <unistd.h>
+
+#define CLAIM_PATIENCE_NS 1000000000ull
+
+/* The cell of a host that was killed dies a moment after it, and the claim with it. */
+static int claim(struct mv__exec *e, struct mv_err *err)
+{
+        uint64_t until = mv__now_ns() + CLAIM_PATIENCE_NS;
+        for (;;) {
+                int r = mv_trail_begin(e->host->audit, e->result->execution_id, &e->trail, err);
+                if (r != -(int)MV_E_STATE || mv__now_ns() > until)
+                        return r;
+                usleep(5000);
+        }
+}
 
 static int claim_and_read(struct mv__exec *e, struct mv__story *s, struct mv_err *err)
 {
         struct mv_audit *a = e->host->audit;
         struct mv_audit_reader *reader = NULL;
-        int r = mv_trail_begin(a, e->result->execution_id, &e->trail, err); /* (1) */
+        int r = claim(e, err); /* (1) */
         if (r == 0)
                 r = mv_audit_check_owner(a, err);
         if (r == 0)

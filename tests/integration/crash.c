@@ -9,10 +9,10 @@
 #include "../durable.h"
 #include <arpa/inet.h>
 #include <audit/approvals.h>
-#include <host/cbor_map.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <wire/cbor.h>
 
 void mv_test_failed(const char *file, int line, const char *what)
 {
@@ -266,36 +266,42 @@ static unsigned count_word(const char *word)
         return n;
 }
 
-/* Did the call that is in doubt happen? From its record: what it was; from the world: whether it is there. */
+/* Did it happen? From the record: what it was; from the world: whether it is there. */
+static bool is_there(const struct mv_value *arg)
+{
+        char word[80], url[128] = "";
+        unsigned k = 0;
+        struct mv_slice s;
+        if (mv_as_text(arg, &s)) {
+                snprintf(word, sizeof word, "%.*s", (int)s.len, (const char *)s.p);
+                return count_word(word) > 0;
+        }
+        if (mv_as_text(mv_map_get(arg, "url"), &s))
+                snprintf(url, sizeof url, "%.*s", (int)s.len, (const char *)s.p);
+        server_settle();
+        return sscanf(url, "http://127.0.0.1:%*u/%u", &k) == 1 && k < WORDS_MAX &&
+               counted->posts[k] > 0;
+}
+
 static bool happened(uint64_t call)
 {
         struct mv_audit_reader *reader;
         struct mv_audit_record rec;
+        struct mv_arena arena = mv_arena_grow(1 << 20);
         bool yes = false;
-        unsigned k;
         if (mv_audit_reader_open(plan.store, &reader, &plan.err) < 0)
                 abort();
         while (mv_audit_read(reader, &rec, &plan.err) == 1) {
-                struct mv_cbor_item it;
-                char args[512] = "", word[80];
+                const struct mv_value *v;
+                int64_t seq;
                 if (rec.type != MV_REC_CALL ||
-                    mv__map_item(rec.semantic, "seq", MV_CBOR_INT, &it, &plan.err) < 0 ||
-                    (uint64_t)it.integer != call)
+                    mv_value_decode(rec.semantic, &arena, &v, &plan.err) < 0 ||
+                    !mv_as_int(mv_map_get(v, "seq"), &seq) || (uint64_t)seq != call)
                         continue;
-                struct mv_slice raw;
-                if (mv__map_find(rec.semantic, "args", &raw, &plan.err) < 0)
-                        abort();
-                for (size_t i = 0; i < raw.len && i < sizeof args - 1; i++)
-                        args[i] = raw.p[i] >= ' ' && raw.p[i] < 0x7f ? (char)raw.p[i] : ' ';
-                const char *url = strstr(args, "127.0.0.1:");
-                if (url && sscanf(strchr(url + 10, '/'), "/%u", &k) == 1) {
-                        server_settle();
-                        yes = k < WORDS_MAX && counted->posts[k] > 0;
-                } else if (sscanf(args, " b%70s", word) == 1 || sscanf(args, " %70s", word) == 1) {
-                        yes = count_word(word) > 0;
-                }
+                yes = is_there(&mv_map_get(v, "args")->items[0]);
         }
         mv_audit_reader_close(reader);
+        mv_arena_done(&arena);
         return yes;
 }
 
