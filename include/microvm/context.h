@@ -59,7 +59,8 @@ int mv_context_deny_host(struct mv_context *c, const char *host, struct mv_err *
 int mv_context_allow_env(struct mv_context *c, const char *name, struct mv_err *err);
 /* The constitution (REQ-SEC-16): rules about calls that are granted. They are asked in the order in which they were added; the
  * first whose conditions all hold decides, none leaves it to the grants. A rule never allows what no grant allows.
- * Conditions: 0 or NULL holds always. Texts are compared whole, or up to a `*` at their end. */
+ * Conditions: 0 or NULL holds always. Texts are compared as they are written, whole, or up to a `*` at their end. The names of
+ * steps are the program's own words: a rule about a step is for plans whose author is trusted with them. */
 enum mv_rule_action {
         MV_RULE_ALLOW,
         MV_RULE_DENY,

@@ -56,7 +56,8 @@ struct mv_broker_options {
         /* outlives the broker; read-only while executions run */
         const struct mv_capability_table *table;
         struct mv_trail *trail;
-        struct mv_audit *audit; /* whose queue is asked for approvals; NULL: there are none */
+        struct mv_audit
+                *audit; /* whose queue is asked for approvals; NULL: it cannot wait for any */
         /* log of idempotency keys, outlives the broker; NULL: keys mean nothing */
         struct mv_effects *effects;
         /* what a key of scope `plan` belongs to: the program's digest; there when effects is */

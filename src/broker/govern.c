@@ -76,12 +76,7 @@ static const struct mv_rule *rule_for(const struct mv_broker *b, const struct as
 /* --- what a decision says --------------------------------------------------------------------- */
 static void deny(struct asked *q, const struct mv_rule *rule, const char *why)
 {
-        struct mv_decision *d = &q->decision;
-        d->allowed = false;
-        d->hint[0] = '\0'; /* no grant would do */
-        mv_fmt(d->rule, sizeof d->rule, "rule %s", rule->id);
-        mv_fmt(d->operation, sizeof d->operation, "governance");
-        mv_fmt(d->context, sizeof d->context, "rule '%s' of the constitution: %s", rule->id, why);
+        mv_rule_refuse(rule, why, &q->decision);
 }
 
 static void say_rule(struct asked *q, const struct mv_rule *rule, const char *how)
@@ -270,7 +265,7 @@ int mv__govern(struct mv_broker *b, struct asked *q, struct mv_err *err)
                 return 0;
         }
         if (!b->o.audit) {
-                deny(q, rule, "it needs an approval, and this execution has nobody to ask");
+                deny(q, rule, "it needs an approval, and an execution of this kind cannot wait");
                 return 0;
         }
         int r = decided_before(b, q, rule, err);

@@ -225,13 +225,20 @@ static bool tap_output(void *ctx, bool to_stderr, struct mv_slice bytes)
         return fits;
 }
 
+/* What cannot be resumed cannot wait for an approval either. */
+static bool can_wait(const struct mv__exec *e)
+{
+        enum mv_program_kind k = e->x->program.kind;
+        return !e->session && (mv__program_is_rtfs(k) || k == MV_PROGRAM_NONE);
+}
+
 static int open_broker(struct mv__exec *e, struct mv_err *err)
 {
         struct mv_broker_options o = { .execution_id = e->result->execution_id,
                                        .context = e->context,
                                        .table = e->host->table,
                                        .trail = e->trail,
-                                       .audit = e->host->audit,
+                                       .audit = can_wait(e) ? e->host->audit : NULL,
                                        .effects = e->host->effects,
                                        .plan = e->program_digest,
                                        .limits = e->limits,

@@ -176,6 +176,15 @@ const struct mv_rule *mv_rule_for(const struct mv_context *c, const struct mv_go
         return NULL;
 }
 
+void mv_rule_refuse(const struct mv_rule *rule, const char *why, struct mv_decision *d)
+{
+        d->allowed = false;
+        d->hint[0] = '\0'; /* no grant would do */
+        mv_fmt(d->rule, sizeof d->rule, "rule %s", rule->id);
+        mv_fmt(d->operation, sizeof d->operation, "governance");
+        mv_fmt(d->context, sizeof d->context, "rule '%s' of the constitution: %s", rule->id, why);
+}
+
 /* --- the digest (3) --------------------------------------------------------------------------- */
 static bool put_text(struct mv_out *o, const char *s)
 {

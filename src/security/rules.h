@@ -13,6 +13,8 @@ struct mv_governed {
 };
 /* The rule that decides about it, or NULL. */
 const struct mv_rule *mv_rule_for(const struct mv_context *c, const struct mv_governed *g);
+/* The decision becomes a denial by this rule. */
+void mv_rule_refuse(const struct mv_rule *rule, const char *why, struct mv_decision *d);
 enum mv_risk mv_risk_of(uint32_t effects);
 
 /* For context.c and encode.c. copy: false leaves what was copied to mv__rules_done. */

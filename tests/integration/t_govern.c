@@ -88,6 +88,43 @@ TEST(rules_look_at_effects_arguments_however_deep_and_steps)
         plan_done();
 }
 
+TEST(explain_says_what_a_rule_will_do)
+{
+        struct mv_explanation x;
+        struct mv_value word = { .kind = MV_STRING, .text = MV_SLICE("b") };
+        struct mv_value args = { .kind = MV_VECTOR, .items = &word, .count = 1 };
+        asking(2);
+        struct mv_host *h = plan_host();
+        REQUIRE(h);
+        CHECK(mv_explain_call(h, plan.context, "test.append", &args, &x, &plan.err) == 0);
+        CHECK(!x.allowed && strstr(x.text, "rule 'ask' of the constitution: it needs 2 approvals"));
+        word.text = MV_SLICE("a");
+        CHECK(mv_explain_call(h, plan.context, "test.append", &args, &x, &plan.err) == 0);
+        CHECK(x.allowed);
+        mv_host_free(h);
+        plan_done();
+}
+
+/* Nobody could resume an evaluation of a session. */
+TEST(what_cannot_be_resumed_does_not_wait)
+{
+        struct mv_session *s;
+        struct mv_result *r = NULL;
+        asking(1);
+        struct mv_host *h = plan_host();
+        REQUIRE(h);
+        struct mv_session_options o = { .context = plan.context, .provider = "mock" };
+        REQUIRE(mv_session_open(h, &o, &s, &plan.err) == 0);
+        struct mv_evaluation v = { .program = mv_program_source("(call \"test.append\" \"b\")"),
+                                   .context = plan.context };
+        CHECK(mv_session_eval(s, &v, &r, &plan.err) == 0);
+        CHECK(r && mv_result_termination(r) == MV_END_DENIED);
+        mv_result_free(r);
+        mv_session_close(s);
+        mv_host_free(h);
+        plan_done();
+}
+
 TEST(a_rule_that_could_not_be_meant_is_refused)
 {
         static const struct mv_rule wrong[] = {
