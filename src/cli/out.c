@@ -224,6 +224,10 @@ static void print_error(const struct mv_result *r, const struct mv_program *p)
                 print_part("  hint: ", e->hint);
                 fputc('\n', stderr);
         }
+        const struct mv_metadata *m = mv_result_metadata(r);
+        if (m->compensations || m->compensations_failed)
+                fprintf(stderr, "  undone: %u calls; %u could not be undone\n", m->compensations,
+                        m->compensations_failed);
 }
 
 static enum cli_exit exit_of(enum mv_termination t)

@@ -153,8 +153,13 @@ static int take_outcome(struct mv__exec *e, struct mv_slice ended, struct mv_err
         struct mv_err absent;
         r->termination = termination_named(how);
         r->ok = mv__map_find(ended, "value", &raw, &absent) == 0;
-        if (r->ok)
-                return mv_value_decode(raw, &r->arena, &r->value, err);
+        if (r->ok) { /* what was decoded points into the record */
+                const struct mv_value *v;
+                int rc = mv_value_decode(raw, &r->arena, &v, err);
+                r->value = rc == 0 ? mv_value_copy(v, &r->arena) : NULL;
+                return rc == 0 && !r->value ? mv_fail(err, MV_E_LIMIT, 0, "the recorded value")
+                                            : rc;
+        }
         struct mv_slice k = mv__map_text(ended, "kind"), m = mv__map_text(ended, "message");
         mv_fmt(kind, sizeof kind, "%.*s", (int)(k.len < 63 ? k.len : 63), (const char *)k.p);
         mv_fmt(message, sizeof message, "%.*s", (int)(m.len < 4095 ? m.len : 4095),

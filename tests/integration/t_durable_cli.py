@@ -89,6 +89,19 @@ def a_call_in_doubt_asks_somebody():
     equal(json.loads(out)['value'], ':seen')
 
 
+# REQ-IDEM-05
+@test
+def a_failed_run_says_what_it_has_undone():
+    program = ('(do ^{:runtime.compensate ["ccos.io.delete-file" "%s/three"]} (call "ccos.io.write-file" "%s/three" "x")'
+               ' (+ 1 "x"))' % (WORK, WORK))
+    code, _, err = run('eval', program, '--audit', 'c.mva', *GRANTS)
+    equal(code, 1)
+    has(err, 'undone: 1 calls; 0 could not be undone')
+    assert not os.path.exists(os.path.join(WORK, 'three'))
+    out = json.loads(run('eval', program, '--audit', 'c.mva', '--json', *GRANTS)[1])
+    equal((out['metadata']['compensations'], out['metadata']['compensations_failed']), (1, 0))
+
+
 @test
 def options_that_say_what_is_run_are_usage_errors():
     for options in (['--fuel', '7'], ['--explain'], ['--memory', '1M'], ['--arg', '1'], ['--in-doubt', 'x'],
