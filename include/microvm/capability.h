@@ -34,6 +34,9 @@ struct mv_capability {
         /* derived permission added to the decision, or NULL: "ccos.io.file-access" */
         const char *permission;
         bool pure; /* same arguments, same result, no effect */
+        /* the same call again leaves what one call leaves: it may be repeated when nobody knows
+         * whether it happened */
+        bool idempotent;
         uint16_t args_min, args_max;
         /* 0: *ret is the reply. Negative: the call failed; fill the error with mv_call_fail. */
         int (*call)(struct mv_call *call, const struct mv_value *args, uint32_t args_count,

@@ -74,6 +74,36 @@ int mv_context_allow_write(struct mv_context *c, const char *path, struct mv_err
 int mv_context_allow_host(struct mv_context *c, const char *host, struct mv_err *err);
 int mv_context_deny_host(struct mv_context *c, const char *host, struct mv_err *err);
 int mv_context_allow_env(struct mv_context *c, const char *name, struct mv_err *err);
+/* The constitution (REQ-SEC-16): rules about calls that are granted. They are asked in the order in which they were added; the
+ * first whose conditions all hold decides, none leaves it to the grants. A rule never allows what no grant allows.
+ * Conditions: 0 or NULL holds always. Texts are compared as they are written, whole, or up to a `*` at their end. The names of
+ * steps are the program's own words: a rule about a step is for plans whose author is trusted with them. */
+enum mv_rule_action {
+        MV_RULE_ALLOW,
+        MV_RULE_DENY,
+        MV_RULE_REQUIRE_APPROVAL, /* the run stops; who approved is counted when it is resumed */
+        MV_RULE_ACTION_MAX_
+};
+/* By what a capability touches: low nothing outside the execution, medium files and the system, high the network. */
+enum mv_risk { MV_RISK_LOW, MV_RISK_MEDIUM, MV_RISK_HIGH, MV_RISK_MAX_ };
+#define MV_RULE_ID_MAX 63
+struct mv_rule {
+        const char *id; /* in every record of its decisions */
+        enum mv_rule_action action;
+        const char *capability; /* an id, or a prefix like ccos.io.* */
+        uint32_t effects;       /* one of these, enum mv_effect */
+        enum mv_risk risk_min;
+        const char *argument; /* a text anywhere in the arguments */
+        /* A call inside a step of this name, however deep. An approval of such a rule is for all of that step. */
+        const char *step;
+        uint32_t approvals;  /* distinct approvers; 0: 1; at most 16 */
+        uint64_t timeout_ms; /* then it is denied; 0: a day; at most 366 days */
+};
+int mv_context_add_rule(struct mv_context *c, const struct mv_rule *rule, struct mv_err *err);
+/* "allow" "deny" "require-approval"; "low" "medium" "high" */
+const char *mv_rule_action_name(enum mv_rule_action a);
+const char *mv_risk_name(enum mv_risk r);
+
 /* Limits may only be lowered below what the level gives; 0 leaves a field as it is. */
 void mv_context_limit(struct mv_context *c, const struct mv_limits *limits);
 

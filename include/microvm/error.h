@@ -24,7 +24,9 @@
         X(PROGRAM, "the program failed")                                                           \
         X(CORRUPT, "stored data is damaged")                                                       \
         X(NOMEM, "out of memory")                                                                  \
-        X(INTERNAL, "a bug in ccos-microvm")
+        X(INTERNAL, "a bug in ccos-microvm")                                                       \
+        X(WAITING, "waits for an approval")                                                        \
+        X(IN_DOUBT, "nobody knows whether it happened")
 
 enum mv_code {
         MV_OK,

@@ -147,6 +147,8 @@ struct mv_metadata { /* REQ-META: measured, never clamped */
         uint64_t open_ns, run_ns, close_ns;
         uint64_t started_ms, ended_ms; /* wall clock */
         bool simulated;
+        /* calls of a failed program that were undone, and that could not be */
+        uint32_t compensations, compensations_failed;
         int exit_code, signal;
         const struct mv_network_request *network;
         uint32_t network_count;

@@ -10,6 +10,7 @@
 #include <microvm/execute.h>
 #include <microvm/language.h>
 #include <microvm/provider.h>
+#include <microvm/resume.h>
 #include <microvm/session.h>
 #include <microvm/settings.h>
 #include <microvm/value.h>

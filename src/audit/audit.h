@@ -60,6 +60,11 @@ enum mv_record_type {
         /* offset, signature over everything before it: of the store, so without an execution id */
         MV_REC_SEAL,
         MV_REC_STEP_PROFILE, /* StepProfileDerived: what a step of the program may do */
+        /* About an execution, but no leaf of its tree: what people and crashes did to it, so that a run that was interrupted
+         * and went on has the root of one that was not. */
+        MV_REC_RESUMED, /* semantic: root and count of the leaves so far; written by mv_trail_follow */
+        MV_REC_PAUSED,   /* why it stopped without having ended: docs/design/durability.md */
+        MV_REC_APPROVAL, /* asked for, granted, rejected, timed out */
         MV_REC_MAX_
 };
 const char *mv_record_type_name(enum mv_record_type t);
@@ -67,10 +72,21 @@ const char *mv_record_type_name(enum mv_record_type t);
 /* One execution's records. One thread at a time; different trails of one audit on any threads. An execution id is 1 to 63
  * printable ASCII characters without spaces. */
 struct mv_trail;
-/* With program bytes: kept in the store's first record of the execution (observed part: `program`), so that a stranger can
- * replay from the file alone. */
+/* Claims the id: STATE while another trail of it is open, in this process or (a file) in any other. The claim ends with
+ * the process, however it ends. */
 int mv_trail_begin(struct mv_audit *a, const char *execution_id, struct mv_trail **ret,
                    struct mv_err *err);
+/* Going on with an execution that never ended: its leaves as they stand in the store, in order (copied). A RESUMED record
+ * is written; then an append of the leaf that comes next is compared with it instead of being stored, until all of them
+ * were. CORRUPT: another one. Right after mv_trail_begin only. */
+int mv_trail_follow(struct mv_trail *t, const uint8_t (*leaves)[MV_DIGEST_BYTES], uint64_t count,
+                    struct mv_slice observed, struct mv_err *err);
+bool mv_trail_following(const struct mv_trail *t); /* leaves of the store are left */
+bool mv_trail_followed(const struct mv_trail *t);  /* the last append stood in the store already */
+uint64_t mv_trail_count(const struct mv_trail *t); /* leaves */
+/* A record that is no leaf: PAUSED, APPROVAL. */
+int mv_trail_note(struct mv_trail *t, enum mv_record_type type, struct mv_slice semantic,
+                  struct mv_slice observed, struct mv_err *err);
 /* semantic, observed: each one deterministic CBOR item; observed may be empty. Appends to the chain and to the tree; not
  * durable before mv_trail_sync (or mv_trail_end). */
 int mv_trail_append(struct mv_trail *t, enum mv_record_type type, struct mv_slice semantic,
@@ -106,6 +122,12 @@ struct mv_audit_reader *mv_audit_reader_close(struct mv_audit_reader *r);
  * index and offset of the first bad record. */
 int mv_audit_read(struct mv_audit_reader *r, struct mv_audit_record *ret, struct mv_err *err);
 
+/* DENIED unless the file is ours and nobody else may write it: what is not sealed yet is protected by that alone. A store in
+ * memory is ours. */
+int mv_audit_check_owner(const struct mv_audit *a, struct mv_err *err);
+/* All of it, with this store's own key: 0, or CORRUPT with the first bad record. */
+int mv_audit_verify_own(struct mv_audit *a, struct mv_err *err);
+
 struct mv_audit_verdict {
         uint64_t records, executions, roots, bytes; /* executions - roots: began and never ended */
         uint64_t seals;
@@ -132,6 +154,9 @@ struct mv_merkle {
 /* Not when count >> MV_MERKLE_LEVELS would not be 0 afterwards. */
 void mv_merkle_add(struct mv_merkle *m, const uint8_t leaf_digest[MV_DIGEST_BYTES]);
 void mv_merkle_root(const struct mv_merkle *m, uint8_t ret[MV_DIGEST_BYTES]);
+/* A leaf: SHA-256(0x00 || u8 type || semantic). */
+void mv_semantic_digest(enum mv_record_type type, struct mv_slice semantic,
+                        uint8_t ret[MV_DIGEST_BYTES]);
 void mv_sha256(struct mv_slice bytes, uint8_t ret[MV_DIGEST_BYTES]);
 /* A capability's argument for a record: its encoding, or beyond MV_AUDIT_VALUE_BYTES_MAX {"bytes", "sha256", "preview"}: the
  * size and digest of its encoding, and the first 64 code points of a text (of others, the name of the kind). Arguments

@@ -22,7 +22,9 @@ struct mv__unsealed {
         uint64_t root_ms, root_before_ms;
 };
 
+struct mv_trail;
 struct mv_audit {
+        struct mv_trail *trails; /* open ones; under lock */
         pthread_mutex_t lock;
         pthread_cond_t synced_more;
         struct mv__key *key;

@@ -1,18 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One execution's records: the chain is the store's, the tree is the execution's. */
 #include <audit/digest.h>
-#include <audit/store.h>
+#include <audit/trail.h>
 #include <stdlib.h>
-
-struct mv_trail {
-        struct mv_audit *audit;
-        char id[MV_EXECUTION_ID_MAX + 1];
-        size_t id_len;
-        uint64_t end; /* of our last record in the store */
-        uint64_t time_ms;
-        bool ended;
-        struct mv_merkle tree;
-};
 
 const char *mv_record_type_name(enum mv_record_type t)
 {
@@ -26,6 +16,9 @@ const char *mv_record_type_name(enum mv_record_type t)
                 [MV_REC_ROOT] = "Root",
                 [MV_REC_SEAL] = "Seal",
                 [MV_REC_STEP_PROFILE] = "StepProfileDerived",
+                [MV_REC_RESUMED] = "PlanResumed",
+                [MV_REC_PAUSED] = "PlanPaused",
+                [MV_REC_APPROVAL] = "GovernanceApproval",
         };
         return t >= 1 && t < MV_REC_MAX_ ? names[t] : "unknown record";
 }
@@ -47,13 +40,25 @@ int mv_trail_begin(struct mv_audit *a, const char *execution_id, struct mv_trail
         t->id_len = id_len;
         t->end = t->time_ms = 0;
         t->ended = false;
+        t->past = NULL;
+        t->past_count = 0;
+        t->followed = false;
         t->tree.count = 0; /* its levels are written before they are read */
+        int r = mv__trail_claim(t, err);
+        if (r < 0) {
+                free(t);
+                return r;
+        }
         *ret = t;
         return 0;
 }
 
 struct mv_trail *mv_trail_free(struct mv_trail *t)
 {
+        if (!t)
+                return NULL;
+        mv__trail_release(t);
+        free(t->past);
         free(t);
         return NULL;
 }
@@ -90,8 +95,22 @@ int mv_trail_append(struct mv_trail *t, enum mv_record_type type, struct mv_slic
                     struct mv_slice observed, struct mv_err *err)
 {
         int r = append_check(t, type, semantic, observed, err);
+        if (r < 0)
+                return r;
+        t->followed = mv_trail_following(t);
+        if (t->followed)
+                return mv__trail_compare(t, type, semantic, err);
+        uint8_t leaf[MV_DIGEST_BYTES];
+        r = mv__trail_put(t, type, semantic, observed, leaf, err);
         if (r == 0)
-                r = mv__store_begin(t->audit, err);
+                mv_merkle_add(&t->tree, leaf);
+        return r;
+}
+
+int mv__trail_put(struct mv_trail *t, enum mv_record_type type, struct mv_slice semantic,
+                  struct mv_slice observed, uint8_t ret_leaf[MV_DIGEST_BYTES], struct mv_err *err)
+{
+        int r = mv__store_begin(t->audit, err);
         if (r < 0)
                 return r;
         struct mv__record record = { .type = type,
@@ -104,7 +123,7 @@ int mv_trail_append(struct mv_trail *t, enum mv_record_type type, struct mv_slic
                 t->end = t->audit->end;
         mv__store_finish(t->audit);
         if (r == 0)
-                mv_merkle_add(&t->tree, record.leaf);
+                memcpy(ret_leaf, record.leaf, sizeof record.leaf);
         return r;
 }
 
@@ -144,6 +163,10 @@ int mv_trail_end(struct mv_trail *t, uint8_t ret_root[MV_DIGEST_BYTES], uint32_t
         struct mv__root root = { .count = t->tree.count };
         if (t->ended)
                 return mv_fail(err, MV_E_STATE, 0, "execution %s: its trail has ended", t->id);
+        if (mv_trail_following(t))
+                return mv_fail(err, MV_E_CORRUPT, 0,
+                               "execution %s: it ended before it had done again what is recorded",
+                               t->id);
         mv_merkle_root(&t->tree, root.root);
         int r = mv__store_begin(t->audit, err);
         if (r < 0)

@@ -117,10 +117,34 @@ static void take_seal(struct verifier *v, const struct mv_audit_record *r)
         v->verdict.unsealed = 0;
 }
 
+static bool is_note(enum mv_record_type t)
+{
+        return t == MV_REC_RESUMED || t == MV_REC_PAUSED || t == MV_REC_APPROVAL;
+}
+
+/* No leaf; but a resumption names the leaves before it. */
+static const char *note_check(const struct open_execution *x, const struct mv_audit_record *r)
+{
+        struct mv_audit_record bare = *r;
+        bare.observed.len = 0;
+        if (!x)
+                return "a note about an execution that does not run";
+        if (r->type != MV_REC_RESUMED)
+                return NULL;
+        return root_check(x, &bare) ? "the execution was resumed from other records than it has"
+                                    : NULL;
+}
+
 /* A record of an execution: 0, or NOMEM. */
 static int take(struct verifier *v, const struct mv_audit_record *r, struct mv_err *err)
 {
         struct open_execution *x = execution_find(v, r->execution_id);
+        if (is_note(r->type)) {
+                const char *odd = note_check(x, r);
+                if (odd)
+                        bad(v, r->index, r->offset, odd);
+                return 0;
+        }
         if (!x)
                 x = execution_open(v, r->execution_id);
         if (!x)

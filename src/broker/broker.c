@@ -65,6 +65,9 @@ struct mv_broker *mv_broker_free(struct mv_broker *b)
                 return NULL;
         mv_file_table_free(b->files); /* (4) */
         mv__steps_done(b);
+        mv__hints_free(b->hints);
+        mv__owed_free(b->owed);
+        mv__ruled_steps_free(b->ruled_steps);
         mv_arena_done(&b->kept);
         free(b->reply.p);
         free(b->record.p);
@@ -250,15 +253,33 @@ static int answer_allowed(struct mv_broker *b, struct asked *q, struct mv_err *e
                 r = mv__record_call(b, q, err);
         if (r == 0 && needs_sync(q->capability))
                 r = mv_trail_sync(b->o.trail, err);
-        if (r < 0)
-                return r;
-        int called = carry_out(b, q, &v);
+        if (r == 0)
+                r = mv__before_effect(b, q, &key, err);
+        if (r != 0) {
+                q->replied = r > 0 && strcmp(key, "reply") == 0;
+                return r < 0 ? r : mv__record_result(b, q, key, mv__reply_payload(b), err);
+        }
+        int called;
+        do
+                called = carry_out(b, q, &v);
+        while (called < 0 && mv__try_again(b, q));
         if (b->fatal.code != MV_OK) { /* (2) */
                 *err = b->fatal;
                 return -(int)err->code;
         }
         r = build_answer(b, q, called, &v, &key, err);
+        q->replied = r == 0 && strcmp(key, "reply") == 0;
+        if (r == 0 && q->begun)
+                r = mv__after_effect(b, q, q->replied, err);
         return r < 0 ? r : mv__record_result(b, q, key, mv__reply_payload(b), err);
+}
+
+/* What the program printed before its process died was never shown: captured output is part of the result. */
+static void say_again(struct mv_broker *b, struct asked *q)
+{
+        struct mv_value v;
+        if (q->capability && q->capability->effects == MV_EFFECT_OUTPUT && q->replied)
+                carry_out(b, q, &v);
 }
 
 static void asked_init(struct asked *q, const struct mv_broker *b)
@@ -269,7 +290,7 @@ static void asked_init(struct asked *q, const struct mv_broker *b)
         q->fault.kind[0] = q->fault.message[0] = '\0';
 }
 
-static int on_call(struct mv_broker *b, const struct mv_frame *f, struct mv_err *err)
+int mv__call(struct mv_broker *b, const struct mv_frame *f, struct mv_err *err)
 {
         struct asked q;
         asked_init(&q, b);
@@ -278,13 +299,20 @@ static int on_call(struct mv_broker *b, const struct mv_frame *f, struct mv_err 
                 b->calls++;
                 q.capability = mv_capability_find(b->o.table, q.id);
         }
-        if (r == 0 && b->o.replay) {
+        if (r == 0 && mv__replays(b, q.seq)) {
                 r = mv__replay_call(b, &q, err);
+                if (r == 0 && b->o.replay->goes_on)
+                        say_again(b, &q);
         } else if (r == 0) {
                 decide(b, &q);
+                r = mv__govern(b, &q, err);
+        }
+        if (r == 0 && !mv__replays(b, q.seq)) {
                 spend_call(b, &q);
                 r = q.decision.allowed ? answer_allowed(b, &q, err) : answer_refused(b, &q, err);
         }
+        if (r == 0 && q.replied && b->hints)
+                r = mv__owe(b, &q, err);
         mv_arena_done(&q.arena);
         return r;
 }
@@ -324,7 +352,7 @@ static int dispatch(struct mv_broker *b, struct mv_slice bytes, struct mv_slice 
                 return r;
         switch (f.type) {
         case MV_FRAME_CALL:
-                r = has_to_stop(b) ? mv__reply_nil(b, MV_FRAME_CANCEL, err) : on_call(b, &f, err);
+                r = has_to_stop(b) ? mv__reply_nil(b, MV_FRAME_CANCEL, err) : mv__call(b, &f, err);
                 if (r == 0)
                         *ret_reply = mv_slice(b->reply.p, b->reply.len);
                 return r < 0 ? r : MV_DOOR_REPLY;
@@ -346,7 +374,7 @@ static int dispatch(struct mv_broker *b, struct mv_slice bytes, struct mv_slice 
         default:
                 return MV_HOSTILE(err, "frame: a type only the host sends");
         }
-        if (r == 0 && b->o.replay)
+        if (r == 0 && !mv__compensates(b))
                 r = mv__replay_end(b, err);
         return r < 0 ? r : MV_DOOR_DONE;
 }

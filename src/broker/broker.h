@@ -22,11 +22,13 @@
  * A large argument is represented by its digest (mv_audit_put_value).
  * FAULT "message" is the display text of spec 6.2: "I/O error: ...". */
 #include <audit/audit.h>
+#include <audit/effects.h>
 #include <base/arena.h>
 #include <capability/table.h>
 #include <microvm/execute.h>
 #include <microvm/provider.h>
 #include <policy/profile.h>
+#include <microvm/resume.h>
 #include <security/security.h>
 #include <wire/frame.h>
 
@@ -41,6 +43,14 @@ struct mv_broker_replay {
         /* 1: filled, valid until the next call; 0: no more; negative: cannot be read. */
         int (*next)(void *ctx, enum mv_record_type *ret_type, struct mv_slice *ret_semantic,
                     struct mv_err *err);
+        /* Replay, then go on: calls up to number `answered` are answered from the record; those behind it are decided and
+         * carried out like any other. A CALL record that stands there already, without a result, is in doubt. */
+        bool goes_on;
+        uint64_t answered;
+        const struct mv_resumption
+                *decided; /* somebody's decision about the call in doubt, or NULL */
+        /* Leaves of the program, when its failure is recorded behind them: there it is stopped. UINT64_MAX: it is not. */
+        uint64_t stops_at;
 };
 
 struct mv_broker_options {
@@ -49,6 +59,12 @@ struct mv_broker_options {
         /* outlives the broker; read-only while executions run */
         const struct mv_capability_table *table;
         struct mv_trail *trail;
+        struct mv_audit
+                *audit; /* whose queue is asked for approvals; NULL: it cannot wait for any */
+        /* log of idempotency keys, outlives the broker; NULL: keys mean nothing */
+        struct mv_effects *effects;
+        /* what a key of scope `plan` belongs to: the program's digest; there when effects is */
+        const uint8_t *plan;
         struct mv_limits limits;
         /* capabilities such as sleep-ms and http-fetch respect it; 0: none */
         uint64_t deadline_ns;
@@ -85,6 +101,18 @@ struct mv_broker_egress {
 };
 int mv_broker_egress_ended(struct mv_broker *b, const struct mv_broker_egress *e,
                            struct mv_err *err);
+/* The execution failed, for this reason: undo what was done and said how it is undone (hint runtime.compensate), newest
+ * first, each decided, recorded and carried out like any call of the program, by the same context (REQ-IDEM-05). Records:
+ *   STEP ["compensation-started" termination kind message], for each STEP ["compensating" call], DECISION, CALL, RESULT, at
+ *   the end STEP ["compensation-completed" done failed]. Nothing to undo: nothing is recorded.
+ * One that fails does not keep the others from being tried. */
+struct mv_broker_failure {
+        const char *termination, *kind, *message;
+};
+int mv_broker_compensate(struct mv_broker *b, const struct mv_broker_failure *why,
+                         uint32_t *ret_done, uint32_t *ret_failed, struct mv_err *err);
+/* The program was stopped because its failure is on record (replay.stops_at). */
+bool mv_broker_stopped_as_recorded(const struct mv_broker *b);
 
 /* What came out, valid until free. outcome_known is false when the runner died before RESULT or
  * ERROR. */

@@ -83,6 +83,10 @@ int mv__on_step(struct mv_broker *b, struct mv_slice payload, struct mv_err *err
         if (r == 0)
                 r = check_step(v, err);
         if (r == 0)
+                r = mv__take_hint(b, v, err);
+        if (r == 0)
+                r = mv__take_step(b, v, err);
+        if (r == 0)
                 r = mv__record(b, MV_REC_STEP, payload, mv_slice(NULL, 0), err);
         if (r == 0)
                 r = mv__step_event(b, v, err);

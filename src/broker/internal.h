@@ -43,6 +43,29 @@ struct steps {
         _Atomic uint64_t deadline_ns;
 };
 
+#define MV__RETRIES_MAX   10
+#define MV__KEY_BYTES_MAX 256
+struct mv__hints { /* what the program's metadata says about the calls under it (hints.c) */
+        bool idempotent;
+        uint32_t retries;
+        uint32_t backoff_ms[MV__RETRIES_MAX];
+        char key[MV__KEY_BYTES_MAX];
+        size_t key_len; /* 0: none */
+        bool key_global;
+        uint64_t window_ms;
+        struct bytes compensation; /* encoded [id args...]; empty: none */
+        const char *wrong;         /* a hint that is ours and cannot be understood; NULL: none */
+};
+
+struct mv__owed { /* a call that is to be undone should the execution fail */
+        struct mv__owed *before;
+        uint64_t call;
+        bool keyed;
+        struct mv_keyed key;
+        size_t len;
+        uint8_t bytes[]; /* payload of the CALL frame that undoes it */
+};
+
 struct mv_broker {
         struct mv_broker_options o;
         struct mv_limits limits; /* defaults filled in */
@@ -51,6 +74,11 @@ struct mv_broker {
         struct bytes record;
         uint64_t record_bytes;
         struct mv_file_table *files;
+        struct mv__hints *hints;             /* NULL: none were ever given */
+        struct mv__owed *owed;               /* newest first */
+        struct mv__ruled_steps *ruled_steps; /* NULL: no rules, or no step yet */
+        bool compensating;
+        bool stopped_as_recorded; /* the program was stopped where its failure is recorded */
 
         struct steps steps;
         uint32_t calls, denials;
@@ -83,6 +111,9 @@ struct asked {
         struct mv_arena arena; /* arguments and reply; gone when the frame is answered */
         const struct mv_capability *capability; /* NULL: unknown */
         uint64_t effect_ns;
+        bool replied;                /* answered without a fault */
+        uint32_t attempts;           /* retries of the effect */
+        bool begun;                  /* its idempotency key is in the log of effects, begun */
         struct mv_decision decision; /* from here on not zeroed */
         struct mv_fault fault;       /* kind "": the decision alone speaks */
 };
@@ -129,7 +160,10 @@ void mv__steps_done(struct mv_broker *b);
 int mv__step_event(struct mv_broker *b, const struct mv_value *event, struct mv_err *err);
 /* The context of a call with what the open steps leave of it; c itself outside of steps. */
 const struct mv_context *mv__step_context(struct mv_broker *b, const struct mv_context *c);
-void mv__step_limits(struct mv_broker *b, struct asked *q); /* turns an allowed call into a fault */
+void mv__step_limits(struct mv_broker *b, struct asked *q);
+/* A call that was allowed and is answered from the records of a run that goes on. */
+void mv__step_answered(struct mv_broker *b,
+                       const struct asked *q); /* turns an allowed call into a fault */
 void mv__step_call(struct mv_broker *b, struct mv_call *call);
 
 /* end.c: frames that are not calls. */
@@ -151,7 +185,39 @@ int mv__field_count(const struct field *f, uint64_t *ret, struct mv_err *err);
 /* "" when absent */
 int mv__field_text(const struct field *f, struct mv_slice *ret, struct mv_err *err);
 
+/* durable.c. Right before an effect: 0: carry it out; 1: answered in b->reply, *ret_key as for mv__record_result;
+ * STATE: somebody has to decide. */
+int mv__before_effect(struct mv_broker *b, struct asked *q, const char **ret_key,
+                      struct mv_err *err);
+/* The effect had this end: into the log of effects, where its key is. Before anybody is told. */
+int mv__after_effect(struct mv_broker *b, struct asked *q, bool ok, struct mv_err *err);
+/* Has the effect to be tried again? Waits as long as the program's hint says. */
+bool mv__try_again(struct mv_broker *b, struct asked *q);
+
+struct mv_keyed mv__keyed(const struct mv_broker *b, const struct asked *q);
+
+/* compensate.c. The call was done: does something undo it? */
+int mv__owe(struct mv_broker *b, const struct asked *q, struct mv_err *err);
+bool mv__compensates(const struct mv_broker *b); /* the program failed, and calls will follow */
+void mv__owed_free(struct mv__owed *o);
+/* broker.c: decode, decide, record, carry out, answer into b->reply. */
+int mv__call(struct mv_broker *b, const struct mv_frame *f, struct mv_err *err);
+
+/* govern.c. The constitution about a call that is granted: fills q->decision. WAITING: the run stops here. */
+int mv__govern(struct mv_broker *b, struct asked *q, struct mv_err *err);
+int mv__take_step(struct mv_broker *b, const struct mv_value *event, struct mv_err *err);
+void mv__ruled_steps_free(struct mv__ruled_steps *s);
+
+/* hints.c. A STEP event, whatever it is. */
+int mv__take_hint(struct mv_broker *b, const struct mv_value *event, struct mv_err *err);
+void mv__hints_free(struct mv__hints *h);
+
 /* replay.c */
+/* The decision about this call, when it is the next record of a call: 1, and what it said, a denial in q->decision. 0: it is
+ * not there. */
+int mv__replay_decision(struct mv_broker *b, struct asked *q, bool *ret_allowed,
+                        struct mv_err *err);
+bool mv__replays(const struct mv_broker *b, uint64_t seq);
 int mv__replay_call(struct mv_broker *b, struct asked *q, struct mv_err *err);
 int mv__replay_end(struct mv_broker *b, struct mv_err *err);
 

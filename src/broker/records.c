@@ -16,6 +16,11 @@ struct mv_slice mv__asked_id(const struct asked *q)
 int mv__record(struct mv_broker *b, enum mv_record_type type, struct mv_slice semantic,
                struct mv_slice observed, struct mv_err *err)
 {
+        if (b->o.replay && b->o.replay->goes_on && !b->compensating &&
+            mv_trail_count(b->o.trail) >= b->o.replay->stops_at) {
+                b->stopped_as_recorded = true;
+                return mv_fail(err, MV_E_STATE, 0, "the program had been stopped here");
+        }
         b->record_bytes += semantic.len + observed.len;
         if (b->record_bytes > RECORD_BYTES_MAX)
                 return mv_fail(err, MV_E_LIMIT, 0,
@@ -134,7 +139,7 @@ int mv__record_call(struct mv_broker *b, const struct asked *q, struct mv_err *e
 int mv__record_result(struct mv_broker *b, const struct asked *q, const char *key,
                       struct mv_slice payload, struct mv_err *err)
 {
-        uint8_t time[32];
+        uint8_t time[64];
         struct mv_out o, observed = mv_out(time, sizeof time);
         int r = room(b, payload.len, &o, err);
         if (r < 0)
@@ -144,7 +149,11 @@ int mv__record_result(struct mv_broker *b, const struct asked *q, const char *ke
         mv_cbor_put_int(&o, (int64_t)q->seq);
         put_key(&o, key);
         mv_put_slice(&o, payload);
-        mv_cbor_put_map(&observed, 1);
+        mv_cbor_put_map(&observed, q->attempts ? 2 : 1);
+        if (q->attempts) {
+                put_key(&observed, "retries");
+                mv_cbor_put_int(&observed, q->attempts);
+        }
         put_key(&observed, "effect_ns");
         mv_cbor_put_int(&observed, (int64_t)q->effect_ns);
         return append(b, MV_REC_RESULT, &o, mv_out_slice(&observed), err);

@@ -137,6 +137,11 @@ static int replay_allowed(struct mv_broker *b, struct asked *q, struct mv_err *e
         struct mv_out mine;
         struct field inside[D_COUNT], result[] = { { "seq", true }, { "fault" }, { "reply" } };
         enum mv_record_type type = MV_REC_MAX_;
+        uint64_t most;
+        if (b->o.replay->goes_on) { /* what it spent before counts on */
+                (void)mv__spend(b, MV_SPEND_CALLS, 1, &most);
+                mv__step_answered(b, q);
+        }
         int r = expect(b, q, MV_REC_CALL, &semantic, err);
         if (r < 0)
                 return r;
@@ -162,10 +167,41 @@ static int replay_allowed(struct mv_broker *b, struct asked *q, struct mv_err *e
             result[1].seen == result[2].seen)
                 return diverged(b, q, "the record has no result for it", err);
         bool fault = result[1].seen;
+        q->replied = !fault;
         r = mv__record(b, MV_REC_RESULT, semantic, mv_slice(NULL, 0), err);
         return r < 0 ? r
                      : mv__reply_raw(b, fault ? MV_FRAME_FAULT : MV_FRAME_REPLY, q->seq,
                                      result[fault ? 1 : 2].raw, err);
+}
+
+int mv__replay_decision(struct mv_broker *b, struct asked *q, bool *ret_allowed, struct mv_err *err)
+{
+        struct field f[D_COUNT];
+        struct mv_slice semantic = { NULL, 0 };
+        enum mv_record_type type;
+        struct mv_decision *d = &q->decision;
+        int r = next(b, &type, &semantic, err);
+        if (r <= 0 || type != MV_REC_DECISION)
+                return r < 0 ? r : 0;
+        memcpy(f, decision_fields, sizeof f);
+        r = mv__fields_read(semantic, f, D_COUNT, err);
+        if (r < 0 || !same_call(b, q, f))
+                return r < 0 ? r : diverged(b, q, "the record says something else", err);
+        *ret_allowed = is_true(&f[D_ALLOWED]);
+        if (*ret_allowed)
+                return 1;
+        d->allowed = false;
+        copy_field(&f[D_HINT], d->hint, sizeof d->hint);
+        copy_field(&f[D_RULE], d->rule, sizeof d->rule);
+        copy_field(&f[D_CONTEXT], d->context, sizeof d->context);
+        copy_field(&f[D_OPERATION], d->operation, sizeof d->operation);
+        return 1;
+}
+
+bool mv__replays(const struct mv_broker *b, uint64_t seq)
+{
+        const struct mv_broker_replay *r = b->o.replay;
+        return r && (!r->goes_on || seq <= r->answered);
 }
 
 int mv__replay_call(struct mv_broker *b, struct asked *q, struct mv_err *err)
@@ -193,6 +229,8 @@ int mv__replay_end(struct mv_broker *b, struct mv_err *err)
 {
         enum mv_record_type type;
         struct mv_slice semantic;
+        if (!b->o.replay || b->o.replay->goes_on)
+                return 0;
         int r = next(b, &type, &semantic, err);
         return r == 1 ? diverged(b, NULL, "the record holds another call", err) : r;
 }

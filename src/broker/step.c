@@ -194,7 +194,7 @@ void mv__steps_done(struct mv_broker *b)
 int mv__step_event(struct mv_broker *b, const struct mv_value *event, struct mv_err *err)
 {
         struct mv_slice what = event->items[0].text, name = { NULL, 0 };
-        if (b->o.replay)
+        if (b->o.replay && !b->o.replay->goes_on)
                 return 0;
         if (mv_slice_eq_str(what, "step-completed") || mv_slice_eq_str(what, "step-failed"))
                 return pop(b, err);
@@ -252,6 +252,11 @@ void mv__step_limits(struct mv_broker *b, struct asked *q)
                 }
         }
         s->operations += q->decision.allowed && is_operation(q);
+}
+
+void mv__step_answered(struct mv_broker *b, const struct asked *q)
+{
+        b->steps.operations += q->capability && is_operation(q);
 }
 
 void mv__step_call(struct mv_broker *b, struct mv_call *call)

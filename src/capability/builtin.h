@@ -16,6 +16,8 @@ struct mv_builtin {
          * boolean, * anything. */
         const char *kinds;
         mv_check_fn check; /* NULL: the capability id alone decides */
+        /* asked of one that is neither pure nor idempotent; NULL: never */
+        bool (*repeatable)(const struct mv_value *args, uint32_t args_count);
 };
 struct mv_family {
         const struct mv_builtin *items;

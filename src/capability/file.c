@@ -468,6 +468,12 @@ static int list_dir(struct mv_call *call, const struct mv_value *args, uint32_t 
         return r;
 }
 
+/* With the parents, a directory that is there is no error. */
+static bool mkdir_repeatable(const struct mv_value *args, uint32_t n)
+{
+        return n > 1 && args[1].boolean;
+}
+
 #define FILE_ACCESS .effects = MV_EFFECT_FILESYSTEM, .permission = "ccos.io.file-access"
 static const struct mv_builtin items[] = {
         { .capability = { .id = "ccos.io.file-exists",
@@ -477,6 +483,7 @@ static const struct mv_builtin items[] = {
                           FILE_ACCESS,
                           .args_min = 1,
                           .args_max = 1,
+                          .idempotent = true,
                           .call = file_exists },
           .kinds = "s",
           .check = check_read },
@@ -487,6 +494,7 @@ static const struct mv_builtin items[] = {
                           FILE_ACCESS,
                           .args_min = 1,
                           .args_max = 1,
+                          .idempotent = true,
                           .call = read_file },
           .kinds = "s",
           .check = check_read },
@@ -497,6 +505,7 @@ static const struct mv_builtin items[] = {
                           FILE_ACCESS,
                           .args_min = 2,
                           .args_max = 2,
+                          .idempotent = true,
                           .call = write_file },
           .kinds = "s",
           .check = check_write },
@@ -508,6 +517,7 @@ static const struct mv_builtin items[] = {
                           FILE_ACCESS,
                           .args_min = 1,
                           .args_max = 2,
+                          .idempotent = true,
                           .call = delete_file },
           .kinds = "sb",
           .check = check_write },
@@ -520,6 +530,7 @@ static const struct mv_builtin items[] = {
                           .args_max = 2,
                           .call = make_dir },
           .kinds = "sb",
+          .repeatable = mkdir_repeatable,
           .check = check_write },
         { .capability = { .id = "ccos.io.list-dir",
                           .arguments = "(path)",
@@ -529,6 +540,7 @@ static const struct mv_builtin items[] = {
                           FILE_ACCESS,
                           .args_min = 1,
                           .args_max = 1,
+                          .idempotent = true,
                           .call = list_dir },
           .kinds = "s",
           .check = check_read },

@@ -547,6 +547,20 @@ static int check_host(const struct mv_context *c, const struct mv_value *args, u
         return 0;
 }
 
+/* RFC 9110, 9.2.2: the methods that may be sent again. */
+static bool repeatable(const struct mv_value *args, uint32_t n)
+{
+        static const char *const methods[] = { "GET", "HEAD", "OPTIONS", "PUT", "DELETE" };
+        struct mv_http_request q;
+        struct mv_fault ignored;
+        if (mv__http_request(args, n, &q, &ignored) < 0)
+                return false;
+        for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
+                if (strcmp(q.method, methods[i]) == 0)
+                        return true;
+        return false;
+}
+
 static const struct mv_builtin items[] = {
         { .capability = { .id = "ccos.network.http-fetch",
                           .arguments = "(url) or (url {options}) or ({:url :method :headers :body "
@@ -559,6 +573,7 @@ static const struct mv_builtin items[] = {
                           .args_max = 64,
                           .call = fetch },
           .kinds = "*",
+          .repeatable = repeatable,
           .check = check_host },
 };
 MV_FAMILY(mv__family_http, items);

@@ -225,6 +225,16 @@ const struct mv_capability *mv_capability_find(const struct mv_capability_table 
         return e ? &e->capability : NULL;
 }
 
+bool mv_capability_repeatable(const struct mv_capability_table *t, const struct mv_capability *c,
+                              const struct mv_value *args, uint32_t args_count)
+{
+        const struct entry *e = entry_of(t, c->id);
+        if (c->pure || c->idempotent || c->effects == MV_EFFECT_OUTPUT)
+                return true;
+        return e && e->builtin && e->builtin->repeatable &&
+               e->builtin->repeatable(args, args_count);
+}
+
 uint32_t mv_capability_count(const struct mv_capability_table *t)
 {
         return t->count;

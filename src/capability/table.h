@@ -22,6 +22,9 @@ int mv_capability_table_add(struct mv_capability_table *t, const struct mv_capab
  * leading colon is accepted too. */
 const struct mv_capability *mv_capability_find(const struct mv_capability_table *t,
                                                struct mv_slice id);
+/* May this call be carried out again when nobody knows whether it was? Pure, idempotent, or harmless by its arguments. */
+bool mv_capability_repeatable(const struct mv_capability_table *t, const struct mv_capability *c,
+                              const struct mv_value *args, uint32_t args_count);
 uint32_t mv_capability_count(const struct mv_capability_table *t);
 const struct mv_capability *mv_capability_at(const struct mv_capability_table *t, uint32_t i);
 /* Nearest known id by edit distance, or NULL: "did you mean". */

@@ -34,6 +34,8 @@ struct cli_options {
         const char *environment; /* of that file */
         const char *agent;       /* agent.config: what it gives is what flags may only narrow */
         const char *provider, *audit, *execution, *output;
+        const char *as;       /* of approvals: the approver's name */
+        const char *in_doubt; /* of resume: CALL=repeat|done|fail */
         bool tier_given, level_given;
         enum mv_tier tier_min;
         enum mv_level level;
@@ -49,7 +51,9 @@ enum cli_accepts { /* which options a verb takes */
                    CLI_CONFIG = 1u << 6, /* --strict, --vmm, --format */
                    /* provider, level, limits, --audit: what nothing is granted to */
                    CLI_LIMITS = 1u << 3,
-                   CLI_OUTPUT = 1u << 4, /* -o FILE, --ast */
+                   CLI_OUTPUT = 1u << 4,     /* -o FILE, --ast */
+                   CLI_APPROVALS = 1u << 11, /* --audit, --as */
+                   CLI_RESUME = 1u << 10,    /* --in-doubt */
 };
 /* 0, or CLI_USAGE after saying on stderr what is wrong. Words after `--` are operands whatever
  * they look like. */
@@ -137,6 +141,8 @@ struct cli_verb {
 };
 extern const struct cli_verb cli_verbs[]; /* main.c; ends with a NULL name */
 int cmd_run(int argc, char **argv);
+int cmd_resume(int argc, char **argv);
+int cmd_approvals(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_call(int argc, char **argv);
 int cmd_compile(int argc, char **argv);

@@ -38,6 +38,32 @@ static const char running[] =
         "  --explain              decide and print, run nothing\n"
         "  --json                 one JSON object on stdout\n";
 
+static const char resuming[] =
+        "EXECUTION never ended: its process was killed, or it waits. The program runs again behind "
+        "the wall; calls that\n"
+        "have their result on record are answered from there, and behind the last one it goes on.\n"
+        "options: --audit FILE, and the level, grants and limits of the run, the same again; "
+        "besides\n"
+        "  --in-doubt CALL=done|repeat|fail   what to do about the call that was begun and has no "
+        "result, when it may\n"
+        "                         not simply be repeated: it happened; carry it out; tell the "
+        "program it failed\n"
+        "  --arg VALUE            with CALL=done: the call's reply, an RTFS literal (default: "
+        "nil)\n";
+
+static const char approving[] =
+        "approvals list [--json]           what rules of the constitution stopped, and how it "
+        "stands\n"
+        "approvals show ID [--json]\n"
+        "approvals approve ID [--as NAME]  then `microvm resume EXECUTION`\n"
+        "approvals reject ID [--as NAME]   one rejection rejects; a vote stands\n"
+        "options:\n"
+        "  --audit FILE           the store whose key signs requests and votes (default: the "
+        "user's)\n"
+        "  --as NAME              the approver, beside the uid (default: the user's name); whoever "
+        "reads the key can\n"
+        "                         use any\n";
+
 static const char repl[] =
         "One session in one cell: what is defined stays. Every input is an execution of its own.\n"
         "On a terminal: lines are edited, Tab completes names, the history is kept; from a pipe: "
@@ -114,6 +140,10 @@ static const char *details(const char *verb)
                 return explaining;
         if (strcmp(verb, "config") == 0)
                 return config;
+        if (strcmp(verb, "approvals") == 0)
+                return approving;
+        if (strcmp(verb, "resume") == 0)
+                return resuming;
         if (strcmp(verb, "repl") == 0)
                 return repl;
         if (strcmp(verb, "compile") == 0)

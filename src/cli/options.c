@@ -118,6 +118,8 @@ enum option_id {
         O_ENVIRONMENT,
         O_OUTPUT,
         O_AST,
+        O_IN_DOUBT,
+        O_AS,
 };
 
 static const struct option {
@@ -146,7 +148,7 @@ static const struct option {
         { "--max-output", O_MAX_OUTPUT, CLI_RUNNING | CLI_LIMITS,
           "a size such as 64K, 512M or 2G" },
         { "--arg", O_ARG, CLI_RUNNING, "an RTFS literal" },
-        { "--audit", O_AUDIT, CLI_RUNNING | CLI_LIMITS, "a file, or none" },
+        { "--audit", O_AUDIT, CLI_RUNNING | CLI_LIMITS | CLI_APPROVALS, "a file, or none" },
         { "--output", O_OUTPUT, CLI_RUNNING, "a directory" },
         { "--execution", O_EXECUTION, CLI_AUDIT, "an execution id" },
         { "--strict", O_STRICT, CLI_CONFIG, NULL },
@@ -160,6 +162,8 @@ static const struct option {
         { "--environment", O_ENVIRONMENT, CLI_RUNNING | CLI_CONFIG,
           "an environment of the settings file" },
         { "--ast", O_AST, CLI_OUTPUT, NULL },
+        { "--as", O_AS, CLI_APPROVALS, "the approver's name" },
+        { "--in-doubt", O_IN_DOUBT, CLI_RESUME, "CALL=repeat, CALL=done or CALL=fail" },
         { "--output", O_OUTPUT, CLI_OUTPUT, "a file" },
         { "-o", O_OUTPUT, CLI_OUTPUT, "a file" },
 };
@@ -259,6 +263,12 @@ static bool set(struct cli_options *o, enum option_id id, const char *value)
                 return value[0] != 0;
         case O_OUTPUT:
                 o->output = value;
+                return value[0] != 0;
+        case O_AS:
+                o->as = value;
+                return value[0] != 0;
+        case O_IN_DOUBT:
+                o->in_doubt = value;
                 return value[0] != 0;
         case O_EXECUTION:
                 o->execution = value;

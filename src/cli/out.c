@@ -119,6 +119,8 @@ static const struct failure {
         { MV_E_SYS, CLI_FAILED, "IoError", MV_END_ERROR },
         { MV_E_CORRUPT, CLI_FAILED, "IoError", MV_END_ERROR },
         { MV_E_PROGRAM, CLI_FAILED, "Generic", MV_END_ERROR },
+        { MV_E_WAITING, CLI_DENIED, "ApprovalRequired", MV_END_DENIED },
+        { MV_E_IN_DOUBT, CLI_FAILED, "UnknownOutcome", MV_END_ERROR },
 };
 
 static const struct failure *failure_of(enum mv_code code)
@@ -222,6 +224,10 @@ static void print_error(const struct mv_result *r, const struct mv_program *p)
                 print_part("  hint: ", e->hint);
                 fputc('\n', stderr);
         }
+        const struct mv_metadata *m = mv_result_metadata(r);
+        if (m->compensations || m->compensations_failed)
+                fprintf(stderr, "  undone: %u calls; %u could not be undone\n", m->compensations,
+                        m->compensations_failed);
 }
 
 static enum cli_exit exit_of(enum mv_termination t)

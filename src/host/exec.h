@@ -54,6 +54,8 @@ struct mv__exec {
         struct mv_broker *broker;
         struct mv__door_tap tap;
         const struct mv_broker_replay *replay; /* NULL: effects happen */
+        bool resumed; /* the id and the trail are there already, and the trail follows (resume.c) */
+        const struct mv__story *story; /* of what is resumed */
         const char *permissions[MV_PERMISSIONS_MAX + 1];
         const char *const *token; /* what the boundary gate checks against */
         uint32_t token_count;
@@ -80,6 +82,16 @@ int mv__session_cell(struct mv_session *s, const struct mv__exec *e, struct mv_c
                      struct mv_err *err);
 void mv__session_after(struct mv_session *s, bool in_order);
 
+/* Before anything of a resumed execution runs: is it the same context? Then its trail follows what is recorded
+ * (resume.c). */
+int mv__resume_follow(struct mv__exec *e, struct mv_err *err);
+/* The failure that is on record, when there is one (resume.c). */
+void mv__resume_outcome(struct mv__exec *e);
+/* A failed execution undoes what it can (compensate.c). */
+int mv__compensate(struct mv__exec *e, struct mv_err *err);
+/* From a request to a result that has a root (execute.c). */
+int mv__exec_whole(struct mv__exec *e, struct mv_err *err);
+
 /* The frame of mv_execute, shared with replay (execute.c). init: NULL result only on failure. */
 int mv__exec_init(struct mv__exec *e, struct mv_host *h, const struct mv_execution *x,
                   struct mv_err *err);
@@ -102,6 +114,7 @@ int mv__start_frame(struct mv__exec *e, struct mv_slice *ret, struct mv_err *err
 int mv__record_program_decision(struct mv__exec *e, const struct mv_decision *d,
                                 struct mv_err *err);
 int mv__record_started(struct mv__exec *e, struct mv_err *err);
+const char *mv__ended_message(const struct mv_result *r); /* the one in the record */
 int mv__record_ended(struct mv__exec *e, const char *detail, struct mv_err *err);
 
 /* Fill the result from what the broker saw and how the cell ended (outcome.c). */

@@ -169,7 +169,8 @@ static int prepare(struct mv__exec *e, struct mv_err *err)
         int r = mv__execution_check(x, err);
         if (r < 0)
                 return r;
-        mv__make_id(e->host, "exec_", e->result->execution_id);
+        if (!e->resumed)
+                mv__make_id(e->host, "exec_", e->result->execution_id);
         r = identify(e, err);
         if (r < 0)
                 return r;
@@ -227,12 +228,22 @@ static bool tap_output(void *ctx, bool to_stderr, struct mv_slice bytes)
         return fits;
 }
 
+/* What cannot be resumed cannot wait for an approval either. */
+static bool can_wait(const struct mv__exec *e)
+{
+        enum mv_program_kind k = e->x->program.kind;
+        return !e->session && (mv__program_is_rtfs(k) || k == MV_PROGRAM_NONE);
+}
+
 static int open_broker(struct mv__exec *e, struct mv_err *err)
 {
         struct mv_broker_options o = { .execution_id = e->result->execution_id,
                                        .context = e->context,
                                        .table = e->host->table,
                                        .trail = e->trail,
+                                       .audit = can_wait(e) ? e->host->audit : NULL,
+                                       .effects = e->host->effects,
+                                       .plan = e->program_digest,
                                        .limits = e->limits,
                                        .deadline_ns = e->deadline_ns,
                                        .tier_min = e->x->tier_min,
@@ -353,7 +364,9 @@ static int door_verdict(struct mv__exec *e, int run, struct mv_err *err)
         if (e->tap.err.code == MV_E_HOSTILE || e->tap.err.code == MV_E_LIMIT ||
             (e->x->cancel && *e->x->cancel))
                 return 0;
-        if (e->replay && e->tap.err.code == MV_E_CORRUPT) /* the replay diverged */
+        if (e->replay && !e->resumed && e->tap.err.code == MV_E_CORRUPT) /* the replay diverged */
+                return 0;
+        if (mv_broker_stopped_as_recorded(e->broker))
                 return 0;
         *err = e->tap.err;
         return -(int)err->code;
@@ -377,6 +390,11 @@ int mv__exec_run(struct mv__exec *e, struct mv_err *err)
         if (r < 0)
                 return r;
         mv__outcome(e, &exit);
+        if (e->resumed)
+                mv__resume_outcome(e);
+        r = mv__compensate(e, err);
+        if (r < 0)
+                return r;
         finish_metadata(e);
         mv_trail_at(e->trail, e->result->metadata.ended_ms);
         return mv__record_ended(e, exit.detail, err);
@@ -389,7 +407,8 @@ static int recorded(struct mv__exec *e, struct mv_err *err)
 {
         struct mv_result *r = e->result;
         bool allowed = e->decision.allowed;
-        int rc = mv_trail_begin(e->audit, r->execution_id, &e->trail, err);
+        int rc = e->resumed ? mv__resume_follow(e, err)
+                            : mv_trail_begin(e->audit, r->execution_id, &e->trail, err);
         if (rc == 0)
                 mv_trail_at(e->trail, r->metadata.started_ms);
         if (rc == 0 && allowed)
@@ -410,7 +429,7 @@ static int recorded(struct mv__exec *e, struct mv_err *err)
         return rc < 0 ? rc : mv_trail_end(e->trail, r->root, &r->records, err);
 }
 
-static int execute(struct mv__exec *e, struct mv_err *err)
+int mv__exec_whole(struct mv__exec *e, struct mv_err *err)
 {
         int r = prepare(e, err);
         if (r == 0 && e->decision.allowed) {
@@ -456,7 +475,7 @@ void mv__exec_done(struct mv__exec *e)
 static int execute_and_done(struct mv__exec *e, int r, struct mv_result **ret, struct mv_err *err)
 {
         if (r == 0)
-                r = execute(e, err);
+                r = mv__exec_whole(e, err);
         mv__exec_done(e);
         if (r < 0) {
                 mv_result_free(e->result);

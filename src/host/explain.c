@@ -4,6 +4,7 @@
 #include <base/slice.h>
 #include <host/host.h>
 #include <policy/policy.h>
+#include <security/rules.h>
 #include <string.h>
 
 static void fill(struct mv_explanation *ret, const struct mv_decision *d)
@@ -44,6 +45,19 @@ static int explain_fault(const struct mv_fault *f, struct mv_explanation *ret)
         return 0;
 }
 
+/* The constitution, as it stands outside of any step. */
+static void ask_rules(const struct mv_context *c, const struct mv_governed *g,
+                      struct mv_decision *d)
+{
+        char why[80];
+        const struct mv_rule *rule = d->allowed ? mv_rule_for(c, g) : NULL;
+        if (!rule || rule->action == MV_RULE_ALLOW)
+                return;
+        mv_fmt(why, sizeof why, "it needs %u approval%s", rule->approvals,
+               rule->approvals == 1 ? "" : "s");
+        mv_rule_refuse(rule, rule->action == MV_RULE_DENY ? "it denies this" : why, d);
+}
+
 int mv_explain_call(struct mv_host *h, const struct mv_context *c, const char *capability,
                     const struct mv_value *args, struct mv_explanation *ret, struct mv_err *err)
 {
@@ -66,6 +80,10 @@ int mv_explain_call(struct mv_host *h, const struct mv_context *c, const char *c
                                         &fault) < 0) {
                 return explain_fault(&fault, ret);
         }
+        struct mv_governed g = { .capability = cap,
+                                 .args = args ? args->items : NULL,
+                                 .args_count = count };
+        ask_rules(c, &g, &d);
         fill(ret, &d);
         if (d.allowed)
                 mv_fmt(ret->text, sizeof ret->text, "%s: allowed by %s", cap->id, d.rule);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <audit/effects.h>
 #include <host/host.h>
 #include <provider/provider.h>
 #include <stdlib.h>
@@ -41,6 +42,8 @@ static int host_fill(struct mv_host *h, const struct mv_host_options *o, struct 
                 r = mv__sandbox_register(h, err);
         if (r == 0)
                 r = audit_open(o, &h->audit, err);
+        if (r == 0 && !(h->effects = mv_effects_new(h->audit)))
+                r = mv_fail(err, MV_E_NOMEM, 0, "host");
         for (size_t i = 0; r == 0 && i < sizeof built_in / sizeof built_in[0]; i++)
                 r = mv_host_add_provider(h, built_in[i], err);
         return r;
@@ -68,6 +71,7 @@ struct mv_host *mv_host_free(struct mv_host *h)
                 return NULL;
         for (uint32_t i = 0; i < h->entries_count; i++)
                 mv__entry_done(&h->entries[i]);
+        mv_effects_free(h->effects);
         mv_audit_close(h->audit);
         mv_capability_table_free(h->table);
         free(h->sandboxes);

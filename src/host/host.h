@@ -27,6 +27,7 @@
 #define MV_HOST_POOL_MAX      64
 
 struct sandbox;
+struct mv_effects;
 struct mv__kept {
         struct mv_cell *cell;
         uint64_t memory_bytes_max;
@@ -56,6 +57,7 @@ struct mv__context_seen {
 struct mv_host {
         struct mv_capability_table *table;
         struct mv_audit *audit;
+        struct mv_effects *effects;
         uint8_t id_seed
                 [MV_DIGEST_BYTES]; /* random: execution ids are made of it and of a counter */
         _Atomic uint64_t ids;

@@ -82,6 +82,10 @@ static void put_metadata(struct mv__jsonw *w, const struct mv_metadata *m)
                 mv__json_int(w, "exit_code", m->exit_code);
         if (m->signal)
                 mv__json_int(w, "signal", m->signal);
+        if (m->compensations || m->compensations_failed) {
+                mv__json_uint(w, "compensations", m->compensations);
+                mv__json_uint(w, "compensations_failed", m->compensations_failed);
+        }
         mv__json_bool(w, "simulated", m->simulated);
         mv__json_open(w, "phases_ns", '{');
         mv__json_uint(w, "open", m->open_ns);

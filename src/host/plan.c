@@ -403,7 +403,7 @@ static struct mv__plan_request request_of(const struct mv__exec *e)
 
 int mv__exec_plan(struct mv__exec *e, struct mv_err *err)
 {
-        if (e->session || e->replay || !mv__plan_wanted(e->x)) /* (3) */
+        if (e->session || (e->replay && !e->replay->goes_on) || !mv__plan_wanted(e->x)) /* (3) */
                 return 0;
         struct mv__plan_request q = request_of(e);
         int r = mv__plan_make(e->host, &q, &e->plan, err);

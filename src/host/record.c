@@ -130,6 +130,12 @@ int mv__record_started(struct mv__exec *e, struct mv_err *err)
 }
 
 /* --- EXECUTION_ENDED -------------------------------------------------------------------------- */
+/* Why a cell was killed differs between walls: that is in the observed part. */
+const char *mv__ended_message(const struct mv_result *r)
+{
+        return r->termination == MV_END_KILLED ? "killed" : r->error.message;
+}
+
 static bool put_ended(struct mv_out *o, const void *what)
 {
         const struct mv_result *r = what;
@@ -137,8 +143,7 @@ static bool put_ended(struct mv_out *o, const void *what)
                 return mv_cbor_put_map(o, 2) && mv_cbor_put_str(o, "value") &&
                        mv_value_encode(o, r->value) &&
                        key_str(o, "termination", mv_termination_name(r->termination));
-        /* Why a cell was killed differs between walls: that is in the observed part. */
-        const char *message = r->termination == MV_END_KILLED ? "killed" : r->error.message;
+        const char *message = mv__ended_message(r);
         return mv_cbor_put_map(o, 3) && key_str(o, "kind", r->error.kind) &&
                key_str(o, "message", message) &&
                key_str(o, "termination", mv_termination_name(r->termination));

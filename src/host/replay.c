@@ -11,23 +11,9 @@
 #include <base/slice.h>
 #include <host/cbor_map.h>
 #include <host/exec.h>
+#include <host/story.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define REPLAY_BYTES_MAX ((size_t)1 << 30)
-
-struct entry {
-        enum mv_record_type type;
-        struct mv_slice semantic, observed;
-        struct entry *next;
-};
-
-struct story { /* one execution's records, in order */
-        struct mv_arena memory;
-        struct entry *first, *last;
-        bool has_root;
-        uint8_t root[MV_DIGEST_BYTES];
-};
 
 /* --- maps with text keys ---------------------------------------------------------------------- */
 static int find_count(struct mv_slice map, const char *key, uint64_t *ret, struct mv_err *err)
@@ -80,7 +66,7 @@ static struct mv_slice keep(struct mv_arena *a, struct mv_slice s)
         return mv_slice(p, s.len);
 }
 
-static int keep_root(struct story *s, const struct mv_audit_record *rec, struct mv_err *err)
+static int keep_root(struct mv__story *s, const struct mv_audit_record *rec, struct mv_err *err)
 {
         struct mv_cbor_item it;
         int r = mv__map_item(rec->semantic, "root", MV_CBOR_BYTES, &it, err);
@@ -93,33 +79,43 @@ static int keep_root(struct story *s, const struct mv_audit_record *rec, struct 
         return 0;
 }
 
-static int keep_record(struct story *s, const struct mv_audit_record *rec, struct mv_err *err)
+/* What is no leaf is told apart: the execution has its root without it. */
+static bool is_note(enum mv_record_type t)
+{
+        return t == MV_REC_RESUMED || t == MV_REC_PAUSED || t == MV_REC_APPROVAL;
+}
+
+static int keep_record(struct mv__story *s, const struct mv_audit_record *rec, struct mv_err *err)
 {
         if (rec->type == MV_REC_ROOT)
                 return keep_root(s, rec, err);
-        struct entry *e = mv_new(&s->memory, struct entry, 1);
+        if (rec->type == MV_REC_EXECUTION_STARTED) { /* its process died: it began anew */
+                s->first = s->last = s->notes = s->last_note = NULL;
+                s->count = 0;
+        }
+        struct mv__story_record *e = mv_new(&s->memory, struct mv__story_record, 1);
         if (!e)
                 return mv_fail(err, MV_E_LIMIT, 0,
                                "the execution's records take more than %zu bytes",
-                               REPLAY_BYTES_MAX);
-        *e = (struct entry){ rec->type, keep(&s->memory, rec->semantic),
-                             keep(&s->memory, rec->observed), NULL };
-        if (s->last)
-                s->last->next = e;
+                               MV__STORY_BYTES_MAX);
+        *e = (struct mv__story_record){ rec->type, keep(&s->memory, rec->semantic),
+                                        keep(&s->memory, rec->observed), NULL };
+        struct mv__story_record **first = is_note(rec->type) ? &s->notes : &s->first,
+                                **last = is_note(rec->type) ? &s->last_note : &s->last;
+        if (*last)
+                (*last)->next = e;
         else
-                s->first = e;
-        s->last = e;
+                *first = e;
+        *last = e;
+        s->count += !is_note(rec->type);
         return 0;
 }
 
-static int read_story(const char *path, const char *execution_id, struct story *s,
-                      struct mv_err *err)
+int mv__story_read(struct mv_audit_reader *reader, const char *execution_id, struct mv__story *s,
+                   struct mv_err *err)
 {
-        struct mv_audit_reader *reader;
         struct mv_audit_record rec;
-        int r = mv_audit_reader_open(path, &reader, err);
-        if (r < 0)
-                return r;
+        int r;
         while ((r = mv_audit_read(reader, &rec, err)) == 1) {
                 if (strcmp(rec.execution_id, execution_id) != 0)
                         continue;
@@ -127,16 +123,29 @@ static int read_story(const char *path, const char *execution_id, struct story *
                 if (r < 0)
                         break;
         }
-        mv_audit_reader_close(reader);
         if (r < 0)
                 return r;
         if (!s->first)
-                return mv_fail(err, MV_E_NOT_FOUND, 0, "%s has no execution '%s'", path,
+                return mv_fail(err, MV_E_NOT_FOUND, 0, "the audit store has no execution '%s'",
                                execution_id);
         if (s->first->type != MV_REC_EXECUTION_STARTED)
                 return mv_fail(err, MV_E_UNSUPPORTED, 0,
                                "execution %s was denied before it started: nothing to run again",
                                execution_id);
+        return 0;
+}
+
+static int read_ended(const char *path, const char *execution_id, struct mv__story *s,
+                      struct mv_err *err)
+{
+        struct mv_audit_reader *reader;
+        int r = mv_audit_reader_open(path, &reader, err);
+        if (r < 0)
+                return r;
+        r = mv__story_read(reader, execution_id, s, err);
+        mv_audit_reader_close(reader);
+        if (r < 0)
+                return mv_wrap(err, "%s", path);
         if (!s->has_root)
                 return mv_fail(err, MV_E_UNSUPPORTED, 0, "execution %s has no root: it never ended",
                                execution_id);
@@ -158,7 +167,8 @@ static int program_kind(const char *name, enum mv_program_kind *ret, struct mv_e
                        name ? name : "null");
 }
 
-static int read_program(const struct entry *started, struct mv_program *ret, struct mv_err *err)
+static int read_program(const struct mv__story_record *started, struct mv_program *ret,
+                        struct mv_err *err)
 {
         struct mv_cbor_item text, digest;
         uint8_t computed[MV_DIGEST_BYTES];
@@ -191,7 +201,7 @@ static int read_purpose(struct mv_slice started, enum mv_purpose *ret, struct mv
 }
 
 /* An evaluation of a session found what others had defined; its own record does not hold that. */
-static int check_alone(const struct entry *started, struct mv_err *err)
+static int check_alone(const struct mv__story_record *started, struct mv_err *err)
 {
         struct mv_slice raw, session = mv__map_text(started->observed, "session");
         struct mv_err absent;
@@ -203,13 +213,16 @@ static int check_alone(const struct entry *started, struct mv_err *err)
                        MV_SARG(session));
 }
 
-static int read_request(const struct entry *started, struct mv__exec *e, struct mv_execution *x,
-                        struct mv_err *err)
+int mv__story_request(const struct mv__story_record *started, struct mv__exec *e,
+                      struct mv_execution *x, struct mv_err *err)
 {
+        int r = check_alone(started, err);
+        if (r < 0)
+                return r;
         struct mv_slice sem = started->semantic, obs = started->observed;
         const char *kind;
         struct mv_cbor_item prelude;
-        int r = find_text(sem, "kind", &e->scratch, &kind, err);
+        r = find_text(sem, "kind", &e->scratch, &kind, err);
         if (r == 0)
                 r = program_kind(kind, &x->program.kind, err);
         if (r == 0)
@@ -243,14 +256,10 @@ static int read_request(const struct entry *started, struct mv__exec *e, struct 
 /* --- answers ---------------------------------------------------------------------------------- */
 /* The broker reads calls from here; the program's own DECISION, behind STARTED, is not one of
  * them. */
-struct source {
-        const struct entry *at;
-};
-
-static int source_next(void *ctx, enum mv_record_type *ret_type, struct mv_slice *ret_semantic,
-                       struct mv_err *err)
+int mv__story_next(void *ctx, enum mv_record_type *ret_type, struct mv_slice *ret_semantic,
+                   struct mv_err *err)
 {
-        struct source *s = ctx;
+        struct mv__story_source *s = ctx;
         if (!s->at)
                 return 0;
         *ret_type = s->at->type;
@@ -260,11 +269,11 @@ static int source_next(void *ctx, enum mv_record_type *ret_type, struct mv_slice
 }
 
 /* Take over as recorded what comes before the program runs. */
-static int take_over(struct mv__exec *e, const struct story *s, struct source *ret,
+static int take_over(struct mv__exec *e, const struct mv__story *s, struct mv__story_source *ret,
                      struct mv_err *err)
 {
         static const struct mv_slice none;
-        const struct entry *at = s->first;
+        const struct mv__story_record *at = s->first;
         int r = mv_trail_append(e->trail, at->type, at->semantic, none, err);
         at = at->next;
         if (r == 0 && at && at->type == MV_REC_DECISION) {
@@ -277,7 +286,7 @@ static int take_over(struct mv__exec *e, const struct story *s, struct source *r
         return r;
 }
 
-static int choose(struct mv__exec *e, const struct story *s, struct mv_execution *x,
+static int choose(struct mv__exec *e, const struct mv__story *s, struct mv_execution *x,
                   const char *provider, struct mv_err *err)
 {
         static const struct mv_limits none;
@@ -309,7 +318,7 @@ static void describe(const struct mv_result *r, struct mv__replay *ret)
         free(text);
 }
 
-static void compare(const struct mv__exec *e, const struct story *s, struct mv__replay *ret)
+static void compare(const struct mv__exec *e, const struct mv__story *s, struct mv__replay *ret)
 {
         memcpy(ret->recorded, s->root, sizeof ret->recorded);
         memcpy(ret->reached, e->result->root, sizeof ret->reached);
@@ -326,14 +335,12 @@ static void compare(const struct mv__exec *e, const struct story *s, struct mv__
                        mv_termination_name(e->result->termination));
 }
 
-static int run_again(struct mv__exec *e, const struct story *s, struct mv_execution *x,
+static int run_again(struct mv__exec *e, const struct mv__story *s, struct mv_execution *x,
                      const char *provider, struct mv_err *err)
 {
-        struct source source;
-        struct mv_broker_replay replay = { &source, source_next };
-        int r = check_alone(s->first, err);
-        if (r == 0)
-                r = read_request(s->first, e, x, err);
+        struct mv__story_source source;
+        struct mv_broker_replay replay = { .ctx = &source, .next = mv__story_next };
+        int r = mv__story_request(s->first, e, x, err);
         if (r == 0)
                 r = choose(e, s, x, provider, err);
         if (r == 0)
@@ -355,12 +362,12 @@ static int run_again(struct mv__exec *e, const struct story *s, struct mv_execut
 int mv_host_replay(struct mv_host *h, const char *audit_path, const char *execution_id,
                    const char *provider, struct mv__replay *ret, struct mv_err *err)
 {
-        struct story s = { .memory = mv_arena_grow(REPLAY_BYTES_MAX) };
+        struct mv__story s = { .memory = mv_arena_grow(MV__STORY_BYTES_MAX) };
         struct mv_execution x = { 0 };
         struct mv__exec e;
         int r = mv__exec_init(&e, h, &x, err);
         if (r == 0)
-                r = read_story(audit_path, execution_id, &s, err);
+                r = read_ended(audit_path, execution_id, &s, err);
         if (r == 0) {
                 mv_fmt(e.result->execution_id, sizeof e.result->execution_id, "%s", execution_id);
                 r = run_again(&e, &s, &x, provider, err);

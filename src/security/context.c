@@ -5,6 +5,7 @@
  * (3) An execution decides by a copy, so nobody can widen what is running. */
 #include <security/grants.h>
 #include <security/lexical.h>
+#include <security/rules.h>
 #include <stdlib.h>
 
 #define SECOND_NS        1000000000ull
@@ -97,6 +98,7 @@ struct mv_context *mv_context_free(struct mv_context *c)
                 mv__grants_done(lists[i]);
         drop_narrowings(c);
         free(c->narrowings);
+        mv__rules_done(c);
         free(c);
         return NULL;
 }
@@ -117,7 +119,7 @@ struct mv_context *mv_context_copy(const struct mv_context *c)
                   mv__grants_copy(&copy->writes, &c->writes, NULL) == 0 &&
                   mv__grants_copy(&copy->hosts, &c->hosts, NULL) == 0 &&
                   mv__grants_copy(&copy->hosts_denied, &c->hosts_denied, NULL) == 0 &&
-                  mv__grants_copy(&copy->env, &c->env, NULL) == 0;
+                  mv__grants_copy(&copy->env, &c->env, NULL) == 0 && mv__rules_copy(copy, c);
         for (uint32_t i = 0; ok && i < c->narrowings_count; i++) {
                 struct mv_context *narrow = mv_context_copy(c->narrowings[i].context);
                 ok = narrow &&

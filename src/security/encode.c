@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A context as canonical CBOR: equal decisions have equal bytes. Keys in encoded order (shorter
  * first). */
-#include <security/security.h>
+#include <security/rules.h>
 #include <wire/cbor.h>
 
 MV_INLINE bool put_count(struct mv_out *o, const char *key, uint64_t value)
@@ -75,16 +75,23 @@ static bool put_budget(struct mv_out *o, const struct mv_context *c)
         return ok;
 }
 
+static bool put_rules(struct mv_out *o, const struct mv_context *c)
+{
+        return c->rules_count == 0 || (mv_cbor_put_str(o, "rules") && mv__rules_encode(c, o));
+}
+
 bool mv_context_encode(const struct mv_context *c, struct mv_out *o)
 {
         /* NULL decides as pure, so it encodes as pure */
         struct mv_context *pure = c ? NULL : mv_context_new(MV_LEVEL_PURE);
         if (!c)
                 c = pure;
-        bool ok = c && mv_cbor_put_map(o, 9 + (c->narrowings_count > 0) + has_budget(c)) &&
+        bool ok = c &&
+                  mv_cbor_put_map(o, 9 + (c->narrowings_count > 0) + has_budget(c) +
+                                             (c->rules_count > 0)) &&
                   put_env(o, &c->env) && put_list(o, "hosts", &c->hosts) &&
                   mv_cbor_put_str(o, "level") && mv_cbor_put_str(o, mv_level_name(c->level)) &&
-                  put_list(o, "reads", &c->reads) && put_budget(o, c) &&
+                  put_list(o, "reads", &c->reads) && put_rules(o, c) && put_budget(o, c) &&
                   put_limits(o, &c->limits) && put_list(o, "writes", &c->writes) &&
                   put_narrowings(o, c) && mv_cbor_put_str(o, "use_microvm") &&
                   mv_cbor_put_bool(o, c->use_microvm) &&

@@ -42,6 +42,8 @@ struct mv_context {
         uint32_t narrowings_count;
         /* inside a step: what holds besides; not the context's own. NULL: nothing */
         const struct mv_step_view *steps;
+        struct mv_rule *rules; /* in order; texts are ours */
+        uint32_t rules_count;
 };
 /* NULL: out of memory; a NULL c copies as pure */
 struct mv_context *mv_context_copy(const struct mv_context *c);

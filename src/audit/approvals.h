@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MV_AUDIT_APPROVALS_H
+#define MV_AUDIT_APPROVALS_H
+/* The queue of approvals: a directory beside the store's file, PATH.approvals (REQ-GOV-02; docs/design/durability.md).
+ *
+ * (1) Requests and votes are signed with the store's key: what lies there without its signature does not count. Who can
+ *     write the directory but not read the key can take files away, not make them.
+ * (2) An approver is a uid and a name, signed. Whoever reads the key can use any name: distinct approvers are as distinct as
+ *     those who share the key are honest.
+ * (3) The first vote of an approver stands. One rejection rejects.
+ * (4) A vote counts when it was made before the request expires. A clock that stands before the request's time decides
+ *     nothing. */
+#include <audit/audit.h>
+
+#define MV_APPROVAL_ID_BYTES   40 /* "apr_", 32 hexadecimal digits, NUL */
+#define MV_APPROVAL_NAME_MAX   63
+#define MV_APPROVAL_VOTERS_MAX 64
+#define MV_APPROVAL_BYTES_MAX  (256u << 10) /* of one file */
+
+struct mv_approval_request {
+        char id[MV_APPROVAL_ID_BYTES];
+        const char *execution_id, *rule, *capability;
+        const char *step; /* NULL: this call; else all the rule covers in this step */
+        uint64_t call;
+        struct mv_slice args; /* CBOR, as recorded */
+        uint32_t approvals;
+        uint64_t created_ms, expires_ms;
+};
+struct mv_approval_vote {
+        char name[MV_APPROVAL_NAME_MAX + 1];
+        uint64_t uid, time_ms;
+        bool approve;
+};
+enum mv_approval_state {
+        MV_APPROVAL_WAITING,
+        MV_APPROVAL_APPROVED,
+        MV_APPROVAL_REJECTED,
+        MV_APPROVAL_EXPIRED,
+        MV_APPROVAL_STATE_MAX_
+};
+struct mv_approval_status {
+        enum mv_approval_state state;
+        uint32_t votes_count; /* that count */
+        struct mv_approval_vote votes[MV_APPROVAL_VOTERS_MAX];
+};
+const char *mv_approval_state_name(enum mv_approval_state s);
+/* "apr_" and hexadecimal digits: of what is asked for. */
+void mv_approval_id(const uint8_t digest[MV_DIGEST_BYTES], char ret[MV_APPROVAL_ID_BYTES]);
+
+/* Put the request into the queue unless it is there. *ret_new: it was not. UNSUPPORTED: the store is in memory. */
+int mv_approval_ask(struct mv_audit *a, const struct mv_approval_request *q, bool *ret_new,
+                    struct mv_err *err);
+/* Texts point into the arena. NOT_FOUND; CORRUPT: not signed by the store's key. */
+int mv_approval_read(struct mv_audit *a, const char *id, struct mv_arena *arena,
+                     struct mv_approval_request *ret, struct mv_err *err);
+/* STATE: the clock stands before the request. */
+int mv_approval_status(struct mv_audit *a, const struct mv_approval_request *q,
+                       struct mv_approval_status *ret, struct mv_err *err);
+/* name NULL: the user's. EXISTS: this approver has voted. STATE: it is decided, or has expired. */
+int mv_approval_vote(struct mv_audit *a, const char *id, const char *name, bool approve,
+                     struct mv_err *err);
+/* Calls fn for every request, by id; of one that cannot be believed with q NULL and the reason. Stops when fn says so. */
+typedef bool (*mv_approval_fn)(void *ctx, const char *id, const struct mv_approval_request *q,
+                               const struct mv_approval_status *s, const struct mv_err *why);
+int mv_approval_list(struct mv_audit *a, mv_approval_fn fn, void *ctx, struct mv_err *err);
+
+#endif

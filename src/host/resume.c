@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mv_resume (docs/design/durability.md): an execution goes on from its records.
+ *
+ * (1) The id is claimed before anything is read: nobody appends to it meanwhile.
+ * (2) Nothing in the store is believed before all of it verifies with our own key, and others cannot write the file.
+ * (3) What is run and with which arguments comes from the records; what it may do comes from the caller. The whole
+ *     EXECUTION_STARTED record is made again and must be the recorded one, so neither can be exchanged.
+ * (4) What ended is not run again: when only the root was missing, it is added. */
+#include <base/slice.h>
+#include <host/cbor_map.h>
+#include <host/story.h>
+#include <string.h>
+#include <sys/clock.h>
+#include <unistd.h>
+
+#define CLAIM_PATIENCE_NS 1000000000ull
+
+/* The cell of a host that was killed dies a moment after it, and the claim with it. */
+static int claim(struct mv__exec *e, struct mv_err *err)
+{
+        uint64_t until = mv__now_ns() + CLAIM_PATIENCE_NS;
+        for (;;) {
+                int r = mv_trail_begin(e->host->audit, e->result->execution_id, &e->trail, err);
+                if (r != -(int)MV_E_STATE || mv__now_ns() > until)
+                        return r;
+                usleep(5000);
+        }
+}
+
+static int claim_and_read(struct mv__exec *e, struct mv__story *s, struct mv_err *err)
+{
+        struct mv_audit *a = e->host->audit;
+        struct mv_audit_reader *reader = NULL;
+        int r = claim(e, err); /* (1) */
+        if (r == 0)
+                r = mv_audit_check_owner(a, err);
+        if (r == 0)
+                r = mv_audit_verify_own(a, err); /* (2) */
+        if (r == 0)
+                r = mv_audit_reader_of(a, &reader, err);
+        if (r == 0)
+                r = mv__story_read(reader, e->result->execution_id, s, err);
+        mv_audit_reader_close(reader);
+        if (r == 0 && s->has_root)
+                r = mv_fail(err, MV_E_STATE, 0, "execution %s has ended: nothing to resume",
+                            e->result->execution_id);
+        return r;
+}
+
+/* The highest call that has its result. */
+static int count_answered(const struct mv__story *s, uint64_t *ret, struct mv_err *err)
+{
+        struct mv_cbor_item it;
+        for (const struct mv__story_record *at = s->first; at; at = at->next) {
+                if (at->type != MV_REC_RESULT)
+                        continue;
+                int r = mv__map_item(at->semantic, "seq", MV_CBOR_INT, &it, err);
+                if (r < 0)
+                        return r;
+                if (it.kind != MV_CBOR_INT || it.integer < 1)
+                        return mv_fail(err, MV_E_CORRUPT, 0, "record: \"seq\" is not a number");
+                *ret = (uint64_t)it.integer;
+        }
+        return 0;
+}
+
+/* Behind EXECUTION_STARTED, the decision about the program and the profiles of its steps. */
+static const struct mv__story_record *first_call(const struct mv__story *s)
+{
+        const struct mv__story_record *at = s->first->next;
+        at = at && at->type == MV_REC_DECISION ? at->next : at;
+        while (at && at->type == MV_REC_STEP_PROFILE)
+                at = at->next;
+        return at;
+}
+
+struct resumed_by {
+        uint64_t uid, pid;
+        const struct mv_resumption *x;
+};
+
+static bool put_resumed_by(struct mv_out *o, const void *what)
+{
+        static const char *const names[MV_IN_DOUBT_MAX_] = { "stop", "repeat", "done", "fail" };
+        const struct resumed_by *w = what;
+        bool decided = w->x->in_doubt != MV_IN_DOUBT_STOP;
+        bool ok = mv_cbor_put_map(o, decided ? 4 : 2) && mv_cbor_put_str(o, "pid") &&
+                  mv_cbor_put_int(o, (int64_t)w->pid) && mv_cbor_put_str(o, "uid") &&
+                  mv_cbor_put_int(o, (int64_t)w->uid);
+        return ok && (!decided || (mv_cbor_put_str(o, "in_doubt") &&
+                                   mv_cbor_put_str(o, names[w->x->in_doubt]) &&
+                                   mv_cbor_put_str(o, "in_doubt_call") &&
+                                   mv_cbor_put_int(o, (int64_t)w->x->in_doubt_call)));
+}
+
+static int follow(struct mv__exec *e, struct mv_err *err)
+{
+        uint8_t(*leaves)[MV_DIGEST_BYTES] =
+                mv_arena_alloc(&e->scratch, sizeof *leaves, 1, e->story->count);
+        struct resumed_by by = { getuid(), (uint64_t)getpid(), e->replay->decided };
+        struct mv_slice observed;
+        if (!leaves)
+                return mv_fail(err, MV_E_LIMIT, 0, "the execution's records: too many");
+        uint64_t n = 0;
+        for (const struct mv__story_record *at = e->story->first; at; at = at->next)
+                mv_semantic_digest(at->type, at->semantic, leaves[n++]);
+        int r = mv__encode(&e->scratch, put_resumed_by, &by, &observed, err);
+        return r < 0 ? r
+                     : mv_trail_follow(e->trail, (const uint8_t(*)[MV_DIGEST_BYTES])leaves, n,
+                                       observed, err);
+}
+
+/* Calls are counted again from the records; of what else was spent before nothing is known that could be counted. */
+static const char *budget_lost(const struct mv_context *c)
+{
+        for (unsigned i = 0; i < MV_SPEND_MAX_; i++)
+                if (i != MV_SPEND_CALLS && c->budget.max[i] != MV_SPEND_ANY)
+                        return mv_spending_name((enum mv_spending)i);
+        return NULL;
+}
+
+int mv__resume_follow(struct mv__exec *e, struct mv_err *err)
+{
+        struct mv_cbor_item it;
+        const char *lost = budget_lost(e->context);
+        if (lost)
+                return mv_fail(err, MV_E_UNSUPPORTED, 0,
+                               "execution %s has a budget of %s, which does not outlive a crash: "
+                               "run it anew",
+                               e->result->execution_id, lost);
+        int r = mv__map_item(e->story->first->semantic, "context", MV_CBOR_BYTES, &it, err);
+        if (r < 0)
+                return r;
+        if (!e->decision.allowed ||
+            !mv_slice_eq(it.text, mv_slice(e->context_digest, sizeof e->context_digest)))
+                return mv_fail(err, MV_E_DENIED, 0,
+                               "execution %s was begun with another context: resume it with the "
+                               "grants and limits of "
+                               "then (level, --allow..., --policy), neither more nor fewer",
+                               e->result->execution_id);
+        return follow(e, err);
+}
+
+/* What is as recorded, and what is this attempt's. */
+static void take_request(const struct mv_resumption *a, struct mv_execution *x)
+{
+        x->context = a->context;
+        x->provider = a->provider;
+        x->tier_min = a->tier_min;
+        x->limits.wall_ns_max = a->limits.wall_ns_max;
+        x->limits.cpu_ns_max = a->limits.cpu_ns_max;
+        x->on_output = a->on_output;
+        x->on_output_ctx = a->on_output_ctx;
+        x->cancel = a->cancel;
+}
+
+/* --- (4) -------------------------------------------------------------------------------------- */
+static enum mv_termination termination_named(struct mv_slice name)
+{
+        for (int t = 0; t < MV_END_MAX_; t++)
+                if (mv_slice_eq_str(name, mv_termination_name((enum mv_termination)t)))
+                        return (enum mv_termination)t;
+        return MV_END_KILLED;
+}
+
+static int take_outcome(struct mv__exec *e, struct mv_slice ended, struct mv_err *err)
+{
+        struct mv_result *r = e->result;
+        struct mv_slice raw, how = mv__map_text(ended, "termination");
+        char kind[64], message[4096];
+        struct mv_err absent;
+        r->termination = termination_named(how);
+        r->ok = mv__map_find(ended, "value", &raw, &absent) == 0;
+        if (r->ok) { /* what was decoded points into the record */
+                const struct mv_value *v;
+                int rc = mv_value_decode(raw, &r->arena, &v, err);
+                r->value = rc == 0 ? mv_value_copy(v, &r->arena) : NULL;
+                return rc == 0 && !r->value ? mv_fail(err, MV_E_LIMIT, 0, "the recorded value")
+                                            : rc;
+        }
+        struct mv_slice k = mv__map_text(ended, "kind"), m = mv__map_text(ended, "message");
+        mv_fmt(kind, sizeof kind, "%.*s", (int)(k.len < 63 ? k.len : 63), (const char *)k.p);
+        mv_fmt(message, sizeof message, "%.*s", (int)(m.len < 4095 ? m.len : 4095),
+               (const char *)m.p);
+        r->error.kind = mv__result_text(r, kind);
+        r->error.message = mv__result_text(r, message);
+        return 0;
+}
+
+/* Its process died between EXECUTION_ENDED and the root. */
+static int add_root(struct mv__exec *e, struct mv_err *err)
+{
+        int r = take_outcome(e, e->story->last->semantic, err);
+        if (r == 0)
+                r = follow(e, err);
+        for (const struct mv__story_record *at = e->story->first; r == 0 && at; at = at->next)
+                r = mv_trail_append(e->trail, at->type, at->semantic, mv_slice(NULL, 0), err);
+        return r < 0 ? r : mv_trail_end(e->trail, e->result->root, &e->result->records, err);
+}
+
+/* --- a failure that is on record -------------------------------------------------------------- */
+/* STEP ["compensation-started" termination kind message]; NULL: there is none. */
+static const struct mv_value *failure_of(struct mv__exec *e, uint64_t *ret_leaf)
+{
+        struct mv_err ignored;
+        uint64_t n = 0;
+        for (const struct mv__story_record *at = e->story->first; at; at = at->next, n++) {
+                const struct mv_value *v;
+                if (at->type != MV_REC_STEP ||
+                    mv_value_decode(at->semantic, &e->scratch, &v, &ignored) < 0 ||
+                    v->kind != MV_VECTOR || v->count != 4 || v->items[0].kind != MV_STRING ||
+                    !mv_slice_eq_str(v->items[0].text, "compensation-started"))
+                        continue;
+                *ret_leaf = n;
+                return v;
+        }
+        return NULL;
+}
+
+static const char *text_of(struct mv_result *r, const struct mv_value *v)
+{
+        char buf[16400];
+        struct mv_slice s = { NULL, 0 };
+        mv_as_text(v, &s);
+        mv_fmt(buf, sizeof buf, "%.*s", (int)(s.len < sizeof buf ? s.len : sizeof buf - 1),
+               (const char *)s.p);
+        return mv__result_text(r, buf);
+}
+
+void mv__resume_outcome(struct mv__exec *e)
+{
+        struct mv_result *r = e->result;
+        uint64_t leaf;
+        const struct mv_value *v = failure_of(e, &leaf);
+        if (!v)
+                return;
+        r->ok = false;
+        r->value = NULL;
+        r->termination = termination_named(v->items[1].text);
+        r->error.kind = text_of(r, &v->items[2]);
+        r->error.message = text_of(r, &v->items[3]);
+}
+
+static int go_on(struct mv__exec *e, struct mv__story *s, const struct mv_resumption *a,
+                 struct mv_execution *x, struct mv_err *err)
+{
+        struct mv__story_source source;
+        struct mv_broker_replay replay = { .ctx = &source,
+                                           .next = mv__story_next,
+                                           .goes_on = true,
+                                           .decided = a,
+                                           .stops_at = UINT64_MAX };
+        int r = claim_and_read(e, s, err);
+        if (r == 0)
+                r = mv__story_request(s->first, e, x, err);
+        if (r == 0)
+                r = count_answered(s, &replay.answered, err);
+        if (r < 0)
+                return r;
+        take_request(a, x);
+        source.at = first_call(s);
+        e->story = s;
+        e->replay = &replay;
+        failure_of(e, &replay.stops_at);
+        r = s->last->type == MV_REC_EXECUTION_ENDED ? add_root(e, err) : mv__exec_whole(e, err);
+        e->replay = NULL;
+        return r;
+}
+
+int mv_resume(struct mv_host *h, const struct mv_resumption *a, struct mv_result **ret,
+              struct mv_err *err)
+{
+        struct mv__story s = { .memory = mv_arena_grow(MV__STORY_BYTES_MAX) };
+        struct mv_execution x = { 0 };
+        struct mv__exec e;
+        if (!a->execution_id || strlen(a->execution_id) >= sizeof e.result->execution_id ||
+            a->in_doubt >= MV_IN_DOUBT_MAX_)
+                return mv_fail(err, MV_E_INVALID, 0, "resume: not an execution id, or no decision");
+        int r = mv__exec_init(&e, h, &x, err);
+        if (r == 0) {
+                e.resumed = true;
+                mv_fmt(e.result->execution_id, sizeof e.result->execution_id, "%s",
+                       a->execution_id);
+                r = go_on(&e, &s, a, &x, err);
+        }
+        mv__exec_done(&e);
+        mv_arena_done(&s.memory);
+        if (r < 0) {
+                mv_result_free(e.result);
+                return mv_wrap(err, "resume");
+        }
+        *ret = e.result;
+        return 0;
+}

@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""`microvm resume` and `microvm approvals` against their contract. Prints TAP. Usage: t_durable_cli.py MICROVM WAITING"""
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+MICROVM, WAITING = map(os.path.abspath, sys.argv[1:3])
+TESTS = []
+WORK = tempfile.mkdtemp(prefix='microvm-durable-')
+ENV = {'PATH': os.environ['PATH'], 'HOME': WORK, 'LC_ALL': 'C.UTF-8'}
+for name in ('ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS'):
+    if name in os.environ:
+        ENV[name] = os.environ[name]
+GRANTS = ['--allow', 'ccos.io.*', '--allow', 'ccos.system.sleep-ms', '--allow-write', WORK]
+
+
+def test(fn):
+    TESTS.append(fn)
+    return fn
+
+
+def run(*args):
+    r = subprocess.run([MICROVM, *args], capture_output=True, timeout=60, env=ENV, cwd=WORK)
+    return r.returncode, r.stdout.decode(), r.stderr.decode()
+
+
+def equal(got, wanted):
+    assert got == wanted, f'{got!r} is not {wanted!r}'
+
+
+def has(text, part):
+    assert part in text, f'{part!r} is not in {text!r}'
+
+
+def killed(store, program, until):
+    """Runs the program, kills it when the file is there, returns the execution's id."""
+    path = os.path.join(WORK, 'p.rtfs')
+    with open(path, 'w', encoding='utf-8') as f:
+        f.write(program)
+    p = subprocess.Popen([MICROVM, 'run', path, '--audit', store, *GRANTS], env=ENV, cwd=WORK,
+                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not os.path.exists(os.path.join(WORK, until)):
+        assert p.poll() is None, 'it ended too early'
+        time.sleep(0.01)
+    time.sleep(0.1)
+    p.send_signal(signal.SIGKILL)
+    p.wait()
+    records = json.loads(run('audit', 'show', store, '--json')[1])['records']
+    return [r for r in records if r['execution_id']][-1]['execution_id']
+
+
+SLEEPER = '''(call "ccos.io.println" "begin")
+(call "ccos.io.write-file" "%(w)s/%(f)s" "one")
+(call "ccos.system.sleep-ms" 3000)
+(call "ccos.io.println" "end") 42'''
+
+
+@test
+def a_killed_run_is_resumed_with_its_grants_and_shows_all_of_its_output():
+    execution = killed('a.mva', SLEEPER % {'w': WORK, 'f': 'one'}, 'one')
+    code, out, err = run('resume', execution, '--audit', 'a.mva')
+    equal(code, 3)
+    has(err, 'was begun with another context')
+    code, out, err = run('resume', execution, '--audit', 'a.mva', *GRANTS)
+    equal((code, out), (0, 'begin\nend\n42\n'))
+    has(run('audit', 'show', 'a.mva')[1], 'PlanResumed')
+    equal(run('audit', 'verify', 'a.mva')[0], 0)
+    equal(run('audit', 'replay', 'a.mva', '--execution', execution)[0], 0)
+    code, out, err = run('resume', execution, '--audit', 'a.mva', *GRANTS)
+    has(err, 'has ended: nothing to resume')
+    assert code != 0
+
+
+@test
+def a_call_in_doubt_asks_somebody():
+    execution = killed('b.mva', '(call "ccos.io.write-file" "%s/two" "x") (call "ccos.system.sleep-ms" 3000)' % WORK, 'two')
+    records = json.loads(run('audit', 'show', 'b.mva', '--json')[1])['records']
+    equal(records[-1]['type'], 'CapabilityCall')
+    code, out, _ = run('resume', execution, '--audit', 'b.mva', '--json', *GRANTS, '--in-doubt', '2=done', '--arg', '":seen"')
+    equal(code, 0)  # a sleep may be repeated, but somebody said that it is over
+    equal(json.loads(out)['value'], ':seen')
+
+
+# REQ-IDEM-05
+@test
+def a_failed_run_says_what_it_has_undone():
+    program = ('(do ^{:runtime.compensate ["ccos.io.delete-file" "%s/three"]} (call "ccos.io.write-file" "%s/three" "x")'
+               ' (+ 1 "x"))' % (WORK, WORK))
+    code, _, err = run('eval', program, '--audit', 'c.mva', *GRANTS)
+    equal(code, 1)
+    has(err, 'undone: 1 calls; 0 could not be undone')
+    assert not os.path.exists(os.path.join(WORK, 'three'))
+    out = json.loads(run('eval', program, '--audit', 'c.mva', '--json', *GRANTS)[1])
+    equal((out['metadata']['compensations'], out['metadata']['compensations_failed']), (1, 0))
+
+
+@test
+def options_that_say_what_is_run_are_usage_errors():
+    for options in (['--fuel', '7'], ['--explain'], ['--memory', '1M'], ['--arg', '1'], ['--in-doubt', 'x'],
+                    ['--in-doubt', '7=maybe'], ['--in-doubt', '0=done'], ['--audit', 'none']):
+        equal(run('resume', 'exec_x', *options)[0], 2)
+    equal(run('resume')[0], 2)
+
+
+@test
+def an_unknown_execution_is_not_resumed():
+    code, _, err = run('resume', 'exec_nobody', '--audit', 'a.mva', *GRANTS)
+    assert code != 0
+    has(err, "has no execution 'exec_nobody'")
+
+
+def waiting(*args):
+    return subprocess.run([WAITING, os.path.join(WORK, 'w.mva'), os.path.join(WORK, 'written'), *args],
+                          capture_output=True, timeout=60, env=ENV).stdout.decode()
+
+
+# REQ-GOV-02
+@test
+def an_approval_is_listed_shown_given_and_counted():
+    said = waiting()
+    approval, execution = re.search(r'apr_[0-9a-f]{32}', said)[0], re.search(r'exec_\S+', said)[0].rstrip(':')
+    has(said, 'waits for 2 approvals')
+    store = ['--audit', 'w.mva']
+    listed = json.loads(run('approvals', 'list', '--json', *store)[1])['approvals']
+    equal([(a['id'], a['state'], a['rule'], a['approvals_needed'], a['votes']) for a in listed],
+          [(approval, 'waiting', 'writes', 2, [])])
+    equal(listed[0]['execution_id'], execution)
+    has(run('approvals', 'list', *store)[1], approval)
+    equal(run('approvals', 'approve', approval, '--as', 'ada', *store)[0], 0)
+    code, _, err = run('approvals', 'approve', approval, '--as', 'ada', *store)
+    assert code != 0
+    has(err, 'a vote stands')
+    has(waiting(execution), 'waits for 2 approvals')
+    equal(run('approvals', 'approve', approval, '--as', 'bob', *store)[0], 0)
+    code, out, _ = run('approvals', 'show', approval, *store)
+    has(out, 'approved, 2 of 2 approvals')
+    assert '\x1b' not in out
+    equal(waiting(execution), 'done\n')
+    has(run('audit', 'show', 'w.mva')[1], 'GovernanceApprovalGranted')
+    equal(run('audit', 'verify', 'w.mva')[0], 0)
+
+
+@test
+def approvals_that_are_none_are_refused():
+    store = ['--audit', 'w.mva']
+    equal(run('approvals', 'list', '--audit', 'fresh.mva')[0], 0)
+    for words in (['approve'], ['bless', 'x'], ['list', 'x'], ['list', '--as', 'x'], []):
+        equal(run('approvals', *words, *store)[0], 2)
+    for name in ('apr_0', '../x', 'apr_' + '0' * 32):
+        assert run('approvals', 'approve', name, *store)[0] not in (0, 70)
+        assert run('approvals', 'show', name, *store)[0] not in (0, 70)
+
+
+def main():
+    print(f'1..{len(TESTS)}')
+    failed = 0
+    for n, fn in enumerate(TESTS, 1):
+        try:
+            fn()
+            print(f'ok {n} - {fn.__name__}')
+        except Exception:
+            failed += 1
+            for line in traceback.format_exc().splitlines():
+                print('#', line)
+            print(f'not ok {n} - {fn.__name__}')
+    shutil.rmtree(WORK)
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
