@@ -26,6 +26,7 @@ enum mv_feature {
         MV_FEAT_PROGRAMS = 1u << 9, /* external programs and scripts */
         /* a cell takes further runs that find what earlier ones left (mv_session_open) */
         MV_FEAT_SESSION = 1u << 10,
+        MV_FEAT_MODULES = 1u << 11, /* WebAssembly modules */
 };
 
 enum mv_termination {
@@ -62,6 +63,7 @@ struct mv_door_host {
 struct mv_program_file { /* put there before it starts, read-only */
         const char *path;
         struct mv_slice bytes;
+        bool executable;
 };
 struct mv_program_grant { /* a file or a tree of the host, at the same path */
         const char *path;
@@ -77,6 +79,12 @@ struct mv_program_spec {
         uint32_t grants_count;
         bool door;   /* descriptor 3 speaks the door: CALL and LOG frames, see wire/frame.h */
         bool output; /* what is left in /workspace/output is wanted: mv_exit.output_fd */
+        /* MV_FEAT_MODULES: a WebAssembly module (path is NULL then; argv and env are the module's), and whether its clock
+         * asks the capability ccos.system.current-timestamp-ms. */
+        struct mv_slice module;
+        bool clock;
+        /* path is a static program among files, and the only one: no system tree, no /proc, the modules' filter */
+        bool bare;
 };
 
 struct mv_cell_spec {
@@ -138,6 +146,9 @@ struct mv_provider_ops {
         struct mv_cell *(*close_cell)(struct mv_cell *c);
         struct mv_provider *(*fini)(struct mv_provider *p); /* returns NULL */
         const char *(*schema)(void);                        /* JSON Schema text, static */
+        /* Work that a module needs once and no execution's time is spent on (compiling). NULL: none. INVALID: the module is at
+         * fault, err says of what. */
+        int (*prepare)(struct mv_provider *p, struct mv_slice module, struct mv_err *err);
 };
 
 #endif

@@ -17,6 +17,7 @@ static const struct feature {
         { MV_FEAT_RESET, "proven-reset" },
         { MV_FEAT_PROGRAMS, "programs" },
         { MV_FEAT_SESSION, "session" },
+        { MV_FEAT_MODULES, "modules" },
 };
 #define FEATURES_COUNT (sizeof features / sizeof features[0])
 

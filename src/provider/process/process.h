@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <provider/common.h>
+#include <provider/process/image.h>
 #include <sys/child.h>
 
 struct mv__wall;
@@ -54,10 +55,5 @@ int mv__process_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit 
 
 /* Reap a runner that nobody here killed and say what ended it. */
 void mv__process_explain(struct mv_cell *c, uint64_t cpu_ns_max, struct mv_exit *ret);
-
-/* A provider around any static image that speaks the door; the table's init uses the image in
- * this library. */
-int mv__process_init_image(struct mv_slice image, const struct mv_value *config,
-                           struct mv_provider **ret, struct mv_err *err);
 
 #endif
