@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef MV_TEST_WALLS_H
 #define MV_TEST_WALLS_H
-/* A host with the capabilities that conformance cases call, and which of the three walls are usable
+/* A host with the capabilities that conformance cases call, and which of the four walls are usable
  * here: for tests that compare walls. */
 #include <microvm/microvm.h>
 
 static struct mv_err err;
-static const char *const names[] = { "mock", "process", "kvm" };
-static bool usable[3];
+static const char *const names[] = { "mock", "process", "wasm", "kvm" };
+#define WALLS_COUNT (sizeof names / sizeof names[0])
+static bool usable[WALLS_COUNT];
 
 static int first_argument(struct mv_call *call, const struct mv_value *args, uint32_t count,
                           struct mv_value *ret)
@@ -74,7 +75,7 @@ static struct mv_host *test_host(void)
         for (size_t i = 0; i < sizeof offered / sizeof offered[0]; i++)
                 if (mv_host_add_capability(h, &offered[i], &err) < 0)
                         return mv_host_free(h);
-        for (size_t i = 0; i < 3; i++)
+        for (size_t i = 0; i < WALLS_COUNT; i++)
                 usable[i] = mv_host_provider_find(h, names[i], &index) == 0 &&
                             mv_host_provider_info(h, index, &info, &err) == 0 && info.available;
         return h;

@@ -12,6 +12,7 @@ enum mv_runner_exit {
         MV_RUNNER_EXIT_MEMORY = 71, /* the kernel does not give the memory */
         MV_RUNNER_EXIT_FILTER = 72, /* no_new_privs or seccomp refused: nothing was read */
         MV_RUNNER_EXIT_ARENA = 73,  /* the evaluator does not fit into the arena */
+        MV_RUNNER_EXIT_TRAP = 74,   /* the evaluator as WebAssembly left its bounds */
 };
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rtfs-differential [--from SEED] [--count N] [--print]: generated programs give the same behind every wall.
  *
- * Each program (generate.c) runs on mock, process and kvm; value in display and readable form, error with its place, fuel,
+ * Each program (generate.c) runs on mock, process, wasm and kvm; value in display and readable form, error with its place, fuel,
  * termination and semantic root have to agree. --print shows the programs instead. Prints TAP; exit 1 when two differ. */
 #include "../walls.h"
 #include "generate.h"
@@ -70,10 +70,10 @@ static void run_on(struct mv_host *h, const struct mv_context *c, struct mv_slic
 
 static void compare(struct mv_host *h, const struct mv_context *c, uint64_t seed, struct tally *t)
 {
-        static char program[GENERATE_BYTES_MAX], outcome[3][1 << 17];
+        static char program[GENERATE_BYTES_MAX], outcome[WALLS_COUNT][1 << 17];
         struct mv_slice text = mv_slice(program, generate_program(seed, program));
         bool differ = false;
-        for (size_t i = 0; i < 3; i++) {
+        for (size_t i = 0; i < WALLS_COUNT; i++) {
                 if (!usable[i])
                         continue;
                 run_on(h, c, text, i, outcome[i], sizeof outcome[i], t);
@@ -83,7 +83,7 @@ static void compare(struct mv_host *h, const struct mv_context *c, uint64_t seed
                 return;
         t->different++;
         printf("# seed %" PRIu64 " differs\n", seed);
-        for (size_t i = 0; i < 3; i++)
+        for (size_t i = 0; i < WALLS_COUNT; i++)
                 if (usable[i])
                         printf("#   %s: %s\n", names[i], outcome[i]);
 }
@@ -99,8 +99,9 @@ static int compare_all(uint64_t from, uint64_t count)
         }
         for (uint64_t seed = from; seed < from + count; seed++)
                 compare(h, c, seed, &t);
-        printf("# %u values, %u errors, %u others; providers:%s%s%s\n", t.values, t.errors, t.other,
-               usable[0] ? " mock" : "", usable[1] ? " process" : "", usable[2] ? " kvm" : "");
+        printf("# %u values, %u errors, %u others; providers:%s%s%s%s\n", t.values, t.errors, t.other,
+               usable[0] ? " mock" : "", usable[1] ? " process" : "", usable[2] ? " wasm" : "",
+               usable[3] ? " kvm" : "");
         printf("1..1\n%s 1 - %" PRIu64 " generated programs from seed %" PRIu64
                " agree on every provider\n",
                t.different ? "not ok" : "ok", count, from);

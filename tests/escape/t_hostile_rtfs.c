@@ -21,8 +21,8 @@
 #endif
 #define DEADLINE_MS 300
 
-enum wall { MOCK, PROCESS, KVM, WALLS };
-static const char *const wall_name[WALLS] = { "mock", "process", "kvm" };
+enum wall { MOCK, PROCESS, WASM, KVM, WALLS };
+static const char *const wall_name[WALLS] = { "mock", "process", "wasm", "kvm" };
 
 /* --- programs that are too long to write down ------------------------------------------------- */
 struct source {
@@ -680,6 +680,7 @@ static void check_no_leak(enum wall w)
         }
 HOSTILE_ON(mock, MOCK)
 HOSTILE_ON(process, PROCESS)
+HOSTILE_ON(wasm, WASM)
 HOSTILE_ON(kvm, KVM)
 
 TEST(a_host_that_is_gone_holds_nothing)

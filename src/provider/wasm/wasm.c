@@ -31,7 +31,7 @@ struct image {
 struct mv_provider {
         struct mv_provider
                 *programs; /* a process provider: modules and the tools that compile them */
-        struct mv_provider *runner; /* another: the evaluator as its image; NULL without one */
+        struct mv_provider *runner; /* another: the evaluator as its image */
         uint32_t memory_pages,
                 stack_pages; /* configured; 0 pages of memory: the execution's limit alone */
         pthread_mutex_t lock;
@@ -304,9 +304,7 @@ static int open_cell(struct mv_provider *p, const struct mv_cell_spec *spec, str
         if (!c)
                 return mv_fail(err, MV_E_NOMEM, 0, "wasm cell");
         int r = spec->program ? open_module(p, spec, c, err)
-                : p->runner   ? mv_provider_process.open_cell(p->runner, spec, &c->cell.inner, err)
-                              : mv_fail(err, MV_E_UNAVAILABLE, 0,
-                                        "this build has no evaluator compiled to WebAssembly");
+                              : mv_provider_process.open_cell(p->runner, spec, &c->cell.inner, err);
         if (r < 0) {
                 close_cell(&c->cell);
                 return r;
@@ -375,12 +373,30 @@ static void cancel(struct mv_cell *c)
 
 /* --- the provider ----------------------------------------------------------------------------- */
 
+/* src/guest/meson.build embeds the evaluator; empty when the build could not make one. */
+extern const uint8_t mv__runner_wasm[], mv__runner_wasm_end[];
+static struct mv_slice runner_image(void)
+{
+        return (struct mv_slice){ mv__runner_wasm,
+                                  (size_t)(mv__runner_wasm_end - mv__runner_wasm) };
+}
+
+/* Modules need tools that RTFS does not; what is missing is said. */
 static int probe(struct mv_err *err)
 {
+        struct mv_err modules = { .msg = "" };
         int r = mv_provider_process.probe(err);
-        if (r == 0)
-                r = mv__wasm_tools(err);
-        return r;
+        if (r < 0)
+                return r;
+        if (runner_image().len == 0)
+                return mv_fail(err, MV_E_UNAVAILABLE, 0,
+                               "this build has no evaluator as WebAssembly: it was made without "
+                               "clang, lld, wasi-libc or wabt 1.0.32");
+        if (mv__wasm_tools(&modules) < 0)
+                mv_fmt(err->msg, sizeof err->msg, "RTFS only: %s", modules.msg);
+        else
+                mv_fmt(err->msg, sizeof err->msg, "RTFS and modules");
+        return 0;
 }
 
 static struct mv_provider *fini(struct mv_provider *p)
@@ -433,6 +449,8 @@ static int init(const struct mv_value *config, struct mv_provider **ret, struct 
                 r = configure(p, config, err);
         if (r == 0)
                 r = mv_provider_process.init(NULL, &p->programs, err);
+        if (r == 0)
+                r = mv__process_init_image(runner_image(), NULL, &p->runner, err);
         if (r < 0) {
                 fini(p);
                 return r;
@@ -463,7 +481,7 @@ const struct mv_provider_ops mv_provider_wasm = {
         .tier = MV_TIER_WASM,
         .features = MV_FEAT_WALL_TIME | MV_FEAT_CPU_TIME | MV_FEAT_MEMORY | MV_FEAT_FUEL |
                     MV_FEAT_OUTPUT | MV_FEAT_SEPARATE_ADDRESS_SPACE | MV_FEAT_SYSCALL_FILTER |
-                    MV_FEAT_MODULES,
+                    MV_FEAT_SESSION | MV_FEAT_MODULES,
         .probe = probe,
         .init = init,
         .open_cell = open_cell,
