@@ -1,28 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The evaluator that was compiled to WebAssembly and back, as guest/runner.h: linux_main.c links this in place of runner.c
- * and knows no difference.
+/* The process around the evaluator that was compiled to WebAssembly and back; command line, door and exit codes are those of
+ * linux_main.c.
  *
- * (1) The module's linear memory is the arena that was given: nothing is mapped, so the filter stays at read, write and
- *     exit. Every access is compared with its size (MV_WASM_GUARDED is 0).
+ * (1) One region is mapped, and the module initialised, before the filter: the module's linear memory, which holds the buffers too. Every access of the
+ *     module is compared with its size (MV_WASM_GUARDED is 0).
  * (2) What the module names by a number is checked here before it is used: a frame must lie in its memory.
- * (3) A trap ends the process; the host says that the runner was lost. */
+ * (3) A trap ends the process; the host says that the runner was lost.
+ * (4) Unless the cell is a session's, no START is read before the memory and the globals are those that init left: pages that
+ *     held something then are compared with a copy, the others are given back to the kernel, which makes them zero. */
+#include <sys/mman.h>
 #include <unistd.h>
+#include <guest/linux_door.h>
 #include <guest/runner.h>
 #include <wasm/wasm-rt.h>
 #include <wire/linux_runner.h>
 #include "runner_module.h"
 
 #define PAGE_BYTES 65536u
+#define PAGES_MAX  65535u
 #define TYPES_MAX  256u
+#define UNIT_BYTES 4096u /* of restoring */
+#define RANGES_MAX 64u
 
 struct Z_door_instance_t {
-        struct mv_runner *runner;
         uint8_t *memory;
         uint32_t pages;
-        uint32_t buffer_at, buffer_bytes;
+        struct region start, reply;
 };
 static struct Z_door_instance_t door;
-static Z_runner_instance_t instance;
+static Z_runner_instance_t instance, instance_kept;
 
 /* --- what wasm2c's C asks for ------------------------------------------------------------------ */
 
@@ -96,36 +102,131 @@ static bool inside(uint32_t at, uint32_t len) /* (2) */
 u32 Z_doorZ_exchange(struct Z_door_instance_t *d, u32 frames, u32 len, u32 want_reply)
 {
         struct mv_slice reply = { NULL, 0 };
-        struct mv_runner *r = d->runner;
         if (!inside(frames, len) ||
-            !r->door.exchange(r->door.ctx, (struct mv_slice){ d->memory + frames, len }, want_reply,
-                              &reply) ||
-            reply.len > d->buffer_bytes)
+            !mv_linux_write_all((struct mv_slice){ d->memory + frames, len }) ||
+            (want_reply && !mv_linux_read_frame(d->reply, &reply)))
                 return UINT32_MAX;
-        if (reply.len)
-                memcpy(d->memory + d->buffer_at + d->buffer_bytes, reply.p, reply.len);
         return (u32)reply.len;
 }
 
-/* --- guest/runner.h ----------------------------------------------------------------------------- */
+/* --- restoring (4) ------------------------------------------------------------------------------ */
 
-int mv_runner_init(struct mv_runner *r, void *arena, size_t arena_bytes, void *out,
-                   size_t out_bytes, struct mv_runner_door host, struct mv_err *err)
+struct range {
+        size_t from, to; /* offsets into the memory */
+        uint8_t *kept;   /* NULL: zeros */
+};
+static struct range ranges[RANGES_MAX];
+static unsigned ranges_count;
+static uint8_t *kept, *kept_end;
+
+/* Which pages init has touched; a page never touched is zeros and stays unread. Short gaps belong to what is around them. */
+static void ranges_find(void)
 {
-        size_t pages = arena_bytes / PAGE_BYTES;
-        r->door = host;
-        door = (struct Z_door_instance_t){ r, arena, (uint32_t)(pages < 65535 ? pages : 65535), 0,
-                                           (uint32_t)out_bytes };
-        Z_runner_init_module();
-        Z_runner_instantiate(&instance, &door);
-        door.buffer_at = Z_runnerZ_init(&instance, (u32)out_bytes, (u32)out_bytes);
-        return door.buffer_at && inside(door.buffer_at, 2 * door.buffer_bytes) ? 0 : -1;
+        static uint8_t touched[(size_t)PAGES_MAX * PAGE_BYTES / UNIT_BYTES];
+        const size_t total = (size_t)door.pages * PAGE_BYTES, gap_max = 8 * UNIT_BYTES;
+        size_t last = 0, from = SIZE_MAX;
+        if (mincore(door.memory, total, touched) < 0)
+                _exit(MV_RUNNER_EXIT_MEMORY);
+        for (size_t at = 0; at <= total && ranges_count < RANGES_MAX - 2; at += UNIT_BYTES) {
+                if (at < total && touched[at / UNIT_BYTES] & 1) {
+                        if (from == SIZE_MAX) {
+                                ranges[ranges_count++] = (struct range){ last, at, NULL };
+                                from = at;
+                        }
+                        last = at + UNIT_BYTES;
+                } else if (from != SIZE_MAX && (at == total || at - last >= gap_max)) {
+                        ranges[ranges_count++] = (struct range){ from, last, kept };
+                        kept += last - from;
+                        from = SIZE_MAX;
+                }
+        }
+        if (ranges_count >= RANGES_MAX - 2)
+                _exit(MV_RUNNER_EXIT_ARENA);
+        ranges[ranges_count++] = (struct range){ last, total, NULL };
 }
 
-void mv_runner_run(struct mv_runner *r, struct mv_slice start)
+static void keep(void)
 {
-        if (start.len > door.buffer_bytes)
-                return;
-        memcpy(door.memory + door.buffer_at, start.p, start.len);
-        Z_runnerZ_run(&instance, (u32)start.len);
+        ranges_find();
+        for (unsigned i = 0; i < ranges_count; i++) {
+                struct range *r = &ranges[i];
+                if (r->kept && r->kept + (r->to - r->from) > kept_end)
+                        _exit(MV_RUNNER_EXIT_ARENA);
+                if (r->kept)
+                        memcpy(r->kept, door.memory + r->from, r->to - r->from);
+        }
+        instance_kept = instance;
+}
+
+static void restore(const struct range *r)
+{
+        uint8_t *p = door.memory + r->from;
+        size_t bytes = r->to - r->from;
+        if (!r->kept && bytes && madvise(p, bytes, MADV_DONTNEED) < 0)
+                _exit(MV_RUNNER_EXIT_MEMORY);
+        for (size_t at = 0; r->kept && at < bytes; at += UNIT_BYTES)
+                if (memcmp(p + at, r->kept + at, UNIT_BYTES) != 0)
+                        memcpy(p + at, r->kept + at, UNIT_BYTES);
+}
+
+static void restore_all(void)
+{
+        for (unsigned i = 0; i < ranges_count; i++)
+                restore(&ranges[i]);
+        instance = instance_kept;
+}
+
+/* --- the process -------------------------------------------------------------------------------- */
+
+#define KEPT_BYTES                                                                                 \
+        ((size_t)4 << 20) /* the module's data and the library it builds; a few hundred KiB */
+
+static void map_memory(size_t total)
+{
+        size_t pages = total / PAGE_BYTES;
+        uint8_t *p = mmap(NULL, total + KEPT_BYTES, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (p == MAP_FAILED)
+                _exit(MV_RUNNER_EXIT_MEMORY);
+        door.memory = p;
+        door.pages = (uint32_t)(pages < PAGES_MAX ? pages : PAGES_MAX);
+        kept = p + total;
+        kept_end = kept + KEPT_BYTES;
+}
+
+static void module_init(size_t start, size_t reply, size_t out)
+{
+        Z_runner_init_module();
+        Z_runner_instantiate(&instance, &door);
+        uint32_t at = Z_runnerZ_init(&instance, (u32)start, (u32)reply, (u32)out);
+        if (!at || !inside(at, (uint32_t)(start + reply)))
+                _exit(MV_RUNNER_EXIT_ARENA);
+        door.start = (struct region){ door.memory + at, start };
+        door.reply = (struct region){ door.memory + at + start, reply };
+}
+
+int main(int argc, char **argv)
+{
+        struct mv_slice start;
+        size_t size[4], total = 0;
+        if (argc != 5)
+                return MV_RUNNER_EXIT_USAGE;
+        for (int i = 0; i < 4; i++) {
+                size[i] = mv_linux_number(argv[i + 1]);
+                if (__builtin_add_overflow(total, size[i], &total) ||
+                    (i < 3 && size[i] > UINT32_MAX / 4))
+                        return MV_RUNNER_EXIT_USAGE;
+        }
+        bool session = strcmp(argv[0], MV_RUNNER_NAME_SESSION) == 0;
+        map_memory(total);
+        module_init(size[0], size[1], size[2]);
+        if (!session)
+                keep();
+        mv_linux_lock_up(true); /* before the first byte of a program is read */
+        while (mv_linux_read_frame(door.start, &start)) {
+                Z_runnerZ_run(&instance, (u32)start.len);
+                if (!session)
+                        restore_all();
+        }
+        _exit(MV_RUNNER_EXIT_OK);
 }

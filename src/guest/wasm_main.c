@@ -13,7 +13,7 @@ __attribute__((import_module("door"), import_name("exchange"))) int32_t
 door_exchange(const uint8_t *frames, uint32_t len, uint32_t want_reply);
 
 extern uint8_t __heap_base[];
-uint32_t mv_wasm_init(uint32_t buffer_bytes, uint32_t out_bytes);
+uint32_t mv_wasm_init(uint32_t start_bytes, uint32_t reply_bytes, uint32_t out_bytes);
 void mv_wasm_run(uint32_t start_len);
 
 static struct mv_runner runner;
@@ -29,17 +29,16 @@ static bool exchange(void *ctx, struct mv_slice frames, bool want_reply, struct 
         return true;
 }
 
-/* buffer_bytes: of START and of a reply, each. What is left of the memory is the arena. The buffers' address, START first;
- * 0: the evaluator does not fit. */
-EXPORT("init") uint32_t mv_wasm_init(uint32_t buffer_bytes, uint32_t out_bytes)
+/* What is left of the memory is the arena. The address of START's buffer; the reply's lies behind it. 0: the evaluator does not
+ * fit. */
+EXPORT("init") uint32_t mv_wasm_init(uint32_t start_bytes, uint32_t reply_bytes, uint32_t out_bytes)
 {
         struct mv_err err;
         struct mv_runner_door door = { NULL, exchange };
         uint8_t *end = (uint8_t *)(__builtin_wasm_memory_size(0) * WASM_PAGE_BYTES - 1) + 1;
-        uint8_t *at = (uint8_t *)(((uintptr_t)__heap_base + 4095) & ~(uintptr_t)4095);
-        start = at;
-        reply = start + buffer_bytes;
-        uint8_t *out = reply + buffer_bytes, *arena = out + out_bytes;
+        start = (uint8_t *)(((uintptr_t)__heap_base + 4095) & ~(uintptr_t)4095);
+        reply = start + start_bytes;
+        uint8_t *out = reply + reply_bytes, *arena = out + out_bytes;
         if (arena >= end ||
             mv_runner_init(&runner, arena, (size_t)(end - arena), out, out_bytes, door, &err) < 0)
                 return 0;

@@ -6,6 +6,10 @@
 
 #define MV_RUNNER_PAGE_BYTES 4096u
 
+/* NAME: of a cell that further runs will find as the last one left it, and of any other. */
+#define MV_RUNNER_NAME_SESSION "microvm-session"
+#define MV_RUNNER_NAME         "microvm-runner"
+
 enum mv_runner_exit {
         MV_RUNNER_EXIT_OK = 0,      /* the end of the door */
         MV_RUNNER_EXIT_USAGE = 70,  /* sizes on the command line */

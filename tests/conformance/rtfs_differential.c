@@ -99,9 +99,9 @@ static int compare_all(uint64_t from, uint64_t count)
         }
         for (uint64_t seed = from; seed < from + count; seed++)
                 compare(h, c, seed, &t);
-        printf("# %u values, %u errors, %u others; providers:%s%s%s%s\n", t.values, t.errors, t.other,
-               usable[0] ? " mock" : "", usable[1] ? " process" : "", usable[2] ? " wasm" : "",
-               usable[3] ? " kvm" : "");
+        printf("# %u values, %u errors, %u others; providers:%s%s%s%s\n", t.values, t.errors,
+               t.other, usable[0] ? " mock" : "", usable[1] ? " process" : "",
+               usable[2] ? " wasm" : "", usable[3] ? " kvm" : "");
         printf("1..1\n%s 1 - %" PRIu64 " generated programs from seed %" PRIu64
                " agree on every provider\n",
                t.different ? "not ok" : "ok", count, from);

@@ -16,6 +16,7 @@ struct mv_provider {
         struct mv__wall *wall; /* around programs; NULL until the first one */
         pthread_mutex_t wall_lock;
         uint32_t cpu_percent;
+        bool kept; /* runners restore themselves after a run (mv__process_keeps) */
         int image_fd;
         size_t image_bytes;
         uint64_t timeout_ns, memory_bytes; /* configured ceilings; 0: not configured */
@@ -46,6 +47,7 @@ struct mv_cell {
         struct mv_process_layout layout;
         struct mv_limits limits;
         bool used, session;
+        bool reused, left_over; /* had an earlier run; the last one sent more than its result */
         atomic_bool cancelled;
         struct mv__program *program; /* NULL: the cell runs RTFS */
 };

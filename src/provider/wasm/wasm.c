@@ -366,6 +366,13 @@ static int run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret,
         return r;
 }
 
+/* The evaluator's worker restored itself before it asks for the next START; a module's cell is used once. */
+static int reset(struct mv_cell *c, struct mv_err *err)
+{
+        return c->module ? mv_fail(err, MV_E_STATE, 0, "a module's cell is used once")
+                         : mv__process_reset(c->inner, err);
+}
+
 static void cancel(struct mv_cell *c)
 {
         mv_provider_process.cancel(c->inner);
@@ -455,6 +462,7 @@ static int init(const struct mv_value *config, struct mv_provider **ret, struct 
                 fini(p);
                 return r;
         }
+        mv__process_keeps(p->runner);
         *ret = p;
         return 0;
 }
@@ -487,6 +495,7 @@ const struct mv_provider_ops mv_provider_wasm = {
         .open_cell = open_cell,
         .run = run,
         .cancel = cancel,
+        .reset = reset,
         .close_cell = close_cell,
         .fini = fini,
         .schema = schema,
