@@ -7,7 +7,9 @@
 
 const struct cli_verb cli_verbs[] = {
         { "run", "FILE [options]",
-          "run a program: .rtfs, .rtfsb (bytecode), .cbor (AST), or - for standard input",
+          "run a program: .rtfs, .rtfsb (bytecode), .cbor (AST), .wasm, a script, or - for "
+          "standard "
+          "input",
           cmd_run },
         { "eval", "'EXPR' [options]", "evaluate RTFS text", cmd_eval },
         { "call", "CAPABILITY [ARG...] [options]", "call one capability; ARGs are RTFS literals",
