@@ -6,7 +6,7 @@
 #include <microvm/microvm.h>
 
 static struct mv_err err;
-static const char *const names[] = { "mock", "process", "kvm", "gvisor" };
+static const char *const names[] = { "mock", "process", "wasm", "kvm", "gvisor" };
 #define WALLS_COUNT (sizeof names / sizeof names[0])
 static bool usable[WALLS_COUNT];
 

@@ -29,6 +29,7 @@ enum mv_feature {
         /* auto takes it only when no other provider meets the tier that was asked for: its cells
          * take a hundred times longer to start than those of its neighbours */
         MV_FEAT_ON_REQUEST = 1u << 11,
+        MV_FEAT_MODULES = 1u << 12, /* WebAssembly modules */
 };
 
 enum mv_termination {
@@ -65,6 +66,7 @@ struct mv_door_host {
 struct mv_program_file { /* put there before it starts, read-only */
         const char *path;
         struct mv_slice bytes;
+        bool executable;
 };
 struct mv_program_grant { /* a file or a tree of the host, at the same path */
         const char *path;
@@ -86,6 +88,12 @@ struct mv_program_spec {
         /* Standard input is what is read from input_fd, through a pipe; without: /dev/null. */
         bool input;
         int input_fd;
+        /* MV_FEAT_MODULES: a WebAssembly module (path is NULL then; argv and env are the module's), and whether its clock
+         * asks the capability ccos.system.current-timestamp-ms. */
+        struct mv_slice module;
+        bool clock;
+        /* path is a static program among files, and the only one: no system tree, no /proc, the modules' filter */
+        bool bare;
 };
 #define MV_PROXY_PORT 3128
 
@@ -160,6 +168,9 @@ struct mv_provider_ops {
         struct mv_cell *(*close_cell)(struct mv_cell *c);
         struct mv_provider *(*fini)(struct mv_provider *p); /* returns NULL */
         const char *(*schema)(void);                        /* JSON Schema text, static */
+        /* Work that a module needs once and no execution's time is spent on (compiling). NULL: none. INVALID: the module is at
+         * fault, err says of what. */
+        int (*prepare)(struct mv_provider *p, struct mv_slice module, struct mv_err *err);
 };
 
 #endif

@@ -18,6 +18,7 @@ static const struct feature {
         { MV_FEAT_PROGRAMS, "programs" },
         { MV_FEAT_SESSION, "session" },
         { MV_FEAT_ON_REQUEST, "on-request" },
+        { MV_FEAT_MODULES, "modules" },
 };
 #define FEATURES_COUNT (sizeof features / sizeof features[0])
 

@@ -7,7 +7,9 @@
 
 const struct cli_verb cli_verbs[] = {
         { "run", "FILE [options]",
-          "run a program: .rtfs, .rtfsb (bytecode), .cbor (AST), or - for standard input",
+          "run a program: .rtfs, .rtfsb (bytecode), .cbor (AST), .wasm, a script, or - for "
+          "standard "
+          "input",
           cmd_run },
         { "resume", "EXECUTION [options]",
           "go on with a run that was interrupted, from its records", cmd_resume },

@@ -256,7 +256,8 @@ int cli_result(const struct mv_result *r, const struct cli_options *o, const str
                                                         : exit_of(mv_result_termination(r));
         struct mv_slice out = mv_result_stdout(r), err = mv_result_stderr(r);
         /* A program's output is its value, and was printed as it came. */
-        bool foreign = p->kind == MV_PROGRAM_EXTERNAL || p->kind == MV_PROGRAM_SCRIPT;
+        bool foreign = p->kind == MV_PROGRAM_EXTERNAL || p->kind == MV_PROGRAM_SCRIPT ||
+                       p->kind == MV_PROGRAM_BINARY;
         if (!foreign) {
                 cli_write(stdout, out);
                 fflush(stdout);

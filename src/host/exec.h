@@ -148,6 +148,7 @@ int mv__run_direct(struct mv__exec *e, struct mv_exit *ret, struct mv_err *err);
 /* External programs and scripts (foreign.c). spec: what the provider is to run; its memory is e's scratch. outcome: delivers
  * how it ended to the broker, after the provider's run. */
 int mv__foreign_spec(struct mv__exec *e, struct mv_program_spec *ret, struct mv_err *err);
+int mv__foreign_prepare(struct mv__exec *e, struct mv_err *err);
 int mv__foreign_outcome(struct mv__exec *e, struct mv_exit *exit, struct mv_err *err);
 
 /* Copy what lies in a directory of the cell into the result (collect.c). */

@@ -382,10 +382,16 @@ static void finish_metadata(struct mv__exec *e)
 int mv__exec_run(struct mv__exec *e, struct mv_err *err)
 {
         struct mv_exit exit = { .termination = MV_END_COMPLETED, .exit_code = -1 };
-        int r = open_broker(e, err);
+        struct mv_err why;
+        int prepared = mv__is_direct(e) ? 0 : mv__foreign_prepare(e, &why);
+        int r = prepared < 0 && why.code != MV_E_INVALID ? (*err = why, prepared)
+                                                         : open_broker(e, err);
         if (r < 0)
                 return r;
-        r = mv__is_direct(e) ? run_direct(e, &exit, err) : run_behind_wall(e, &exit, err);
+        if (prepared < 0)
+                r = mv__deliver_fault(e, "Generic", why.msg, err);
+        else
+                r = mv__is_direct(e) ? run_direct(e, &exit, err) : run_behind_wall(e, &exit, err);
         r = door_verdict(e, r, err);
         if (r < 0)
                 return r;

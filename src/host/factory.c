@@ -281,6 +281,23 @@ static const char *feature_name(uint64_t missing)
         return "feature";
 }
 
+/* REQ-WASM-03 */
+static int binary_check(const struct mv_provider_ops *ops, const struct mv_program *p,
+                        struct mv_err *err)
+{
+        if (strcasecmp(p->language, "Wasm") != 0)
+                return mv_fail(
+                        err, MV_E_UNSUPPORTED, 0,
+                        "%s provider does not support binary language: %s; WebAssembly modules "
+                        "(Wasm) run behind provider wasm",
+                        ops->title, p->language);
+        if (ops->features & MV_FEAT_MODULES)
+                return 0;
+        return mv_fail(err, MV_E_UNSUPPORTED, 0,
+                       "the %s provider runs no WebAssembly modules; ask for provider wasm",
+                       ops->name);
+}
+
 /* Native functions run in the caller's process: no wall is around them, whoever is asked
  * (REQ-PROG-11). */
 static int kind_check(const struct mv_provider_ops *ops, const struct mv_execution *x,
@@ -301,10 +318,13 @@ static int kind_check(const struct mv_provider_ops *ops, const struct mv_executi
                                mv_tier_name(x->tier_min));
         if (k == MV_PROGRAM_NATIVE || k == MV_PROGRAM_NONE || mv__program_is_rtfs(k) || mock)
                 return 0;
+        if (k == MV_PROGRAM_BINARY)
+                return binary_check(ops, &x->program, err);
         if (ops->features & MV_FEAT_PROGRAMS)
                 return 0;
         return mv_fail(err, MV_E_UNSUPPORTED, 0,
-                       "the %s provider of this version runs RTFS programs only", ops->name);
+                       "%s not supported in %s provider; ask for provider process",
+                       k == MV_PROGRAM_EXTERNAL ? "External programs" : "Scripts", ops->title);
 }
 
 /* Probing costs system calls; a running provider was probed when it started. */

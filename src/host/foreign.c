@@ -12,6 +12,7 @@
 #include <base/slice.h>
 #include <host/egress.h>
 #include <host/exec.h>
+#include <provider/common.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,7 +30,8 @@ extern const uint8_t mv__module_python[], mv__module_python_end[], mv__module_no
 
 bool mv__program_is_foreign(enum mv_program_kind kind)
 {
-        return kind == MV_PROGRAM_EXTERNAL || kind == MV_PROGRAM_SCRIPT;
+        return kind == MV_PROGRAM_EXTERNAL || kind == MV_PROGRAM_SCRIPT ||
+               kind == MV_PROGRAM_BINARY;
 }
 
 /* --- languages (REQ-PROG-03, -04) ------------------------------------------------------------- */
@@ -126,10 +128,13 @@ static void file(struct foreign *f, const char *path, struct mv_slice bytes)
 static void put_environment(struct foreign *f) /* (1) */
 {
         const struct mv_grant_list *granted = &f->exec->context->env;
-        env(f, "PATH", "/usr/local/bin:/usr/bin:/bin");
-        env(f, "HOME", "/workspace");
-        env(f, "TMPDIR", "/tmp");
-        env(f, "LANG", "C.UTF-8");
+        if (f->exec->x->program.kind !=
+            MV_PROGRAM_BINARY) { /* REQ-WASM-09: a module starts with none */
+                env(f, "PATH", "/usr/local/bin:/usr/bin:/bin");
+                env(f, "HOME", "/workspace");
+                env(f, "TMPDIR", "/tmp");
+                env(f, "LANG", "C.UTF-8");
+        }
         for (uint32_t i = 0; i < granted->count; i++) {
                 const char *item = granted->items[i];
                 const char *value = strchr(item, '=') ? NULL : getenv(item);
@@ -279,6 +284,20 @@ static int put_external(struct foreign *f)
         return put_input(f, false);
 }
 
+/* REQ-WASM-02: what a module reads from its standard input is the first argument, or null. */
+static int put_module(struct foreign *f)
+{
+        const struct mv_program *p = &f->exec->x->program;
+        const struct mv_value *args = f->exec->x->args;
+        f->spec->module = p->bytes;
+        f->spec->door = true; /* (4) */
+        f->spec->clock = mv_context_allows(f->exec->context, "ccos.system.current-timestamp-ms");
+        arg(f, p->name ? p->name : "module");
+        if (!args || args->count == 0)
+                file(f, "/workspace/input/input.json", MV_SLICE("null"));
+        return put_input(f, true);
+}
+
 int mv__foreign_spec(struct mv__exec *e, struct mv_program_spec *ret, struct mv_err *err)
 {
         struct foreign *f = mv_new(&e->scratch, struct foreign, 1);
@@ -296,7 +315,9 @@ int mv__foreign_spec(struct mv__exec *e, struct mv_program_spec *ret, struct mv_
         put_environment(f);
         int r = put_grants(f);
         if (r == 0)
-                r = e->x->program.kind == MV_PROGRAM_SCRIPT ? put_script(f) : put_external(f);
+                r = e->x->program.kind == MV_PROGRAM_SCRIPT   ? put_script(f)
+                    : e->x->program.kind == MV_PROGRAM_BINARY ? put_module(f)
+                                                              : put_external(f);
         if (r == 0 && f->failed)
                 r = f->failed;
         if (r < 0)
@@ -337,9 +358,12 @@ static void value_of(struct mv__exec *e, struct mv_slice out, struct mv_value *r
         struct mv_err ignored;
         const struct mv_value *json;
         struct mv_slice text = trimmed(out);
-        if (e->x->program.kind == MV_PROGRAM_SCRIPT && text.len && mv_utf8_valid(text) &&
+        enum mv_program_kind kind = e->x->program.kind;
+        if (kind != MV_PROGRAM_EXTERNAL && text.len && mv_utf8_valid(text) &&
             mv_json_decode(text, &e->scratch, &json, &ignored) == 0)
                 *ret = *json;
+        else if (kind == MV_PROGRAM_BINARY && out.len == 0)
+                *ret = (struct mv_value){ .kind = MV_NIL };
         else
                 *ret = (struct mv_value){ .kind = MV_STRING, .text = readable(e, out) };
 }
@@ -361,6 +385,18 @@ static const char *failure(struct mv__exec *e, const struct mv_exit *exit, struc
         else
                 mv_fmt(p, MESSAGE_BYTES_MAX + 64, "Process failed: exit code %d", exit->exit_code);
         return p;
+}
+
+/* What a module needs before its time begins to run: it is compiled. INVALID is the module's own failure. */
+int mv__foreign_prepare(struct mv__exec *e, struct mv_err *err)
+{
+        const struct mv_provider_ops *ops = e->entry->ops;
+        if (e->x->program.kind != MV_PROGRAM_BINARY || !ops->prepare)
+                return 0;
+        uint64_t from = mv__now_ns();
+        int r = ops->prepare(e->entry->provider, e->x->program.bytes, err);
+        e->deadline_ns += mv__now_ns() - from;
+        return r;
 }
 
 int mv__foreign_outcome(struct mv__exec *e, struct mv_exit *exit, struct mv_err *err)

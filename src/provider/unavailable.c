@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Walls that are planned and not part of this build: wasm, firecracker. They are listed so that a caller who asks
+/* Walls that are planned and not part of this build: firecracker. They are listed so that a caller who asks
  * for one learns why it is refused, and what the machine has of it; nothing stands in for them (REQ-PRV-19).
  *
  * (1) probe and init always say UNAVAILABLE; no cell can exist, so the other entries have nothing to do. */
@@ -27,7 +27,6 @@ struct absent {
         const char *binary; /* NULL: nothing to be installed */
         const char *needs;
 };
-static const struct absent absent_wasm = { NULL, "a module compiled ahead of time and its cache" };
 static const struct absent absent_firecracker = {
         "firecracker", "the runner in a root file system and a guest kernel"
 };
@@ -44,7 +43,7 @@ static int refuse(const struct absent *a, struct mv_err *err)
                        a->needs, machine);
 }
 
-/* The tables differ in names and schema only. */
+/* One table for each. */
 #define UNAVAILABLE_PROVIDER(id, id_text, title_text, tier_value, schema_json)                     \
         static int id##_probe(struct mv_err *err)                                                  \
         {                                                                                          \
@@ -110,10 +109,6 @@ static struct mv_provider *fini(struct mv_provider *p)
         "{\"$schema\": \"http://json-schema.org/draft-07/schema#\", \"title\": \"" title " provider\", "               \
         "\"type\": \"object\", \"required\": [" required "], \"properties\": {" properties "}}"
 
-/* REQ-WASM-07 */
-UNAVAILABLE_PROVIDER(wasm, "wasm", "WASM", MV_TIER_WASM,
-        SCHEMA("wasm", "", INTEGER("wasm_memory_size", 1, 65536, 1024) ", " INTEGER("wasm_stack_size", 1, 1024, 64)
-               ", " BOOLEAN("enable_wasm_threads", false)));
 
 /* REQ-FC-02 to -07 */
 UNAVAILABLE_PROVIDER(firecracker, "firecracker", "Firecracker", MV_TIER_VM,

@@ -39,6 +39,13 @@ enum tag { /* grep TAG-ORDER: type_name(), truthy(), compare.c */
            T_MAX_
 };
 
+/* Behind a pointer, so that it fills 8 bytes where pointers have 4 (WebAssembly), with zeros. */
+#if UINTPTR_MAX == UINT32_MAX
+#define RTFS_POINTER_REST uint32_t rest;
+#else
+#define RTFS_POINTER_REST
+#endif
+
 struct obj;
 typedef struct val {
         union {
@@ -54,7 +61,10 @@ typedef struct val {
         union {
                 int64_t i;
                 double f;
-                struct obj *o;
+                struct {
+                        struct obj *o;
+                        RTFS_POINTER_REST
+                };
         };
 } val;
 
@@ -119,6 +129,7 @@ struct obj {
         uint8_t flags;
         uint16_t used;   /* O_NODE, O_INTS: items in use; O_CLOSURE: upvalues */
         struct obj *fwd; /* the collector's; NULL outside a collection */
+        RTFS_POINTER_REST
 };
 
 struct string { /* immutable UTF-8 */

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/program_filter.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -280,6 +281,58 @@ static const short allowed[] = {
 #endif
 };
 
+/* (6): what the runtime of a module asks for, and what executes it. */
+static const short allowed_module[] = {
+        SYS_read,
+        SYS_write,
+        SYS_close,
+        SYS_fstat,
+        SYS_lseek,
+        SYS_pread64,
+        SYS_pwrite64,
+        SYS_openat,
+        SYS_fcntl,
+        SYS_fsync,
+        SYS_fdatasync,
+        SYS_ftruncate,
+        SYS_fallocate,
+        SYS_getdents64,
+        SYS_chdir,
+        SYS_mkdirat,
+        SYS_unlinkat,
+        SYS_renameat2,
+        SYS_linkat,
+        SYS_symlinkat,
+        SYS_readlinkat,
+        SYS_newfstatat,
+        SYS_mmap,
+        SYS_mprotect,
+        SYS_munmap,
+        SYS_brk,
+        SYS_mremap,
+        SYS_madvise,
+        SYS_rt_sigaction,
+        SYS_rt_sigprocmask,
+        SYS_rt_sigreturn,
+        SYS_sigaltstack,
+        SYS_restart_syscall,
+        SYS_nanosleep,
+        SYS_clock_nanosleep,
+        SYS_execve,
+        SYS_exit,
+        SYS_exit_group,
+        SYS_set_tid_address,
+        SYS_getrlimit,
+        SYS_setrlimit,
+        SYS_prlimit64,
+#ifdef SYS_open
+        SYS_open,
+        SYS_lstat,
+        SYS_renameat,
+        SYS_arch_prctl,
+#endif
+};
+
 /* (1): these exist, and are not for programs. */
 static const short refused[] = {
         SYS_mount,
@@ -434,16 +487,21 @@ static void put_arguments(struct mv_sys_program_filter *f)
         choose(f, SYS_prctl, 0, own, sizeof own / sizeof own[0], EPERM);
 }
 
-/* (5): one bit test on the argument that holds a mode. */
-static void put_mode(struct mv_sys_program_filter *f, long nr, unsigned argument)
+/* EPERM when the argument has one of these bits. */
+static void put_bits(struct mv_sys_program_filter *f, long nr, unsigned argument, uint32_t bits)
 {
         put(f, JUMP(BPF_JEQ, nr, 0, 4));
         put(f, (struct sock_filter)BPF_STMT(
                        BPF_LD | BPF_W | BPF_ABS,
                        (uint32_t)(offsetof(struct seccomp_data, args) + 8 * argument)));
-        put(f, JUMP(BPF_JSET, S_ISUID | S_ISGID, 0, 1));
+        put(f, JUMP(BPF_JSET, bits, 0, 1));
         put(f, FAIL(EPERM));
         put(f, ANSWER(SECCOMP_RET_ALLOW));
+}
+
+static void put_mode(struct mv_sys_program_filter *f, long nr, unsigned argument) /* (5) */
+{
+        put_bits(f, nr, argument, S_ISUID | S_ISGID);
 }
 
 static void put_modes(struct mv_sys_program_filter *f)
@@ -481,11 +539,16 @@ static int by_number(const void *a, const void *b)
         return ((const struct answer *)a)->nr - ((const struct answer *)b)->nr;
 }
 
-static unsigned answers_sorted(struct answer *ret)
+struct list {
+        const short *numbers;
+        size_t count;
+};
+
+static unsigned answers_sorted(struct answer *ret, struct list list)
 {
         unsigned n = 0;
-        for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++)
-                ret[n++] = (struct answer){ allowed[i], SECCOMP_RET_ALLOW };
+        for (size_t i = 0; i < list.count; i++)
+                ret[n++] = (struct answer){ list.numbers[i], SECCOMP_RET_ALLOW };
         for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
                 ret[n++] = (struct answer){ refused[i], SECCOMP_RET_ERRNO | EPERM };
         qsort(ret, n, sizeof ret[0], by_number);
@@ -498,11 +561,11 @@ static void leaf_add(struct leaf *leaves, unsigned *n, uint32_t from, uint32_t a
                 leaves[(*n)++] = (struct leaf){ from, action };
 }
 
-static unsigned leaves_make(struct leaf *ret)
+static unsigned leaves_make(struct leaf *ret, struct list list)
 {
         static const uint32_t unknown = SECCOMP_RET_ERRNO | ENOSYS; /* (1) */
         struct answer sorted[ANSWERS_MAX];
-        unsigned count = answers_sorted(sorted), n = 0;
+        unsigned count = answers_sorted(sorted, list), n = 0;
         uint32_t next = 0;
         for (unsigned i = 0; i < count; i++) {
                 uint32_t nr = (uint32_t)sorted[i].nr;
@@ -531,20 +594,41 @@ static void put_tree(struct mv_sys_program_filter *f, const struct leaf *leaves,
         put_tree(f, leaves + left, count - left);
 }
 
+static void put_abi(struct mv_sys_program_filter *f) /* (2) */
+{
+        f->len = 0;
+        put(f, LOAD(arch));
+        put(f, JUMP(BPF_JEQ, ARCH, 1, 0));
+        put(f, ANSWER(SECCOMP_RET_KILL_PROCESS));
+        put(f, LOAD(nr));
+        put(f, JUMP(BPF_JGE, ABI_BIT, 0, 1));
+        put(f, ANSWER(SECCOMP_RET_KILL_PROCESS));
+}
+
 void mv_sys_program_filter(struct mv_sys_program_filter *ret, bool local_sockets)
 {
+        const struct list list = { allowed, sizeof allowed / sizeof allowed[0] };
         struct leaf leaves[2 * ANSWERS_MAX + 1];
-        ret->len = 0;
-        put(ret, LOAD(arch));
-        put(ret, JUMP(BPF_JEQ, ARCH, 1, 0));
-        put(ret, ANSWER(SECCOMP_RET_KILL_PROCESS)); /* (2) */
-        put(ret, LOAD(nr));
-        put(ret, JUMP(BPF_JGE, ABI_BIT, 0, 1));
-        put(ret, ANSWER(SECCOMP_RET_KILL_PROCESS));
+        put_abi(ret);
         put_clone(ret);
         put_socket(ret, local_sockets);
         put_socketpair(ret, local_sockets);
         put_arguments(ret);
         put_modes(ret);
-        put_tree(ret, leaves, leaves_make(leaves));
+        put_tree(ret, leaves, leaves_make(leaves, list));
+}
+
+void mv_sys_module_filter(struct mv_sys_program_filter *ret)
+{
+        const struct list list = { allowed_module,
+                                   sizeof allowed_module / sizeof allowed_module[0] };
+        struct leaf leaves[2 * ANSWERS_MAX + 1];
+        put_abi(ret);
+        put_bits(ret, SYS_mmap, 2, PROT_EXEC);
+        put_bits(ret, SYS_mprotect, 2, PROT_EXEC);
+        put_mode(ret, SYS_openat, 3);
+#ifdef SYS_open
+        put_mode(ret, SYS_open, 2);
+#endif
+        put_tree(ret, leaves, leaves_make(leaves, list));
 }

@@ -13,7 +13,9 @@
  *     refused.
  * (5) No file gets a set-user-id or set-group-id bit: in a granted directory it would be a way to
  *     the caller's rights for anybody on the host. openat2, whose mode a filter cannot see, does
- *     not exist. */
+ *     not exist.
+ * (6) A WebAssembly module's process gets a list of its own: files it has, memory that is never executable, its end. No
+ *     process, no socket, no signal to anybody. */
 #include <linux/filter.h>
 #include <stdbool.h>
 
@@ -25,5 +27,6 @@ struct mv_sys_program_filter {
 /* local_sockets: socket(AF_UNIX) and pairs of datagram sockets too. Not when host directories are granted: a socket file in one
  * leads to its owner. */
 void mv_sys_program_filter(struct mv_sys_program_filter *ret, bool local_sockets);
+void mv_sys_module_filter(struct mv_sys_program_filter *ret);
 
 #endif

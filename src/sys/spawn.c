@@ -47,6 +47,8 @@ static void filter_for_start(struct mv_sys_filter *f, const struct mv_sys_spawn 
         mv_sys_filter_allow(f, SYS_munmap);
         mv_sys_filter_allow(f, SYS_mprotect);
         mv_sys_filter_allow(f, SYS_brk);
+        mv_sys_filter_allow(f, SYS_mincore);
+        mv_sys_filter_allow_if(f, SYS_madvise, 2, MADV_DONTNEED);
         mv_sys_filter_allow(f, SYS_set_tid_address);
 #ifdef SYS_arch_prctl
         mv_sys_filter_allow(f, SYS_arch_prctl);

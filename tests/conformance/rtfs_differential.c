@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rtfs-differential [--from SEED] [--count N] [--print]: generated programs give the same behind every wall.
  *
- * Each program (generate.c) runs on mock, process and kvm; value in display and readable form, error with its place, fuel,
+ * Each program (generate.c) runs on mock, process, wasm and kvm; value in display and readable form, error with its place, fuel,
  * termination and semantic root have to agree. --print shows the programs instead. Prints TAP; exit 1 when two differ. */
 #include "../walls.h"
 #include "generate.h"
@@ -99,9 +99,9 @@ static int compare_all(uint64_t from, uint64_t count)
         }
         for (uint64_t seed = from; seed < from + count; seed++)
                 compare(h, c, seed, &t);
-        printf("# %u values, %u errors, %u others; providers:%s%s%s%s\n", t.values, t.errors,
+        printf("# %u values, %u errors, %u others; providers:%s%s%s%s%s\n", t.values, t.errors,
                t.other, usable[0] ? " mock" : "", usable[1] ? " process" : "",
-               usable[2] ? " kvm" : "", usable[3] ? " gvisor" : "");
+               usable[2] ? " wasm" : "", usable[3] ? " kvm" : "", usable[4] ? " gvisor" : "");
         printf("1..1\n%s 1 - %" PRIu64 " generated programs from seed %" PRIu64
                " agree on every provider\n",
                t.different ? "not ok" : "ok", count, from);

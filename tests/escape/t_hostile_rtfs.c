@@ -21,8 +21,8 @@
 #endif
 #define DEADLINE_MS 300
 
-enum wall { MOCK, PROCESS, GVISOR, KVM, WALLS };
-static const char *const wall_name[WALLS] = { "mock", "process", "gvisor", "kvm" };
+enum wall { MOCK, PROCESS, WASM, GVISOR, KVM, WALLS };
+static const char *const wall_name[WALLS] = { "mock", "process", "wasm", "gvisor", "kvm" };
 
 /* --- programs that are too long to write down ------------------------------------------------- */
 struct source {
@@ -683,6 +683,7 @@ HOSTILE_ON(process, PROCESS)
 #if !defined(__SANITIZE_ADDRESS__) /* each limit it hits costs a sandbox */
 HOSTILE_ON(gvisor, GVISOR)
 #endif
+HOSTILE_ON(wasm, WASM)
 HOSTILE_ON(kvm, KVM)
 
 TEST(a_host_that_is_gone_holds_nothing)

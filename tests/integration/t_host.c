@@ -520,7 +520,16 @@ TEST(an_external_program_is_denied_refused_or_named_but_never_approximated)
         x.provider = "kvm";
         CHECK(!run(h, &x));
         CHECK(err.code == MV_E_UNSUPPORTED);
-        CHECK(strstr(err.msg, "runs RTFS programs only"));
+        CHECK(strstr(err.msg, "External programs not supported in "));
+        x.provider = "wasm"; /* REQ-WASM-06, REQ-WASM-03 */
+        CHECK(!run(h, &x));
+        CHECK(strstr(err.msg, "External programs not supported in WASM provider") ||
+              err.code == MV_E_UNAVAILABLE);
+        struct mv_execution other = x;
+        other.program = (struct mv_program){ .kind = MV_PROGRAM_BINARY, .language = "Cobol" };
+        CHECK(!run(h, &other));
+        CHECK(strstr(err.msg, "WASM provider does not support binary language: Cobol") ||
+              err.code == MV_E_UNAVAILABLE);
         x.provider = "mock";
         r = run(h, &x);
         REQUIRE(r && mv_result_ok(r));

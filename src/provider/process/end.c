@@ -31,6 +31,9 @@ static void explain_exit(int code, struct mv_exit *x)
         case MV_RUNNER_EXIT_ARENA:
                 say(x, MV_END_MEMORY, "the memory limit leaves too little for the evaluator");
                 return;
+        case MV_RUNNER_EXIT_TRAP:
+                say(x, MV_END_KILLED, "the evaluator trapped: it left the bounds of WebAssembly");
+                return;
         default:
                 x->termination = MV_END_KILLED;
                 mv_fmt(x->detail, sizeof x->detail, "the runner exited with code %d and no result",

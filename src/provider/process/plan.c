@@ -61,7 +61,7 @@ static void put_dir(struct mv_out *o, enum mv_cell_place place, const char *path
         mv_put_u32(o, mode);
 }
 
-static void put_file_mode(struct mv_out *o, const char *path, uint32_t mode, struct mv_slice bytes)
+static void put_file_mode(struct mv_out *o, const char *path, struct mv_slice bytes, uint32_t mode)
 {
         mv_put_u8(o, MV_CELL_FILE);
         mv_put_u8(o, MV_CELL_IN_ROOT);
@@ -73,7 +73,7 @@ static void put_file_mode(struct mv_out *o, const char *path, uint32_t mode, str
 
 static void put_file(struct mv_out *o, const char *path, struct mv_slice bytes)
 {
-        put_file_mode(o, path, 0444, bytes);
+        put_file_mode(o, path, bytes, 0444);
 }
 
 static void put_link(struct mv_out *o, const char *target, const char *path)
@@ -166,17 +166,17 @@ static void put_certificates(struct mv_out *o)
         put_bind(o, MV_CELL_HOST, trust, trust + 1, MV_CELL_READ_ONLY | MV_CELL_NO_EXEC);
 }
 
-static void put_devices(struct mv_out *o)
+static void put_devices(struct mv_out *o, bool bare)
 {
         char source[32];
         put_dir(o, MV_CELL_IN_ROOT, "dev", 0755);
-        for (size_t i = 0; i < COUNT(devices); i++) {
+        for (size_t i = 0; i < (bare ? 1 : COUNT(devices)); i++) {
                 mv_fmt(source, sizeof source, "/dev/%s", devices[i]);
                 put_file(o, source + 1, mv_slice(NULL, 0));
                 put_bind(o, MV_CELL_HOST, source, source + 1,
                          MV_CELL_READ_ONLY | MV_CELL_NO_EXEC | MV_CELL_DEVICE);
         }
-        for (size_t i = 0; i < COUNT(links); i++)
+        for (size_t i = 0; i < COUNT(links) && !bare; i++)
                 put_link(o, links[i][0], links[i][1]);
 }
 
@@ -207,7 +207,7 @@ static void put_files(struct mv_out *o, const struct mv_program_spec *s)
                 mv_fmt(path, sizeof path, "%s%s", is_input ? "input/" : "",
                        is_input ? at + sizeof input - 1 : at + 1);
                 put_way(o, path);
-                put_file(o, path, s->files[i].bytes);
+                put_file_mode(o, path, s->files[i].bytes, s->files[i].executable ? 0555 : 0444);
                 any |= is_input;
         }
         if (any)
@@ -246,14 +246,17 @@ static void put_proc(struct mv_out *o, bool whole)
 /* What the program sees. Behind another wall /proc, /dev and /tmp are that wall's own. */
 static void put_seen(struct mv_out *o, const struct mv__program *p, const struct mv__given *given)
 {
-        put_system_trees(o);
-        put_system_files(o);
+        bool bare = p->spec->bare;
+        if (!bare) {
+                put_system_trees(o);
+                put_system_files(o);
+        }
         if (p->spec->network)
                 put_certificates(o);
-        if (!p->nested) {
+        if (!p->nested && !bare)
                 put_proc(o, false);
-                put_devices(o);
-        }
+        if (!p->nested)
+                put_devices(o, bare);
         put_scratch(o, p->scratch_bytes);
         put_files(o, p->spec);
         put_grants(o, p->spec, given);
@@ -266,7 +269,7 @@ static void put_nested(struct mv_out *o, const struct mv__program *p, const stru
         static const char *const inside[] = { "proc", "sys", "dev", "tmp", "opt", "opt/microvm" };
         const struct mv__nested *n = p->nested;
         put_proc(o, true);
-        put_devices(o);
+        put_devices(o, false);
         if (n->device) {
                 put_file(o, n->device + 1, mv_slice(NULL, 0));
                 put_bind(o, MV_CELL_HOST, n->device, n->device + 1,
@@ -282,7 +285,7 @@ static void put_nested(struct mv_out *o, const struct mv__program *p, const stru
         put_text(o, MV_NESTED_ROOT);
         for (size_t i = 0; i < COUNT(inside); i++)
                 put_dir(o, MV_CELL_IN_ROOT, inside[i], 0755);
-        put_file_mode(o, MV_NESTED_AGENT, 0555, n->agent);
+        put_file_mode(o, MV_NESTED_AGENT, n->agent, 0555);
         if (p->spec->path)
                 put_seen(o, p, given);
         else
@@ -379,17 +382,20 @@ static void put_landlock(struct mv_out *o, const struct mv__program *p,
         mv_put_u64(o, abi >= 6 ? 3 : 0);
         mv_put_u16(o, abi >= 4 && p->spec->network ? MV_PROXY_PORT : 0);
         mv_put_u32(o, abi >= 6 ? 24 : abi >= 4 ? 16 : 8);
-        mv_put_u32(o, 5 + writable);
-        put_rule(o, "/", LL_READ);
-        put_rule(o, "/tmp", all);
-        put_rule(o, "/workspace", all);
-        put_rule(o, "/dev/shm", all);
+        mv_put_u32(o, 5 + p->spec->bare + writable);
+        put_rule(o, "/", p->spec->bare ? LL_READ & ~LL_EXECUTE : LL_READ);
+        if (p->spec->bare) /* the only file that is ever executed in there */
+                put_rule(o, p->spec->path, LL_EXECUTE | LL_READ_FILE);
+        uint64_t own = p->spec->bare ? all & ~(uint64_t)LL_EXECUTE : all;
+        put_rule(o, "/tmp", own);
+        put_rule(o, "/workspace", own);
+        put_rule(o, "/dev/shm", own);
         put_rule(o, "/dev",
                  (LL_READ_FILE | LL_WRITE_FILE | LL_READ_DIR | LL_TRUNCATE | LL_IOCTL_DEV) & all);
         for (uint32_t i = 0; i < p->spec->grants_count; i++)
                 if (p->spec->grants[i].write)
                         put_rule(o, p->spec->grants[i].path,
-                                 given->is_dir[i] ? all : all & LL_ON_FILES);
+                                 given->is_dir[i] ? own : own & LL_ON_FILES);
 }
 
 static void put_strings(struct mv_out *o, const char *const *list)
@@ -418,8 +424,9 @@ static void put_wall_program(struct mv_out *o, const struct mv__nested *n)
 static void put_program(struct mv_out *o, const struct mv__program *p,
                         const struct mv_limits *limits, const struct mv__given *given)
 {
-        const struct mv_sys_program_filter *f =
-                given->directories ? &p->wall->filter_no_local : &p->wall->filter;
+        const struct mv_sys_program_filter *f = p->spec->bare        ? &p->wall->filter_module
+                                                : given->directories ? &p->wall->filter_no_local
+                                                                     : &p->wall->filter;
         mv_put_u8(o, MV_CELL_PROGRAM);
         mv_put_u8(o, (uint8_t)((p->spec->door ? MV_CELL_HAS_DOOR : 0) |
                                (p->spec->input ? MV_CELL_HAS_INPUT : 0)));

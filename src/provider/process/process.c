@@ -22,6 +22,7 @@
 #include <provider/provider.h>
 #include <sys/fd.h>
 #include <sys/bpf.h>
+#include <wire/linux_runner.h>
 
 #define SECONDS 1000000000ull
 #define MEBI    ((uint64_t)1 << 20)
@@ -155,9 +156,12 @@ static uint64_t cpu_seconds(const struct mv_limits *l)
 static int start_runner(struct mv_cell *c, int door_fd, struct mv_err *err)
 {
         const struct mv_process_layout *l = &c->layout;
+        /* Frames of translated code are larger, and the runner keeps a copy of what it began with. */
+        const uint64_t more = c->provider->kept ? 2 * MV_PROCESS_STACK_BYTES : 0;
         const uint64_t sizes[4] = { l->start, l->reply, l->out, l->arena };
         char text[4][24];
-        char *argv[6] = { (char[]){ "microvm-runner" } };
+        char *argv[6] = { c->session ? (char[]){ MV_RUNNER_NAME_SESSION }
+                                     : (char[]){ MV_RUNNER_NAME } };
         for (int i = 0; i < 4; i++) {
                 mv_fmt(text[i], sizeof text[i], "%lu", (unsigned long)sizes[i]);
                 argv[i + 1] = text[i];
@@ -165,9 +169,11 @@ static int start_runner(struct mv_cell *c, int door_fd, struct mv_err *err)
         struct mv_sys_spawn spawn = { .image_fd = c->provider->image_fd,
                                       .door_fd = door_fd,
                                       .argv = argv,
-                                      .address_bytes_max = l->address_bytes_max,
-                                      .stack_bytes_max = MV_PROCESS_STACK_BYTES,
-                                      .cpu_seconds_max = c->session ? 0 : cpu_seconds(&c->limits) };
+                                      .address_bytes_max = l->address_bytes_max + more,
+                                      .stack_bytes_max = MV_PROCESS_STACK_BYTES + more / 2,
+                                      .cpu_seconds_max = c->session || c->provider->kept
+                                                                 ? 0
+                                                                 : cpu_seconds(&c->limits) };
         return mv_sys_spawn(&spawn, &c->child, err);
 }
 
@@ -194,6 +200,22 @@ static int open_runner(struct mv_cell *c, const struct mv_cell_spec *spec, struc
         int r = start_runner(c, pair[1], err);
         mv_fd_closep(&pair[1]);
         return r;
+}
+
+void mv__process_keeps(struct mv_provider *p)
+{
+        p->kept = true;
+}
+
+int mv__process_reset(struct mv_cell *c, struct mv_err *err)
+{
+        char byte;
+        if (c->program || c->session || c->cancelled || c->left_over || c->child.reaped ||
+            recv(c->door_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != -1 || errno != EAGAIN)
+                return mv_fail(err, MV_E_STATE, 0, "this cell is not to be used again");
+        c->used = false;
+        c->reused = true;
+        return 0;
 }
 
 static int process_open(struct mv_provider *p, const struct mv_cell_spec *spec,

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <provider/common.h>
+#include <provider/process/image.h>
 #include <sys/child.h>
 
 struct mv__wall;
@@ -16,6 +17,7 @@ struct mv_provider {
         struct mv__wall *wall; /* around programs; NULL until the first one */
         pthread_mutex_t wall_lock;
         uint32_t cpu_percent;
+        bool kept; /* runners restore themselves after a run (mv__process_keeps) */
         int image_fd;
         size_t image_bytes;
         uint64_t timeout_ns, memory_bytes; /* configured ceilings; 0: not configured */
@@ -58,6 +60,7 @@ struct mv_cell {
         struct mv_process_layout layout;
         struct mv_limits limits;
         bool used, session;
+        bool reused, left_over; /* had an earlier run; the last one sent more than its result */
         atomic_bool cancelled;
         struct mv__program *program; /* NULL: the cell runs RTFS */
 };
@@ -70,11 +73,6 @@ void mv__process_explain_end(struct mv_cell *c, const struct mv_sys_end *end, ui
                              struct mv_exit *ret);
 /* Reap a runner that nobody here killed and say what ended it. */
 void mv__process_explain(struct mv_cell *c, uint64_t cpu_ns_max, struct mv_exit *ret);
-
-/* A provider around any static image that speaks the door; the table's init uses the image in
- * this library. */
-int mv__process_init_image(struct mv_slice image, const struct mv_value *config,
-                           struct mv_provider **ret, struct mv_err *err);
 
 /* Everything a provider holds but its own memory. */
 void mv__process_provider_done(struct mv_provider *p);

@@ -37,7 +37,7 @@ struct mv__wall {
         int image_fd; /* of init; -1: this build has none */
         struct mv_sys_groups groups;
         int landlock_abi; /* 0: none */
-        struct mv_sys_program_filter filter, filter_no_local;
+        struct mv_sys_program_filter filter, filter_no_local, filter_module;
         int owner_namespace_fd; /* -1 until the first grant that needs it */
         struct mv_sys_group idle[MV_PROGRAM_GROUPS_IDLE]; /* empty groups of ended cells */
         unsigned idle_count;

@@ -331,11 +331,12 @@ int mv__process_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit 
         p.deadline_ns = deadline(&p);
         p.cpu_ns_max = run->session ? run->limits.cpu_ns_max
                                     : lower(run->limits.cpu_ns_max, c->limits.cpu_ns_max);
-        if (run->resumes) {
+        if (run->resumes || c->reused) {
                 p.cpu_ns_from = mv_sys_child_cpu_ns(&c->child);
                 p.cpu_ns_max += p.cpu_ns_max ? p.cpu_ns_from : 0;
-                mv_sys_child_continue(&c->child);
         }
+        if (run->resumes)
+                mv_sys_child_continue(&c->child);
         if (run->start.len > c->layout.start)
                 end_kill(&p, MV_END_MEMORY,
                          "a program of %zu bytes does not fit: the memory limit gives programs "
@@ -345,6 +346,7 @@ int mv__process_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit 
                 pump_frames(&p);
         if (run->session)
                 end_session_run(&p);
+        c->left_over = p.in_len != 0;
         free(p.in);
         *ret = x;
         return 0;

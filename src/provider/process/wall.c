@@ -48,6 +48,7 @@ int mv__wall_init(struct mv__wall *w, struct mv_err *err)
         w->landlock_abi = abi > 0 ? abi : 0;
         mv_sys_program_filter(&w->filter, true);
         mv_sys_program_filter(&w->filter_no_local, false);
+        mv_sys_module_filter(&w->filter_module);
         return 0;
 }
 

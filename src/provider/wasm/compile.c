@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a module to machine code: wasm2c, then the C compiler, both on hostile input.
+ *
+ * (1) They run in one program cell: no network, nothing of the host but its system trees, limits of time, memory and
+ *     disk. What a module that subverts them can reach is its own machine code, which runs behind the same walls.
+ * (2) What they leave is read as a file from nobody: a regular one, of bounded size. */
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <base/err.h>
+#include <base/slice.h>
+#include <provider/common.h>
+#include <provider/provider.h>
+#include <sys/beneath.h>
+#include <sys/fd.h>
+#include "wasm.h"
+
+#define EMBEDDED(id)    extern const uint8_t mv__wasm_##id[], mv__wasm_##id##_end[];
+#define EMBEDDED_ALL(X) X(runtime) X(rt_h) X(imports_h) X(runtime_h) X(glue)
+EMBEDDED_ALL(EMBEDDED)
+
+static const char script[] =
+        "set -e\n"
+        "cd /tmp\n"
+        "wasm2c --no-debug-names -n module /workspace/input/module.wasm -o module.c || exit 3\n"
+        "musl-gcc -w -O1 -std=gnu17 -fno-strict-aliasing -fwrapv -fno-optimize-sibling-calls"
+        " -frounding-math -fsignaling-nans -fstack-clash-protection -fno-pie -no-pie -static -s"
+        " -Wl,--gc-sections -Wl,-z,noexecstack -Wl,--build-id=none -I/workspace/input -I. \"$@\""
+        " module.c /workspace/input/glue.c /workspace/input/runtime.o -o module || exit 4\n"
+        "cp module /workspace/output/module\n";
+
+static const char *const tools[][2] = {
+        { "/usr/bin/wasm2c", "wabt" },
+        { "/usr/bin/musl-gcc", "musl-tools" },
+        { "/usr/bin/gcc", "gcc" },
+};
+
+int mv__wasm_tools(struct mv_err *err)
+{
+        if (mv__wasm_runtime_end - mv__wasm_runtime == 0)
+                return mv_fail(
+                        err, MV_E_UNAVAILABLE, 0,
+                        "this build has no runtime for modules: it was made without musl-gcc");
+        for (size_t i = 0; i < sizeof tools / sizeof tools[0]; i++)
+                if (access(tools[i][0], X_OK) < 0)
+                        return mv_fail(err, MV_E_UNAVAILABLE, 0,
+                                       "compiling a module needs %s (package %s)", tools[i][0],
+                                       tools[i][1]);
+        return 0;
+}
+
+/* --- the key ---------------------------------------------------------------------------------- */
+
+static bool key_slice(EVP_MD_CTX *md, struct mv_slice s)
+{
+        uint64_t len = s.len;
+        return EVP_DigestUpdate(md, &len, sizeof len) && EVP_DigestUpdate(md, s.p, s.len);
+}
+
+/* A tool that was replaced has another time, size or place. */
+static bool key_tool(EVP_MD_CTX *md, const char *path)
+{
+        struct stat st;
+        if (stat(path, &st) < 0)
+                return false;
+        const int64_t about[4] = { st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+                                   (int64_t)st.st_ino };
+        return EVP_DigestUpdate(md, about, sizeof about);
+}
+
+int mv__wasm_key(struct mv_slice module, uint8_t ret[WASM_KEY_BYTES], struct mv_err *err)
+{
+        EVP_MD_CTX *md = EVP_MD_CTX_new();
+        bool ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) && key_slice(md, module) &&
+                  key_slice(md, mv_slice_str(script));
+#define KEY(id)                                                                                    \
+        ok = ok && key_slice(md, (struct mv_slice){ mv__wasm_##id, (size_t)(mv__wasm_##id##_end -  \
+                                                                            mv__wasm_##id) });
+        EMBEDDED_ALL(KEY)
+        for (size_t i = 0; ok && i < sizeof tools / sizeof tools[0]; i++)
+                ok = key_tool(md, tools[i][0]);
+        ok = ok && EVP_DigestFinal_ex(md, ret, NULL);
+        EVP_MD_CTX_free(md);
+        return ok ? 0 : mv_fail(err, MV_E_SYS, errno, "make the key of a compiled module");
+}
+
+/* --- the cell (1) ----------------------------------------------------------------------------- */
+
+struct said { /* by the tools */
+        char text[WASM_COMPILE_TEXT_MAX];
+        size_t len;
+};
+
+static bool hear(void *ctx, bool to_stderr, struct mv_slice bytes)
+{
+        struct said *s = ctx;
+        size_t n = sizeof s->text - 1 - s->len;
+        n = bytes.len < n ? bytes.len : n;
+        memcpy(s->text + s->len, bytes.p, n);
+        s->len += n;
+        s->text[s->len] = 0;
+        return true;
+}
+
+static int no_frame(void *ctx, struct mv_slice frame, struct mv_slice *ret, struct mv_err *err)
+{
+        return MV_HOSTILE(err, "a frame from a cell without a door");
+}
+
+static struct mv_program_file input(const char *path, const uint8_t *from, const uint8_t *to)
+{
+        return (struct mv_program_file){ .path = path, .bytes = { from, (size_t)(to - from) } };
+}
+
+/* The line that says what is wrong, without where in C. */
+static int failed(const struct mv_exit *x, const struct said *s, struct mv_err *err)
+{
+        const char *text = strstr(s->text, "error: ");
+        text = text ? text + 7 : s->text;
+        int len = (int)strcspn(text, "\n");
+        if (x->termination != MV_END_COMPLETED)
+                return mv_fail(err, MV_E_INVALID, 0, "Failed to compile WASM: %s", x->detail);
+        if (x->exit_code == 4 && strstr(s->text, "conflicting types for"))
+                return mv_fail(err, MV_E_INVALID, 0,
+                               "Failed to instantiate WASM: an import has another type than the "
+                               "function of that name: %.*s",
+                               len, text);
+        return mv_fail(err, MV_E_INVALID, 0, "Failed to compile WASM: %.*s", len, text);
+}
+
+static int image_read(int dir_fd, uint8_t **ret, size_t *ret_len, struct mv_err *err) /* (2) */
+{
+        struct stat st;
+        mv_auto_fd fd = mv_sys_openat2(dir_fd, "module", O_RDONLY | O_NONBLOCK, 0,
+                                       RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
+        if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
+                return mv_fail(err, MV_E_INVALID, 0,
+                               "Failed to compile WASM: no machine code came out");
+        if ((uint64_t)st.st_size > WASM_IMAGE_BYTES_MAX)
+                return mv_fail(err, MV_E_INVALID, 0, "Failed to compile WASM: more than %zu bytes",
+                               WASM_IMAGE_BYTES_MAX);
+        size_t len = (size_t)st.st_size, at = 0;
+        uint8_t *p = malloc(len);
+        while (p && at < len) {
+                ssize_t n = read(fd, p + at, len - at);
+                if (n <= 0)
+                        break;
+                at += (size_t)n;
+        }
+        if (!p || at < len) {
+                free(p);
+                return mv_fail(err, MV_E_SYS, errno, "read a compiled module");
+        }
+        *ret = p;
+        *ret_len = len;
+        return 0;
+}
+
+static int cell_run(struct mv_provider *programs, const struct mv_program_spec *program,
+                    uint8_t **ret, size_t *ret_len, struct mv_err *err)
+{
+        struct mv_cell_spec spec = { .execution_id = "compile",
+                                     .limits = { .wall_ns_max = WASM_COMPILE_WALL_NS,
+                                                 .memory_bytes_max = WASM_COMPILE_MEMORY },
+                                     .program = program };
+        struct said said = { .len = 0 };
+        struct mv_run run = { .execution_id = "compile",
+                              .door = { &said, no_frame, hear },
+                              .limits = spec.limits,
+                              .deadline_ns = mv__now_ns() + WASM_COMPILE_WALL_NS };
+        struct mv_exit x = { .exit_code = -1 };
+        struct mv_cell *cell;
+        int r = mv_provider_process.open_cell(programs, &spec, &cell, err);
+        if (r < 0)
+                return r;
+        r = mv_provider_process.run(cell, &run, &x, err);
+        if (r == 0)
+                r = x.termination == MV_END_COMPLETED && x.exit_code == 0
+                            ? image_read(x.output_fd, ret, ret_len, err)
+                            : failed(&x, &said, err);
+        if (x.output_fd > 0)
+                close(x.output_fd);
+        mv_provider_process.close_cell(cell);
+        return r;
+}
+
+int mv__wasm_compile(struct mv_provider *programs, struct mv_slice module,
+                     const struct mv__wasm_module *about, uint8_t **ret, size_t *ret_len,
+                     struct mv_err *err)
+{
+        static const char *const env[] = { "PATH=/usr/bin:/bin", "LANG=C.UTF-8", "TMPDIR=/tmp",
+                                           NULL };
+        const char *const argv[] = {
+                "sh",
+                "/workspace/input/compile.sh",
+                about->uses_microvm ? "-DMV_WASM_USES_MICROVM=1" : "-DMV_WASM_USES_MICROVM=0",
+                about->uses_wasi ? "-DMV_WASM_USES_WASI=1" : "-DMV_WASM_USES_WASI=0",
+                about->has_memory ? "-DMV_WASM_HAS_MEMORY=1" : "-DMV_WASM_HAS_MEMORY=0",
+                NULL
+        };
+#define INPUT(path, id) input("/workspace/input/" path, mv__wasm_##id, mv__wasm_##id##_end)
+        const struct mv_program_file files[] = {
+                { .path = "/workspace/input/module.wasm", .bytes = module },
+                { .path = "/workspace/input/compile.sh", .bytes = mv_slice_str(script) },
+                INPUT("wasm-rt.h", rt_h),
+                INPUT("imports.h", imports_h),
+                INPUT("runtime.h", runtime_h),
+                INPUT("glue.c", glue),
+                INPUT("runtime.o", runtime),
+        };
+        const struct mv_program_spec program = { .path = "/bin/sh",
+                                                 .argv = argv,
+                                                 .env = env,
+                                                 .files = files,
+                                                 .files_count = sizeof files / sizeof files[0],
+                                                 .output = true };
+        int r = mv__wasm_tools(err);
+        return r < 0 ? r : cell_run(programs, &program, ret, ret_len, err);
+}

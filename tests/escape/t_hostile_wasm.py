@@ -1,0 +1,366 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Hostile WebAssembly behind the wasm wall: malformed modules, traps, limits, and WASI attacks by name. Every attack fails for
+its right reason. Prints TAP. Usage: t_hostile_wasm.py MICROVM HOSTILE.c"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+MICROVM, HOSTILE = map(os.path.abspath, sys.argv[1:3])
+WORK = tempfile.mkdtemp(prefix='microvm-wasm-')
+os.chmod(WORK, 0o755)
+ENV = {'PATH': os.environ['PATH'], 'HOME': WORK, 'LC_ALL': 'C.UTF-8', 'SECRET': 'hunter2',
+       'XDG_CACHE_HOME': os.path.join(WORK, 'cache'), 'XDG_STATE_HOME': os.path.join(WORK, 'state')}
+for name in ('ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS'):
+    if name in os.environ:
+        ENV[name] = os.environ[name]
+TESTS = []
+
+
+def test(fn):
+    TESTS.append((fn.__name__.replace('_', ' '), fn))
+    return fn
+
+
+def run(module, *args):
+    r = subprocess.run([MICROVM, 'run', '--json', '--provider', 'wasm', '--allow', 'external_program', module, *args],
+                       capture_output=True, timeout=120, env=ENV, cwd=WORK)
+    assert r.stdout, r.stderr.decode()
+    return json.loads(r.stdout)
+
+
+def wat(text, *args, name='m'):
+    source, module = os.path.join(WORK, name + '.wat'), os.path.join(WORK, name + '.wasm')
+    open(source, 'w').write(text)
+    subprocess.run(['wat2wasm', '--no-check', source, '-o', module], check=True)
+    return run(module, *args)
+
+
+def raw(content):
+    module = os.path.join(WORK, 'raw.wasm')
+    open(module, 'wb').write(content)
+    return run(module)
+
+
+def fails(r, part):
+    assert not r['ok'] and part in r['error']['message'], f'{part!r} is not why: {r.get("error")} {r.get("stdout")}'
+
+
+# --- traps, told apart --------------------------------------------------------------------------------------------------
+START = '(module (memory (export "memory") 1) %s (func (export "_start") %s))'
+TRAPS = {
+    'unreachable': ('', 'unreachable', 'unreachable was reached'),
+    'divide by zero': ('', '(drop (i32.div_s (i32.const 1) (i32.const 0)))', 'integer divided by zero'),
+    'remainder by zero': ('', '(drop (i64.rem_u (i64.const 1) (i64.const 0)))', 'integer divided by zero'),
+    'smallest integer divided by -1': ('', '(drop (i32.div_s (i32.const 0x80000000) (i32.const -1)))', 'integer overflow'),
+    'a float too large for an integer': ('', '(drop (i32.trunc_f64_s (f64.const 1e10)))', 'integer overflow'),
+    'not a number as an integer': ('', '(drop (i32.trunc_f32_s (f32.const nan)))', 'a number that is none'),
+    'a load behind the memory': ('', '(drop (i32.load (i32.const 65533)))', 'access outside of the memory'),
+    'a load at the largest address and offset': ('', '(drop (i64.load offset=4294967295 (i32.const -1)))',
+                                                 'access outside of the memory'),
+    'a store behind the memory': ('', '(i32.store offset=4294967292 (i32.const 4) (i32.const 1))', 'access outside of the memory'),
+    'memory.fill past the end': ('', '(memory.fill (i32.const 65530) (i32.const 1) (i32.const 7))', 'access outside of the memory'),
+    'memory.copy that wraps': ('', '(memory.copy (i32.const 4) (i32.const -1) (i32.const 2))', 'access outside of the memory'),
+    'a data segment outside': ('(data (i32.const 65535) "ab")', '', 'access outside of the memory'),
+    'a table element outside': ('(table 2 funcref) (func $f) (elem (i32.const 2) $f)', '', 'access outside of the memory or a table'),
+    'an indirect call behind the table': ('(table 2 funcref)', '(call_indirect (i32.const 2))', 'an indirect call'),
+    'an indirect call far behind the table': ('(table 2 funcref)', '(call_indirect (i32.const -1))', 'an indirect call'),
+    'an indirect call of nothing': ('(table 2 funcref)', '(call_indirect (i32.const 1))', 'an indirect call'),
+    'an indirect call of another type': ('(table 1 funcref) (func $f (param i32)) (elem (i32.const 0) $f)',
+                                         '(call_indirect (i32.const 0))', 'an indirect call'),
+    'endless recursion': ('(func $f (param i64) (result i64) (i64.add (call $f (local.get 0)) (i64.const 1)))',
+                          '(drop (call $f (i64.const 1)))', 'the call stack is exhausted'),
+    'recursion with large frames': ('(func $f (param i64) (result i64) (local i64 i64 i64 i64 i64 i64 i64 i64) '
+                                    '(i64.add (call $f (local.get 0)) (call $f (local.get 3))))',
+                                    '(drop (call $f (i64.const 1)))', 'the call stack is exhausted'),
+    'recursion through a table': ('(table 1 funcref) (func $f (call_indirect (i32.const 0)) (call_indirect (i32.const 0))) '
+                                  '(elem (i32.const 0) $f)', '(call $f)', 'the call stack is exhausted'),
+}
+for what, (fields, body, why) in TRAPS.items():
+    TESTS.append((f'trap: {what}', lambda f=fields, b=body, w=why:
+                  fails(wat(START % (f, b)), 'WASM execution failed: ' + w)))
+
+# --- malformed modules ----------------------------------------------------------------------------------------------------
+MAGIC = b'\0asm\1\0\0\0'
+
+
+def leb(n):
+    out = b''
+    while True:
+        out += bytes([n & 127 | (128 if n > 127 else 0)])
+        n >>= 7
+        if not n:
+            return out
+
+
+def section(kind, body):
+    return bytes([kind]) + leb(len(body)) + body
+
+
+TYPE = section(1, b'\1\x60\0\0')
+FUNCTION = section(3, b'\1\0')
+EXPORT = section(7, b'\1\6_start\0\0')
+CODE = section(10, b'\1\2\0\x0b')
+MALFORMED = {
+    'empty': (b'', 'does not begin as'),
+    'another magic': (b'\x7fELF' + MAGIC, 'does not begin as'),
+    'another version': (b'\0asm\2\0\0\0', 'does not begin as'),
+    'a section past the end': (MAGIC + b'\1\xff\xff\xff\xff\x0f', 'past the end'),
+    'a length of six bytes': (MAGIC + b'\1\x80\x80\x80\x80\x80\1', 'past the end'),
+    'an unknown section': (MAGIC + section(77, b''), 'unknown kind'),
+    'sections out of order': (MAGIC + EXPORT + TYPE, 'out of order'),
+    'a section twice': (MAGIC + TYPE + TYPE, 'out of order'),
+    'a billion imports': (MAGIC + section(2, leb(10**9)), 'does not end where it says'),
+    'a billion exports': (MAGIC + section(7, leb(10**9)), 'does not end where it says'),
+    'an import name past its section': (MAGIC + section(2, b'\1\x7fab'), 'does not end where it says'),
+    'two memories': (MAGIC + section(5, b'\2\0\1\0\1'), 'more than one memory'),
+    'a billion types': (MAGIC + section(1, leb(10**9)) + FUNCTION + EXPORT + CODE, 'Failed to compile WASM'),
+    'a billion functions': (MAGIC + TYPE + section(3, leb(10**9)) + EXPORT + CODE, 'Failed to compile WASM'),
+    'a billion locals': (MAGIC + TYPE + FUNCTION + EXPORT + section(10, b'\1\7\1\x80\x94\xeb\xdc\3\x7f\x0b'), 'Failed to compile WASM'),
+    'code without its end': (MAGIC + TYPE + FUNCTION + EXPORT + section(10, b'\1\2\0\1'), 'Failed to compile WASM'),
+    'an operand that is not there': (MAGIC + TYPE + FUNCTION + EXPORT + section(10, b'\1\3\0\x6a\x0b'), 'Failed to compile WASM'),
+    'a function that is not there': (MAGIC + TYPE + FUNCTION + section(7, b'\1\6_start\0\7') + CODE, 'Failed to compile WASM'),
+    'no _start': (MAGIC + TYPE + FUNCTION + CODE, 'Failed to find _start in WASM'),
+    '_start that is a memory': (MAGIC + section(5, b'\1\0\1') + section(7, b'\1\6_start\2\0'), 'Failed to find _start in WASM'),
+}
+for what, (content, why) in MALFORMED.items():
+    TESTS.append((f'malformed: {what}', lambda c=content, w=why: fails(raw(c), w)))
+for n in range(9, 9 + len(TYPE + FUNCTION + EXPORT + CODE) - 1, 5):
+    whole = MAGIC + TYPE + FUNCTION + EXPORT + CODE
+    TESTS.append((f'malformed: cut after {n} bytes', lambda c=whole[:n]: fails(raw(c), 'Failed to')))
+
+IMPORTS = {
+    'a function of env': ('"env" "system"', '(func)', "imports 'env' 'system'"),
+    'an unknown function of WASI': ('"wasi_snapshot_preview1" "sock_open"', '(func)', "'sock_open'"),
+    'a memory': ('"microvm" "memory"', '(memory 1)', "'memory'"),
+    'a name with a quotation mark': ('"e\\22;\\0a" "x"', '(func)', 'Failed to instantiate WASM'),
+    'a wrong type': ('"wasi_snapshot_preview1" "fd_close"', '(func (param i64) (result i64))', 'another type'),
+    'fewer parameters': ('"wasi_snapshot_preview1" "fd_write"', '(func (result i32))', 'another type'),
+}
+for what, (names, kind, why) in IMPORTS.items():
+    TESTS.append((f'import: {what}', lambda n=names, k=kind, w=why:
+                  fails(wat(f'(module (import {n} {k}) (func (export "_start")))'), w)))
+
+
+@test
+def an_empty_start_gives_nil():  # REQ-WASM-02
+    r = raw(MAGIC + TYPE + FUNCTION + EXPORT + CODE)
+    assert r['ok'] and r['value'] is None, r
+
+
+@test
+def names_of_exports_do_not_reach_the_compiler_as_code():
+    r = wat('(module (func (export "_start")) (func (export "x(){} __attribute__((constructor)) void y") unreachable) '
+            '(func (export "main")) (func (export "write")))')
+    assert r['ok'], r
+
+
+# --- limits ---------------------------------------------------------------------------------------------------------------
+@test
+def an_endless_loop_ends_at_the_deadline():
+    t = time.monotonic()
+    r = wat('(module (func (export "_start") (loop (br 0))))', '--timeout', '1s', name='loop')
+    assert r['termination'] == 'timeout', r
+    t = time.monotonic()
+    r = run(os.path.join(WORK, 'loop.wasm'), '--timeout', '300ms')
+    assert r['termination'] == 'timeout' and r['metadata']['duration_ns'] < 400e6, r
+
+
+@test
+def compiling_is_not_on_the_time_of_the_execution():
+    r = wat('(module (memory (export "memory") 3) (func (export "_start")))', '--timeout', '100ms', name='slow')
+    assert r['ok'] and r['metadata']['duration_ns'] > 0, r
+
+
+@test
+def a_memory_of_65536_pages_is_refused_at_the_start():
+    r = wat('(module (memory (export "memory") 65536) (func (export "_start")))')
+    assert r['termination'] == 'memory', r
+
+
+@test
+def growing_beyond_the_limit_answers_minus_one():
+    text = '(module (memory (export "memory") 1) (func (export "_start") (if (i32.ne (memory.grow (i32.const %s)) (i32.const %d)) (then unreachable))))'
+    for pages, answer in (('65535', -1), ('-1', -1), ('200', -1), ('100', 1)):
+        r = wat(text % (pages, answer), '--memory', '8M')
+        assert r['ok'], (pages, r)
+
+
+@test
+def a_memory_bomb_ends_by_its_memory_limit():
+    r = wat('(module (memory (export "memory") 1) (func (export "_start") (local i32) (drop (memory.grow (i32.const 120))) '
+            '(loop (i32.store8 (local.get 0) (i32.const 1)) (local.set 0 (i32.add (local.get 0) (i32.const 4096))) (br 0))))',
+            '--memory', '8M')
+    assert not r['ok'] and ('memory' in r['error']['message']), r
+
+
+@test
+def a_table_of_four_billion_elements_is_refused():
+    fails(wat('(module (table 4000000000 funcref) (func (export "_start")))'), 'a table')
+
+
+@test
+def an_output_flood_ends_at_the_output_limit():
+    r = wat('(module (import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32))) '
+            '(memory (export "memory") 1) (data (i32.const 4) "\\00\\80\\00\\00") '
+            '(func (export "_start") (loop (drop (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))) (br 0))))')
+    assert r['termination'] == 'output', r
+
+
+# --- the cache ------------------------------------------------------------------------------------------------------------
+def entries():
+    d = os.path.join(WORK, 'cache', 'microvm', 'modules')
+    return d, sorted(os.listdir(d))
+
+
+@test
+def a_damaged_cache_entry_is_rebuilt_and_never_run():
+    shutil.rmtree(os.path.join(WORK, 'cache'), ignore_errors=True)
+    text = '(module (func (export "_start")))'
+    assert wat(text)['ok']
+    d, names = entries()
+    assert len(names) == 1 and os.stat(d).st_mode & 0o777 == 0o700, names
+    entry = os.path.join(d, names[0])
+    good = open(entry, 'rb').read()
+    for what in ('flipped', 'cut', 'empty', 'swapped', 'open to others', 'linked'):
+        if what == 'flipped':
+            open(entry, 'wb').write(good[:5000] + bytes([good[5000] ^ 1]) + good[5001:])
+        elif what == 'cut':
+            open(entry, 'wb').write(good[:-7])
+        elif what == 'empty':
+            open(entry, 'wb').close()
+        elif what == 'swapped':
+            shutil.copy('/bin/true', entry)
+        elif what == 'open to others':
+            os.chmod(entry, 0o666)
+        elif what == 'linked':
+            os.rename(entry, entry + 'x')
+            os.symlink(entry + 'x', entry)
+        assert wat(text)['ok'], what
+        assert open(entry, 'rb').read()[:72] == good[:72] and not os.path.islink(entry), what
+        assert os.stat(entry).st_mode & 0o777 == 0o600, what
+        r = wat(text)
+        assert r['ok'] and r['metadata']['duration_ns'] < 200e6, (what, r)
+        good = open(entry, 'rb').read()
+
+
+@test
+def without_a_private_directory_nothing_is_kept():
+    os.chmod(entries()[0], 0o777)
+    before = entries()[1]
+    assert wat('(module (memory (export "memory") 2) (func (export "_start")))')['ok']
+    assert entries()[1] == before
+    os.chmod(entries()[0], 0o700)
+
+
+# --- WASI: attacks by name --------------------------------------------------------------------------------------------------
+BADF, FAULT, INVAL, LOOP, MFILE, NAMETOOLONG, NOENT, NOSYS, NOTSUP, NOTCAPABLE = 8, 21, 28, 32, 33, 37, 44, 52, 58, 76
+ATTACKS = {
+    'dotdot': NOTCAPABLE, 'dotdot_inside': NOTCAPABLE, 'dotdot_alone': NOTCAPABLE, 'dotdot_stays': 0, 'absolute': NOTCAPABLE,
+    'absolute_slashes': NOTCAPABLE, 'link_absolute': NOTCAPABLE, 'link_up': NOTCAPABLE, 'link_in_the_middle': NOTCAPABLE,
+    'link_to_self': LOOP, 'link_inside': 0, 'link_loop': LOOP, 'link_swap': NOENT, 'make_link_absolute': NOTCAPABLE,
+    'make_link_up': NOTCAPABLE, 'stat_up': NOTCAPABLE, 'stat_link': NOTCAPABLE, 'write_read_only': NOTCAPABLE,
+    'create_read_only': NOTCAPABLE, 'truncate_read_only': NOTCAPABLE, 'unlink_read_only': NOTCAPABLE,
+    'mkdir_read_only': NOTCAPABLE, 'rename_read_only': NOTCAPABLE, 'hard_link_out': NOTCAPABLE, 'fifo': NOTSUP,
+    'escalate_rights': NOTCAPABLE, 'write_after_drop': NOTCAPABLE, 'inherit_nothing': NOTCAPABLE, 'door_by_number': BADF,
+    'descriptor_huge': BADF, 'descriptor_renumber': BADF, 'all_descriptors': MFILE, 'stdin_write': NOTCAPABLE,
+    'stdout_seek': NOTCAPABLE, 'vector_count': INVAL, 'vector_at_end': FAULT, 'vector_length': FAULT, 'vector_pointer': FAULT,
+    'path_nul': INVAL, 'path_long': NAMETOOLONG, 'path_length': FAULT, 'path_pointer': FAULT, 'path_empty': NOENT,
+    'path_deep': NAMETOOLONG, 'random_beyond': FAULT, 'arguments_beyond': FAULT, 'poll_many': INVAL, 'sleep_long': 1,
+    'directory_cookie': None, 'socket': NOTCAPABLE, 'raise': NOSYS, 'proc': 0, 'passwd': 0, 'device': 0, 'own_code': 0,
+    'environment': 0, 'call_out_of_memory': 0,
+}
+
+
+def attacker():
+    module = os.path.join(WORK, 'hostile.wasm')
+    if not os.path.exists(module):
+        subprocess.run(['clang', '--target=wasm32-wasi', '-O1', '-w', HOSTILE, '-o', module], check=True)
+        d = os.path.join(WORK, 'granted')
+        os.makedirs(os.path.join(d, 'inner'))
+        open(os.path.join(d, 'plain'), 'w').write('plain')
+        open(os.path.join(WORK, 'secret'), 'w').write('secret')
+        os.mkfifo(os.path.join(d, 'fifo'))
+        for name, target in (('absolute', '/etc/passwd'), ('up', '../secret'), ('dir', '/etc'), ('loop', 'link-loop'),
+                             ('inside', 'inner/../plain')):
+            os.symlink(target, os.path.join(d, 'link-' + name))
+    return module
+
+
+def attack(name, *args):
+    granted = os.path.join(WORK, 'granted')
+    return run(attacker(), '--allow-read', granted, '--arg', f'"{name}"', '--arg', f'"{granted}"', *args)
+
+
+def carried_out(name, answer):
+    r = attack(name)
+    assert r['ok'], r
+    if answer is None:
+        assert r['stdout'] in (f'answer {INVAL}', 'answer 0'), r['stdout']
+    else:
+        assert r['stdout'].endswith(f'answer {answer}'), f'{answer} is not the answer: {r["stdout"]} {r["stderr"]}'
+
+
+HAS_CLANG = shutil.which('clang') and os.path.exists('/usr/include/wasm32-wasi/wasi/api.h') and \
+    subprocess.run(['clang', '--target=wasm32-wasi', '-x', 'c', '-', '-o', '/dev/null'], input=b'int main(void){return 0;}',
+                   capture_output=True).returncode == 0
+if HAS_CLANG:
+    for name, answer in ATTACKS.items():
+        TESTS.append((f'wasi: {name}', lambda n=name, a=answer: carried_out(n, a)))
+
+    @test
+    def an_exit_code_cannot_forge_a_trap():
+        fails(attack('forge_a_trap'), 'WASM execution failed: exit code above 125')
+
+    @test
+    def a_capability_that_is_not_granted_is_denied_and_recorded():  # REQ-WASM-11
+        r = attack('capability_denied')
+        assert r['ok'] and '"kind":"SecurityViolation"' in r['stdout'] and r['stdout'].endswith('answer 0'), r
+        assert r['metadata']['calls'] == 1, r['metadata']
+
+    @test
+    def a_granted_capability_answers_json():
+        r = attack('capability_denied', '--allow', 'ccos.io.read-file', '--allow-read', '/etc/hostname')
+        assert r['stdout'].startswith('value "'), r
+
+    @test
+    def malformed_arguments_of_a_call_are_told_to_the_module():
+        r = attack('call_malformed')
+        assert 'InvalidArgument' in r['stdout'] and 'JSON parsing error' in r['stdout'], r
+else:
+    print('# WASI attacks are skipped: no clang with wasi-libc')
+
+
+def main():
+    if not shutil.which('wat2wasm') or not shutil.which('wasm2c'):
+        print('1..0 # SKIP wabt is not installed')
+        return 0
+    providers = json.loads(subprocess.run([MICROVM, 'providers', '--json'], capture_output=True, env=ENV).stdout)['providers']
+    wasm = next(p for p in providers if p['name'] == 'wasm')
+    if not wasm['available']:
+        print(f'1..0 # SKIP {wasm["reason"]}')
+        return 0
+    failed = 0
+    only = sys.argv[3:]
+    chosen = [t for t in TESTS if not only or any(o in t[0] for o in only)]
+    print(f'1..{len(chosen)}')
+    for n, (name, fn) in enumerate(chosen, 1):
+        try:
+            fn()
+            print(f'ok {n} - {name}', flush=True)
+        except Exception as e:
+            failed += 1
+            print(f'not ok {n} - {name}')
+            print('\n'.join('# ' + line for line in (str(e) or repr(e)).splitlines()), flush=True)
+    return failed > 0
+
+
+try:
+    status = main()
+finally:
+    shutil.rmtree(WORK, ignore_errors=True)
+sys.exit(status)
