@@ -51,6 +51,8 @@ int mv_broker_new(const struct mv_broker_options *o, struct mv_broker **ret, str
         b->limits = with_defaults(o->limits);
         b->kept = mv_arena_grow(kept_bytes(b->limits.output_bytes_max));
         b->outcome.error = (struct mv_program_error){ "", "", "", "", "", "", 0, 0 };
+        if (o->replay)
+                memcpy(b->spent, o->replay->spent, sizeof b->spent);
         if (mv__steps_init(b, err) < 0) {
                 mv_broker_free(b);
                 return -(int)err->code;

@@ -15,7 +15,8 @@
  *            fault: what the guest was told when nothing was done. One decided inside a running call (a redirect, an address, a
  *            link) has no "args" and no "fault": the RESULT behind it says how the call ended.
  *   CALL     {"seq","args","capability"}        durable before the effect, see needs_sync in broker.c
- *   RESULT   {"seq","fault"|"reply"}            whole, exactly as the guest got it; observed {"effect_ns"}
+ *   RESULT   {"seq","fault"|"reply"}            whole, exactly as the guest got it; observed {"spent"?,"retries"?,"effect_ns"}; spent: of
+ *            each kind of budget, by the execution so far
  *   STEP     the payload of the frame
  *   STEP_PROFILE  see mv_profile_encode; written before the program starts (host/plan.c)
  * A call inside a step is decided by the context and by the profiles of the open steps (step.c).
@@ -47,6 +48,7 @@ struct mv_broker_replay {
          * carried out like any other. A CALL record that stands there already, without a result, is in doubt. */
         bool goes_on;
         uint64_t answered;
+        uint64_t spent[MV_SPEND_MAX_]; /* before, by the last RESULT; calls are counted again */
         const struct mv_resumption
                 *decided; /* somebody's decision about the call in doubt, or NULL */
         /* Leaves of the program, when its failure is recorded behind them: there it is stopped. UINT64_MAX: it is not. */

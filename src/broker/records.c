@@ -136,11 +136,20 @@ int mv__record_call(struct mv_broker *b, const struct asked *q, struct mv_err *e
         return append(b, MV_REC_CALL, &o, mv_slice(NULL, 0), err);
 }
 
+/* Of what a budget holds, other than calls: those are counted from the records themselves. */
+static bool has_spent(const struct mv_broker *b)
+{
+        uint64_t any = 0;
+        for (unsigned i = MV_SPEND_CALLS + 1; i < MV_SPEND_MAX_; i++)
+                any |= b->spent[i];
+        return any;
+}
+
 int mv__record_result(struct mv_broker *b, const struct asked *q, const char *key,
                       struct mv_slice payload, struct mv_err *err)
 {
-        uint8_t time[64];
-        struct mv_out o, observed = mv_out(time, sizeof time);
+        uint8_t seen[128];
+        struct mv_out o, observed = mv_out(seen, sizeof seen);
         int r = room(b, payload.len, &o, err);
         if (r < 0)
                 return r;
@@ -149,7 +158,15 @@ int mv__record_result(struct mv_broker *b, const struct asked *q, const char *ke
         mv_cbor_put_int(&o, (int64_t)q->seq);
         put_key(&o, key);
         mv_put_slice(&o, payload);
-        mv_cbor_put_map(&observed, q->attempts ? 2 : 1);
+        bool spent = has_spent(b);
+        mv_cbor_put_map(&observed, 1u + spent + (q->attempts > 0));
+        if (spent) {
+                put_key(&observed, "spent");
+                mv_cbor_put_array(&observed, MV_SPEND_MAX_);
+                for (unsigned i = 0; i < MV_SPEND_MAX_; i++)
+                        mv_cbor_put_int(&observed,
+                                        b->spent[i] > INT64_MAX ? INT64_MAX : (int64_t)b->spent[i]);
+        }
         if (q->attempts) {
                 put_key(&observed, "retries");
                 mv_cbor_put_int(&observed, q->attempts);

@@ -5,6 +5,7 @@
 #include <base/err.h>
 #include <cli/policy.h>
 #include <errno.h>
+#include <host/host.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,14 +58,16 @@ static void print_notes(const struct mv_agent_grants *g)
 }
 
 /* --- who must agree --------------------------------------------------------------------------- */
-static int check_approvals(const struct mv_agent_grants *g, struct mv_err *err)
+/* Calls wait for approvals by the rules of the context; what an external program does is no call. */
+static int check_approvals(const struct mv_agent_grants *g, const struct mv_execution *x,
+                           struct mv_err *err)
 {
         const struct mv_governance_policy *p = g->policy;
-        if (!p || p->requires_approvals.integer == 0)
+        if (!mv__program_is_foreign(x->program.kind) || !p || p->requires_approvals.integer == 0)
                 return 0;
         return mv_fail(err, MV_E_DENIED, 0,
                        "%s:%u:%u: governance.policies.%.*s.requires_approvals is %lld, and nobody "
-                       "is asked here; 0 allows it",
+                       "can be asked about what an external program does; 0 allows it",
                        g->name, p->at.line, p->at.column, MV_SARG(p->at.name),
                        (long long)p->requires_approvals.integer);
 }
@@ -97,10 +100,8 @@ static void leave_wall(struct mv_host *h, struct mv_execution *x)
         struct mv_provider_info info;
         struct mv_err err;
         uint32_t index;
-        bool foreign =
-                x->program.kind == MV_PROGRAM_EXTERNAL || x->program.kind == MV_PROGRAM_SCRIPT;
-        if (!foreign || !x->provider || strcmp(x->provider, "mock") == 0 ||
-            mv_host_provider_find(h, x->provider, &index) < 0 ||
+        if (!mv__program_is_foreign(x->program.kind) || !x->provider ||
+            strcmp(x->provider, "mock") == 0 || mv_host_provider_find(h, x->provider, &index) < 0 ||
             mv_host_provider_info(h, index, &info, &err) < 0)
                 return;
         if (!(info.features & MV_FEAT_PROGRAMS))
@@ -117,7 +118,7 @@ int cli_agent_admit(const struct cli_options *o, const struct cli_policy *p, str
         if (!o->provider)
                 leave_wall(h, x);
         int r = check_digest(p, x, err);
-        return r < 0 ? r : check_approvals(&p->grants, err);
+        return r < 0 ? r : check_approvals(&p->grants, x, err);
 }
 
 int cli_agent_audit(const struct cli_options *o, const struct cli_policy *p, const char **ret,

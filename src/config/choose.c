@@ -3,6 +3,7 @@
  * covered, never cut. */
 #include <config/settings.h>
 #include <security/grants.h>
+#include <security/rules.h>
 
 struct choosing {
         const struct mv_giver *giver;
@@ -131,6 +132,8 @@ int mv_context_choose(const struct mv_giver *giver, const struct mv_context *wit
                 mv_context_limit(to, &within->limits);
                 mv_context_limit(to, &w->limits);
                 mv_context_budget(to, &within->budget);
+                if (r == 0 && !mv__rules_copy(to, within))
+                        r = mv_fail(err, MV_E_NOMEM, 0, "rules");
         }
         for (uint32_t i = 0; r == 0 && i < within->narrowings_count; i++)
                 r = take_narrowing(to, &within->narrowings[i], err);
@@ -195,6 +198,12 @@ int mv_context_fit(struct mv_context *c, const struct mv_context *most,
                 r = fit_kind(c, most, giver, origins, kind, err);
         mv_context_limit(c, &most->limits);
         mv_context_budget(c, &most->budget);
+        /* The first rule that fits decides, so of two constitutions in a row one would overrule the other. */
+        if (r == 0 && most->rules_count && c->rules_count)
+                r = mv_fail(err, MV_E_UNSUPPORTED, 0,
+                            "rules of two files do not add up: %s has some", giver->name);
+        if (r == 0 && !c->rules_count && !mv__rules_copy(c, most))
+                r = mv_fail(err, MV_E_NOMEM, 0, "rules");
         for (uint32_t i = 0; r == 0 && i < c->narrowings_count; i++) {
                 struct mv_context *own = c->narrowings[i].context;
                 mv_context_limit(own, &most->limits);

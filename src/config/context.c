@@ -466,6 +466,42 @@ static int add_budget(struct bridge *b)
         return 0;
 }
 
+/* Of the policies for calls of this risk or less, the one that wants most approvals; NULL: none wants any. */
+static const struct mv_governance_policy *strictest(const struct bridge *b, int risk)
+{
+        const struct mv_sections *all = &b->c->governance.policies;
+        const struct mv_governance_policy *p = all->items, *most = NULL;
+        for (uint32_t i = 0; i < all->count; i++)
+                if (risk_of(&p[i]) <= risk && p[i].requires_approvals.integer > 0 &&
+                    (!most || p[i].requires_approvals.integer > most->requires_approvals.integer))
+                        most = &p[i];
+        return most;
+}
+
+/* A call of the risk that a policy names, or of more, waits for as many people as it says. The
+ * first rule that fits decides: the greatest risk first. */
+static int add_rules(struct bridge *b)
+{
+        for (int risk = MV_RISK_MAX_ - 1; risk >= 0; risk--) {
+                const struct mv_governance_policy *p = strictest(b, risk);
+                char id[MV_RULE_ID_MAX + 1];
+                if (!p)
+                        return 0;
+                mv_fmt(id, sizeof id, "policy-%.*s-%s",
+                       (int)(p->at.name.len < 40 ? p->at.name.len : 40), (const char *)p->at.name.p,
+                       mv_risk_name((enum mv_risk)risk));
+                struct mv_rule rule = { .id = id,
+                                        .action = MV_RULE_REQUIRE_APPROVAL,
+                                        .risk_min = (enum mv_risk)risk,
+                                        .approvals = (uint32_t)p->requires_approvals.integer };
+                int r = mv_context_add_rule(b->to->context, &rule, b->err);
+                if (r < 0)
+                        return mv_wrap(b->err, "%s:%u:%u: governance.policies.%.*s", b->place->name,
+                                       p->at.line, p->at.column, MV_SARG(p->at.name));
+        }
+        return 0;
+}
+
 static int place_record(struct bridge *b)
 {
         const struct mv_chain_storage *s = &b->c->causal_chain.storage;
@@ -538,8 +574,8 @@ int mv_agent_grants(const struct mv_agent_file *f, const struct mv_agent_place *
                     struct mv_agent_grants *ret, struct mv_err *err)
 {
         static int (*const steps[])(struct bridge *) = {
-                add_files, add_mounts, check_registries, add_network, add_wiring,
-                add_guest, add_budget, place_record,     name_unused,
+                add_files, add_mounts, check_registries, add_network,  add_wiring,
+                add_guest, add_budget, add_rules,        place_record, name_unused,
         };
         struct bridge b = { &f->config, place, ret, err };
         *ret = (struct mv_agent_grants){ .arena = mv_arena_grow(MV_AGENT_GRANTS_BYTES),

@@ -47,8 +47,32 @@ static int claim_and_read(struct mv__exec *e, struct mv__story *s, struct mv_err
         return r;
 }
 
-/* The highest call that has its result. */
-static int count_answered(const struct mv__story *s, uint64_t *ret, struct mv_err *err)
+/* Observed part of a RESULT, "spent": what the execution had spent when it was written. */
+static int take_spent(struct mv_slice observed, uint64_t ret[MV_SPEND_MAX_], struct mv_err *err)
+{
+        struct mv_cbor_item it;
+        struct mv_slice list;
+        int r = mv__map_find(observed, "spent", &list, err);
+        if (r < 0)
+                return r == -(int)MV_E_CORRUPT ? 0 : r; /* nothing was spent */
+        struct mv_cur c = mv_cur(list);
+        r = mv_cbor_next(&c, &it, err);
+        if (r == 0 && (it.kind != MV_CBOR_ARRAY || it.count != MV_SPEND_MAX_))
+                r = mv_fail(err, MV_E_CORRUPT, 0, "record: \"spent\" is not a list of %d",
+                            MV_SPEND_MAX_);
+        for (unsigned i = 0; r == 0 && i < MV_SPEND_MAX_; i++) {
+                r = mv_cbor_next(&c, &it, err);
+                if (r == 0 && (it.kind != MV_CBOR_INT || it.integer < 0))
+                        r = mv_fail(err, MV_E_CORRUPT, 0, "record: \"spent\" holds no number");
+                if (r == 0 && i != MV_SPEND_CALLS)
+                        ret[i] = (uint64_t)it.integer;
+        }
+        return r;
+}
+
+/* The highest call that has its result, and what was spent until then. */
+static int count_answered(const struct mv__story *s, struct mv_broker_replay *ret,
+                          struct mv_err *err)
 {
         struct mv_cbor_item it;
         for (const struct mv__story_record *at = s->first; at; at = at->next) {
@@ -59,7 +83,10 @@ static int count_answered(const struct mv__story *s, uint64_t *ret, struct mv_er
                         return r;
                 if (it.kind != MV_CBOR_INT || it.integer < 1)
                         return mv_fail(err, MV_E_CORRUPT, 0, "record: \"seq\" is not a number");
-                *ret = (uint64_t)it.integer;
+                ret->answered = (uint64_t)it.integer;
+                r = take_spent(at->observed, ret->spent, err);
+                if (r < 0)
+                        return r;
         }
         return 0;
 }
@@ -110,24 +137,9 @@ static int follow(struct mv__exec *e, struct mv_err *err)
                                        observed, err);
 }
 
-/* Calls are counted again from the records; of what else was spent before nothing is known that could be counted. */
-static const char *budget_lost(const struct mv_context *c)
-{
-        for (unsigned i = 0; i < MV_SPEND_MAX_; i++)
-                if (i != MV_SPEND_CALLS && c->budget.max[i] != MV_SPEND_ANY)
-                        return mv_spending_name((enum mv_spending)i);
-        return NULL;
-}
-
 int mv__resume_follow(struct mv__exec *e, struct mv_err *err)
 {
         struct mv_cbor_item it;
-        const char *lost = budget_lost(e->context);
-        if (lost)
-                return mv_fail(err, MV_E_UNSUPPORTED, 0,
-                               "execution %s has a budget of %s, which does not outlive a crash: "
-                               "run it anew",
-                               e->result->execution_id, lost);
         int r = mv__map_item(e->story->first->semantic, "context", MV_CBOR_BYTES, &it, err);
         if (r < 0)
                 return r;
@@ -254,7 +266,7 @@ static int go_on(struct mv__exec *e, struct mv__story *s, const struct mv_resump
         if (r == 0)
                 r = mv__story_request(s->first, e, x, err);
         if (r == 0)
-                r = count_answered(s, &replay.answered, err);
+                r = count_answered(s, &replay, err);
         if (r < 0)
                 return r;
         take_request(a, x);

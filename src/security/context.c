@@ -275,6 +275,11 @@ int mv_context_narrow(struct mv_context *c, const char *capability, struct mv_co
                       struct mv_err *err)
 {
         drop_narrowings(narrow); /* one level: a narrower one has none of its own */
+        /* what a capability starts with its own context (ccos.sandbox) is under the same constitution */
+        if (!narrow->rules_count && !mv__rules_copy(narrow, c)) {
+                mv_context_free(narrow);
+                return mv_fail(err, MV_E_NOMEM, 0, "rules of %s", capability);
+        }
         for (uint32_t i = 0; i < c->narrowings_count; i++) {
                 if (strcmp(c->narrowings[i].capability, capability) != 0)
                         continue;

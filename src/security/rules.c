@@ -100,7 +100,10 @@ int mv_context_add_rule(struct mv_context *c, const struct mv_rule *rule, struct
                 r->approvals = r->approvals ? r->approvals : 1;
                 r->timeout_ms = r->timeout_ms ? r->timeout_ms : TIMEOUT_MS_ELSE;
         }
-        return 0;
+        int e = 0;
+        for (uint32_t i = 0; e == 0 && i < c->narrowings_count; i++)
+                e = mv_context_add_rule(c->narrowings[i].context, rule, err);
+        return e;
 }
 
 bool mv__rules_copy(struct mv_context *to, const struct mv_context *from)

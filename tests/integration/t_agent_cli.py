@@ -5,6 +5,7 @@ Usage: t_agent_cli.py MICROVM SOURCE_ROOT"""
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -315,12 +316,48 @@ def bytes_that_leave_are_counted_before_they_do():
 
 @test
 def approvals_are_not_skipped():
-    code, out, err = evaluate('1', agent(':governance {:policies {:default :moderate}}'))
-    equal((code, out), (3, ''))
-    has(err, 'governance.policies.default.requires_approvals is 1')
-    code, _, err = evaluate('1', agent(':governance {:policies {:a :allow :b :strict}}'))
+    path = agent(':capabilities {:fs {:enabled true :paths ["data"]}} :governance {:policies {:default :moderate}}')
+    equal(evaluate('1', path)[:2], (0, '1\n'))
+    code, _, err = evaluate(READ, path)
     equal(code, 3)
-    has(err, 'governance.policies.b')
+    has(err, 'needs an audit store in a file')
+    code, _, err = run('exec', '--agent', path, '--', '/bin/true')
+    equal(code, 3)
+    has(err, 'governance.policies.default.requires_approvals is 1')
+
+
+@test
+def a_call_of_the_risk_waits_for_the_people_that_the_policy_names_and_goes_on():
+    path = agent(':capabilities {:fs {:enabled true :paths ["data"]}} '
+                 ':governance {:policies {:default :allow :careful {:risk_tier "medium" :requires_approvals 2}}}')
+    store = os.path.join(WORK, 'waits.mva')
+    code, _, err = run('eval', READ, '--agent', path, '--audit', store)
+    equal(code, 3)
+    has(err, "waits for 2 approvals by rule 'policy-careful-medium'")
+    request = re.search(r'approvals approve (\S+),', err).group(1)
+    execution = re.search(r'microvm resume (\S+)', err).group(1)
+    for name in ('ada', 'bob'):
+        equal(run('approvals', 'approve', request, '--as', name, '--audit', store)[0], 0)
+    equal(run('resume', execution, '--agent', path, '--audit', store)[:2], (0, '"forty-two"\n'))
+
+
+@test
+def what_was_spent_before_a_pause_stays_spent_after_it():
+    path = write('spent.rtfs', '(agent.config :agent-id "a.b" :orchestrator {:isolation {:mode :none '
+                 ':fs {:ephemeral false :mounts {:d {:mode :rw :source "data"}}}}} :capabilities {:fs {:enabled true}} '
+                 ':governance {:policies {:default {:budgets {:max_written_bytes 10}} '
+                 ':careful {:risk_tier "medium" :requires_approvals 1}}})')
+    store = os.path.join(WORK, 'spent.mva')
+    write_six = '(call "ccos.io.write-file" "%s/data/out.txt" "123456")' % WORK
+    code, _, err = run('eval', f'(do {write_six} {write_six})', '--agent', path, '--audit', store)
+    for _ in range(2):
+        equal(code, 3)
+        equal(run('approvals', 'approve', re.search(r'approvals approve (\S+),', err).group(1),
+                  '--as', 'ada', '--audit', store)[0], 0)
+        execution = re.search(r'microvm resume (\S+)', err).group(1)
+        code, _, err = run('resume', execution, '--agent', path, '--audit', store)
+    equal(code, 1)
+    has(err, 'written bytes more, the budget is 10')
 
 
 @test
@@ -436,10 +473,9 @@ def a_session_without_files_has_nothing_to_reload_and_asks_for_approval_like_a_r
     repl = Repl('--provider', 'mock')
     repl.ask(':reload', 'start with --policy or --agent')
     repl.end()
-    code, _, err = run('repl', '--agent', agent(':governance {:policies {:default :strict}}'), '--audit', 'none',
-                       stdin=b'1\n')
-    equal(code, 3)
-    has(err, 'requires_approvals is 2')
+    config = agent(':capabilities {:fs {:enabled true :paths ["data"]}} :governance {:policies {:default :moderate}}')
+    _, out, err = run('repl', '--agent', config, '--audit', 'none', stdin=READ.encode() + b'\n')
+    has(out + err, 'cannot wait')
 
 
 @test
@@ -459,9 +495,8 @@ def every_example_runs_as_an_agent():
     for name in sorted(os.listdir(os.path.join(ROOT, 'examples', 'config'))):
         path = shutil.copy(os.path.join(ROOT, 'examples', 'config', name), WORK)
         code, out, err = run('eval', '(+ 1 2)', '--agent', path)
-        waits = 'requires_approvals' in err
         unavailable = code == 5 and 'no provider of tier' in err
-        assert (code, out) == (0, '3\n') or (waits and code == 3) or unavailable, (name, code, err)
+        assert (code, out) == (0, '3\n') or unavailable, (name, code, err)
 
 
 def main():
