@@ -110,6 +110,10 @@ static struct held held_now(void)
 static void check_held(const struct held *before, const char *wall)
 {
         struct held now = held_now();
+        for (int i = 0; i < 100 && now.descriptors > before->descriptors; i++) {
+                usleep(10000); /* closed cells are taken apart behind us */
+                now = held_now();
+        }
         printf("# %s: descriptors %d -> %d, processes %d -> %d, mounts %d -> %d, groups %d -> %d, "
                "resident %ld -> %ld KiB\n",
                wall, before->descriptors, now.descriptors, before->processes, now.processes,
