@@ -140,7 +140,7 @@ void gv_command(struct gv_cell *c, const char *platform)
                                               "/runsc",          "--root=/tmp",
                                               "--rootless",      "--network=none",
                                               "--host-uds=none", "--ignore-cgroups" };
-        static const char *const after[] = { "run", "--bundle=/" MV_NESTED_DIR, "microvm" };
+        static const char *const after[] = { "run", ("--bundle=/" MV_NESTED_DIR), "microvm" };
         unsigned n = 0;
         for (uint32_t i = 0; i < COUNT(before); i++)
                 c->argv[n++] = before[i];
