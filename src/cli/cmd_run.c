@@ -2,7 +2,7 @@
 #include <cli/cli.h>
 #include <string.h>
 
-int cmd_run(int argc, char **argv)
+static int run_file(int argc, char **argv, bool explain_calls)
 {
         struct cli_options o;
         struct cli_request q;
@@ -15,6 +15,8 @@ int cmd_run(int argc, char **argv)
                 return r;
         if (cli_program(o.operands.items[0], &program, &err) < 0)
                 return cli_error(&err, o.json);
+        o.explain |= explain_calls;
+        o.explain_calls = explain_calls;
         r = cli_request(&o, &q);
         if (r == 0) {
                 q.x.program = program;
@@ -24,4 +26,15 @@ int cmd_run(int argc, char **argv)
         }
         cli_program_done(&program);
         return r;
+}
+
+int cmd_run(int argc, char **argv)
+{
+        return run_file(argc, argv, false);
+}
+
+/* What `run FILE --explain` prints, with an exit code that speaks of the program's calls as well. */
+int cmd_explain(int argc, char **argv)
+{
+        return run_file(argc, argv, true);
 }
