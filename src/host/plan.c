@@ -207,8 +207,8 @@ struct reach {
         struct mv__plan *plan;
         const struct mv_capability_table *table;
         uint32_t *seen; /* of each region: the profile that saw it last */
-        uint32_t *todo;
-        uint32_t todo_count, profile;
+        uint32_t *waiting;
+        uint32_t waiting_count, profile;
 };
 
 static void reach_add(struct reach *w, uint32_t region)
@@ -216,7 +216,7 @@ static void reach_add(struct reach *w, uint32_t region)
         if (w->seen[region] == w->profile)
                 return;
         w->seen[region] = w->profile;
-        w->todo[w->todo_count++] = region;
+        w->waiting[w->waiting_count++] = region;
 }
 
 static int add_call(struct reach *w, struct mv_profile *p, const struct mv__plan_call *c,
@@ -256,12 +256,12 @@ static int derive(struct reach *w, uint32_t profile, struct mv_err *err)
 {
         int r = 0;
         w->profile = profile;
-        w->todo_count = 0;
+        w->waiting_count = 0;
         for (uint32_t i = 0; i < w->plan->regions_count; i++)
                 if (profile == 0 || w->plan->regions[i].profile == profile)
                         reach_add(w, i);
-        while (r == 0 && w->todo_count)
-                r = visit(w, &w->plan->profiles[profile], w->todo[--w->todo_count], err);
+        while (r == 0 && w->waiting_count)
+                r = visit(w, &w->plan->profiles[profile], w->waiting[--w->waiting_count], err);
         return r;
 }
 
@@ -294,8 +294,8 @@ static int derive_all(struct mv_host *h, const struct mv__plan_request *q, struc
         struct reach w = { .plan = p,
                            .table = h->table,
                            .seen = mv_new(&p->memory, uint32_t, n),
-                           .todo = mv_new(&p->memory, uint32_t, n) };
-        int r = w.seen && w.todo ? 0 : mv_fail(err, MV_E_LIMIT, 0, "step profiles: memory");
+                           .waiting = mv_new(&p->memory, uint32_t, n) };
+        int r = w.seen && w.waiting ? 0 : mv_fail(err, MV_E_LIMIT, 0, "step profiles: memory");
         if (r == 0)
                 memset(w.seen, 0xff, n * sizeof *w.seen);
         for (uint32_t i = 0; r == 0 && i < p->profiles_count; i++) {

@@ -57,9 +57,10 @@ static bool preopen(const char *spec, struct wasi_fd *ret)
         static unsigned used;
         const char *path = spec + 1;
         int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0 && errno == ENOTDIR && strlen(path) < WASI_PATH_MAX) {
-                char *parent = parents[used++];
-                strcpy(parent, path);
+        size_t len = strlen(path);
+        if (fd < 0 && errno == ENOTDIR && path[0] == '/' && len < WASI_PATH_MAX &&
+            used < WASI_PREOPENS_MAX) {
+                char *parent = memcpy(parents[used++], path, len + 1);
                 char *slash = strrchr(parent, '/');
                 *(slash == parent ? slash + 1 : slash) = 0;
                 path = parent;

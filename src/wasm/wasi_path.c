@@ -61,14 +61,14 @@ static uint32_t expand(struct walk *w, const char *target, size_t len)
                 return WE_NOTCAPABLE;
         if (++w->links > LINKS_MAX)
                 return WE_LOOP;
-        if (len + 1 + strlen(w->rest) >= sizeof rest)
+        size_t left = strlen(w->rest);
+        if (len + 1 + left >= sizeof rest)
                 return WE_NAMETOOLONG;
         memcpy(rest, target, len);
-        rest[len] = '/';
-        strcpy(rest + len + 1, w->rest);
-        if (!w->rest[0])
-                rest[len] = 0;
-        memcpy(w->rest, rest, sizeof rest);
+        rest[len] = left ? '/' : 0;
+        memcpy(rest + len + 1, w->rest, left);
+        rest[len + 1 + left] = 0;
+        memcpy(w->rest, rest, len + left + 2);
         return WE_OK;
 }
 
@@ -81,6 +81,12 @@ static uint32_t enter(struct walk *w)
                 return wasi_error(errno);
         w->fds[w->depth++] = fd;
         return WE_OK;
+}
+
+static void stay(struct walk *w)
+{
+        w->name[0] = '.';
+        w->name[1] = 0;
 }
 
 static uint32_t back(struct walk *w) /* (2) */
@@ -101,11 +107,11 @@ static uint32_t step(struct walk *w, bool follow, bool *ret_done)
                 return e;
         *ret_done = !more;
         if (!w->name[0] || strcmp(w->name, ".") == 0) {
-                strcpy(w->name, ".");
+                stay(w);
                 return WE_OK;
         }
         if (strcmp(w->name, "..") == 0) {
-                strcpy(w->name, ".");
+                stay(w);
                 return back(w);
         }
         if (more || slash || follow) {
