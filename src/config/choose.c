@@ -131,8 +131,7 @@ int mv_context_choose(const struct mv_giver *giver, const struct mv_context *wit
         if (to) {
                 mv_context_limit(to, &within->limits);
                 mv_context_limit(to, &w->limits);
-                mv_context_budget(to, &within->budget);
-                if (r == 0 && !mv__rules_copy(to, within))
+                if (!mv__context_bind(to, within))
                         r = mv_fail(err, MV_E_NOMEM, 0, "rules");
         }
         for (uint32_t i = 0; r == 0 && i < within->narrowings_count; i++)

@@ -103,13 +103,18 @@ struct mv_context *mv_context_free(struct mv_context *c)
         return NULL;
 }
 
+bool mv__context_bind(struct mv_context *to, const struct mv_context *from)
+{
+        mv_context_budget(to, &from->budget);
+        return mv__rules_copy(to, from);
+}
+
 struct mv_context *mv_context_copy(const struct mv_context *c)
 {
         struct mv_context *copy = mv_context_new(mv_context_level(c));
         if (!copy || !c)
                 return copy;
         copy->limits = c->limits;
-        copy->budget = c->budget;
         copy->steps = c->steps;
         copy->use_microvm = c->use_microvm;
         copy->log_capability_calls = c->log_capability_calls;
@@ -119,7 +124,7 @@ struct mv_context *mv_context_copy(const struct mv_context *c)
                   mv__grants_copy(&copy->writes, &c->writes, NULL) == 0 &&
                   mv__grants_copy(&copy->hosts, &c->hosts, NULL) == 0 &&
                   mv__grants_copy(&copy->hosts_denied, &c->hosts_denied, NULL) == 0 &&
-                  mv__grants_copy(&copy->env, &c->env, NULL) == 0 && mv__rules_copy(copy, c);
+                  mv__grants_copy(&copy->env, &c->env, NULL) == 0 && mv__context_bind(copy, c);
         for (uint32_t i = 0; ok && i < c->narrowings_count; i++) {
                 struct mv_context *narrow = mv_context_copy(c->narrowings[i].context);
                 ok = narrow &&

@@ -45,6 +45,9 @@ struct mv_context {
         struct mv_rule *rules; /* in order; texts are ours */
         uint32_t rules_count;
 };
+/* What holds whatever is granted, budget and rules, goes to a new context that is made out of another: whoever adds such a
+ * thing adds it here. False: out of memory. */
+bool mv__context_bind(struct mv_context *to, const struct mv_context *from);
 /* NULL: out of memory; a NULL c copies as pure */
 struct mv_context *mv_context_copy(const struct mv_context *c);
 
