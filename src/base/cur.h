@@ -40,18 +40,24 @@ static inline uint8_t mv_get_u8(struct mv_cur *c)
         struct mv_slice s = mv_get_bytes(c, 1);
         return s.len ? s.p[0] : 0;
 }
-#define MV__GET_LE(type, name)                                                                     \
-        static inline type name(struct mv_cur *c)                                                  \
+/* One load, not one per byte: every frame begins with such numbers. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define MV__LE(bits, v) (v)
+#else
+#define MV__LE(bits, v) __builtin_bswap##bits(v)
+#endif
+#define MV__GET_LE(bits)                                                                           \
+        static inline uint##bits##_t mv_get_u##bits(struct mv_cur *c)                              \
         {                                                                                          \
-                struct mv_slice s = mv_get_bytes(c, sizeof(type));                                 \
-                type v = 0;                                                                        \
-                for (size_t i = 0; i < s.len; i++)                                                 \
-                        v |= (type)((type)s.p[i] << (8 * i));                                      \
-                return v;                                                                          \
+                struct mv_slice s = mv_get_bytes(c, bits / 8);                                     \
+                uint##bits##_t v = 0;                                                              \
+                if (s.len)                                                                         \
+                        memcpy(&v, s.p, bits / 8);                                                 \
+                return MV__LE(bits, v);                                                            \
         }
-MV__GET_LE(uint16_t, mv_get_u16)
-MV__GET_LE(uint32_t, mv_get_u32)
-MV__GET_LE(uint64_t, mv_get_u64)
+MV__GET_LE(16)
+MV__GET_LE(32)
+MV__GET_LE(64)
 
 struct mv_out {
         uint8_t *p;
@@ -85,17 +91,15 @@ static inline bool mv_put_u8(struct mv_out *o, uint8_t v)
 {
         return mv_put_bytes(o, &v, 1);
 }
-#define MV__PUT_LE(type, name)                                                                     \
-        static inline bool name(struct mv_out *o, type v)                                          \
+#define MV__PUT_LE(bits)                                                                           \
+        static inline bool mv_put_u##bits(struct mv_out *o, uint##bits##_t v)                      \
         {                                                                                          \
-                uint8_t b[sizeof(type)];                                                           \
-                for (size_t i = 0; i < sizeof b; i++)                                              \
-                        b[i] = (uint8_t)(v >> (8 * i));                                            \
-                return mv_put_bytes(o, b, sizeof b);                                               \
+                v = MV__LE(bits, v);                                                               \
+                return mv_put_bytes(o, &v, bits / 8);                                              \
         }
-MV__PUT_LE(uint16_t, mv_put_u16)
-MV__PUT_LE(uint32_t, mv_put_u32)
-MV__PUT_LE(uint64_t, mv_put_u64)
+MV__PUT_LE(16)
+MV__PUT_LE(32)
+MV__PUT_LE(64)
 static inline struct mv_slice mv_out_slice(const struct mv_out *o)
 {
         return (struct mv_slice){ o->p, o->len };

@@ -144,11 +144,11 @@ size_t mv_fmt(char *buf, size_t cap, const char *fmt, ...)
 
 size_t mv_fmt_text(char *buf, size_t cap, const char *s)
 {
-        size_t n = 0;
         if (!cap)
                 return 0;
-        for (; n < cap - 1 && s[n]; n++)
-                buf[n] = s[n];
+        size_t n = strlen(s);
+        n = n < cap - 1 ? n : cap - 1;
+        memcpy(buf, s, n);
         buf[n] = '\0';
         return n;
 }

@@ -99,20 +99,21 @@ static int decode_call(struct mv_broker *b, const struct mv_frame *f, struct ask
                 return MV_HOSTILE(err, "CALL: shape");
         if (id.text.len > MV_ID_MAX)
                 return MV_HOSTILE(err, "CALL: id is too long");
-        r = mv_cbor_skip(&c, &q->args_raw, err);
+        const uint8_t *args = c.p;
+        r = mv_value_decode_next(&c, &q->arena, &q->args, err);
+        if (r == -(int)MV_E_LIMIT)
+                return mv_wrap(err,
+                               "CALL: the arguments need more than the execution's memory limit");
         if (r < 0)
                 return r;
         if (!mv_cur_done(&c))
                 return MV_HOSTILE(err, "CALL: length");
-        r = mv_value_decode(q->args_raw, &q->arena, &q->args, err);
-        if (r == -(int)MV_E_LIMIT)
-                return mv_wrap(err,
-                               "CALL: the arguments need more than the execution's memory limit");
-        if (r == 0 && q->args->kind != MV_VECTOR)
+        if (q->args.kind != MV_VECTOR)
                 return MV_HOSTILE(err, "CALL: arguments are not an array");
+        q->args_raw = mv_slice(args, (size_t)(c.p - args));
         q->seq = f->seq;
         q->id = id.text;
-        return r;
+        return 0;
 }
 
 static void refuse(struct mv_broker *b, struct asked *q, const char *rule)
@@ -137,21 +138,40 @@ static void unknown_capability(struct mv_broker *b, struct asked *q)
         refuse(b, q, "unknown capability");
 }
 
+/* Security and policy. A decision that arguments do not change is the same at the next call: contexts and descriptors stay
+ * what they are while a broker lives, and what the open steps leave is looked at every time. */
+static int authorize(struct mv_broker *b, struct asked *q)
+{
+        const struct mv_context *c =
+                mv__step_context(b, mv_context_for(b->o.context, q->capability->id));
+        if (b->settled && c == b->settled_by) {
+                mv_decision_copy(&q->decision, &b->latest_decision);
+                return 0;
+        }
+        int r = mv_capability_decide(c, q->capability, q->args.items, q->args.count, &q->decision,
+                                     &q->fault);
+        b->settled = r == 0 && !b->steps.view.count && mv_capability_decided_by_id(q->capability);
+        if (!b->settled)
+                return r;
+        b->settled_by = c;
+        mv__clean_decision(&q->decision);
+        mv_decision_copy(&b->latest_decision, &q->decision);
+        return 0;
+}
+
 /* Alias table, descriptor, arguments, security, policy: in this order, without any effect. */
 static void decide(struct mv_broker *b, struct asked *q)
 {
-        const struct mv_value *args = q->args->items;
         if (!q->capability)
                 unknown_capability(b, q);
-        else if (mv_capability_check(q->capability, args, q->args->count, &q->fault) < 0)
+        else if (mv_capability_check(q->capability, q->args.items, q->args.count, &q->fault) < 0)
                 refuse(b, q, "arguments");
-        else if (mv_capability_decide(
-                         mv__step_context(b, mv_context_for(b->o.context, q->capability->id)),
-                         q->capability, args, q->args->count, &q->decision, &q->fault) < 0)
+        else if (authorize(b, q) < 0)
                 refuse(b, q, "arguments");
         else
                 mv__step_limits(b, q);
-        mv__clean_decision(&q->decision);
+        if (!b->settled || !q->decision.allowed) /* a settled one is clean */
+                mv__clean_decision(&q->decision);
 }
 
 static int answer_refused(struct mv_broker *b, struct asked *q, struct mv_err *err)
@@ -214,9 +234,11 @@ static int carry_out(struct mv_broker *b, struct asked *q, struct mv_value *v)
         mv__step_call(b, &call);
         *v = (struct mv_value){ .kind = MV_NIL };
         b->denied_inside = false;
-        uint64_t start = mv__broker_now_ns();
-        int r = q->capability->call(&call, q->args->items, q->args->count, v);
-        q->effect_ns = mv__broker_now_ns() - start;
+        bool timed = !q->capability->pure;
+        uint64_t start = timed ? mv__broker_now_ns() : 0;
+        int r = q->capability->call(&call, q->args.items, q->args.count, v);
+        if (timed)
+                q->effect_ns = mv__broker_now_ns() - start;
         if (r < 0)
                 q->fault = call.fault;
         if (r < 0 && !q->fault.kind[0])
@@ -287,9 +309,18 @@ static void say_again(struct mv_broker *b, struct asked *q)
 static void asked_init(struct asked *q, const struct mv_broker *b)
 {
         memset(q, 0, offsetof(struct asked, decision));
-        q->arena = mv_arena_grow(b->limits.memory_bytes_max);
+        q->arena = mv_arena_grow_behind(q->small, sizeof q->small, b->limits.memory_bytes_max);
         mv_decision_none(&q->decision);
         q->fault.kind[0] = q->fault.message[0] = '\0';
+}
+
+static const struct mv_capability *find(struct mv_broker *b, struct mv_slice id)
+{
+        if (b->latest && mv_slice_eq(id, mv_slice_str(b->latest->id)))
+                return b->latest;
+        b->settled = false;
+        b->latest = mv_capability_find(b->o.table, id);
+        return b->latest;
 }
 
 int mv__call(struct mv_broker *b, const struct mv_frame *f, struct mv_err *err)
@@ -299,7 +330,7 @@ int mv__call(struct mv_broker *b, const struct mv_frame *f, struct mv_err *err)
         int r = decode_call(b, f, &q, err);
         if (r == 0) {
                 b->calls++;
-                q.capability = mv_capability_find(b->o.table, q.id);
+                q.capability = find(b, q.id);
         }
         if (r == 0 && mv__replays(b, q.seq)) {
                 r = mv__replay_call(b, &q, err);

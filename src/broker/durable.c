@@ -40,7 +40,7 @@ static enum mv_in_doubt decided(const struct mv_broker *b, const struct asked *q
 static bool repeatable(const struct mv_broker *b, const struct asked *q)
 {
         return (b->hints && b->hints->idempotent) ||
-               mv_capability_repeatable(b->o.table, q->capability, q->args->items, q->args->count);
+               mv_capability_repeatable(b->o.table, q->capability, q->args.items, q->args.count);
 }
 
 /* As mv__before_effect; the call was begun by a process that died. */

@@ -22,7 +22,7 @@ int mv_broker_egress_decision(struct mv_broker *b, const struct mv_decision *d,
         mv__clean_decision(&clean);
         struct asked q = { .id = mv_slice_str(clean.capability),
                            .args_raw = { NULL, method.len + strlen(host) + 32 },
-                           .args = &args };
+                           .args = args };
         int r = mv__record_decision(b, &q, &clean, mv_slice(NULL, 0), err);
         if (r == 0 && !d->allowed)
                 mv__remember_denial(b, &clean);

@@ -64,8 +64,8 @@ static const struct mv_rule *rule_for(const struct mv_broker *b, const struct as
 {
         struct mv_slice names[STEPS_MAX];
         struct mv_governed g = { .capability = q->capability,
-                                 .args = q->args->items,
-                                 .args_count = q->args->count,
+                                 .args = q->args.items,
+                                 .args_count = q->args.count,
                                  .steps = names };
         uint32_t depth = b->ruled_steps ? b->ruled_steps->depth : 0;
         for (uint32_t i = 0; i < depth && i < STEPS_MAX; i++)

@@ -82,6 +82,10 @@ struct mv_broker {
 
         struct steps steps;
         uint32_t calls, denials;
+        /* of the latest call: a program that calls, calls the same again */
+        const struct mv_capability *latest;
+        bool settled; /* by this context, and so it is again at the next call */
+        const struct mv_context *settled_by;
         uint64_t spent[MV_SPEND_MAX_];
         /* an outcome is known or the guest was hostile: no further frame */
         bool closed;
@@ -99,7 +103,8 @@ struct mv_broker {
         struct mv_broker_outcome outcome;
         /* ring, newest at (denials - 1) % DENIALS_KEPT; NULL before the first, or no memory */
         struct denial *denied;
-        struct mv_decision inside; /* of denied_inside; last, and not zeroed */
+        struct mv_decision inside;          /* of denied_inside; from here on not zeroed */
+        struct mv_decision latest_decision; /* when settled */
 };
 
 /* One CALL on its way through the broker. */
@@ -107,15 +112,16 @@ struct asked {
         uint64_t seq;
         struct mv_slice id;       /* as the guest wrote it */
         struct mv_slice args_raw; /* canonical CBOR */
-        const struct mv_value *args;
-        struct mv_arena arena; /* arguments and reply; gone when the frame is answered */
+        struct mv_value args;     /* a vector */
+        struct mv_arena arena;    /* arguments and reply; gone when the frame is answered */
         const struct mv_capability *capability; /* NULL: unknown */
-        uint64_t effect_ns;
-        bool replied;                /* answered without a fault */
-        uint32_t attempts;           /* retries of the effect */
-        bool begun;                  /* its idempotency key is in the log of effects, begun */
-        struct mv_decision decision; /* from here on not zeroed */
-        struct mv_fault fault;       /* kind "": the decision alone speaks */
+        uint64_t effect_ns;                     /* 0: a pure one is not timed */
+        bool replied;                           /* answered without a fault */
+        uint32_t attempts;                      /* retries of the effect */
+        bool begun;                      /* its idempotency key is in the log of effects, begun */
+        struct mv_decision decision;     /* from here on not zeroed */
+        struct mv_fault fault;           /* kind "": the decision alone speaks */
+        alignas(16) uint8_t small[1024]; /* of the arena: most calls need no more */
 };
 uint64_t mv__broker_now_ns(void);
 /* What the records call it: the canonical id, or what was asked for when there is none. */

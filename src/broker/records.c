@@ -47,20 +47,24 @@ static int room(struct mv_broker *b, size_t bytes, struct mv_out *ret, struct mv
         return 0;
 }
 
+/* What the guest sent is canonical, and when all of it is small no argument is kept as its digest. */
 bool mv__put_args(struct mv_out *o, const struct asked *q)
 {
-        bool ok = mv_cbor_put_array(o, q->args->count);
-        for (uint32_t i = 0; ok && i < q->args->count; i++)
-                ok = mv_audit_put_value(o, &q->args->items[i]);
+        if (q->args_raw.p && q->args_raw.len <= MV_AUDIT_VALUE_BYTES_MAX)
+                return mv_put_slice(o, q->args_raw);
+        bool ok = mv_cbor_put_array(o, q->args.count);
+        for (uint32_t i = 0; ok && i < q->args.count; i++)
+                ok = mv_audit_put_value(o, &q->args.items[i]);
         return ok;
 }
 
-static void put_key(struct mv_out *o, const char *key)
+/* Inline, so that the head of a key known to the compiler is. */
+MV_INLINE void put_key(struct mv_out *o, const char *key)
 {
         mv_cbor_put_str(o, key);
 }
 
-static void put_pair(struct mv_out *o, const char *key, const char *text)
+MV_INLINE void put_pair(struct mv_out *o, const char *key, const char *text)
 {
         mv_cbor_put_str(o, key);
         mv_cbor_put_str(o, text);
@@ -145,6 +149,30 @@ static bool has_spent(const struct mv_broker *b)
         return any;
 }
 
+/* What is not deterministic about a call: nothing of most pure ones. */
+static void put_observed(const struct mv_broker *b, const struct asked *q, struct mv_out *o)
+{
+        bool spent = has_spent(b), retried = q->attempts > 0, timed = q->effect_ns > 0;
+        if (!spent && !retried && !timed)
+                return;
+        mv_cbor_put_map(o, (uint32_t)spent + retried + timed);
+        if (spent) {
+                put_key(o, "spent");
+                mv_cbor_put_array(o, MV_SPEND_MAX_);
+                for (unsigned i = 0; i < MV_SPEND_MAX_; i++)
+                        mv_cbor_put_int(o,
+                                        b->spent[i] > INT64_MAX ? INT64_MAX : (int64_t)b->spent[i]);
+        }
+        if (retried) {
+                put_key(o, "retries");
+                mv_cbor_put_int(o, q->attempts);
+        }
+        if (timed) {
+                put_key(o, "effect_ns");
+                mv_cbor_put_int(o, (int64_t)q->effect_ns);
+        }
+}
+
 int mv__record_result(struct mv_broker *b, const struct asked *q, const char *key,
                       struct mv_slice payload, struct mv_err *err)
 {
@@ -158,20 +186,6 @@ int mv__record_result(struct mv_broker *b, const struct asked *q, const char *ke
         mv_cbor_put_int(&o, (int64_t)q->seq);
         put_key(&o, key);
         mv_put_slice(&o, payload);
-        bool spent = has_spent(b);
-        mv_cbor_put_map(&observed, 1u + spent + (q->attempts > 0));
-        if (spent) {
-                put_key(&observed, "spent");
-                mv_cbor_put_array(&observed, MV_SPEND_MAX_);
-                for (unsigned i = 0; i < MV_SPEND_MAX_; i++)
-                        mv_cbor_put_int(&observed,
-                                        b->spent[i] > INT64_MAX ? INT64_MAX : (int64_t)b->spent[i]);
-        }
-        if (q->attempts) {
-                put_key(&observed, "retries");
-                mv_cbor_put_int(&observed, q->attempts);
-        }
-        put_key(&observed, "effect_ns");
-        mv_cbor_put_int(&observed, (int64_t)q->effect_ns);
+        put_observed(b, q, &observed);
         return append(b, MV_REC_RESULT, &o, mv_out_slice(&observed), err);
 }

@@ -350,6 +350,12 @@ static void add_second_hint(const struct mv_builtin *b, const struct mv_context 
                 mv_fmt(d->hint + n, sizeof d->hint - n, " %s", more);
 }
 
+bool mv_capability_decided_by_id(const struct mv_capability *c)
+{
+        const struct mv_builtin *builtin = entry_around(c)->builtin;
+        return builtin && !builtin->check && !(c->effects & MV_EFFECT_FILESYSTEM);
+}
+
 int mv_capability_decide(const struct mv_context *c, const struct mv_capability *cap,
                          const struct mv_value *args, uint32_t args_count, struct mv_decision *ret,
                          struct mv_fault *ret_fault)

@@ -44,6 +44,8 @@ int mv_capability_check(const struct mv_capability *c, const struct mv_value *ar
 int mv_capability_decide(const struct mv_context *c, const struct mv_capability *cap,
                          const struct mv_value *args, uint32_t args_count, struct mv_decision *ret,
                          struct mv_fault *ret_fault);
+/* Do context and capability alone make that decision, whatever the arguments are? */
+bool mv_capability_decided_by_id(const struct mv_capability *c);
 /* The display text of spec 6.2 and REQ-ERR-01: "I/O error: ..." for kind IoError; always valid
  * UTF-8. */
 void mv_fault_text(const struct mv_fault *f, char *buf, size_t cap);

@@ -6,5 +6,6 @@
 
 int cli_bench_config(struct mv_host *h, uint64_t *ret_ns, struct mv_err *err);
 int cli_bench_authorize(struct mv_host *h, uint64_t *ret_ns, struct mv_err *err);
+int cli_bench_records(struct mv_host *h, uint64_t *ret_ns, struct mv_err *err);
 
 #endif

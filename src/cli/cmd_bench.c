@@ -91,6 +91,8 @@ static struct row rows[] = {
           .calls = true },
         { "call mock", "one capability call and its reply, per call", .provider = "mock",
           .pooled = true, .calls = true },
+        { "call record", "of that, the three records of a call, in memory",
+          .once = cli_bench_records },
         { "step profile", "deriving a step's profile, once the program was inspected",
           .provider = "mock", .pooled = true, .steps = true },
         { "process exec", "/bin/true: namespaces, own root, Landlock, seccomp, limits",

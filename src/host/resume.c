@@ -52,6 +52,8 @@ static int take_spent(struct mv_slice observed, uint64_t ret[MV_SPEND_MAX_], str
 {
         struct mv_cbor_item it;
         struct mv_slice list;
+        if (!observed.len)
+                return 0;
         int r = mv__map_find(observed, "spent", &list, err);
         if (r < 0)
                 return r == -(int)MV_E_CORRUPT ? 0 : r; /* nothing was spent */

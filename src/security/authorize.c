@@ -43,6 +43,14 @@ void mv_decision_none(struct mv_decision *d)
         d->permissions_count = 0;
 }
 
+void mv_decision_copy(struct mv_decision *to, const struct mv_decision *from)
+{
+        memcpy(to, from,
+               offsetof(struct mv_decision, permissions) +
+                       from->permissions_count * sizeof from->permissions[0]);
+        to->permissions_count = from->permissions_count;
+}
+
 static void begin(struct mv_decision *d, const char *operation, const char *capability)
 {
         mv_decision_none(d);

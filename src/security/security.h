@@ -76,6 +76,7 @@ struct mv_decision {
 /* Nothing asked, nothing allowed. Texts end at their NUL, so two kilobytes need no zeros for every
  * call. */
 void mv_decision_none(struct mv_decision *d);
+void mv_decision_copy(struct mv_decision *to, const struct mv_decision *from);
 /* "Security violation: {operation} operation on capability '{capability}' not allowed in
  * context: {context}" */
 void mv_decision_text(const struct mv_decision *d, char *buf, size_t cap);

@@ -208,6 +208,22 @@ TEST(without_a_derived_profile_a_demand_still_narrows)
         door_close(d);
 }
 
+/* The broker remembers a decision that arguments do not change: a step must not inherit it, nor leave its own behind. */
+TEST(a_decision_that_is_remembered_is_not_the_one_of_a_step)
+{
+        struct door *d = door_with(NULL, 0);
+        struct mv_value item = v_text("ccos.math.*"), list = v_vector(&item, 1);
+        for (int i = 0; i < 3; i++) {
+                CHECK(echoes(d) && echoes(d));
+                CHECK(start_demand(d, "with-security-profile", "capabilities", list) == 0);
+                CHECK(!echoes(d) && !echoes(d));
+                CHECK(adds(d) && adds(d));
+                CHECK(complete(d) == 0);
+                CHECK(adds(d) && echoes(d) && echoes(d));
+        }
+        door_close(d);
+}
+
 TEST(many_demands_of_a_hostile_guest_cost_a_bounded_memory)
 {
         struct door *d = door_with(NULL, 0);

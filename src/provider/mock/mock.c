@@ -177,6 +177,7 @@ static int mock_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit 
         c->run = run;
         c->exit = &x;
         c->ended = false;
+        c->late = false;
         c->started_ns = mv__now_ns();
         c->deadline_ns = deadline(c, run);
         uint64_t cpu = thread_cpu_ns();

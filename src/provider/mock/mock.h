@@ -41,6 +41,7 @@ struct mv_cell {
         struct mv_exit *exit;
         bool ended; /* exit says how */
         atomic_bool cancelled;
+        atomic_bool late; /* said the watchdog */
         struct mv_cell *next_armed;
         uint8_t fault[256]; /* an injected FAULT frame */
 };

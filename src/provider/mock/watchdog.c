@@ -16,6 +16,7 @@
 static uint64_t look_at(struct mv_cell *c, uint64_t now)
 {
         if (c->cancelled || (c->deadline_ns && now >= c->deadline_ns)) {
+                c->late = true;
                 mv_rtfs_interrupt(c->runner.rtfs); /* (2) */
                 return now + REPEAT_NS;
         }
