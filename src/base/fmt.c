@@ -37,18 +37,22 @@ static void put_number(struct sink *s, uint64_t v, unsigned base, bool negative,
         put(s, digits + sizeof digits - n, (size_t)n);
 }
 
+/* A long has 64 bits behind most walls and 32 in WebAssembly. */
 static int64_t take_signed(va_list *ap, int longs)
 {
+        if (longs > 1)
+                return va_arg(*ap, long long);
         return longs ? (int64_t)va_arg(*ap, long) : va_arg(*ap, int);
 }
 
 static uint64_t take_unsigned(va_list *ap, int longs)
 {
+        if (longs > 1)
+                return va_arg(*ap, unsigned long long);
         return longs ? (uint64_t)va_arg(*ap, unsigned long) : va_arg(*ap, unsigned);
 }
 
-/* One conversion behind '%'; returns the character after it. int and long are all sizes that
- * exist on LP64. */
+/* One conversion behind '%'; returns the character after it. A size_t is as long as a long. */
 static const char *convert(struct sink *s, const char *f, va_list *ap)
 {
         char fill = ' ';
@@ -71,8 +75,8 @@ static const char *convert(struct sink *s, const char *f, va_list *ap)
                 for (precision = 0, f++; *f >= '0' && *f <= '9'; f++)
                         precision = precision * 10 + (*f - '0');
         }
-        for (; *f == 'l' || *f == 'z' || *f == 'j'; f++)
-                longs = 1;
+        for (; *f == 'l' || *f == 'z'; f++)
+                longs++;
         switch (*f) {
         case 's': {
                 const char *p = va_arg(*ap, const char *);

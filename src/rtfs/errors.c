@@ -124,13 +124,14 @@ enum native_status raise_arity(struct mv_rtfs *r, const char *function, const ch
 enum native_status raise_index(struct mv_rtfs *r, int64_t index, uint64_t length)
 {
         char text[128];
-        size_t n = mv_fmt(text, sizeof text, "Index %ld out of bounds for collection of length %lu",
-                          (long)index, (unsigned long)length);
+        size_t n =
+                mv_fmt(text, sizeof text, "Index %lld out of bounds for collection of length %llu",
+                       (long long)index, (unsigned long long)length);
         val e = error_new(r, E_INDEX, mv_slice(text, n), NIL);
         if (nomem(e))
                 return N_NOMEM;
-        n = mv_fmt(text, sizeof text, "Index out of bounds: index %ld is not in range [0, %lu)",
-                   (long)index, (unsigned long)length);
+        n = mv_fmt(text, sizeof text, "Index out of bounds: index %lld is not in range [0, %llu)",
+                   (long long)index, (unsigned long long)length);
         val display = string_new(r, mv_slice(text, n));
         if (nomem(display))
                 return N_NOMEM;
@@ -156,8 +157,8 @@ static bool fuel_is_out(struct mv_rtfs *r)
 {
         r->fuel_left = 0;
         r->fatal = E_FUEL;
-        mv_fmt(r->fatal_text, sizeof r->fatal_text, "Fuel limit exceeded: %lu steps",
-               (unsigned long)r->fuel_start);
+        mv_fmt(r->fatal_text, sizeof r->fatal_text, "Fuel limit exceeded: %llu steps",
+               (unsigned long long)r->fuel_start);
         return false;
 }
 
