@@ -29,6 +29,11 @@ static inline struct mv_slice mv_kvm_inbox(void)
         return (struct mv_slice){ mv_kvm_at(MV_KVM_INBOX + MV_KVM_INBOX_HEADER_BYTES), len };
 }
 
+static inline uint8_t *mv_kvm_outbox(void)
+{
+        return mv_kvm_at(MV_KVM_OUTBOX);
+}
+
 void mv_kvm_main(uint64_t arena_bytes);
 
 #endif

@@ -289,12 +289,12 @@ static int binary_check(const struct mv_provider_ops *ops, const struct mv_progr
                 return mv_fail(
                         err, MV_E_UNSUPPORTED, 0,
                         "%s provider does not support binary language: %s; WebAssembly modules "
-                        "(Wasm) run behind provider wasm",
+                        "(Wasm) run behind providers wasm and kvm",
                         ops->title, p->language);
         if (ops->features & MV_FEAT_MODULES)
                 return 0;
         return mv_fail(err, MV_E_UNSUPPORTED, 0,
-                       "the %s provider runs no WebAssembly modules; ask for provider wasm",
+                       "the %s provider runs no WebAssembly modules; ask for provider wasm or kvm",
                        ops->name);
 }
 

@@ -1,84 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Capability calls of a module: JSON in its memory, CBOR frames on descriptor 3 (wire/frame.h).
+/* Capability calls of a module: JSON in its memory, CBOR frames through the door (wire/frame.h).
  *
  * (1) A call's arguments are copied out of the module's memory when they are parsed: nothing of them is read
  *     twice. The answer waits here until the module fetches it.
  * (2) The host is believed no more than elsewhere: a reply that does not decode ends the process. */
-#include <sys/mman.h>
-#include <unistd.h>
 #include <wire/cbor.h>
 #include <wire/frame.h>
 #include <wire/json.h>
 #include <wire/text.h>
 #include "wasi.h"
 
-#define DOOR        3
-#define FRAME_BYTES (MV_FRAME_PAYLOAD_MAX + MV_FRAME_HEADER_BYTES)
-#define ARENA_BYTES ((size_t)64 << 20)
-
-static uint8_t *sending, *receiving, *answering; /* a frame each */
-static void *nodes;
+static struct rt_call_room room;
 static uint64_t calls;
 static struct mv_slice answer;
 
 static bool ready(void)
 {
-        size_t total = 3 * (size_t)FRAME_BYTES + ARENA_BYTES;
-        if (sending)
-                return true;
-        uint8_t *p = mmap(NULL, total, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (p == MAP_FAILED)
-                return false;
-        sending = p;
-        receiving = p + FRAME_BYTES;
-        answering = receiving + FRAME_BYTES;
-        nodes = answering + FRAME_BYTES;
-        return true;
-}
-
-static bool write_all(struct mv_slice s)
-{
-        while (s.len) {
-                ssize_t n = write(DOOR, s.p, s.len);
-                if (n <= 0)
-                        return false;
-                s.p += n;
-                s.len -= (size_t)n;
-        }
-        return true;
-}
-
-static bool read_exactly(uint8_t *p, size_t len)
-{
-        while (len) {
-                ssize_t n = read(DOOR, p, len);
-                if (n <= 0)
-                        return false;
-                p += n;
-                len -= (size_t)n;
-        }
-        return true;
-}
-
-/* (2) */
-static void receive(struct mv_frame *ret)
-{
-        struct mv_err err;
-        uint32_t len;
-        if (!read_exactly(receiving, MV_FRAME_HEADER_BYTES) ||
-            mv_frame_payload_len(receiving, &len, &err) < 0 ||
-            !read_exactly(receiving + MV_FRAME_HEADER_BYTES, len) ||
-            mv_frame_decode((struct mv_slice){ receiving, MV_FRAME_HEADER_BYTES + len }, ret,
-                            &err) < 0)
-                rt_exit(MV_WASM_EXIT_SETUP);
+        return room.answer || rt_call_room(&room);
 }
 
 /* args: NULL for none. true: a value, false: an error, as a map. */
 static bool exchange(struct mv_slice id, const struct mv_value *args, struct mv_arena *a,
                      const struct mv_value **ret)
 {
-        struct mv_out o = mv_out(sending, FRAME_BYTES);
+        struct mv_out o = rt_door_out();
+        struct mv_slice bytes;
         struct mv_frame reply;
         struct mv_err err;
         size_t head = mv_frame_open(&o, MV_FRAME_CALL, calls + 1);
@@ -89,10 +35,8 @@ static bool exchange(struct mv_slice id, const struct mv_value *args, struct mv_
         if (!fits)
                 return false;
         calls++;
-        if (!write_all(mv_out_slice(&o)))
-                rt_exit(MV_WASM_EXIT_SETUP);
-        receive(&reply);
-        if (reply.seq != calls || (reply.type != MV_FRAME_REPLY && reply.type != MV_FRAME_FAULT) ||
+        if (!rt_door(mv_out_slice(&o), true, &bytes) || mv_frame_decode(bytes, &reply, &err) < 0 ||
+            reply.seq != calls || (reply.type != MV_FRAME_REPLY && reply.type != MV_FRAME_FAULT) ||
             mv_value_decode(reply.payload, a, ret, &err) < 0)
                 rt_exit(MV_WASM_EXIT_SETUP);
         return reply.type == MV_FRAME_REPLY;
@@ -100,7 +44,7 @@ static bool exchange(struct mv_slice id, const struct mv_value *args, struct mv_
 
 static uint32_t answer_text(const char *kind, const char *message)
 {
-        struct mv_out o = mv_out(answering, FRAME_BYTES);
+        struct mv_out o = mv_out(room.answer, room.answer_bytes);
         mv_put_str(&o, "{\"kind\":\"");
         mv_put_str(&o, kind);
         mv_put_str(&o, "\",\"message\":");
@@ -112,7 +56,7 @@ static uint32_t answer_text(const char *kind, const char *message)
 
 static uint32_t call(struct mv_slice id, struct mv_slice json)
 {
-        struct mv_arena a = mv_arena_fixed(nodes, ARENA_BYTES);
+        struct mv_arena a = mv_arena_fixed(room.nodes, room.nodes_bytes);
         const struct mv_value *args = NULL, *value;
         struct mv_err err;
         const char *why;
@@ -126,7 +70,7 @@ static uint32_t call(struct mv_slice id, struct mv_slice json)
         bool ok = exchange(id, args, &a, &value);
         if (!value)
                 return answer_text("InvalidArgument", "the arguments do not fit into a call");
-        struct mv_out o = mv_out(answering, FRAME_BYTES);
+        struct mv_out o = mv_out(room.answer, room.answer_bytes);
         if (!mv_print_json_external(&o, value, &why))
                 return answer_text("InvalidResult", why ? why : "the answer does not fit");
         answer = mv_out_slice(&o);
@@ -161,11 +105,11 @@ uint32_t Z_microvmZ_log(struct Z_microvm_instance_t *m, uint32_t ptr, uint32_t l
         struct mv_slice text = { p, len };
         if (!p || !mv_utf8_valid(text) || !ready())
                 return WE_FAULT;
-        struct mv_out o = mv_out(sending, FRAME_BYTES);
+        struct mv_out o = rt_door_out();
         size_t head = mv_frame_open(&o, MV_FRAME_LOG, 0);
         if (!mv_cbor_put_text(&o, text) || !mv_frame_close(&o, head))
                 return WE_2BIG;
-        return write_all(mv_out_slice(&o)) ? WE_OK : WE_IO;
+        return rt_door(mv_out_slice(&o), false, NULL) ? WE_OK : WE_IO;
 }
 
 bool host_call_time(uint64_t *ret_ms)
@@ -174,7 +118,7 @@ bool host_call_time(uint64_t *ret_ms)
         int64_t ms;
         if (!ready())
                 return false;
-        struct mv_arena a = mv_arena_fixed(nodes, ARENA_BYTES);
+        struct mv_arena a = mv_arena_fixed(room.nodes, room.nodes_bytes);
         if (!exchange(MV_SLICE("ccos.system.current-timestamp-ms"), NULL, &a, &value) ||
             !mv_as_int(value, &ms) || ms < 0)
                 return false;

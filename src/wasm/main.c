@@ -8,7 +8,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
-#include "rt.h"
+#include "linux.h"
 #include "wasi.h"
 
 #define HANDLER_STACK_BYTES 16384

@@ -5,12 +5,9 @@
  *     computed before a grow stays right.
  * (2) Growth beyond what was granted fails as WebAssembly says (-1); a start beyond it ends the process. */
 #include <stdarg.h>
-#include <sys/mman.h>
 #include "rt.h"
 
 static uint32_t pages_allowed;
-static uintptr_t reserved_at;
-static uint64_t reserved_bytes;
 
 void rt_init(uint32_t pages_max)
 {
@@ -22,28 +19,17 @@ bool wasm_rt_is_initialized(void)
         return pages_allowed != 0;
 }
 
-void rt_reserved(uintptr_t *ret_at, uint64_t *ret_bytes)
-{
-        *ret_at = reserved_at;
-        *ret_bytes = reserved_bytes;
-}
-
 /* --- memory ----------------------------------------------------------------------------------- */
 
 void wasm_rt_allocate_memory(wasm_rt_memory_t *m, uint32_t initial_pages, uint32_t max_pages)
 {
-        const uint64_t reserve = ((uint64_t)8 << 30) + RT_PAGE_BYTES; /* (1) of wasm-rt.h */
         if (max_pages > pages_allowed)
                 max_pages = pages_allowed;
         if (initial_pages > max_pages)
                 rt_exit(MV_WASM_EXIT_PAGES);
-        uint8_t *p =
-                mmap(NULL, reserve, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (p == MAP_FAILED || (initial_pages && mprotect(p, (size_t)initial_pages * RT_PAGE_BYTES,
-                                                          PROT_READ | PROT_WRITE) < 0))
+        uint8_t *p = rt_memory_reserve(initial_pages, max_pages);
+        if (!p)
                 rt_exit(MV_WASM_EXIT_SETUP);
-        reserved_at = (uintptr_t)p;
-        reserved_bytes = reserve;
         *m = (wasm_rt_memory_t){ p, initial_pages, max_pages, initial_pages * RT_PAGE_BYTES };
 }
 
@@ -52,8 +38,8 @@ uint32_t wasm_rt_grow_memory(wasm_rt_memory_t *m, uint32_t delta) /* (2) */
         uint32_t old = m->pages;
         if (delta > m->max_pages - old)
                 return UINT32_MAX;
-        if (delta && mprotect(m->data + (size_t)old * RT_PAGE_BYTES, (size_t)delta * RT_PAGE_BYTES,
-                              PROT_READ | PROT_WRITE) < 0)
+        if (delta &&
+            !rt_memory_access(m->data + (size_t)old * RT_PAGE_BYTES, (size_t)delta * RT_PAGE_BYTES))
                 return UINT32_MAX;
         m->pages = old + delta;
         m->size = m->pages * RT_PAGE_BYTES;

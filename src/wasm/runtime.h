@@ -21,6 +21,8 @@
 
 /* glue.c */
 void mv_wasm_instantiate(void);
+/* Whether that runs code of the module: its start function. */
+bool mv_wasm_runs_at_instantiation(void);
 void mv_wasm_start(void);
 wasm_rt_memory_t *mv_wasm_memory(void);
 

@@ -23,7 +23,7 @@ void wasi_init(const struct wasi_start *w)
 {
         start = *w;
         random_state = w->seed;
-        wasi_fds_init(w);
+        wasi_fds_init(&start);
 }
 
 bool wasi_clock_granted(void)

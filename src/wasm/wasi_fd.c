@@ -2,7 +2,9 @@
 /* WASI's descriptors: 0 reads the input, 1 and 2 are the streams, from 3 on the preopened directories.
  *
  * (1) The door's descriptor (3 of the kernel) is in no table: a module's number reaches only what the table holds.
- * (2) Vectors are read one by one: an element is checked, then used; the count is bounded first. */
+ * (2) Vectors are read one by one: an element is checked, then used; the count is bounded first.
+ * (3) Directories are opened when a descriptor beyond the streams is first asked for: a module that needs none opens
+ *     none. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -23,11 +25,16 @@ typedef struct Z_wasi_snapshot_preview1_instance_t module;
 #define F_SYNC_    (2u | 8u | 16u)
 
 static struct wasi_fd fds[WASI_FDS_MAX];
+static const struct wasi_start *preopens; /* NULL: they are opened (3) */
 
 /* --- the table -------------------------------------------------------------------------------- */
 
+static void preopen_all(void);
+
 uint32_t wasi_fd_get(uint32_t fd, uint64_t rights, struct wasi_fd **ret)
 {
+        if (fd >= 3)
+                preopen_all();
         if (fd >= WASI_FDS_MAX || !fds[fd].open)
                 return WE_BADF;
         if ((fds[fd].rights & rights) != rights)
@@ -100,8 +107,15 @@ void wasi_fds_init(const struct wasi_start *w)
                 fds[i] = (struct wasi_fd){
                         i, true, T_CHARACTER, F_APPEND_, STREAM_RIGHTS | R_FD_WRITE, 0, NULL
                 };
+        preopens = w;
+}
+
+static void preopen_all(void) /* (3) */
+{
+        const struct wasi_start *w = preopens;
         unsigned n = 3;
-        for (unsigned i = 0; i < w->preopens_count; i++)
+        preopens = NULL;
+        for (unsigned i = 0; w && i < w->preopens_count; i++)
                 if (preopen(w->preopens[i], &fds[n]) && !merged(n))
                         n++;
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "link.h"
 #include "wasi.h"
 
 typedef struct Z_wasi_snapshot_preview1_instance_t module;
@@ -299,18 +300,6 @@ uint32_t WASI(path_readlink)(module *m, uint32_t fd, uint32_t path, uint32_t len
         return wasi_put32(ret_ptr, copied) ? WE_OK : WE_FAULT;
 }
 
-/* A link that might lead outside is not made: others, outside, would follow it. So no ".." in one at all. */
-static bool link_stays(const char *target)
-{
-        for (const char *c = target; *c; c += strspn(c, "/")) {
-                size_t n = strcspn(c, "/");
-                if (n == 2 && memcmp(c, "..", 2) == 0)
-                        return false;
-                c += n;
-        }
-        return target[0] != '/';
-}
-
 uint32_t WASI(path_symlink)(module *m, uint32_t old_path, uint32_t old_len, uint32_t fd,
                             uint32_t path, uint32_t len)
 {
@@ -323,7 +312,7 @@ uint32_t WASI(path_symlink)(module *m, uint32_t old_path, uint32_t old_len, uint
                 return WE_INVAL;
         memcpy(target, old, old_len);
         target[old_len] = 0;
-        if (!link_stays(target))
+        if (!wasi_link_stays(target))
                 return WE_NOTCAPABLE;
         uint32_t e = walk_from(&w, fd, R_PATH_SYMLINK, (uint32_t[]){ path, len }, false);
         return e ? e : walk_end(&w, symlinkat(target, here(&w), w.name));

@@ -20,6 +20,12 @@
  *     0x01b00000  0x02400000  outbox rw-: guest to host                        slot 1
  *     0x02600000  + limit     arena rw-                                        slot 1
  *
+ * A WebAssembly module's image (guest/module_kvm.c) may be larger than that; for it these differ:
+ *
+ *     0x04000000  0x0c000000  image: text r-x, rodata r--                      slot 0
+ *     0x10000000  + heap      the runtime's room rw-                           slot 2
+ *        behind   + pages     linear memory rw-, nothing behind it             slot 2
+ *
  * Inbox: u64 length of the frame, u64 zero, then the frame. Outbox: whole frames from its first byte on.
  * Doorbell: one aligned 8-byte store; bits 0..7 enum below, bits 8..63 bytes in the outbox. */
 
@@ -44,12 +50,27 @@
 #define MV_KVM_OUTBOX             0x01b00000
 #define MV_KVM_OUTBOX_END         0x02400000
 #define MV_KVM_ARENA              0x02600000
+#define MV_KVM_MODULE_TEXT        0x04000000
+#define MV_KVM_MODULE_TEXT_END    0x0c000000
+#define MV_KVM_MODULE_ARENA       0x10000000
 
 #define MV_KVM_OP_READY                                                                            \
         1 /* initialised: this memory becomes the template; resumes with a START frame in the inbox */
 #define MV_KVM_OP_CALL   2 /* frames are in the outbox; resumes with one frame in the inbox */
 #define MV_KVM_OP_SEND   3 /* frames are in the outbox; resumes with nothing */
 #define MV_KVM_OP_FAILED 4 /* the runner could not initialise itself; text in the outbox says why */
-#define MV_KVM_OP_BITS   8
+/* Of modules alone. The bits above are bytes in the outbox, but for EXIT and SLEEP. */
+#define MV_KVM_OP_STDOUT 5
+#define MV_KVM_OP_STDERR 6
+#define MV_KVM_OP_FILES                                                                            \
+        7 /* a request of wire/module_files.h; resumes with the answer in the inbox */
+#define MV_KVM_OP_SLEEP 8 /* nanoseconds; resumes when they have passed */
+#define MV_KVM_OP_EXIT  9 /* the exit code; never resumes */
+#define MV_KVM_OP_BITS  8
+
+/* A module's START, in the inbox: u64 seed; u32 each: a clock was granted, arguments, variables, preopened directories, bytes
+ * of standard input or MV_KVM_INPUT_IS_A_FILE; then so many texts, each with a NUL; then standard input. */
+#define MV_KVM_START_BYTES     28
+#define MV_KVM_INPUT_IS_A_FILE 0xffffffffu
 
 #endif

@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Takes an ELF file apart. The file is ours, compiled into the library or handed in by a test; it is checked like any
- * other input, because a wrong one would map a guest's bytes where they do not belong.
+/* Takes an ELF file apart. It is ours, compiled into the library, or what a compiler made of somebody's module; it is
+ * checked like any other input, because a wrong one would map a guest's bytes where they do not belong.
  *
- * (1) Read-only segments lie in [MV_KVM_TEXT, MV_KVM_TEXT_END), writable ones in [MV_KVM_DATA, MV_KVM_DATA_END).
+ * (1) Read-only segments lie in [MV_KVM_TEXT, MV_KVM_TEXT_END), a module's in [MV_KVM_MODULE_TEXT, MV_KVM_MODULE_TEXT_END);
+ *     writable ones in [MV_KVM_DATA, MV_KVM_DATA_END).
  * (2) Nothing is writable and executable. */
 #include <elf.h>
 #include <string.h>
 #include <base/cur.h>
 #include "kvm.h"
 
-static int segment_read(const Elf64_Phdr *h, size_t file_bytes, struct kvm_load *ret,
+static int segment_read(const Elf64_Phdr *h, const struct mv_kvm_image *image, struct kvm_load *ret,
                         struct mv_err *err)
 {
         bool write = h->p_flags & PF_W, execute = h->p_flags & PF_X;
-        uint64_t low = write ? MV_KVM_DATA : MV_KVM_TEXT,
-                 high = write ? MV_KVM_DATA_END : MV_KVM_TEXT_END;
+        const uint64_t text = image->module ? MV_KVM_MODULE_TEXT : MV_KVM_TEXT,
+                       text_end = image->module ? MV_KVM_MODULE_TEXT_END : MV_KVM_TEXT_END;
+        uint64_t low = write ? MV_KVM_DATA : text, high = write ? MV_KVM_DATA_END : text_end;
+        size_t file_bytes = image->elf.len;
         if (write && execute)
                 return MV_HOSTILE(err, "guest image: a segment is writable and executable");
         if (h->p_offset > file_bytes || h->p_filesz > file_bytes - h->p_offset ||
@@ -56,7 +59,7 @@ int mv__kvm_image_layout(const struct mv_kvm_image *image, struct kvm_layout *re
                         continue;
                 if (l.count == KVM_SEGMENTS_MAX)
                         return MV_HOSTILE(err, "guest image: too many segments");
-                r = segment_read(&ph, image->elf.len, &l.segments[l.count++], err);
+                r = segment_read(&ph, image, &l.segments[l.count++], err);
         }
         if (r < 0)
                 return r;

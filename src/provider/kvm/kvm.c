@@ -8,14 +8,17 @@
 #include <openssl/evp.h>
 #include <provider/provider.h>
 #include "cell.h"
+#include "module.h"
 
 const char *mv_kvm_backend(void)
 {
         return mv_sys_kvm_backend();
 }
 
+/* Modules need tools that RTFS does not; what is missing is said. */
 static int probe(struct mv_err *err)
 {
+        struct mv_err modules = { .msg = "" };
         if (mv__kvm_runner().elf.len == 0)
                 return mv_fail(err, MV_E_UNAVAILABLE, 0,
                                "this library was built without the ring-3 runner");
@@ -27,6 +30,10 @@ static int probe(struct mv_err *err)
         if (fd < 0)
                 return fd;
         close(fd);
+        if (mv__wasm_tools(WASM_FOR_KVM, &modules) < 0)
+                mv_fmt(err->msg, sizeof err->msg, "RTFS only: %s", modules.msg);
+        else
+                mv_fmt(err->msg, sizeof err->msg, "RTFS and modules");
         return 0;
 }
 
@@ -66,16 +73,25 @@ static struct kvm_cpuid2 *cpuid_new(int kvm_fd, struct mv_err *err)
         return c;
 }
 
+static void templates_done(struct mv_provider *p, struct kvm_template **list)
+{
+        while (*list) {
+                struct kvm_template *t = *list;
+                *list = t->next;
+                mv__kvm_template_put(p, t);
+        }
+}
+
 static struct mv_provider *fini(struct mv_provider *p)
 {
         if (!p)
                 return NULL;
         mv__kvm_reaper_done(&p->reaper);
-        while (p->templates) {
-                struct kvm_template *t = p->templates;
-                p->templates = t->next;
-                mv__kvm_template_put(p, t);
-        }
+        templates_done(p, &p->templates);
+        templates_done(p, &p->module_templates);
+        mv__wasm_images_done(&p->images);
+        if (p->programs)
+                mv_provider_process.fini(p->programs);
         pthread_mutex_destroy(&p->lock);
         if (p->pagemap_fd >= 0)
                 close(p->pagemap_fd);
@@ -115,6 +131,7 @@ int mv_kvm_init_image(const struct mv_kvm_image *image, uint64_t memory_bytes_de
                                                                    : MV_DEFAULT_MEMORY_BYTES };
         pthread_mutex_init(&p->lock, NULL);
         mv__kvm_reaper_init(&p->reaper);
+        mv__wasm_images_init(&p->images, WASM_FOR_KVM);
         int r = machine_open(p, err);
         if (r < 0) {
                 fini(p);
@@ -183,7 +200,7 @@ const struct mv_provider_ops mv_provider_kvm = {
         .tier = MV_TIER_VM,
         .features = MV_FEAT_WALL_TIME | MV_FEAT_CPU_TIME | MV_FEAT_MEMORY | MV_FEAT_FUEL |
                     MV_FEAT_OUTPUT | MV_FEAT_SEPARATE_ADDRESS_SPACE | MV_FEAT_SYSCALL_FILTER |
-                    MV_FEAT_NO_KERNEL_SHARED | MV_FEAT_RESET | MV_FEAT_SESSION,
+                    MV_FEAT_NO_KERNEL_SHARED | MV_FEAT_RESET | MV_FEAT_SESSION | MV_FEAT_MODULES,
         .probe = probe,
         .init = init,
         .open_cell = mv__kvm_cell_open,
@@ -193,4 +210,5 @@ const struct mv_provider_ops mv_provider_kvm = {
         .close_cell = mv__kvm_cell_close,
         .fini = fini,
         .schema = schema,
+        .prepare = mv__kvm_module_prepare,
 };

@@ -9,6 +9,8 @@
  *   vcpu.c      the confined thread that enters the guest, and the hand-over between it and the caller
  *   template.c  boots an image once and keeps what it became
  *   cell.c      a run: doorbells, frames, deadlines, faults
+ *   module.c    WebAssembly modules: another image, other doorbells, an exit code
+ *   files.c     the files of a module: a process in a cell beside the microVM
  *   reaper.c    takes closed cells apart
  *   kvm.c       the provider table
  *
@@ -26,7 +28,9 @@
 #include <base/limits.h>
 #include <microvm/provider.h>
 #include <provider/common.h>
+#include <provider/wasm/wasm.h>
 #include <sys/clock.h>
+#include <sys/futex.h>
 #include <sys/kvm.h>
 #include <sys/pagemap.h>
 #include <wire/kvm_door.h>
@@ -57,6 +61,10 @@ static inline uint64_t mv__kvm_large_up(uint64_t n)
 /* A ring-3 program: a static ELF64 file inside the bounds of wire/kvm_door.h. */
 struct mv_kvm_image {
         struct mv_slice elf;
+        bool module; /* lies where that has modules; the rest is about those */
+        uint8_t key[WASM_KEY_BYTES];
+        uint32_t pages;       /* of linear memory, the end of the arena */
+        uint64_t boot_ns_max; /* 0: KVM_BOOT_NS_MAX */
 };
 struct mv_kvm_image mv__kvm_runner(void); /* the evaluator; elf.len 0 when built without it */
 
@@ -76,7 +84,10 @@ int mv__kvm_image_layout(const struct mv_kvm_image *image, struct kvm_layout *re
 
 /* ---- space.c ---- */
 /* Tables and stubs. system: MV_KVM_SYSTEM_BYTES of slot 1, zeroed. */
-int mv__kvm_space_build(uint8_t *system, const struct kvm_layout *layout, uint64_t arena_bytes,
+struct kvm_range {
+        uint64_t at, bytes;
+};
+int mv__kvm_space_build(uint8_t *system, const struct kvm_layout *layout, struct kvm_range arena,
                         struct mv_err *err);
 /* ring 3 in 64-bit mode; keeps what it does not know */
 void mv__kvm_space_sregs(struct kvm_sregs *s);
@@ -96,9 +107,12 @@ struct kvm_template {
         struct kvm_template *next;
         unsigned refs; /* of cells and of the provider's list; under the provider's lock */
         uint64_t arena_bytes;
-        uint8_t *ro; /* slot 0 */
+        bool module;
+        uint8_t key[WASM_KEY_BYTES]; /* of a module's image */
+        uint64_t ro_at, arena_at;    /* guest addresses */
+        uint8_t *ro;                 /* slot 0 */
         uint64_t ro_bytes;
-        uint64_t rw_bytes; /* slot 1 */
+        uint64_t rw_bytes; /* slot 1; the arena is its end, and for a module slot 2 */
         int content_fd;    /* what slot 1 held when the runner was ready; sealed */
         uint8_t *content;
         uint64_t content_bytes;
@@ -131,11 +145,14 @@ struct mv_provider {
         uint64_t memory_bytes_default;
         struct kvm_cpuid2 *cpuid;
         pthread_mutex_t lock;
-        struct kvm_template *templates;
+        struct kvm_template *templates, *module_templates;
         struct kvm_reaper reaper;
+        struct mv__wasm_images images;
+        struct mv_provider *programs; /* a process provider, made when the first module comes */
 };
-int mv__kvm_template_get(struct mv_provider *p, uint64_t arena_bytes, struct kvm_template **ret,
-                         struct mv_err *err);
+/* HOSTILE, UNAVAILABLE: the image is no ring-3 program, or does not get ready. */
+int mv__kvm_template_get(struct mv_provider *p, const struct mv_kvm_image *image,
+                         uint64_t arena_bytes, struct kvm_template **ret, struct mv_err *err);
 void mv__kvm_template_put(struct mv_provider *p, struct kvm_template *t);
 /* The template's bytes of one page of slot 1; NULL: zeros. */
 const uint8_t *mv__kvm_template_page(const struct kvm_template *t, uint64_t at);
@@ -197,6 +214,7 @@ struct mv_cell {
         bool used;          /* ran since it was opened or reset */
         uint8_t *copy;      /* frames, copied out of the outbox */
         size_t copy_bytes;
+        struct kvm_module *module; /* NULL: the evaluator */
         struct mv_cell *next_closed;
 };
 /* What the guest asked with its doorbell, or how it died: then died is true and detail says of
@@ -204,6 +222,8 @@ struct mv_cell {
 struct kvm_stop {
         bool died;
         bool interrupted;
+        bool page_fault;
+        uint64_t fault_at;
         unsigned op;
         uint64_t bytes;
         char detail[KVM_DETAIL_BYTES];

@@ -124,7 +124,7 @@ static int map_image(struct space *s, const struct kvm_layout *l)
         return r;
 }
 
-static int map_all(struct space *s, const struct kvm_layout *l, uint64_t arena_bytes)
+static int map_all(struct space *s, const struct kvm_layout *l, struct kvm_range arena)
 {
         const uint64_t data = USER | WRITE | NO_EXECUTE;
         const struct {
@@ -141,7 +141,7 @@ static int map_all(struct space *s, const struct kvm_layout *l, uint64_t arena_b
                 { MV_KVM_STACK, MV_KVM_STACK_END, data },
                 { MV_KVM_INBOX, MV_KVM_INBOX_END, data },
                 { MV_KVM_OUTBOX, MV_KVM_OUTBOX_END, data },
-                { MV_KVM_ARENA, MV_KVM_ARENA + arena_bytes, data },
+                { arena.at, arena.at + arena.bytes, data },
         };
         int r = map_image(s, l);
         for (size_t i = 0; r == 0 && i < sizeof regions / sizeof regions[0]; i++)
@@ -196,13 +196,13 @@ static void exceptions(uint8_t *system)
         }
 }
 
-int mv__kvm_space_build(uint8_t *system, const struct kvm_layout *layout, uint64_t arena_bytes,
+int mv__kvm_space_build(uint8_t *system, const struct kvm_layout *layout, struct kvm_range arena,
                         struct mv_err *err)
 {
         struct space s = { system, 1, err };
         descriptors(system);
         exceptions(system);
-        return map_all(&s, layout, arena_bytes);
+        return map_all(&s, layout, arena);
 }
 
 static struct kvm_segment segment(uint16_t selector, uint8_t type, bool code)

@@ -62,8 +62,10 @@ static void read_exception(struct mv_cell *c, unsigned vector, struct kvm_stop *
                 vector < VECTORS && exceptions[vector].name ? exceptions[vector].name : "exception";
         struct kvm_sregs sregs;
         struct mv_err ignored;
-        if (vector == PAGE_FAULT &&
-            mv_sys_kvm(c->vcpu.fd, KVM_GET_SREGS, &sregs, "cr2", &ignored) >= 0)
+        s->page_fault = vector == PAGE_FAULT &&
+                        mv_sys_kvm(c->vcpu.fd, KVM_GET_SREGS, &sregs, "cr2", &ignored) >= 0;
+        s->fault_at = s->page_fault ? sregs.cr2 : 0;
+        if (s->page_fault)
                 died(s, "%s at 0x%llx, error %llu, rip 0x%llx", name, (unsigned long long)sregs.cr2,
                      (unsigned long long)error, (unsigned long long)rip);
         else if (vector < VECTORS && exceptions[vector].has_error)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A template: an image booted once, stopped at its READY doorbell, and kept: read-only memory that every cell maps, the
- * sealed content of the writable memory, and the registers. One per memory limit, because the evaluator lays out its
+ * sealed content of the writable memory, and the registers. One per image and memory limit, because that lays out its
  * arena by it.
  *
  * (1) The boot cell is a cell like any other (confined thread, private memory), only its template is still empty.
@@ -56,11 +56,11 @@ static uint8_t *large_map(uint64_t bytes)
 static int ro_build(struct kvm_template *t, const struct mv_kvm_image *image,
                     const struct kvm_layout *l, struct mv_err *err)
 {
-        uint64_t end = MV_KVM_TEXT + KVM_PAGE;
+        uint64_t end = t->ro_at + KVM_PAGE;
         for (unsigned i = 0; i < l->count; i++)
                 if (!l->segments[i].write && l->segments[i].at + l->segments[i].bytes > end)
                         end = l->segments[i].at + l->segments[i].bytes;
-        t->ro_bytes = mv__kvm_large_up(end) - MV_KVM_TEXT;
+        t->ro_bytes = mv__kvm_large_up(end) - t->ro_at;
         t->ro = large_map(t->ro_bytes);
         if (!t->ro)
                 return mv_fail(err, MV_E_SYS, errno, "map %llu bytes for a guest image",
@@ -68,7 +68,7 @@ static int ro_build(struct kvm_template *t, const struct mv_kvm_image *image,
         for (unsigned i = 0; i < l->count; i++) {
                 const struct kvm_load *g = &l->segments[i];
                 if (!g->write)
-                        memcpy(t->ro + (g->at - MV_KVM_TEXT), image->elf.p + g->file_at,
+                        memcpy(t->ro + (g->at - t->ro_at), image->elf.p + g->file_at,
                                g->file_bytes);
         }
         if (mprotect(t->ro, t->ro_bytes, PROT_READ) < 0)
@@ -86,8 +86,8 @@ static void data_load(uint8_t *rw, const struct mv_kvm_image *image, const struc
 }
 
 /* The registers a boot starts from. */
-static int state_first(struct kvm_template *t, const struct kvm_vcpu *v, uint64_t entry,
-                       struct mv_err *err)
+static int state_first(struct kvm_template *t, const struct kvm_vcpu *v,
+                       const struct mv_kvm_image *image, uint64_t entry, struct mv_err *err)
 {
         struct kvm_state s;
         int r = mv__kvm_vcpu_save(v, &s, err);
@@ -95,9 +95,11 @@ static int state_first(struct kvm_template *t, const struct kvm_vcpu *v, uint64_
                 return r;
         mv__kvm_space_sregs(&s.sregs);
         /* As if called: the stack is 16-byte aligned before the return address is pushed. */
-        s.regs = (struct kvm_regs){
-                .rip = entry, .rsp = MV_KVM_STACK_END - 8, .rdi = t->arena_bytes, .rflags = 2
-        };
+        s.regs = (struct kvm_regs){ .rip = entry,
+                                    .rsp = MV_KVM_STACK_END - 8,
+                                    .rdi = t->arena_bytes,
+                                    .rsi = image->pages,
+                                    .rflags = 2 };
         t->state = s;
         return 0;
 }
@@ -201,19 +203,21 @@ static int boot_failed(const struct mv_cell *boot, uint64_t bytes, struct mv_err
 }
 
 /* Runs the boot cell up to its READY doorbell. */
-static int boot_run(struct mv_cell *boot, struct mv_err *err)
+static int boot_run(struct mv_cell *boot, uint64_t ns_max, struct mv_err *err)
 {
         struct kvm_stop stop;
         struct kvm_vcpu *v = &boot->vcpu;
         mv__kvm_vcpu_start(v, KVM_DO_RUN);
-        bool late = !mv__kvm_vcpu_wait(v, mv__now_ns() + KVM_BOOT_NS_MAX);
+        bool late = !mv__kvm_vcpu_wait(v, mv__now_ns() + ns_max);
         if (late) {
                 mv__kvm_vcpu_kick(v);
                 mv__kvm_vcpu_wait(v, UINT64_MAX);
         }
         mv__kvm_stop_read(boot, &stop);
         if (late)
-                return mv_fail(err, MV_E_UNAVAILABLE, 0, "the guest image was not ready after 5 s");
+                return mv_fail(err, MV_E_UNAVAILABLE, 0,
+                               "the guest image was not ready after %llu ms",
+                               (unsigned long long)(ns_max / 1000000));
         if (stop.died)
                 return mv_fail(err, MV_E_UNAVAILABLE, 0, "the guest image did not start: %s",
                                stop.detail);
@@ -229,22 +233,26 @@ static int boot_run(struct mv_cell *boot, struct mv_err *err)
         return 0;
 }
 
-static int boot_with(struct mv_provider *p, struct kvm_template *t, const struct kvm_layout *l,
+static int boot_with(struct mv_provider *p, struct kvm_template *t,
+                     const struct mv_kvm_image *image, const struct kvm_layout *l,
                      struct mv_err *err)
 {
+        uint64_t ns_max = image->boot_ns_max && image->boot_ns_max < KVM_BOOT_NS_MAX
+                                  ? image->boot_ns_max
+                                  : KVM_BOOT_NS_MAX;
         struct mv_cell boot = { .p = p, .t = t, .vcpu = { .vm_fd = -EBADF, .fd = -EBADF } };
         int r = mv__kvm_memory_map(&boot.mem, t, err);
         if (r == 0)
                 r = mv__kvm_vcpu_open(p, &boot.vcpu, t, boot.mem.rw, err);
         if (r == 0)
-                r = state_first(t, &boot.vcpu, l->entry, err);
+                r = state_first(t, &boot.vcpu, image, l->entry, err);
         if (r == 0) {
-                data_load(boot.mem.rw, &p->image, l);
+                data_load(boot.mem.rw, image, l);
                 r = mv__kvm_space_build(boot.mem.rw + (MV_KVM_SYSTEM - MV_KVM_RW), l,
-                                        t->arena_bytes, err);
+                                        (struct kvm_range){ t->arena_at, t->arena_bytes }, err);
         }
         if (r == 0)
-                r = boot_run(&boot, err);
+                r = boot_run(&boot, ns_max, err);
         if (r == 0)
                 r = capture(p, t, &boot, err);
         mv__kvm_vcpu_done(&boot.vcpu);
@@ -252,22 +260,26 @@ static int boot_with(struct mv_provider *p, struct kvm_template *t, const struct
         return r;
 }
 
-static int template_new(struct mv_provider *p, uint64_t arena_bytes, struct kvm_template **ret,
-                        struct mv_err *err)
+static int template_new(struct mv_provider *p, const struct mv_kvm_image *image,
+                        uint64_t arena_bytes, struct kvm_template **ret, struct mv_err *err)
 {
         struct kvm_layout l;
-        int r = mv__kvm_image_layout(&p->image, &l, err);
+        int r = mv__kvm_image_layout(image, &l, err);
         if (r < 0)
                 return r;
         struct kvm_template *t = calloc(1, sizeof *t);
         if (!t)
                 return mv_fail(err, MV_E_NOMEM, 0, "template");
-        t->content_fd = -EBADF;
-        t->arena_bytes = arena_bytes;
-        t->rw_bytes = MV_KVM_ARENA - MV_KVM_RW + arena_bytes;
-        r = ro_build(t, &p->image, &l, err);
+        *t = (struct kvm_template){ .content_fd = -EBADF,
+                                    .arena_bytes = arena_bytes,
+                                    .module = image->module,
+                                    .ro_at = image->module ? MV_KVM_MODULE_TEXT : MV_KVM_TEXT,
+                                    .arena_at = image->module ? MV_KVM_MODULE_ARENA : MV_KVM_ARENA,
+                                    .rw_bytes = MV_KVM_ARENA - MV_KVM_RW + arena_bytes };
+        memcpy(t->key, image->key, sizeof t->key);
+        r = ro_build(t, image, &l, err);
         if (r == 0)
-                r = boot_with(p, t, &l, err);
+                r = boot_with(p, t, image, &l, err);
         if (r < 0) {
                 template_free(t);
                 return r;
@@ -276,6 +288,8 @@ static int template_new(struct mv_provider *p, uint64_t arena_bytes, struct kvm_
         return 0;
 }
 
+/* --- those that are kept (under the provider's lock) ------------------------------------------ */
+
 static void unref(struct kvm_template *t)
 {
         if (--t->refs == 0)
@@ -283,9 +297,9 @@ static void unref(struct kvm_template *t)
 }
 
 /* Newest first; what is beyond KVM_TEMPLATES_MAX is forgotten here and lives on in its cells. */
-static void list_trim(struct mv_provider *p)
+static void list_trim(struct kvm_template **list)
 {
-        struct kvm_template **link = &p->templates;
+        struct kvm_template **link = list;
         for (unsigned i = 0; i < KVM_TEMPLATES_MAX && *link; i++)
                 link = &(*link)->next;
         while (*link) {
@@ -295,34 +309,59 @@ static void list_trim(struct mv_provider *p)
         }
 }
 
-static struct kvm_template *list_find(struct mv_provider *p, uint64_t arena_bytes)
+static void list_add(struct kvm_template **list, struct kvm_template *t)
 {
-        struct kvm_template **link = &p->templates;
-        while (*link && (*link)->arena_bytes != arena_bytes)
+        t->refs = 1;
+        t->next = *list;
+        *list = t;
+        list_trim(list);
+}
+
+static struct kvm_template *list_find(struct kvm_template **list, const struct mv_kvm_image *image,
+                                      uint64_t arena_bytes)
+{
+        struct kvm_template **link = list;
+        while (*link && ((*link)->arena_bytes != arena_bytes ||
+                         memcmp((*link)->key, image->key, sizeof image->key) != 0))
                 link = &(*link)->next;
         struct kvm_template *t = *link;
         if (t) { /* to the front */
                 *link = t->next;
-                t->next = p->templates;
-                p->templates = t;
+                t->next = *list;
+                *list = t;
         }
         return t;
 }
 
-int mv__kvm_template_get(struct mv_provider *p, uint64_t arena_bytes, struct kvm_template **ret,
-                         struct mv_err *err)
+/* A module's image boots without the lock: it is somebody's code, and nobody else waits for it. Of the evaluator's two threads
+ * that need the same template need one of them to make it. */
+static int find_or_make(struct mv_provider *p, const struct mv_kvm_image *image,
+                        uint64_t arena_bytes, struct kvm_template **ret, struct mv_err *err)
 {
-        /* Held while booting: two threads that need the same template need one of them to make
-         * it. */
-        pthread_mutex_lock(&p->lock);
-        struct kvm_template *t = list_find(p, arena_bytes);
-        int r = t ? 0 : template_new(p, arena_bytes, &t, err);
-        if (r == 0 && t->refs == 0) {
-                t->refs = 1;
-                t->next = p->templates;
-                p->templates = t;
-                list_trim(p);
+        struct kvm_template **list = image->module ? &p->module_templates : &p->templates;
+        struct kvm_template *t = list_find(list, image, arena_bytes);
+        if (t) {
+                *ret = t;
+                return 0;
         }
+        if (image->module)
+                pthread_mutex_unlock(&p->lock);
+        int r = template_new(p, image, arena_bytes, &t, err);
+        if (image->module)
+                pthread_mutex_lock(&p->lock);
+        if (r < 0)
+                return r;
+        list_add(list, t);
+        *ret = t;
+        return 0;
+}
+
+int mv__kvm_template_get(struct mv_provider *p, const struct mv_kvm_image *image,
+                         uint64_t arena_bytes, struct kvm_template **ret, struct mv_err *err)
+{
+        struct kvm_template *t;
+        pthread_mutex_lock(&p->lock);
+        int r = find_or_make(p, image, arena_bytes, &t, err);
         if (r == 0) {
                 t->refs++;
                 *ret = t;

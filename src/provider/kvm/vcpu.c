@@ -198,15 +198,25 @@ static int slots_set(struct kvm_vcpu *v, const struct kvm_template *t, uint8_t *
 {
         struct kvm_userspace_memory_region ro = { .slot = 0,
                                                   .flags = KVM_MEM_READONLY,
-                                                  .guest_phys_addr = MV_KVM_TEXT,
+                                                  .guest_phys_addr = t->ro_at,
                                                   .memory_size = t->ro_bytes,
                                                   .userspace_addr = (uintptr_t)t->ro };
         struct kvm_userspace_memory_region own = { .slot = 1,
                                                    .guest_phys_addr = MV_KVM_RW,
                                                    .memory_size = t->rw_bytes,
                                                    .userspace_addr = (uintptr_t)rw };
+        struct kvm_userspace_memory_region arena = { .slot = 2,
+                                                     .guest_phys_addr = t->arena_at,
+                                                     .memory_size = t->arena_bytes,
+                                                     .userspace_addr = (uintptr_t)rw + t->rw_bytes -
+                                                                       t->arena_bytes };
+        bool apart = t->arena_at != MV_KVM_ARENA;
+        if (apart)
+                own.memory_size -= t->arena_bytes;
         int r = mv_sys_kvm_slot(v->vm_fd, &ro, err);
-        return r < 0 ? r : mv_sys_kvm_slot(v->vm_fd, &own, err);
+        if (r == 0)
+                r = mv_sys_kvm_slot(v->vm_fd, &own, err);
+        return r < 0 || !apart ? r : mv_sys_kvm_slot(v->vm_fd, &arena, err);
 }
 
 int mv__kvm_vcpu_open(struct mv_provider *p, struct kvm_vcpu *v, const struct kvm_template *t,

@@ -90,7 +90,7 @@ static bool read_whole(int fd, void *to, size_t len)
         return true;
 }
 
-static bool entry_read(int fd, const uint8_t key[WASM_KEY_BYTES], uint8_t **ret, size_t *ret_len)
+static bool entry_read(int fd, const uint8_t key[WASM_KEY_BYTES], struct mv_slice *ret)
 {
         struct head h;
         struct stat st;
@@ -107,12 +107,11 @@ static bool entry_read(int fd, const uint8_t key[WASM_KEY_BYTES], uint8_t **ret,
                 free(p);
                 return false;
         }
-        *ret = p;
-        *ret_len = len;
+        *ret = (struct mv_slice){ p, len };
         return true;
 }
 
-bool mv__wasm_cache_read(const uint8_t key[WASM_KEY_BYTES], uint8_t **ret, size_t *ret_len)
+bool mv__wasm_cache_read(const uint8_t key[WASM_KEY_BYTES], struct mv_slice *ret)
 {
         char name[NAME_BYTES];
         mv_auto_fd dir = dir_open();
@@ -120,7 +119,7 @@ bool mv__wasm_cache_read(const uint8_t key[WASM_KEY_BYTES], uint8_t **ret, size_
                 return false;
         name_of(key, name);
         mv_auto_fd fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-        return fd >= 0 && entry_read(fd, key, ret, ret_len);
+        return fd >= 0 && entry_read(fd, key, ret);
 }
 
 static bool write_whole(int fd, const void *from, size_t len)

@@ -19,8 +19,9 @@
 #include <sys/fd.h>
 #include "wasm.h"
 
-#define EMBEDDED(id)    extern const uint8_t mv__wasm_##id[], mv__wasm_##id##_end[];
-#define EMBEDDED_ALL(X) X(runtime) X(rt_h) X(imports_h) X(runtime_h) X(glue)
+#define EMBEDDED(id) extern const uint8_t mv__wasm_##id[], mv__wasm_##id##_end[];
+#define EMBEDDED_ALL(X)                                                                            \
+        X(runtime) X(runtime_kvm) X(rt_h) X(imports_h) X(runtime_h) X(glue) X(kvm_ld)
 EMBEDDED_ALL(EMBEDDED)
 
 static const char script[] =
@@ -33,15 +34,36 @@ static const char script[] =
         " module.c /workspace/input/glue.c /workspace/input/runtime.o -o module || exit 4\n"
         "cp module /workspace/output/module\n";
 
+#define FLAGS_MAX 8
+#define ARGV_MAX  (6 + FLAGS_MAX)
+/* Of a ring-3 image: every access compared, no start files, no code that wants a kernel. */
+static const char *const flags[][FLAGS_MAX] = {
+        [WASM_FOR_PROCESS] = { NULL },
+        [WASM_FOR_KVM] = { "-DMV_WASM_GUARDED=0", "-fno-stack-protector", "-fcf-protection=none",
+                           "-mcmodel=small", "-nostartfiles", "-Wl,-T,/workspace/input/kvm.ld",
+                           "-Wl,-z,max-page-size=4096", NULL },
+};
+
+static struct mv_slice between(const uint8_t *from, const uint8_t *to)
+{
+        return (struct mv_slice){ from, (size_t)(to - from) };
+}
+#define BYTES(id) between(mv__wasm_##id, mv__wasm_##id##_end)
+
+static struct mv_slice runtime_of(enum mv__wasm_target target)
+{
+        return target == WASM_FOR_KVM ? BYTES(runtime_kvm) : BYTES(runtime);
+}
+
 static const char *const tools[][2] = {
         { "/usr/bin/wasm2c", "wabt" },
         { "/usr/bin/musl-gcc", "musl-tools" },
         { "/usr/bin/gcc", "gcc" },
 };
 
-int mv__wasm_tools(struct mv_err *err)
+int mv__wasm_tools(enum mv__wasm_target target, struct mv_err *err)
 {
-        if (mv__wasm_runtime_end - mv__wasm_runtime == 0)
+        if (runtime_of(target).len == 0)
                 return mv_fail(
                         err, MV_E_UNAVAILABLE, 0,
                         "this build has no runtime for modules: it was made without musl-gcc");
@@ -72,19 +94,28 @@ static bool key_tool(EVP_MD_CTX *md, const char *path)
         return EVP_DigestUpdate(md, about, sizeof about);
 }
 
-int mv__wasm_key(struct mv_slice module, uint8_t ret[WASM_KEY_BYTES], struct mv_err *err)
+int mv__wasm_key(enum mv__wasm_target target, struct mv_slice module, uint8_t ret[WASM_KEY_BYTES],
+                 uint64_t *ret_seed, struct mv_err *err)
 {
+        uint8_t digest[32]; /* of the module */
+        const struct mv_slice ours[] = { mv_slice_str(script), runtime_of(target), BYTES(rt_h),
+                                         BYTES(imports_h),     BYTES(runtime_h),   BYTES(glue),
+                                         BYTES(kvm_ld) };
         EVP_MD_CTX *md = EVP_MD_CTX_new();
-        bool ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) && key_slice(md, module) &&
-                  key_slice(md, mv_slice_str(script));
-#define KEY(id)                                                                                    \
-        ok = ok && key_slice(md, (struct mv_slice){ mv__wasm_##id, (size_t)(mv__wasm_##id##_end -  \
-                                                                            mv__wasm_##id) });
-        EMBEDDED_ALL(KEY)
+        bool ok = md && EVP_Digest(module.p, module.len, digest, NULL, EVP_sha256(), NULL) &&
+                  EVP_DigestInit_ex(md, EVP_sha256(), NULL) &&
+                  EVP_DigestUpdate(md, digest, sizeof digest);
+        for (size_t i = 0; ok && i < sizeof ours / sizeof ours[0]; i++)
+                ok = key_slice(md, ours[i]);
+        for (const char *const *f = flags[target]; ok && *f; f++)
+                ok = key_slice(md, mv_slice_str(*f));
         for (size_t i = 0; ok && i < sizeof tools / sizeof tools[0]; i++)
                 ok = key_tool(md, tools[i][0]);
         ok = ok && EVP_DigestFinal_ex(md, ret, NULL);
         EVP_MD_CTX_free(md);
+        *ret_seed = 0;
+        for (size_t i = 0; ok && i < sizeof *ret_seed; i++)
+                *ret_seed = *ret_seed << 8 | digest[i];
         return ok ? 0 : mv_fail(err, MV_E_SYS, errno, "make the key of a compiled module");
 }
 
@@ -111,11 +142,6 @@ static int no_frame(void *ctx, struct mv_slice frame, struct mv_slice *ret, stru
         return MV_HOSTILE(err, "a frame from a cell without a door");
 }
 
-static struct mv_program_file input(const char *path, const uint8_t *from, const uint8_t *to)
-{
-        return (struct mv_program_file){ .path = path, .bytes = { from, (size_t)(to - from) } };
-}
-
 /* The line that says what is wrong, without where in C. */
 static int failed(const struct mv_exit *x, const struct said *s, struct mv_err *err)
 {
@@ -132,7 +158,7 @@ static int failed(const struct mv_exit *x, const struct said *s, struct mv_err *
         return mv_fail(err, MV_E_INVALID, 0, "Failed to compile WASM: %.*s", len, text);
 }
 
-static int image_read(int dir_fd, uint8_t **ret, size_t *ret_len, struct mv_err *err) /* (2) */
+static int image_read(int dir_fd, struct mv_slice *ret, struct mv_err *err) /* (2) */
 {
         struct stat st;
         mv_auto_fd fd = mv_sys_openat2(dir_fd, "module", O_RDONLY | O_NONBLOCK, 0,
@@ -155,13 +181,12 @@ static int image_read(int dir_fd, uint8_t **ret, size_t *ret_len, struct mv_err 
                 free(p);
                 return mv_fail(err, MV_E_SYS, errno, "read a compiled module");
         }
-        *ret = p;
-        *ret_len = len;
+        *ret = (struct mv_slice){ p, len };
         return 0;
 }
 
 static int cell_run(struct mv_provider *programs, const struct mv_program_spec *program,
-                    uint8_t **ret, size_t *ret_len, struct mv_err *err)
+                    struct mv_slice *ret, struct mv_err *err)
 {
         struct mv_cell_spec spec = { .execution_id = "compile",
                                      .limits = { .wall_ns_max = WASM_COMPILE_WALL_NS,
@@ -180,7 +205,7 @@ static int cell_run(struct mv_provider *programs, const struct mv_program_spec *
         r = mv_provider_process.run(cell, &run, &x, err);
         if (r == 0)
                 r = x.termination == MV_END_COMPLETED && x.exit_code == 0
-                            ? image_read(x.output_fd, ret, ret_len, err)
+                            ? image_read(x.output_fd, ret, err)
                             : failed(&x, &said, err);
         if (x.output_fd > 0)
                 close(x.output_fd);
@@ -188,29 +213,37 @@ static int cell_run(struct mv_provider *programs, const struct mv_program_spec *
         return r;
 }
 
-int mv__wasm_compile(struct mv_provider *programs, struct mv_slice module,
-                     const struct mv__wasm_module *about, uint8_t **ret, size_t *ret_len,
-                     struct mv_err *err)
+/* What the script passes on to the compiler. */
+static void arguments(enum mv__wasm_target target, const struct mv__wasm_module *about,
+                      const char *ret[ARGV_MAX])
+{
+        unsigned n = 0;
+        ret[n++] = "sh";
+        ret[n++] = "/workspace/input/compile.sh";
+        ret[n++] = about->uses_microvm ? "-DMV_WASM_USES_MICROVM=1" : "-DMV_WASM_USES_MICROVM=0";
+        ret[n++] = about->uses_wasi ? "-DMV_WASM_USES_WASI=1" : "-DMV_WASM_USES_WASI=0";
+        ret[n++] = about->has_memory ? "-DMV_WASM_HAS_MEMORY=1" : "-DMV_WASM_HAS_MEMORY=0";
+        ret[n++] = about->has_start ? "-DMV_WASM_HAS_START=1" : "-DMV_WASM_HAS_START=0";
+        for (const char *const *f = flags[target]; *f; f++)
+                ret[n++] = *f;
+        ret[n] = NULL;
+}
+
+int mv__wasm_compile(struct mv_provider *programs, enum mv__wasm_target target,
+                     struct mv_slice module, struct mv_slice *ret, struct mv_err *err)
 {
         static const char *const env[] = { "PATH=/usr/bin:/bin", "LANG=C.UTF-8", "TMPDIR=/tmp",
                                            NULL };
-        const char *const argv[] = {
-                "sh",
-                "/workspace/input/compile.sh",
-                about->uses_microvm ? "-DMV_WASM_USES_MICROVM=1" : "-DMV_WASM_USES_MICROVM=0",
-                about->uses_wasi ? "-DMV_WASM_USES_WASI=1" : "-DMV_WASM_USES_WASI=0",
-                about->has_memory ? "-DMV_WASM_HAS_MEMORY=1" : "-DMV_WASM_HAS_MEMORY=0",
-                NULL
-        };
-#define INPUT(path, id) input("/workspace/input/" path, mv__wasm_##id, mv__wasm_##id##_end)
+        const char *argv[ARGV_MAX];
         const struct mv_program_file files[] = {
                 { .path = "/workspace/input/module.wasm", .bytes = module },
                 { .path = "/workspace/input/compile.sh", .bytes = mv_slice_str(script) },
-                INPUT("wasm-rt.h", rt_h),
-                INPUT("imports.h", imports_h),
-                INPUT("runtime.h", runtime_h),
-                INPUT("glue.c", glue),
-                INPUT("runtime.o", runtime),
+                { .path = "/workspace/input/wasm-rt.h", .bytes = BYTES(rt_h) },
+                { .path = "/workspace/input/imports.h", .bytes = BYTES(imports_h) },
+                { .path = "/workspace/input/runtime.h", .bytes = BYTES(runtime_h) },
+                { .path = "/workspace/input/glue.c", .bytes = BYTES(glue) },
+                { .path = "/workspace/input/runtime.o", .bytes = runtime_of(target) },
+                { .path = "/workspace/input/kvm.ld", .bytes = BYTES(kvm_ld) },
         };
         const struct mv_program_spec program = { .path = "/bin/sh",
                                                  .argv = argv,
@@ -218,6 +251,12 @@ int mv__wasm_compile(struct mv_provider *programs, struct mv_slice module,
                                                  .files = files,
                                                  .files_count = sizeof files / sizeof files[0],
                                                  .output = true };
-        int r = mv__wasm_tools(err);
-        return r < 0 ? r : cell_run(programs, &program, ret, ret_len, err);
+        struct mv__wasm_module about;
+        int r = mv__wasm_module_read(module, &about, err);
+        if (r == 0)
+                r = mv__wasm_tools(target, err);
+        if (r < 0)
+                return r;
+        arguments(target, &about, argv);
+        return cell_run(programs, &program, ret, err);
 }

@@ -208,8 +208,10 @@ static int section(struct reading *r, uint8_t id, struct mv_slice body)
                 e = memories(r, &c);
         else if (id == EXPORT)
                 exports(r, &c);
-        else
+        else {
+                r->m->has_start |= id == START;
                 return 0;
+        }
         if (e == 0 && !mv_cur_done(&c))
                 return malformed(r->err, "a section that does not end where it says");
         return e;

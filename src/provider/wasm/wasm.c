@@ -11,7 +11,6 @@
 #include <provider/common.h>
 #include <provider/process/image.h>
 #include <provider/provider.h>
-#include <wasm/runtime.h>
 #include "wasm.h"
 
 #define MODULE_PATH  "/opt/microvm/module"
@@ -20,22 +19,13 @@
 #define NUMBERS      5
 #define PREOPENS_OWN 2u /* /workspace/input, /workspace/output */
 
-struct image {
-        struct image *next;
-        unsigned refs; /* of cells that open, and of the list; under the provider's lock */
-        uint8_t key[WASM_KEY_BYTES];
-        uint8_t *bytes;
-        size_t len;
-};
-
 struct mv_provider {
         struct mv_provider
                 *programs; /* a process provider: modules and the tools that compile them */
         struct mv_provider *runner; /* another: the evaluator as its image */
         uint32_t memory_pages,
                 stack_pages; /* configured; 0 pages of memory: the execution's limit alone */
-        pthread_mutex_t lock;
-        struct image *images; /* newest first */
+        struct mv__wasm_images images;
 };
 
 struct mv_cell {
@@ -44,100 +34,12 @@ struct mv_cell {
         uint32_t memory_pages;
 };
 
-/* --- images ----------------------------------------------------------------------------------- */
-
-static void image_unref(struct image *i)
-{
-        if (--i->refs)
-                return;
-        free(i->bytes);
-        free(i);
-}
-
-static struct image *image_find(struct mv_provider *p, const uint8_t key[WASM_KEY_BYTES])
-{
-        pthread_mutex_lock(&p->lock);
-        struct image *i = p->images;
-        while (i && memcmp(i->key, key, WASM_KEY_BYTES) != 0)
-                i = i->next;
-        if (i)
-                i->refs++;
-        pthread_mutex_unlock(&p->lock);
-        return i;
-}
-
-static void image_put(struct mv_provider *p, struct image *i)
-{
-        pthread_mutex_lock(&p->lock);
-        image_unref(i);
-        pthread_mutex_unlock(&p->lock);
-}
-
-/* Takes the bytes over. One reference is the list's, one the caller's. */
-static struct image *image_add(struct mv_provider *p, const uint8_t key[WASM_KEY_BYTES],
-                               uint8_t *bytes, size_t len)
-{
-        struct image *i = calloc(1, sizeof *i);
-        if (!i) {
-                free(bytes);
-                return NULL;
-        }
-        *i = (struct image){ .refs = 2, .bytes = bytes, .len = len };
-        memcpy(i->key, key, sizeof i->key);
-        pthread_mutex_lock(&p->lock);
-        i->next = p->images;
-        p->images = i;
-        struct image **link = &p->images;
-        for (unsigned n = 0; n < WASM_IMAGES_KEPT && *link; n++)
-                link = &(*link)->next;
-        while (*link) {
-                struct image *old = *link;
-                *link = old->next;
-                image_unref(old);
-        }
-        pthread_mutex_unlock(&p->lock);
-        return i;
-}
-
-static int image_make(struct mv_provider *p, struct mv_slice module,
-                      const uint8_t key[WASM_KEY_BYTES], struct image **ret, struct mv_err *err)
-{
-        struct mv__wasm_module about;
-        uint8_t *bytes;
-        size_t len;
-        int r = mv__wasm_module_read(module, &about, err);
-        if (r < 0)
-                return r;
-        if (!mv__wasm_cache_read(key, &bytes, &len)) {
-                r = mv__wasm_compile(p->programs, module, &about, &bytes, &len, err);
-                if (r < 0)
-                        return r;
-                mv__wasm_cache_write(key, mv_slice(bytes, len));
-        }
-        *ret = image_add(p, key, bytes, len);
-        return *ret ? 0 : mv_fail(err, MV_E_NOMEM, 0, "a compiled module");
-}
-
-/* image_put is owed. */
-static int image_get(struct mv_provider *p, struct mv_slice module, struct image **ret,
-                     struct mv_err *err)
-{
-        uint8_t key[WASM_KEY_BYTES];
-        int r = mv__wasm_tools(err);
-        if (r == 0)
-                r = mv__wasm_key(module, key, err);
-        if (r < 0)
-                return r;
-        *ret = image_find(p, key);
-        return *ret ? 0 : image_make(p, module, key, ret, err);
-}
-
 static int prepare(struct mv_provider *p, struct mv_slice module, struct mv_err *err)
 {
-        struct image *i;
-        int r = image_get(p, module, &i, err);
+        struct mv__wasm_image *i;
+        int r = mv__wasm_image_get(&p->images, p->programs, module, &i, err);
         if (r == 0)
-                image_put(p, i);
+                mv__wasm_image_put(&p->images, i);
         return r;
 }
 
@@ -190,17 +92,13 @@ static bool arg(struct command *c, const char *text)
         return true;
 }
 
-/* The first 8 bytes of the key's digest: random numbers are the module's own (wasi.c). */
-static void numbers(struct command *c, const struct mv_provider *p, const struct image *i,
+static void numbers(struct command *c, const struct mv_provider *p, const struct mv__wasm_image *i,
                     const struct mv_program_spec *s, uint32_t pages)
 {
-        uint64_t seed = 0;
-        for (unsigned b = 0; b < 8; b++)
-                seed = seed << 8 | i->key[b];
         mv_fmt(c->numbers[0], sizeof c->numbers[0], "%u", pages);
         mv_fmt(c->numbers[1], sizeof c->numbers[1], "%u", p->stack_pages * WASM_PAGE_BYTES);
         mv_fmt(c->numbers[2], sizeof c->numbers[2], "%u", s->clock ? 1u : 0u);
-        mv_fmt(c->numbers[3], sizeof c->numbers[3], "%016lx", (unsigned long)seed);
+        mv_fmt(c->numbers[3], sizeof c->numbers[3], "%016lx", (unsigned long)i->seed);
         mv_fmt(c->numbers[4], sizeof c->numbers[4], "%u", c->preopens_count);
 }
 
@@ -216,21 +114,21 @@ static bool command_line(struct command *c, const struct mv_program_spec *s)
         return ok;
 }
 
-static bool command_files(struct command *c, const struct mv_program_spec *s, const struct image *i)
+static bool command_files(struct command *c, const struct mv_program_spec *s,
+                          const struct mv__wasm_image *i)
 {
         if (s->files_count >= FILES_MAX)
                 return false;
         for (uint32_t n = 0; n < s->files_count; n++)
                 c->files[n] = s->files[n];
-        c->files[s->files_count] =
-                (struct mv_program_file){ MODULE_PATH, { i->bytes, i->len }, true };
+        c->files[s->files_count] = (struct mv_program_file){ MODULE_PATH, i->bytes, true };
         c->spec.files = c->files;
         c->spec.files_count = s->files_count + 1;
         return true;
 }
 
 static int command_make(const struct mv_provider *p, const struct mv_program_spec *s,
-                        const struct image *i, uint32_t pages, struct command **ret,
+                        const struct mv__wasm_image *i, uint32_t pages, struct command **ret,
                         struct mv_err *err)
 {
         struct command *c = calloc(1, sizeof *c);
@@ -257,30 +155,22 @@ struct module_cell {
         struct command *command;
 };
 
-static uint32_t pages_of(const struct mv_provider *p, const struct mv_limits *l)
-{
-        uint64_t pages = l->memory_bytes_max ? l->memory_bytes_max / WASM_PAGE_BYTES : 1024;
-        if (p->memory_pages && p->memory_pages < pages)
-                pages = p->memory_pages;
-        return pages < WASM_PAGES_MAX ? (uint32_t)pages : WASM_PAGES_MAX;
-}
-
 static int open_module(struct mv_provider *p, const struct mv_cell_spec *spec,
                        struct module_cell *c, struct mv_err *err)
 {
-        struct image *i;
-        int r = image_get(p, spec->program->module, &i, err);
+        struct mv__wasm_image *i;
+        int r = mv__wasm_image_get(&p->images, p->programs, spec->program->module, &i, err);
         if (r < 0)
                 return r;
         c->cell.module = true;
-        c->cell.memory_pages = pages_of(p, &spec->limits);
+        c->cell.memory_pages = mv__wasm_pages(&spec->limits, p->memory_pages);
         r = command_make(p, spec->program, i, c->cell.memory_pages, &c->command, err);
         if (r == 0) {
                 struct mv_cell_spec inner = *spec;
                 inner.program = &c->command->spec;
                 r = mv_provider_process.open_cell(p->programs, &inner, &c->cell.inner, err);
         }
-        image_put(p, i);
+        mv__wasm_image_put(&p->images, i);
         return r;
 }
 
@@ -313,56 +203,13 @@ static int open_cell(struct mv_provider *p, const struct mv_cell_spec *spec, str
         return 0;
 }
 
-/* --- the end of a module ---------------------------------------------------------------------- */
-
-static const char *trap_text(int code)
-{
-        static const char *const texts[] = {
-                [WASM_RT_TRAP_OOB] = "access outside of the memory or a table",
-                [WASM_RT_TRAP_INT_OVERFLOW] = "integer overflow",
-                [WASM_RT_TRAP_DIV_BY_ZERO] = "integer divided by zero",
-                [WASM_RT_TRAP_INVALID_CONVERSION] =
-                        "a number that is none was converted to an integer",
-                [WASM_RT_TRAP_UNREACHABLE] = "unreachable was reached",
-                [WASM_RT_TRAP_CALL_INDIRECT] =
-                        "an indirect call of no function, or of one of another type",
-                [WASM_RT_TRAP_EXHAUSTION] = "the call stack is exhausted",
-        };
-        static const char *const others[] = {
-                "exit code above 125",
-                "the runtime could not prepare itself, or lost the door",
-                "a fault in the runtime",
-                NULL,
-                "a table or a number of types beyond what a module may have",
-        };
-        unsigned trap = (unsigned)(code - MV_WASM_EXIT_TRAP),
-                 other = (unsigned)(code - MV_WASM_EXIT_CODE);
-        if (trap < sizeof texts / sizeof texts[0] && texts[trap])
-                return texts[trap];
-        return other < sizeof others / sizeof others[0] && others[other] ? others[other]
-                                                                         : "an unknown trap";
-}
-
-static void explain(const struct mv_cell *c, struct mv_exit *x)
-{
-        if (x->termination != MV_END_COMPLETED || x->exit_code <= MV_WASM_EXIT_MAX)
-                return;
-        if (x->exit_code == MV_WASM_EXIT_PAGES) {
-                x->termination = MV_END_MEMORY;
-                mv_fmt(x->detail, sizeof x->detail,
-                       "the module starts with more memory than it may have: %u pages of 64 KiB",
-                       c->memory_pages);
-                return;
-        }
-        x->termination = MV_END_ERROR;
-        mv_fmt(x->detail, sizeof x->detail, "WASM execution failed: %s", trap_text(x->exit_code));
-}
+/* --- runs ------------------------------------------------------------------------------------- */
 
 static int run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret, struct mv_err *err)
 {
         int r = mv_provider_process.run(c->inner, run, ret, err);
         if (r == 0 && c->module)
-                explain(c, ret);
+                mv__wasm_explain(ret, c->memory_pages);
         return r;
 }
 
@@ -399,7 +246,7 @@ static int probe(struct mv_err *err)
                 return mv_fail(err, MV_E_UNAVAILABLE, 0,
                                "this build has no evaluator as WebAssembly: it was made without "
                                "clang, lld, wasi-libc or wabt 1.0.32");
-        if (mv__wasm_tools(&modules) < 0)
+        if (mv__wasm_tools(WASM_FOR_PROCESS, &modules) < 0)
                 mv_fmt(err->msg, sizeof err->msg, "RTFS only: %s", modules.msg);
         else
                 mv_fmt(err->msg, sizeof err->msg, "RTFS and modules");
@@ -414,12 +261,7 @@ static struct mv_provider *fini(struct mv_provider *p)
                 mv_provider_process.fini(p->programs);
         if (p->runner)
                 mv_provider_process.fini(p->runner);
-        while (p->images) {
-                struct image *i = p->images;
-                p->images = i->next;
-                image_unref(i);
-        }
-        pthread_mutex_destroy(&p->lock);
+        mv__wasm_images_done(&p->images);
         free(p);
         return NULL;
 }
@@ -450,7 +292,7 @@ static int init(const struct mv_value *config, struct mv_provider **ret, struct 
         struct mv_provider *p = calloc(1, sizeof *p);
         if (!p)
                 return mv_fail(err, MV_E_NOMEM, 0, "wasm provider");
-        pthread_mutex_init(&p->lock, NULL);
+        mv__wasm_images_init(&p->images, WASM_FOR_PROCESS);
         int r = probe(err);
         if (r == 0)
                 r = configure(p, config, err);
