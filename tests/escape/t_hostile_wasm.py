@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hostile WebAssembly behind the wasm or the kvm wall: malformed modules, traps, limits, and WASI attacks by name. Every attack
 fails for its right reason. Prints TAP. Usage: t_hostile_wasm.py MICROVM HOSTILE.c PROVIDER [TEST...]"""
+import contextlib
+import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -334,6 +337,156 @@ if HAS_CLANG:
         assert 'InvalidArgument' in r['stdout'] and 'JSON parsing error' in r['stdout'], r
 else:
     print('# WASI attacks are skipped: no clang with wasi-libc')
+
+
+# --- kvm: other machine code in the module's place, and the wasm provider beside it -----------------------------------------
+IMAGES = os.environ.get('MV_MODULE_IMAGES', '')
+EACCES, EBADF, EINVAL, ELOOP, ENOSYS, EROFS, EISDIR, ENOTDIR, EOPNOTSUPP = -13, -9, -22, -40, -38, -30, -21, -20, -95
+
+
+def forged(image, *args):
+    """The kept machine code of a module, replaced by an image with all digests right."""
+    shutil.rmtree(os.path.join(WORK, 'cache'), ignore_errors=True)
+    assert wat('(module (func (export "_start")))', name='forged')['ok']
+    d, (name,) = entries()
+    key = open(os.path.join(d, name), 'rb').read()[8:40]
+    body = open(image, 'rb').read()
+    open(os.path.join(d, name), 'wb').write(b'mvwasm1\n' + key + hashlib.sha256(body).digest() + body)
+    return run(os.path.join(WORK, 'forged.wasm'), *args)
+
+
+def hostile_image(name, *args):
+    attacker()
+    granted = os.path.join(WORK, 'granted')
+    return forged(IMAGES + '0', '--allow-read', granted, '--arg', f'"{name}"', '--arg', f'"{granted}"', *args)
+
+
+def killed(name, part):
+    r = hostile_image(name)
+    assert r['termination'] == 'killed' and part in r['error']['message'], r
+
+
+BELLS = {
+    'unknown_bell': 'unknown operation', 'ready_again': 'unknown operation', 'huge_exit_code': 'no exit code',
+    'output_beyond': 'more bytes than the outbox holds', 'output_far_beyond': 'more bytes than the outbox holds',
+    'forged_result': 'a frame that programs do not send', 'files_short': 'a request of a wrong size',
+    'files_long': 'a request of a wrong size', 'write_text': 'page fault at 0x4000000', 'write_tables': 'page fault at 0x800000',
+    'write_behind_memory': 'page fault at 0x210000000', 'run_data': 'page fault at 0x1b00000', 'system_call': 'rip 0x',
+}
+ANSWERS = {
+    'files_escape': [EACCES, EACCES, EINVAL, EINVAL, EINVAL, ELOOP, ENOTDIR, EOPNOTSUPP, EROFS, EROFS, EACCES, EACCES, -18],
+    'files_handles': [EBADF, EBADF, EBADF, EBADF, EBADF, EBADF, EBADF, ENOSYS, EISDIR],
+}
+if PROVIDER == 'kvm' and os.path.exists(IMAGES + '0') and HAS_CLANG:
+    for name, part in BELLS.items():
+        TESTS.append((f'image: {name}', lambda n=name, p=part: killed(n, p)))
+
+    @test
+    def image_that_does_as_it_is_told_is_run_at_all():
+        r = forged(IMAGES + '0')
+        assert r['metadata']['exit_code'] == 7 and not r['ok'], r
+
+    @test
+    def image_that_forges_a_trap_fails_only_itself():
+        fails(hostile_image('forge_a_trap'), 'WASM execution failed')
+
+    @test
+    def image_that_floods_its_output_ends_at_the_limit():
+        r = hostile_image('output_flood')
+        assert r['termination'] == 'output', r
+
+    @test
+    def image_that_sleeps_or_rings_for_ever_ends_at_the_deadline():
+        for name in ('sleep', 'sleep_nothing', 'output_nothing', 'files_and_spin'):
+            r = hostile_image(name, '--timeout', '300ms')
+            assert r['termination'] == 'timeout' and r['metadata']['phases_ns']['run'] < 450e6, (name, r)
+
+    @test
+    def image_gets_no_further_with_files_than_wasi_would():
+        for name, answers in ANSWERS.items():
+            r = hostile_image(name)
+            assert r['ok'] and [int(n) for n in r['stdout'].split()] == answers, (name, r['stdout'], r.get('error'))
+
+    @test
+    def image_that_asks_for_files_with_noise_hurts_nobody():
+        r = hostile_image('files_noise')
+        assert r['ok'] and r['stdout'] == 'noise over', r
+
+    @test
+    def image_that_never_gets_ready_ends_its_execution():
+        for boot, why in (('1', 'was not ready'), ('2', 'another doorbell than READY'), ('3', 'did not start: page fault')):
+            r = forged(IMAGES + boot, '--timeout', '500ms')
+            assert r['termination'] == 'killed' and why in r['error']['message'], (boot, r)
+
+    @test
+    def image_that_is_no_ring_3_image_is_refused():
+        for path in ('/bin/true', MICROVM, __file__):
+            r = forged(path)
+            assert r['termination'] == 'killed' and 'guest image' in r['error']['message'], (path, r)
+
+    @test
+    def compiled_image_has_no_instruction_that_leaves_ring_3():
+        assert attack('dotdot')['ok']
+        d, names = entries()
+        for name in names:
+            code = os.path.join(WORK, 'code')
+            open(code, 'wb').write(open(os.path.join(d, name), 'rb').read()[72:])
+            text = subprocess.run(['objdump', '-d', '--no-show-raw-insn', code], capture_output=True, check=True).stdout.decode()
+            ours = [line for line in text.splitlines() if re.search(
+                r'\s(syscall|sysenter|int|in|out|ins[bwl]?|outs[bwl]?|vmcall|vmmcall|rdtscp?|cpuid|rdrand|rdseed)(\s|$)', line)]
+            assert '<' in text and (not ours or b'0x10000000' not in open(code, 'rb').read()), ours[:5]
+
+    @test
+    def modules_end_the_same_behind_wasm_and_kvm():  # REQ-PRV-20: one outcome, one root
+        programs = {
+            'random': ('(import "wasi_snapshot_preview1" "random_get" (func $r (param i32 i32) (result i32)))',
+                       '(drop (call $r (i32.const 64) (i32.const 32)))'),
+            'clock': ('(import "wasi_snapshot_preview1" "clock_time_get" (func $c (param i32 i64 i32) (result i32)))',
+                      '(drop (call $c (i32.const 0) (i64.const 0) (i32.const 64)))(drop (call $c (i32.const 1) (i64.const 0) (i32.const 72)))'),
+            'arguments': ('(import "wasi_snapshot_preview1" "args_get" (func $a (param i32 i32) (result i32)))',
+                          '(drop (call $a (i32.const 64) (i32.const 96)))'),
+            'environment': ('(import "wasi_snapshot_preview1" "environ_get" (func $e (param i32 i32) (result i32)))',
+                            '(drop (call $e (i32.const 64) (i32.const 96)))'),
+            'input': ('(import "wasi_snapshot_preview1" "fd_read" (func $i (param i32 i32 i32 i32) (result i32)))',
+                      '(drop (call $i (i32.const 0) (i32.const 8) (i32.const 1) (i32.const 40)))'),
+            'trap': ('', 'unreachable'),
+        }
+        write = '(import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32)))'
+        memory = '(memory (export "memory") 2) (data (i32.const 0) "\\40\\00\\00\\00\\00\\01\\00\\00\\40\\00\\00\\00\\00\\01\\00\\00")'
+        say = '(drop (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 40)))'
+        for name, (imported, body) in programs.items():
+            text = f'(module {imported} {write} {memory} (func (export "_start") {body} {say}))'
+            seen = [on(p, text, '--arg', '{"a": [1, 2.5]}', '--arg', '"two"', '--env', 'A=b') for p in ('wasm', 'kvm')]
+            assert seen[0] == seen[1], (name, seen)
+
+    @test
+    def attacks_end_the_same_behind_wasm_and_kvm():
+        for name in ('dotdot_stays', 'link_loop', 'all_descriptors', 'capability_denied', 'call_malformed', 'sleep_long', 'forge_a_trap'):
+            seen = []
+            for p in ('wasm', 'kvm'):
+                with provider(p):
+                    seen.append(outcome(attack(name)))
+            assert seen[0] == seen[1], (name, seen)
+
+
+def outcome(r):
+    return {k: r.get(k) for k in ('ok', 'value', 'stdout', 'stderr', 'termination', 'error')} | {
+        'root': r['audit']['root'], 'code': r['metadata']['exit_code'], 'calls': r['metadata']['calls']}
+
+
+@contextlib.contextmanager
+def provider(name):
+    global PROVIDER
+    before, PROVIDER = PROVIDER, name
+    try:
+        yield
+    finally:
+        PROVIDER = before
+
+
+def on(name, text, *args):
+    with provider(name):
+        return outcome(wat(text, *args))
 
 
 def main():
