@@ -36,10 +36,21 @@ static const char step_text[] =
         "(step \"fetch\" (call :ccos.network.http-fetch \"https://api.example.com/v1/items\")\n"
         "  (call :ccos.io.write-file \"/tmp/items.json\" \"[]\"))";
 
+/* (module (import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32)))
+ *   (memory (export "memory") 1) (data (i32.const 0) "\08\00\00\00\01\00\00\003")
+ *   (func (export "_start") (drop (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 12))))): prints 3 */
+static const uint8_t print_module[] =
+        "\0asm\1\0\0\0\1\14\2\x60\4\x7f\x7f\x7f\x7f\1\x7f\x60\0\0"
+        "\2\x23\1\x16wasi_snapshot_preview1\10fd_write\0\0\3\2\1\1\5\3\1\0\1"
+        "\7\x13\2\6memory\2\0\6_start\0\1"
+        "\12\17\1\15\0\x41\1\x41\0\x41\1\x41\14\x10\0\x1a\13"
+        "\13\17\1\0\x41\0\13\11\10\0\0\0\1\0\0\0\x33";
+
 struct row {
         const char *name, *what;
         const char *provider;       /* a library execution, */
         bool pooled, calls, exec;   /* exec: /bin/true instead of RTFS */
+        bool module;                /* print_module instead of RTFS */
         bool slow;                  /* once in a round, like a command */
         bool steps;                 /* deriving the profile of a step, not running it */
         const char *const *command; /* or a command, or what runs nothing (bench.h) */
@@ -84,6 +95,9 @@ static struct row rows[] = {
           .provider = "wasm" },
         { "wasm kept", "the same in a worker that restores its memory: (+ 1 2)", .provider = "wasm",
           .pooled = true },
+        { "kvm module", "a WebAssembly module in a microVM nobody used before: prints 3",
+          .provider = "kvm", .module = true },
+        { "wasm module", "the same module in a fresh process", .provider = "wasm", .module = true },
         { "mock", "no wall: (+ 1 2)", .provider = "mock", .pooled = true },
         { "call kvm", "one capability call and its reply, per call", .provider = "kvm",
           .pooled = true, .calls = true },
@@ -126,6 +140,11 @@ static int run_program(struct row *r, const char *text, const struct mv_context 
         struct mv_result *result;
         if (r->exec)
                 x.program = (struct mv_program){ .kind = MV_PROGRAM_EXTERNAL, .path = "/bin/true" };
+        if (r->module)
+                x.program =
+                        (struct mv_program){ .kind = MV_PROGRAM_BINARY,
+                                             .language = "Wasm",
+                                             .bytes = { print_module, sizeof print_module - 1 } };
         uint64_t t0 = now_ns();
         int rc = mv_execute(r->host, &x, &result, err);
         *ret_ns = now_ns() - t0;

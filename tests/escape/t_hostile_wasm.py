@@ -426,15 +426,15 @@ if PROVIDER == 'kvm' and os.path.exists(IMAGES + '0') and HAS_CLANG:
 
     @test
     def compiled_image_has_no_instruction_that_leaves_ring_3():
+        shutil.rmtree(os.path.join(WORK, 'cache'), ignore_errors=True)
         assert attack('dotdot')['ok']
-        d, names = entries()
-        for name in names:
-            code = os.path.join(WORK, 'code')
-            open(code, 'wb').write(open(os.path.join(d, name), 'rb').read()[72:])
-            text = subprocess.run(['objdump', '-d', '--no-show-raw-insn', code], capture_output=True, check=True).stdout.decode()
-            ours = [line for line in text.splitlines() if re.search(
-                r'\s(syscall|sysenter|int|in|out|ins[bwl]?|outs[bwl]?|vmcall|vmmcall|rdtscp?|cpuid|rdrand|rdseed)(\s|$)', line)]
-            assert '<' in text and (not ours or b'0x10000000' not in open(code, 'rb').read()), ours[:5]
+        d, (name,) = entries()
+        code = os.path.join(WORK, 'code')
+        open(code, 'wb').write(open(os.path.join(d, name), 'rb').read()[72:])
+        text = subprocess.run(['objdump', '-d', '--no-show-raw-insn', code], capture_output=True, check=True).stdout.decode()
+        leaving = re.compile(r'\s(syscall|sysenter|int|in|out|ins[bwl]?|outs[bwl]?|vmcall|vmmcall|rdtscp?|cpuid|rdrand|rdseed)(\s|$)')
+        found = [line for line in text.splitlines() if leaving.search(line)]
+        assert text.count('call ') > 100 and not found, found[:5]
 
     @test
     def modules_end_the_same_behind_wasm_and_kvm():  # REQ-PRV-20: one outcome, one root
@@ -456,7 +456,7 @@ if PROVIDER == 'kvm' and os.path.exists(IMAGES + '0') and HAS_CLANG:
         say = '(drop (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 40)))'
         for name, (imported, body) in programs.items():
             text = f'(module {imported} {write} {memory} (func (export "_start") {body} {say}))'
-            seen = [on(p, text, '--arg', '{"a": [1, 2.5]}', '--arg', '"two"', '--env', 'A=b') for p in ('wasm', 'kvm')]
+            seen = [on(p, text, '--arg', '{"a" [1 2.5]}', '--arg', '"two"', '--env', 'A=b') for p in ('wasm', 'kvm')]
             assert seen[0] == seen[1], (name, seen)
 
     @test
@@ -470,6 +470,7 @@ if PROVIDER == 'kvm' and os.path.exists(IMAGES + '0') and HAS_CLANG:
 
 
 def outcome(r):
+    assert 'audit' in r, r
     return {k: r.get(k) for k in ('ok', 'value', 'stdout', 'stderr', 'termination', 'error')} | {
         'root': r['audit']['root'], 'code': r['metadata']['exit_code'], 'calls': r['metadata']['calls']}
 

@@ -94,21 +94,45 @@ static bool key_tool(EVP_MD_CTX *md, const char *path)
         return EVP_DigestUpdate(md, about, sizeof about);
 }
 
-int mv__wasm_key(enum mv__wasm_target target, struct mv_slice module, uint8_t ret[WASM_KEY_BYTES],
-                 uint64_t *ret_seed, struct mv_err *err)
+/* What does not change while this process lives, hashed once: the runtime is a fifth of a megabyte. */
+static struct constants {
+        bool good;
+        uint8_t digest[32];
+} constants[2];
+
+static void constants_make(enum mv__wasm_target target)
 {
-        uint8_t digest[32]; /* of the module */
         const struct mv_slice ours[] = { mv_slice_str(script), runtime_of(target), BYTES(rt_h),
                                          BYTES(imports_h),     BYTES(runtime_h),   BYTES(glue),
                                          BYTES(kvm_ld) };
         EVP_MD_CTX *md = EVP_MD_CTX_new();
-        bool ok = md && EVP_Digest(module.p, module.len, digest, NULL, EVP_sha256(), NULL) &&
-                  EVP_DigestInit_ex(md, EVP_sha256(), NULL) &&
-                  EVP_DigestUpdate(md, digest, sizeof digest);
+        bool ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL);
         for (size_t i = 0; ok && i < sizeof ours / sizeof ours[0]; i++)
                 ok = key_slice(md, ours[i]);
         for (const char *const *f = flags[target]; ok && *f; f++)
                 ok = key_slice(md, mv_slice_str(*f));
+        constants[target].good = ok && EVP_DigestFinal_ex(md, constants[target].digest, NULL);
+        EVP_MD_CTX_free(md);
+}
+
+static void constants_make_all(void)
+{
+        constants_make(WASM_FOR_PROCESS);
+        constants_make(WASM_FOR_KVM);
+}
+
+int mv__wasm_key(enum mv__wasm_target target, struct mv_slice module, uint8_t ret[WASM_KEY_BYTES],
+                 uint64_t *ret_seed, struct mv_err *err)
+{
+        static pthread_once_t once = PTHREAD_ONCE_INIT;
+        uint8_t digest[32]; /* of the module */
+        pthread_once(&once, constants_make_all);
+        EVP_MD_CTX *md = EVP_MD_CTX_new();
+        bool ok = md && constants[target].good &&
+                  EVP_Digest(module.p, module.len, digest, NULL, EVP_sha256(), NULL) &&
+                  EVP_DigestInit_ex(md, EVP_sha256(), NULL) &&
+                  EVP_DigestUpdate(md, digest, sizeof digest) &&
+                  EVP_DigestUpdate(md, constants[target].digest, sizeof constants[target].digest);
         for (size_t i = 0; ok && i < sizeof tools / sizeof tools[0]; i++)
                 ok = key_tool(md, tools[i][0]);
         ok = ok && EVP_DigestFinal_ex(md, ret, NULL);
