@@ -311,7 +311,8 @@ int mv__foreign_spec(struct mv__exec *e, struct mv_program_spec *ret, struct mv_
                                          .input_fd = e->x->input_fd };
         f->exec = e;
         f->spec = ret;
-        put_network(f); /* first: a granted variable of the same name does not win */
+        if (e->x->program.kind != MV_PROGRAM_BINARY) /* a module has no sockets */
+                put_network(f); /* first: a granted variable of the same name does not win */
         put_environment(f);
         int r = put_grants(f);
         if (r == 0)
