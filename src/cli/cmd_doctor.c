@@ -108,6 +108,8 @@ static void check_binary(struct check *c, const char *name, const char *conseque
 #define CHECKS_MAX 16
 static unsigned check_all(struct check list[CHECKS_MAX])
 {
+        static const char no_modules[] = "WebAssembly modules are refused, behind kvm as behind "
+                                         "wasm; RTFS is not affected";
         unsigned n = 0;
         check_kvm(&list[n++]);
         check_user_namespaces(&list[n++]);
@@ -119,6 +121,8 @@ static unsigned check_all(struct check list[CHECKS_MAX])
                      "apt-get install bubblewrap");
         check_binary(&list[n++], "runsc", "`microvm bench` leaves gVisor out of its comparison",
                      "apt-get install runsc");
+        check_binary(&list[n++], "wasm2c", no_modules, "apt-get install wabt");
+        check_binary(&list[n++], "musl-gcc", no_modules, "apt-get install musl-tools");
         check_binary(&list[n++], "qemu-system-x86_64",
                      "the tests skip the second KVM backend (emulated SVM)",
                      "apt-get install qemu-system-x86");

@@ -276,18 +276,19 @@ static void write_all(struct mv_slice s)
         }
 }
 
+/* The end of the door is the normal end. */
 static void read_exactly(uint8_t *p, size_t len)
 {
         while (len) {
                 ssize_t n = read(DOOR, p, len);
                 if (n <= 0)
-                        _exit(1);
+                        _exit(n < 0);
                 p += n;
                 len -= (size_t)n;
         }
 }
 
-static struct mv_slice receive(void)
+static void receive(struct mv_frame *ret)
 {
         struct mv_err err;
         uint32_t len;
@@ -295,29 +296,24 @@ static struct mv_slice receive(void)
         if (mv_frame_payload_len(in, &len, &err) < 0 || len > sizeof in - MV_FRAME_HEADER_BYTES)
                 _exit(1);
         read_exactly(in + MV_FRAME_HEADER_BYTES, len);
-        return (struct mv_slice){ in + MV_FRAME_HEADER_BYTES, len };
+        if (mv_frame_decode((struct mv_slice){ in, MV_FRAME_HEADER_BYTES + len }, ret, &err) < 0)
+                _exit(1);
 }
 
-/* The first frame says that this process is there; an empty request is the end. */
 int main(int argc, char **argv)
 {
         static struct request q;
         preopens = argv + (argc > 0);
-        for (uint64_t n = 1;; n++) {
+        for (;;) {
+                struct mv_frame f;
+                receive(&f);
                 struct mv_out o = mv_out(out, sizeof out);
-                size_t head = mv_frame_open(&o, MV_FRAME_CALL, n), at = o.len;
+                size_t head = mv_frame_open(&o, MV_FRAME_REPLY, f.seq), at = o.len;
                 mv_put_u64(&o, 0);
-                if (n > 1) {
-                        int64_t r = decode((struct mv_slice){ q.data.p, q.data.len }, &q)
-                                            ? carry_out(&q, &o)
-                                            : -EINVAL;
-                        memcpy(out + at, &r, sizeof r);
-                }
+                int64_t r = decode(f.payload, &q) ? carry_out(&q, &o) : -EINVAL;
+                memcpy(out + at, &r, sizeof r);
                 if (!mv_frame_close(&o, head))
                         return 1;
                 write_all(mv_out_slice(&o));
-                q.data = receive();
-                if (q.data.len == 0)
-                        return 0;
         }
 }

@@ -3,16 +3,20 @@
  * grants and its /workspace, started when the first file is asked for. What passes is wire/module_files.h.
  *
  * (1) This process of ours opens nothing on the guest's behalf: requests and answers are bytes of bounded length here.
- * (2) The serving process has a thread that waits for it in the process provider; it and the caller hand over under the
- *     lock: `state` says whose turn it is. The caller waits in pieces, looking at its limits.
- * (3) The end: an empty request, which the process answers by exiting; one that is busy is killed. */
+ * (2) The caller speaks to the serving process itself, over the door of its cell, and looks at its limits while it waits;
+ *     a thread meanwhile runs that cell, which has limits of its own.
+ * (3) The end is that nobody holds the other side of the door. A process that is busy then, or does not go, is killed. */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <base/cur.h>
+#include <provider/process/image.h>
 #include <provider/provider.h>
+#include <sys/fd.h>
 #include <wire/frame.h>
 #include <wire/module_files.h>
 #include "module.h"
@@ -26,7 +30,9 @@
 
 extern const uint8_t mv__wasm_server[], mv__wasm_server_end[];
 
-enum state { STARTING, IDLE, ASKED, ANSWERED, OVER };
+/* How long the process may take to see that nobody asks any more. */
+#define GONE_NS 1000000000ull
+
 struct kvm_files {
         struct mv_program_spec spec;
         struct mv_program_file entries[ENTRIES_MAX];
@@ -34,75 +40,14 @@ struct kvm_files {
         struct mv_limits limits;
         uint64_t deadline_ns;
         struct mv_cell *cell;
-        pthread_t thread;
-        bool thread_started;
-        pthread_mutex_t lock;
-        pthread_cond_t moved;
-        enum state state;
-        bool quit;
-        size_t request_len, answer_len;
-        uint8_t request[REQUEST_BYTES_MAX], sending[MV_FRAME_HEADER_BYTES + REQUEST_BYTES_MAX],
-                answer[ANSWER_BYTES_MAX];
+        int door_fd;
+        pthread_t thread; /* runs the cell; exit is its result */
+        bool thread_started, busy;
+        uint64_t seq;
         struct mv_exit exit;
+        uint8_t request[MV_FRAME_HEADER_BYTES + REQUEST_BYTES_MAX],
+                answer[MV_FRAME_HEADER_BYTES + ANSWER_BYTES_MAX];
 };
-
-/* --- the process's side (2) ------------------------------------------------------------------- */
-
-static int answered(struct kvm_files *f, const struct mv_frame *frame, struct mv_err *err)
-{
-        if (frame->payload.len < MV_FILES_ANSWER_BYTES || frame->payload.len > ANSWER_BYTES_MAX)
-                return MV_HOSTILE(err, "files of a module: an answer of a wrong size");
-        if (f->state != STARTING && f->state != ASKED)
-                return MV_HOSTILE(err, "files of a module: an answer to nothing");
-        memcpy(f->answer, frame->payload.p, frame->payload.len);
-        f->answer_len = frame->payload.len;
-        f->state = f->state == STARTING ? IDLE : ANSWERED;
-        pthread_cond_broadcast(&f->moved);
-        return 0;
-}
-
-/* The next request goes out as the reply to what came; an empty one is the end. */
-static int on_frame(void *ctx, struct mv_slice bytes, struct mv_slice *ret, struct mv_err *err)
-{
-        struct kvm_files *f = ctx;
-        struct mv_frame frame;
-        int r = mv_frame_decode(bytes, &frame, err);
-        if (r < 0)
-                return r;
-        pthread_mutex_lock(&f->lock);
-        r = answered(f, &frame, err);
-        while (r == 0 && !f->quit && f->state != ASKED)
-                pthread_cond_wait(&f->moved, &f->lock);
-        struct mv_out o = mv_out(f->sending, sizeof f->sending);
-        size_t head = mv_frame_open(&o, MV_FRAME_REPLY, frame.seq);
-        if (!f->quit)
-                mv_put_bytes(&o, f->request, f->request_len);
-        mv_frame_close(&o, head);
-        pthread_mutex_unlock(&f->lock);
-        *ret = mv_out_slice(&o);
-        return r < 0 ? r : MV_DOOR_REPLY;
-}
-
-static void *serve(void *arg)
-{
-        struct kvm_files *f = arg;
-        struct mv_run run = { .execution_id = "files",
-                              .door = { f, on_frame, NULL },
-                              .limits = f->limits,
-                              .deadline_ns = f->deadline_ns };
-        struct mv_exit x = { .exit_code = -1 };
-        struct mv_err err;
-        if (mv_provider_process.run(f->cell, &run, &x, &err) < 0) {
-                x = (struct mv_exit){ .termination = MV_END_ERROR, .exit_code = -1 };
-                mv_fmt(x.detail, sizeof x.detail, "the files of a module: %.120s", err.msg);
-        }
-        pthread_mutex_lock(&f->lock);
-        f->exit = x;
-        f->state = OVER;
-        pthread_cond_broadcast(&f->moved);
-        pthread_mutex_unlock(&f->lock);
-        return NULL;
-}
 
 /* --- starting --------------------------------------------------------------------------------- */
 
@@ -155,6 +100,27 @@ static int cell_open(struct kvm_files *f, const struct mv_cell *c, struct mv_err
         return mv_provider_process.open_cell(c->p->programs, &spec, &f->cell, err);
 }
 
+static int no_frame(void *ctx, struct mv_slice frame, struct mv_slice *ret, struct mv_err *err)
+{
+        return MV_HOSTILE(err, "a frame from a cell whose door is held by another");
+}
+
+static void *serve(void *arg)
+{
+        struct kvm_files *f = arg;
+        struct mv_run run = { .execution_id = "files",
+                              .door = { NULL, no_frame, NULL },
+                              .limits = f->limits,
+                              .deadline_ns = f->deadline_ns };
+        struct mv_err err;
+        if (mv_provider_process.run(f->cell, &run, &f->exit, &err) < 0) {
+                f->exit = (struct mv_exit){ .termination = MV_END_ERROR, .exit_code = -1 };
+                mv_fmt(f->exit.detail, sizeof f->exit.detail, "the files of a module: %.120s",
+                       err.msg);
+        }
+        return NULL;
+}
+
 static int thread_start(struct kvm_files *f, struct mv_err *err)
 {
         sigset_t all, before;
@@ -168,54 +134,100 @@ static int thread_start(struct kvm_files *f, struct mv_err *err)
 
 static int start(struct kvm_exchange *x, struct mv_err *err)
 {
-        pthread_condattr_t attr;
         struct kvm_files *f = calloc(1, sizeof *f);
         if (!f)
                 return mv_fail(err, MV_E_NOMEM, 0, "the files of a module");
-        pthread_condattr_init(&attr);
-        pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-        pthread_mutex_init(&f->lock, NULL);
-        pthread_cond_init(&f->moved, &attr);
-        pthread_condattr_destroy(&attr);
+        f->door_fd = -EBADF;
+        f->exit.exit_code = -1;
         f->limits = x->c->module->limits;
         f->deadline_ns = x->w->deadline_ns == UINT64_MAX ? 0 : x->w->deadline_ns;
         x->c->module->files = f;
         int r = cell_open(f, x->c, err);
-        return r < 0 ? r : thread_start(f, err);
+        if (r < 0)
+                return r;
+        f->door_fd = mv__process_take_door(f->cell);
+        return thread_start(f, err);
 }
 
-/* --- the guest's side ------------------------------------------------------------------------- */
+/* --- requests and answers (2) ----------------------------------------------------------------- */
 
-/* Until the state is left, or the run is over. With the lock held. */
-static void wait_while(struct kvm_files *f, struct kvm_exchange *x, enum state s)
+/* The process has ended before the module: its end is the module's. */
+static void ended_first(struct kvm_files *f, struct kvm_exchange *x)
 {
-        while (f->state == s && !x->e->over) {
-                uint64_t at = mv__now_ns() + LOOK_NS;
-                if (at > x->w->deadline_ns)
-                        at = x->w->deadline_ns;
-                struct timespec until = { (time_t)(at / 1000000000u), (long)(at % 1000000000u) };
-                pthread_cond_timedwait(&f->moved, &f->lock, &until);
-                mv__kvm_limits_check(x->c, x->w, x->e);
+        pthread_join(f->thread, NULL);
+        f->thread_started = false;
+        enum mv_termination t = f->exit.termination;
+        mv__kvm_end(x->e, t == MV_END_COMPLETED ? MV_END_KILLED : t, "%s", f->exit.detail);
+}
+
+static void wait_for(const struct kvm_files *f, struct kvm_exchange *x, short events)
+{
+        uint64_t now = mv__now_ns(), left = x->w->deadline_ns > now ? x->w->deadline_ns - now : 0;
+        struct pollfd on = { f->door_fd, events, 0 };
+        struct timespec t = { 0, left < LOOK_NS ? (long)left : (long)LOOK_NS };
+        ppoll(&on, 1, &t, NULL);
+        mv__kvm_limits_check(x->c, x->w, x->e);
+}
+
+static void send_all(struct kvm_files *f, struct kvm_exchange *x, struct mv_slice s)
+{
+        while (s.len && !x->e->over) {
+                ssize_t n = send(f->door_fd, s.p, s.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+                if (n > 0)
+                        s = (struct mv_slice){ s.p + n, s.len - (size_t)n };
+                else if (errno == EAGAIN)
+                        wait_for(f, x, POLLOUT);
+                else if (errno != EINTR)
+                        ended_first(f, x);
         }
-        if (f->state == OVER && !x->e->over)
-                mv__kvm_end(x->e,
-                            f->exit.termination == MV_END_COMPLETED ? MV_END_KILLED
-                                                                    : f->exit.termination,
-                            "%s", f->exit.detail);
 }
 
-static void exchange(struct kvm_files *f, struct kvm_exchange *x, struct mv_slice request)
+static void receive_all(struct kvm_files *f, struct kvm_exchange *x, uint8_t *to, size_t len)
 {
-        wait_while(f, x, STARTING);
+        while (len && !x->e->over) {
+                ssize_t n = recv(f->door_fd, to, len, MSG_DONTWAIT);
+                if (n > 0) {
+                        to += n;
+                        len -= (size_t)n;
+                } else if (n < 0 && errno == EAGAIN) {
+                        wait_for(f, x, POLLIN);
+                } else if (n == 0 || errno != EINTR) {
+                        ended_first(f, x);
+                }
+        }
+}
+
+static void send_request(struct kvm_files *f, struct kvm_exchange *x, struct mv_slice request)
+{
+        struct mv_out o = mv_out(f->request, sizeof f->request);
+        size_t head = mv_frame_open(&o, MV_FRAME_CALL, ++f->seq);
+        mv_put_slice(&o, request);
+        mv_frame_close(&o, head);
+        send_all(f, x, mv_out_slice(&o));
+}
+
+static int receive_answer(struct kvm_files *f, struct kvm_exchange *x, struct mv_slice *ret,
+                          struct mv_err *err)
+{
+        struct mv_frame frame;
+        uint32_t len;
+        receive_all(f, x, f->answer, MV_FRAME_HEADER_BYTES);
         if (x->e->over)
-                return;
-        memcpy(f->request, request.p, request.len);
-        f->request_len = request.len;
-        f->state = ASKED;
-        pthread_cond_broadcast(&f->moved);
-        wait_while(f, x, ASKED);
-        if (!x->e->over)
-                f->state = IDLE;
+                return 0;
+        int r = mv_frame_payload_len(f->answer, &len, err);
+        if (r == 0 && (len < MV_FILES_ANSWER_BYTES || len > ANSWER_BYTES_MAX))
+                r = MV_HOSTILE(err, "files of a module: an answer of a wrong size");
+        if (r < 0)
+                return r;
+        receive_all(f, x, f->answer + MV_FRAME_HEADER_BYTES, len);
+        if (x->e->over)
+                return 0;
+        r = mv_frame_decode((struct mv_slice){ f->answer, MV_FRAME_HEADER_BYTES + len }, &frame,
+                            err);
+        if (r == 0 && (frame.type != MV_FRAME_REPLY || frame.seq != f->seq))
+                r = MV_HOSTILE(err, "files of a module: an answer to another request");
+        *ret = frame.payload;
+        return r;
 }
 
 void mv__kvm_files_ask(struct kvm_exchange *x, struct mv_slice request, struct mv_slice *ret)
@@ -224,37 +236,41 @@ void mv__kvm_files_ask(struct kvm_exchange *x, struct mv_slice request, struct m
         int r = request.len < MV_FILES_REQUEST_BYTES || request.len > REQUEST_BYTES_MAX
                         ? MV_HOSTILE(&err, "files of a module: a request of a wrong size")
                         : 0;
+        if (r == 0 && !x->c->module->files && start(x, &err) < 0)
+                mv__kvm_end(x->e, MV_END_ERROR, "the files of a module: %.120s", err.msg);
+        struct kvm_files *f = x->c->module->files;
+        if (r == 0 && !x->e->over) {
+                f->busy = true;
+                send_request(f, x, request);
+                r = receive_answer(f, x, ret, &err);
+                f->busy = r < 0 || x->e->over;
+        }
         if (r < 0)
                 mv__kvm_ended_by_error(x->e, &err);
-        else if (!x->c->module->files && start(x, &err) < 0)
-                mv__kvm_end(x->e, MV_END_ERROR, "the files of a module: %.120s", err.msg);
-        if (x->e->over)
+}
+
+/* --- the end (3) ------------------------------------------------------------------------------ */
+
+static void thread_end(struct kvm_files *f)
+{
+        uint64_t at = mv__now_ns() + GONE_NS;
+        struct timespec until = { (time_t)(at / 1000000000u), (long)(at % 1000000000u) };
+        if (!f->busy && pthread_clockjoin_np(f->thread, NULL, CLOCK_MONOTONIC, &until) == 0)
                 return;
-        struct kvm_files *f = x->c->module->files;
-        pthread_mutex_lock(&f->lock);
-        exchange(f, x, request);
-        pthread_mutex_unlock(&f->lock);
-        *ret = (struct mv_slice){ f->answer, f->answer_len };
+        mv_provider_process.cancel(f->cell);
+        pthread_join(f->thread, NULL);
 }
 
 void mv__kvm_files_end(struct kvm_files *f, struct mv_exit *ret_exit)
 {
-        pthread_mutex_lock(&f->lock);
-        bool busy = f->state == ASKED || f->state == STARTING;
-        f->quit = true; /* (3) */
-        pthread_cond_broadcast(&f->moved);
-        pthread_mutex_unlock(&f->lock);
-        if (busy && f->cell)
-                mv_provider_process.cancel(f->cell);
+        mv_fd_closep(&f->door_fd);
         if (f->thread_started)
-                pthread_join(f->thread, NULL);
+                thread_end(f);
         *ret_exit = f->exit;
         if (f->cell)
                 mv_provider_process.close_cell(f->cell);
         for (uint32_t i = 3; f->argv && f->argv[i]; i++)
                 free((char *)f->argv[i]);
         free(f->argv);
-        pthread_cond_destroy(&f->moved);
-        pthread_mutex_destroy(&f->lock);
         free(f);
 }

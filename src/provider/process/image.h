@@ -10,5 +10,8 @@ int mv__process_init_image(struct mv_slice image, const struct mv_value *config,
 void mv__process_keeps(struct mv_provider *p);
 /* Whether the cell may be run once more; only of such an image. STATE: not this one. */
 int mv__process_reset(struct mv_cell *c, struct mv_err *err);
+/* The host's side of a program's door: whoever takes it speaks to the program itself, and the run hands over no frames. The
+ * caller closes it. -1: the program has none. */
+int mv__process_take_door(struct mv_cell *c);
 
 #endif

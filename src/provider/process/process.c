@@ -218,6 +218,11 @@ int mv__process_reset(struct mv_cell *c, struct mv_err *err)
         return 0;
 }
 
+int mv__process_take_door(struct mv_cell *c)
+{
+        return c->program ? mv_fd_take(&c->program->door_fd) : -1;
+}
+
 static int process_open(struct mv_provider *p, const struct mv_cell_spec *spec,
                         struct mv_cell **ret, struct mv_err *err)
 {
