@@ -274,7 +274,7 @@ ATTACKS = {
     'descriptor_huge': BADF, 'descriptor_renumber': BADF, 'all_descriptors': MFILE, 'stdin_write': NOTCAPABLE,
     'stdout_seek': NOTCAPABLE, 'vector_count': INVAL, 'vector_at_end': FAULT, 'vector_length': FAULT, 'vector_pointer': FAULT,
     'path_nul': INVAL, 'path_long': NAMETOOLONG, 'path_length': FAULT, 'path_pointer': FAULT, 'path_empty': NOENT,
-    'path_deep': NAMETOOLONG, 'random_beyond': FAULT, 'arguments_beyond': FAULT, 'poll_many': INVAL, 'sleep_long': 1,
+    'path_deep': NAMETOOLONG, 'random_beyond': FAULT, 'arguments_beyond': FAULT, 'poll_many': INVAL, 'fill_the_disk': 51, 'sleep_long': 1,
     'directory_cookie': None, 'socket': NOTCAPABLE, 'raise': NOSYS, 'proc': 0, 'passwd': 0, 'device': 0, 'own_code': 0,
     'environment': 0, 'call_out_of_memory': 0,
 }

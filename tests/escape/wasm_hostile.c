@@ -159,6 +159,18 @@ static int deep(void)
         return opens(output, path, 0, READ);
 }
 
+/* Until the disk of the cell says no. */
+static int fill_the_disk(void)
+{
+        static char block[1 << 20];
+        __wasi_ciovec_t v = { (const uint8_t *)block, sizeof block };
+        __wasi_size_t n;
+        int fd, e = try_open(output, "full", __WASI_OFLAGS_CREAT, WRITE, &fd);
+        for (int i = 0; e == 0 && i < 1000; i++)
+                e = __wasi_fd_write(fd, &v, 1, &n);
+        return e;
+}
+
 static int sleep_long(void)
 {
         __wasi_subscription_t s = { .userdata = 1, .u = { .tag = 0 } };
@@ -280,6 +292,7 @@ struct attack {
         X(arguments_beyond,                                                                        \
           __wasi_args_get((uint8_t **)end_of_memory(2), (uint8_t *)end_of_memory(2)))              \
         X(poll_many, poll_many())                                                                  \
+        X(fill_the_disk, fill_the_disk())                                                          \
         X(sleep_long, sleep_long())                                                                \
         X(directory_cookie, directory_cookie())                                                    \
         X(socket, __wasi_sock_shutdown(3, 1))                                                      \

@@ -45,6 +45,17 @@ static const char makes_a_directory[] =
         "(func (export \"_start\") (if (call $m (i32.const 4) (i32.const 0) (i32.const 4)) (then "
         "unreachable))))";
 
+/* Reads standard input to its end; the exit code is how many pieces of 64 KiB came. */
+static const char counts_its_input[] =
+        "(module " WASI "\"fd_read\" (func $r (param i32 i32 i32 i32) (result i32)))" WASI
+        "\"proc_exit\" (func $e (param i32)))"
+        "(memory (export \"memory\") 3) (data (i32.const 0) \"\\00\\00\\01\\00\\00\\00\\01\\00\")"
+        "(func (export \"_start\") (local $n i32) (loop $again"
+        " (if (call $r (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)) (then unreachable))"
+        " (if (i32.load (i32.const 8)) (then"
+        "  (local.set $n (i32.add (local.get $n) (i32.const 1))) (br $again))))"
+        " (call $e (local.get $n))))";
+
 static struct mv_provider *provider;
 static unsigned fds_at_first;
 
@@ -292,6 +303,28 @@ TEST(what_a_module_leaves_is_handed_out)
         if (x.output_fd > 0)
                 close(x.output_fd);
         OPS->close_cell(c);
+}
+
+TEST(an_input_of_any_size_is_read)
+{
+        NEEDS_MODULES;
+        static uint8_t large[3 << 20];
+        memset(large, ' ', sizeof large);
+        for (int i = 0; i < 3; i++) { /* with START, with START, as a file */
+                const size_t len = (size_t[]){ 10, 1 << 20, sizeof large }[i];
+                const struct mv_program_file file = { .path = input_file.path,
+                                                      .bytes = { large, len } };
+                struct mv_program_spec p = program_of(module_of(counts_its_input));
+                p.files = &file;
+                struct mv_cell *c = cell_open(&p);
+                struct told t;
+                REQUIRE(c);
+                struct mv_exit x = run(c, &t, 5000 * MS);
+                CHECK((size_t)x.exit_code == (len + 65535) / 65536);
+                if (x.output_fd > 0)
+                        close(x.output_fd);
+                OPS->close_cell(c);
+        }
 }
 
 static void *one_of_many(void *module)
