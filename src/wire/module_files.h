@@ -49,7 +49,7 @@ enum mv_files_op {
 #define MV_FILES_ANSWER_BYTES  8u
 #define MV_FILES_STAT_FIELDS   7u
 /* Bytes of one read or write; more is several requests. */
-#define MV_FILES_DATA_MAX    (1u << 20)
+#define MV_FILES_DATA_MAX    (128u << 10)
 #define MV_FILES_NAMES_MAX   8192u
 #define MV_FILES_HANDLES_MAX 1024u /* more than WASI's descriptors and the directories of a walk */
 

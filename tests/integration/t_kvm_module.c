@@ -15,7 +15,7 @@
 
 #define OPS    (&mv_provider_kvm)
 #define MS     1000000ull
-#define MEMORY (2ull << 20)
+#define MEMORY (16ull << 20)
 
 #define WASI "(import \"wasi_snapshot_preview1\" "
 static const char says_hello[] =
@@ -340,8 +340,10 @@ static void *one_of_many(void *module)
                 OPS->close_cell(c);
                 if (x.output_fd > 0)
                         close(x.output_fd);
-                if (x.termination != MV_END_COMPLETED || x.exit_code != 0)
+                if (x.termination != MV_END_COMPLETED || x.exit_code != 0) {
+                        printf("# %s\n", x.detail);
                         return module;
+                }
         }
         return NULL;
 }

@@ -25,6 +25,8 @@
 #define ENTRIES_MAX       16u
 #define REQUEST_BYTES_MAX (MV_FILES_REQUEST_BYTES + MV_FILES_NAMES_MAX + MV_FILES_DATA_MAX)
 #define ANSWER_BYTES_MAX  (MV_FILES_ANSWER_BYTES + MV_FILES_DATA_MAX)
+/* What the process itself and its cell need at most; a module may have less. */
+#define MEMORY_BYTES_MIN ((uint64_t)8 << 20)
 /* How often a waiting caller looks whether it was cancelled. */
 #define LOOK_NS 5000000u
 
@@ -140,6 +142,8 @@ static int start(struct kvm_exchange *x, struct mv_err *err)
         f->door_fd = -EBADF;
         f->exit.exit_code = -1;
         f->limits = x->c->module->limits;
+        if (f->limits.memory_bytes_max < MEMORY_BYTES_MIN)
+                f->limits.memory_bytes_max = MEMORY_BYTES_MIN;
         f->deadline_ns = x->w->deadline_ns == UINT64_MAX ? 0 : x->w->deadline_ns;
         x->c->module->files = f;
         int r = cell_open(f, x->c, err);
