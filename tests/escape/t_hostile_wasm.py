@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -425,6 +426,21 @@ if PROVIDER == 'kvm' and os.path.exists(IMAGES + '0') and HAS_CLANG:
             assert r['termination'] == 'killed' and 'guest image' in r['error']['message'], (path, r)
 
     @test
+    def image_whose_segments_overlap_or_stand_elsewhere_is_refused():
+        for segments, why in (([(5, 0x4000000, 0x400000), (4, 0x4001000, 16)], 'segments overlap'),
+                              ([(4, 0x4001000, 16), (5, 0x4000000, 0x400000)], 'segments overlap'),
+                              ([(5, 0x4000000, 4096), (6, 0x800000, 4096)], 'outside of its region'),
+                              ([(5, 0x200000, 4096)], 'outside of its region'),
+                              ([(7, 0x4000000, 4096)], 'writable and executable'),
+                              ([(5, 0x4000000, 2**64 - 4096)], 'outside of the file'),
+                              ([(5, 0x4000000 + 4096 * i, 4096) for i in range(7)], 'too many segments')):
+            body = elf(segments)
+            path = os.path.join(WORK, 'elf')
+            open(path, 'wb').write(body)
+            r = forged(path)
+            assert r['termination'] == 'killed' and why in r['error']['message'], (segments, r)
+
+    @test
     def compiled_image_has_no_instruction_that_leaves_ring_3():
         shutil.rmtree(os.path.join(WORK, 'cache'), ignore_errors=True)
         assert attack('dotdot')['ok']
@@ -467,6 +483,14 @@ if PROVIDER == 'kvm' and os.path.exists(IMAGES + '0') and HAS_CLANG:
                 with provider(p):
                     seen.append(outcome(attack(name)))
             assert seen[0] == seen[1], (name, seen)
+
+
+def elf(segments):
+    """A static x86-64 ELF file; each segment is (flags, address, bytes), all of it from the file's beginning."""
+    head = struct.pack('<16sHHIQQQIHHHHHH', b'\x7fELF\2\1\1', 2, 62, 1, 0x4000000, 64, 0, 0, 64, 56, len(segments), 0, 0, 0)
+    for flags, at, size in segments:
+        head += struct.pack('<IIQQQQQQ', 1, flags, 0, at, at, size, size, 4096)
+    return head + bytes(0x400000 + 4096)
 
 
 def outcome(r):

@@ -4,7 +4,9 @@
  *
  * (1) Read-only segments lie in [MV_KVM_TEXT, MV_KVM_TEXT_END), a module's in [MV_KVM_MODULE_TEXT, MV_KVM_MODULE_TEXT_END);
  *     writable ones in [MV_KVM_DATA, MV_KVM_DATA_END).
- * (2) Nothing is writable and executable. */
+ * (2) Nothing is writable and executable.
+ * (3) No page belongs to two segments: the page tables (space.c) rely on it.
+ * (4) What is read-only is in the file whole: zeros that nobody wrote would be memory that nobody counts. */
 #include <elf.h>
 #include <string.h>
 #include <base/cur.h>
@@ -25,6 +27,8 @@ static int segment_read(const Elf64_Phdr *h, const struct mv_kvm_image *image, s
                 return MV_HOSTILE(err, "guest image: segment outside of the file");
         if (h->p_vaddr < low || h->p_vaddr > high || h->p_memsz > high - h->p_vaddr)
                 return MV_HOSTILE(err, "guest image: segment outside of its region");
+        if (!write && h->p_filesz != h->p_memsz)
+                return MV_HOSTILE(err, "guest image: a read-only segment is larger than its bytes");
         *ret = (struct kvm_load){
                 h->p_vaddr, h->p_memsz, h->p_offset, h->p_filesz, write, execute
         };
@@ -41,6 +45,23 @@ static int header_check(const Elf64_Ehdr *h, size_t file_bytes, struct mv_err *e
             (uint64_t)h->e_phnum * sizeof(Elf64_Phdr) > file_bytes - h->e_phoff)
                 return MV_HOSTILE(err, "guest image: program headers outside of the file");
         return 0;
+}
+
+static bool overlap(const struct kvm_load *a, const struct kvm_load *b) /* (3) */
+{
+        const uint64_t page = ~(uint64_t)(KVM_PAGE - 1);
+        uint64_t a_end = (a->at + a->bytes + KVM_PAGE - 1) & page,
+                 b_end = (b->at + b->bytes + KVM_PAGE - 1) & page;
+        return (a->at & page) < b_end && (b->at & page) < a_end;
+}
+
+static bool apart(const struct kvm_layout *l)
+{
+        for (unsigned i = 0; i < l->count; i++)
+                for (unsigned k = i + 1; k < l->count; k++)
+                        if (overlap(&l->segments[i], &l->segments[k]))
+                                return false;
+        return true;
 }
 
 int mv__kvm_image_layout(const struct mv_kvm_image *image, struct kvm_layout *ret,
@@ -61,6 +82,8 @@ int mv__kvm_image_layout(const struct mv_kvm_image *image, struct kvm_layout *re
                         return MV_HOSTILE(err, "guest image: too many segments");
                 r = segment_read(&ph, image, &l.segments[l.count++], err);
         }
+        if (r == 0 && !apart(&l))
+                r = MV_HOSTILE(err, "guest image: segments overlap");
         if (r < 0)
                 return r;
         l.entry = h.e_entry;

@@ -54,6 +54,10 @@ static inline uint64_t mv__kvm_large_up(uint64_t n)
 #define KVM_EXTENTS_MAX 12
 /* Templates a provider keeps: one per memory limit in use. */
 #define KVM_TEMPLATES_MAX 8
+/* What they may hold together; the newest one is kept whatever it holds. */
+#define KVM_TEMPLATES_BYTES_MAX (256ull << 20)
+/* A module's data when it is ready. A module has at most 4 MiB, a table of its functions six times as much. */
+#define KVM_CONTENT_BYTES_MAX (64ull << 20)
 /* A library that cannot initialise itself in this time will not. */
 #define KVM_BOOT_NS_MAX  5000000000ull
 #define KVM_DETAIL_BYTES 160

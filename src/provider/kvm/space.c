@@ -57,9 +57,11 @@ static uint64_t *table_at(struct space *s, uint64_t address)
         return (uint64_t *)(s->system + (address - MV_KVM_SYSTEM));
 }
 
-/* The table below entry i of `table`, made when absent. NULL: no room. */
+/* The table below entry i of `table`, made when absent. NULL: no room, or a large page is there already. */
 static uint64_t *table_below(struct space *s, uint64_t *table, unsigned i)
 {
+        if (table[i] & LARGE)
+                return NULL;
         if (!(table[i] & PRESENT)) {
                 uint64_t at = AT_TABLES + (uint64_t)s->tables_used * KVM_PAGE;
                 if (at + KVM_PAGE > MV_KVM_SYSTEM_BYTES)

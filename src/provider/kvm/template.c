@@ -188,6 +188,8 @@ static int capture(struct mv_provider *p, struct kvm_template *t, struct mv_cell
         for (uint64_t gap = 0; r == 0 && !extents_join(t, live, gap); gap = gap * 2 + 8)
                 ;
         free(live);
+        if (r == 0 && t->module && t->content_bytes > KVM_CONTENT_BYTES_MAX)
+                r = MV_HOSTILE(err, "guest image: more data than a module may begin with");
         if (r == 0)
                 r = content_keep(t, boot->mem.rw, err);
         return r == 0 ? mv__kvm_vcpu_save(&boot->vcpu, &t->state, err) : r;
@@ -221,7 +223,7 @@ static int boot_run(struct mv_cell *boot, uint64_t ns_max, struct mv_err *err)
         if (stop.died)
                 return mv_fail(err, MV_E_UNAVAILABLE, 0, "the guest image did not start: %s",
                                stop.detail);
-        if (stop.op == MV_KVM_OP_FAILED)
+        if (stop.op == MV_KVM_OP_FAILED && !boot->t->module) /* ours alone may say why */
                 return boot_failed(boot, stop.bytes, err);
         if (stop.op != MV_KVM_OP_READY)
                 return MV_HOSTILE(err, "guest image: another doorbell than READY");
@@ -296,12 +298,17 @@ static void unref(struct kvm_template *t)
                 template_free(t);
 }
 
-/* Newest first; what is beyond KVM_TEMPLATES_MAX is forgotten here and lives on in its cells. */
+/* Newest first; what is beyond the two bounds is forgotten here and lives on in its cells. */
 static void list_trim(struct kvm_template **list)
 {
         struct kvm_template **link = list;
-        for (unsigned i = 0; i < KVM_TEMPLATES_MAX && *link; i++)
+        uint64_t bytes = 0;
+        for (unsigned i = 0; i < KVM_TEMPLATES_MAX && *link; i++) {
+                bytes += (*link)->content_bytes + (*link)->ro_bytes;
+                if (i && bytes > KVM_TEMPLATES_BYTES_MAX)
+                        break;
                 link = &(*link)->next;
+        }
         while (*link) {
                 struct kvm_template *t = *link;
                 *link = t->next;
