@@ -176,6 +176,18 @@ def an_endless_loop_ends_at_the_deadline():
 
 
 @test
+def cpu_time_is_held():
+    r = wat('(module (func (export "_start") (loop (br 0))))', '--cpu', '200ms', '--timeout', '20s')
+    assert r['termination'] == 'timeout' and 'CPU time' in r['error']['message'], r
+
+
+@test
+def fuel_is_refused_because_nothing_would_count_it():
+    r = wat('(module (func (export "_start")))', '--fuel', '1000')
+    assert not r['ok'] and 'fuel counts steps of RTFS' in r['error']['message'], r
+
+
+@test
 def compiling_is_not_on_the_time_of_the_execution():
     r = wat('(module (memory (export "memory") 3) (func (export "_start")))', '--timeout', '100ms', name='slow')
     assert r['ok'] and r['metadata']['duration_ns'] > 0, r
@@ -474,6 +486,14 @@ if PROVIDER == 'kvm' and os.path.exists(IMAGES + '0') and HAS_CLANG:
             text = f'(module {imported} {write} {memory} (func (export "_start") {body} {say}))'
             seen = [on(p, text, '--arg', '{"a" [1 2.5]}', '--arg', '"two"', '--env', 'A=b') for p in ('wasm', 'kvm')]
             assert seen[0] == seen[1], (name, seen)
+
+    @test
+    def without_a_wish_the_stronger_wall_is_taken():
+        wat('(module (func (export "_start")))')
+        for wish in ((), ('--min-tier', 'vm')):
+            r = subprocess.run([MICROVM, 'run', '--json', '--allow', 'external_program', *wish, os.path.join(WORK, 'm.wasm')],
+                               capture_output=True, timeout=120, env=ENV, cwd=WORK)
+            assert json.loads(r.stdout)['provider'] == 'kvm', r.stdout
 
     @test
     def attacks_end_the_same_behind_wasm_and_kvm():
