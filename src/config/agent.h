@@ -135,9 +135,15 @@ struct mv_keys {
         struct mv_head at;
         struct mv_item verify;
 };
+struct mv_rule_section { /* governance.h; in settings files too */
+        struct mv_head at;
+        struct mv_item id, action, capability, effects, risk_tier, argument, step, approvals,
+                timeout;
+};
 struct mv_governance {
         struct mv_head at;
         struct mv_sections policies; /* struct mv_governance_policy */
+        struct mv_sections rules;    /* struct mv_rule_section */
         struct mv_keys keys;
 };
 struct mv_chain_storage {

@@ -2,7 +2,7 @@
 /* The schema of agent.config: one row for each field (REQ-AC-20..49). A row is name, default, documentation, and then what
  * its type needs. Sections stand inside out, the whole at the end. */
 #include <base/slice.h>
-#include <config/agent.h>
+#include <config/governance.h>
 
 #define SECTION(symbol, type, what_, doc_, ...)                                                    \
         static const struct mv_section symbol = { .what = what_,                                   \
@@ -270,10 +270,12 @@ static const struct mv_field budgets_fields[] = {
 SECTION(budgets, mv_budgets, "budgets", "What may be spent.");
 
 static const struct mv_field governance_policy_fields[] = {
-        ROW("risk-tier", TEXT, mv_governance_policy, risk_tier, "low", "`low`, `medium` or `high`",
+        ROW("risk-tier", TEXT, mv_governance_policy, risk_tier, "low",
+            "calls that the approvals are about: those of this risk or more; high touches the "
+            "network, medium files and the system",
             .choices = "low|medium|high", .code = "UNKNOWN_RISK_TIER"),
         ROW("requires-approvals", INTEGER, mv_governance_policy, requires_approvals, "0",
-            "people who must agree"),
+            "people who must agree to each call of this risk or more"),
         ROW("budgets", SECTION, mv_governance_policy, budgets, NULL, "what may be spent",
             .section = &budgets),
 };
@@ -290,6 +292,13 @@ SECTION(keys, mv_keys, "keys", "Keys of the governance.");
 static const struct mv_field governance_fields[] = {
         ROW("policies", NAMED, mv_governance, policies, NULL, "policies by name",
             .section = &governance_policy),
+        {
+                .name = "rules",
+                .type = MV_F_LISTED,
+                .offset = offsetof(struct mv_governance, rules),
+                .doc = "the constitution: rules about calls that are granted; they only take away",
+                .section = &mv__rule_schema,
+        },
         ROW("keys", SECTION, mv_governance, keys, NULL, "keys", .section = &keys),
 };
 SECTION(governance, mv_governance, "governance", "Who decides, and about how much.");

@@ -4,6 +4,7 @@
 #include <base/fmt.h>
 #include <config/context.h>
 #include <config/contract.h>
+#include <config/governance.h>
 #include <config/lexical.h>
 #include <security/grants.h>
 
@@ -478,10 +479,32 @@ static const struct mv_governance_policy *strictest(const struct bridge *b, int 
         return most;
 }
 
+static int add_policy_rule(struct bridge *b, const struct mv_governance_policy *p,
+                           const struct mv_rule *rule)
+{
+        char path[200];
+        mv_fmt(path, sizeof path, "governance.policies.%.*s", MV_SARG(p->at.name));
+        struct mv_origin o = { .kind = MV_ORIGIN_RULE,
+                               .file = b->place->name,
+                               .text = rule->id,
+                               .path = path,
+                               .line = p->at.line,
+                               .column = p->at.column };
+        int r = mv_context_add_rule(b->to->context, rule, b->err);
+        if (r < 0)
+                return mv_wrap(b->err, "%s:%u:%u: %s", o.file, o.line, o.column, path);
+        return mv__origin_add(&b->to->arena, &b->to->origins, &o, b->err);
+}
+
 /* A call of the risk that a policy names, or of more, waits for as many people as it says. The
- * first rule that fits decides: the greatest risk first. */
+ * first rule that fits decides: those that are written out, then the greatest risk first. */
 static int add_rules(struct bridge *b)
 {
+        struct mv_rules_place place = { b->place->name, "governance.rules", &b->to->arena,
+                                        &b->to->origins };
+        int written = mv__add_rules(&b->c->governance.rules, &place, b->to->context, b->err);
+        if (written < 0)
+                return written;
         for (int risk = MV_RISK_MAX_ - 1; risk >= 0; risk--) {
                 const struct mv_governance_policy *p = strictest(b, risk);
                 char id[MV_RULE_ID_MAX + 1];
@@ -494,10 +517,9 @@ static int add_rules(struct bridge *b)
                                         .action = MV_RULE_REQUIRE_APPROVAL,
                                         .risk_min = (enum mv_risk)risk,
                                         .approvals = (uint32_t)p->requires_approvals.integer };
-                int r = mv_context_add_rule(b->to->context, &rule, b->err);
+                int r = add_policy_rule(b, p, &rule);
                 if (r < 0)
-                        return mv_wrap(b->err, "%s:%u:%u: governance.policies.%.*s", b->place->name,
-                                       p->at.line, p->at.column, MV_SARG(p->at.name));
+                        return r;
         }
         return 0;
 }

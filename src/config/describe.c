@@ -48,6 +48,8 @@ static void put_values(struct mv_text *t, const struct mv_field *f)
         else if (f->fallback)
                 mv_text_printf(t, "; default %s%s%s", f->fallback[0] ? "" : "\"", f->fallback,
                                f->fallback[0] ? "" : "\"");
+        else if (f->required)
+                mv_text_str(t, "; required");
         else if (f->type < MV_F_SECTION || f->type == MV_F_ANY || f->optional)
                 mv_text_str(t, "; optional");
 }
@@ -184,13 +186,15 @@ static void schema_field(struct mv_text *t, const struct mv_field *f)
         mv_json_str(t, "description", f->doc);
         if (types[f->type])
                 mv_json_str(t, "type", types[f->type]);
-        if (f->choices)
+        if (f->choices && f->type != MV_F_TEXTS)
                 schema_choices(t, f->choices);
         schema_range(t, f);
         schema_default(t, f);
         if (f->type == MV_F_TEXTS) {
                 mv_json_open(t, "items", '{');
                 mv_json_str(t, "type", "string");
+                if (f->choices)
+                        schema_choices(t, f->choices);
                 mv_json_close(t, '}');
         }
         if (f->type == MV_F_SECTION)
@@ -200,6 +204,23 @@ static void schema_field(struct mv_text *t, const struct mv_field *f)
                 schema_section(t, f->section);
                 mv_json_close(t, '}');
         }
+}
+
+static void schema_required(struct mv_text *t, const struct mv_section *s)
+{
+        char name[64];
+        bool any = false;
+        for (uint32_t i = 0; i < s->count; i++) {
+                if (!s->fields[i].required)
+                        continue;
+                if (!any)
+                        mv_json_open(t, "required", '[');
+                any = true;
+                spelled(s->fields[i].name, '_', name);
+                mv_json_str(t, NULL, name);
+        }
+        if (any)
+                mv_json_close(t, ']');
 }
 
 static void schema_properties(struct mv_text *t, const struct mv_section *s)
@@ -215,6 +236,7 @@ static void schema_properties(struct mv_text *t, const struct mv_section *s)
                 mv_json_close(t, '}');
         }
         mv_json_close(t, '}');
+        schema_required(t, s);
 }
 
 static void schema_section(struct mv_text *t, const struct mv_section *s)

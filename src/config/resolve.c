@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a settings file to a context (REQ-CFG-06, -07, -09). */
 #include <config/forms.h>
+#include <config/governance.h>
 #include <config/lexical.h>
 #include <config/settings.h>
 #include <policy/policy.h>
@@ -285,6 +286,20 @@ static enum mv_level level_named(struct mv_slice name)
         return l;
 }
 
+/* A constitution besides those that are there. */
+static int govern(const struct granting *g, const struct mv_settings_governance *s,
+                  const char *path)
+{
+        struct mv_rules_place place = { g->f->name, path, &g->f->arena, &g->f->origins };
+        struct mv_context *own = mv_context_new(MV_LEVEL_PURE);
+        int r = own ? mv__add_rules(&s->rules, &place, own, g->err)
+                    : mv_fail(g->err, MV_E_NOMEM, 0, "settings");
+        if (r == 0 && mv__context_join(g->to, own, g->err) < 0)
+                r = mv_wrap(g->err, "%s: %s", g->f->name, path);
+        mv_context_free(own);
+        return r;
+}
+
 static int make_base(struct mv_settings_file *f, struct mv_context *to, struct mv_err *err)
 {
         const struct mv_settings *s = &f->settings;
@@ -298,7 +313,7 @@ static int make_base(struct mv_settings_file *f, struct mv_context *to, struct m
         if (r == 0)
                 r = grant_vars(&g, &s->default_config.env_vars, "default_config.env_vars");
         mv_context_limit(to, &limits);
-        return r;
+        return r < 0 ? r : govern(&g, &s->governance, "governance.rules");
 }
 
 /* --- narrowing: an environment, one capability ------------------------------------------------ */
@@ -340,7 +355,8 @@ static int narrow_environment(const struct granting *g, const struct mv_environm
         if (r == 0)
                 r = grant_vars(g, &e->default_config.env_vars, path);
         mv_context_limit(g->to, &limits);
-        return r;
+        mv_fmt(path, sizeof path, "environments.%.*s.governance.rules", MV_SARG(e->at.name));
+        return r < 0 ? r : govern(g, &e->governance, path);
 }
 
 static int narrow_capability(struct mv_settings_file *f, struct mv_context *c,

@@ -2,6 +2,7 @@
 #include <config/bind.h>
 #include <config/config.h>
 #include <config/forms.h>
+#include <config/governance.h>
 #include <config/settings.h>
 #include <errno.h>
 #include <policy/policy.h>
@@ -179,8 +180,14 @@ static void check_settings(struct mv_settings_file *f)
                                                  "Not the id of one capability", NULL });
                 check_exec(&k, &configs[i]);
         }
-        for (uint32_t i = 0; i < s->environments.count; i++)
+        mv__check_rules(&s->governance.rules, "governance.rules", k.d);
+        for (uint32_t i = 0; i < s->environments.count; i++) {
+                char path[200];
+                mv_fmt(path, sizeof path, "environments.%.*s.governance.rules",
+                       MV_SARG(environments[i].at.name));
                 check_exec(&k, &environments[i].default_config);
+                mv__check_rules(&environments[i].governance.rules, path, k.d);
+        }
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */

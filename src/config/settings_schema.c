@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The schema of a settings file (REQ-CFG-01..08). */
 #include <base/slice.h>
-#include <config/settings.h>
+#include <config/governance.h>
 
 #define FIELDS(symbol) .fields = symbol, .count = sizeof symbol / sizeof symbol[0]
 #define ROW(name_, kind, struct_, member, fallback_, doc_, ...)                                    \
@@ -106,6 +106,16 @@ static const struct mv_section exec_config = { .what = "execution",
                                                .size = sizeof(struct mv_exec_config),
                                                FIELDS(exec_fields) };
 
+static const struct mv_field governance_fields[] = {
+        ROW("rules", LISTED, mv_settings_governance, rules, NULL,
+            "the constitution: rules about calls that are granted; they only take away",
+            .section = &mv__rule_schema),
+};
+static const struct mv_section governance = { .what = "governance",
+                                              .doc = "What is asked behind the grants.",
+                                              .size = sizeof(struct mv_settings_governance),
+                                              FIELDS(governance_fields) };
+
 static const struct mv_field environment_fields[] = {
         ROW("default-provider", TEXT, mv_environment, default_provider, NULL, "the wall to use"),
         ROW("min-tier", TEXT, mv_environment, min_tier, NULL, "never run below this",
@@ -114,6 +124,9 @@ static const struct mv_field environment_fields[] = {
             "what is left of the file's grants; a list that is absent stays", .section = &grants),
         ROW("default-config", SECTION, mv_environment, default_config, NULL,
             "lower limits, narrower policies", .section = &exec_config),
+        ROW("governance", SECTION, mv_environment, governance, NULL,
+            "a constitution besides the file's: each decides, and the stricter one counts",
+            .section = &governance),
 };
 static const struct mv_section environment = { .what = "environment",
                                                .doc = "What differs in one environment.",
@@ -132,6 +145,8 @@ static const struct mv_field settings_fields[] = {
             .section = &grants),
         ROW("default-config", SECTION, mv_settings, default_config, NULL, "of every execution",
             .section = &exec_config),
+        ROW("governance", SECTION, mv_settings, governance, NULL, "rules about what is granted",
+            .section = &governance),
         ROW("capability-configs", NAMED, mv_settings, capability_configs, NULL,
             "of one capability, by id", .section = &exec_config),
         ROW("environments", NAMED, mv_settings, environments, NULL, "by name",

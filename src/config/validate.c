@@ -4,6 +4,7 @@
  * (2) The rules of a microvm apply when, and only when, the section is there (REQ-ACV-01). */
 #include <base/fmt.h>
 #include <config/config.h>
+#include <config/governance.h>
 #include <config/lexical.h>
 #include <math.h>
 
@@ -335,10 +336,11 @@ static void remark_governance(const struct mv_agent_config *c, struct mv_diagnos
                                           "governance.policies", "There are no governance policies",
                                           "{:default :moderate} is one" };
         const struct mv_governance_policy *p = c->governance.policies.items;
-        if (c->governance.policies.count == 0)
+        if (c->governance.policies.count == 0 && c->governance.rules.count == 0)
                 say_at(d, &none, NULL, OUTER(&c->governance.policies.at, &c->governance.at));
         for (uint32_t i = 0; i < c->governance.policies.count; i++)
                 remark_policy(&p[i], d);
+        mv__check_rules(&c->governance.rules, "governance.rules", d);
 }
 
 static void remark_network(const struct mv_agent_config *c, struct mv_diagnostics *d)

@@ -109,6 +109,15 @@ bool mv__context_bind(struct mv_context *to, const struct mv_context *from)
         return mv__rules_copy(to, from);
 }
 
+int mv__context_join(struct mv_context *c, const struct mv_context *most, struct mv_err *err)
+{
+        mv_context_budget(c, &most->budget);
+        int r = mv__rules_join(c, most, err);
+        for (uint32_t i = 0; r == 0 && i < c->narrowings_count; i++)
+                r = mv__context_join(c->narrowings[i].context, most, err);
+        return r;
+}
+
 struct mv_context *mv_context_copy(const struct mv_context *c)
 {
         struct mv_context *copy = mv_context_new(mv_context_level(c));

@@ -499,6 +499,115 @@ def every_example_runs_as_an_agent():
         assert (code, out) == (0, '3\n') or unavailable, (name, code, err)
 
 
+RULED = (':capabilities {:fs {:enabled true :paths ["data"]}} :governance {:rules ['
+         '{:id "not-this" :action :deny :argument "%(w)s/data/other*"}'
+         ' {:id "fine" :action :allow :argument "%(w)s/data/in.txt"}'
+         ' {:id "ask" :action :require-approval :effects [:filesystem] :approvals 2 :timeout "1h"}]}') % {'w': WORK}
+
+
+@test
+def the_rules_of_an_agent_take_away_in_their_order():  # REQ-GOV-01, REQ-SEC-16
+    write('data/other.txt', 'other')
+    path = agent(RULED)
+    equal(run('config', 'check', path, '--strict')[0], 0)
+    equal(evaluate(READ, path)[:2], (0, '"forty-two"\n'))
+    code, _, err = evaluate(READ.replace('in.txt', 'other.txt'), path)
+    equal(code, 3)
+    has(err, "rule 'not-this' of the constitution: it denies this")
+    assert 'does not grant it' not in err
+    code, out, _ = run('call', 'ccos.io.read-file', '"%s/data/third"' % WORK, '--agent', path, '--explain')
+    equal(code, 3)
+    has(out, "rule 'ask' of the constitution: it needs 2 approvals")
+    has(out, f'by {path}:1:')
+    has(out, 'governance.rules[2]')
+    for syntax in ('json', 'toml'):
+        same = write('same.' + syntax, run('config', 'show', path, '--format', syntax)[1])
+        equal(evaluate(READ, same)[0], 0)
+        equal(evaluate(READ.replace('in.txt', 'other.txt'), same)[0], 3)
+    never = agent(RULED.replace(':fs {:enabled true :paths ["data"]}', ''))
+    has(evaluate(READ, never)[2], 'not allowed by runtime context')  # a rule that allows grants nothing
+
+
+@test
+def explain_tells_the_rules_of_each_call_of_a_program():
+    program = write('ruled.rtfs', '(defn later [x] (call "ccos.io.read-file" x))\n%s\n(step "s" %s)\n(call "ccos.io.println" 1)'
+                    % (READ, READ.replace('in.txt', 'other.txt')))
+    path = agent(RULED.replace(':fs', ':wiring [{:capability "ccos.io.println"}] :fs'))
+    code, out, _ = run('explain', program, '--agent', path, '--json')
+    equal(code, 3)
+    told = json.loads(out)
+    equal([c['verdict'] for c in told['calls']], ['depends', 'allowed', 'denied', 'allowed'])
+    equal(told['calls'][2]['rule'], 'rule not-this')
+    equal([c for c in told['granted'] if c.startswith('ccos.io.')], ['ccos.io.println'])
+
+
+@test
+def each_file_has_its_own_constitution_and_none_gives_back_what_another_takes():  # REQ-CFG-09, REQ-GOV-02
+    store = ('--audit', os.path.join(WORK, 'two.mva'))
+    settings = write('two.toml', f"""[grants]
+capabilities = ["ccos.io.*"]
+read = ["{WORK}"]
+[[governance.rules]]
+id = "all"
+action = "allow"
+[[environments.careful.governance.rules]]
+id = "second"
+action = "require-approval"
+risk_tier = "medium"
+[[environments.closed.governance.rules]]
+id = "closed"
+action = "deny"
+effects = ["filesystem"]
+""")
+    path = agent(RULED)
+    third = READ.replace('in.txt', 'third')
+    write('data/third', '3')
+    write('third.rtfs', third)
+    equal(evaluate(READ, path, '--policy', settings)[0], 0)
+    for environment in ((), ('--environment', 'careful')):  # `all` does not overrule the agent's own
+        has(evaluate(third, path, '--policy', settings, *environment)[2], 'needs an approval')
+    code, _, err = evaluate(READ, path, '--policy', settings, '--environment', 'closed')
+    equal(code, 3)
+    has(err, "rule 'closed' of the constitution: it denies this")
+    files = ('--agent', path, '--policy', settings, '--environment', 'careful')
+    voters = ['ada', 'bob', 'cyd']
+    code, _, err = run('run', 'third.rtfs', *files, *store)
+    for rule, approvals in (('ask', 2), ('second', 1)):
+        equal(code, 3)
+        has(err, f"waits for {approvals} approval")
+        has(err, f"by rule '{rule}'")
+        request, execution = re.search(r'apr_[0-9a-f]{32}', err)[0], re.search(r'resume (exec_[-0-9a-f]+)', err)[1]
+        for _ in range(approvals):
+            equal(run('approvals', 'approve', request, '--as', voters.pop(), *store)[0], 0)
+        code, out, err = run('resume', execution, *files, *store)
+    equal((code, out), (0, '"3"\n'))
+    decided = [r for r in json.loads(run('audit', 'show', *store[1:], '--json')[1])['records']
+               if 'rule second approved; rule all; rule ask approved; grant read' in json.dumps(r)]
+    equal(len(decided), 1)
+    equal(run('audit', 'verify', *store[1:])[0], 0)
+    same = write('same-id.toml', '[[governance.rules]]\nid = "ask"\naction = "deny"\n[grants]\ncapabilities = ["ccos.io.*"]\n'
+                 f'read = ["{WORK}"]\n')
+    has(evaluate(READ, path, '--policy', same)[2], 'two files have a rule of this id')
+
+
+@test
+def an_external_program_is_one_call_for_the_rules():
+    base = '[grants]\ncapabilities = ["external_program"]\n[[governance.rules]]\nid = "r"\naction = "%s"\n%s\n'
+    cases = (('deny', 'argument = "--now*"', 3), ('deny', 'argument = "/bin/true"', 3), ('deny', 'effects = ["network"]', 0),
+             ('deny', 'capability = "ccos.io.*"', 0), ('deny', 'risk_tier = "medium"', 3),
+             ('require-approval', 'effects = ["filesystem"]', 3), ('allow', '', 0))
+    for action, condition, wanted in cases:
+        path = write('program.toml', base % (action, condition))
+        for explain in ((), ('--explain',)):
+            code, out, err = run('exec', '--policy', path, '--audit', 'none', *explain, '--', '/bin/true', '--now=1')
+            unavailable = code == 5 and 'no provider' in err
+            assert code == wanted or unavailable, (action, condition, code, err)
+            if wanted:
+                has(out + err, "rule 'r' of the constitution")
+    path = write('program.toml', base.replace('[[', 'hosts = ["a.invalid"]\n[[') % ('deny', 'effects = ["network"]'))
+    equal(run('exec', '--policy', path, '--audit', 'none', '--', '/bin/true')[0], 3)
+
+
 def main():
     failed = 0
     print(f'1..{len(TESTS)}')
