@@ -51,6 +51,9 @@ const char *mv_spending_name(enum mv_spending what); /* "calls" "egress bytes" .
 #define MV_SPEND_ANY UINT64_MAX
 struct mv_budget {
         uint64_t max[MV_SPEND_MAX_]; /* MV_SPEND_ANY: no limit; 0: nothing may be spent */
+        /* Whoever spends so much is told of and goes on: a note in the records, and in the result; 0: nobody is. Without a max
+         * it is a budget that only warns. */
+        uint64_t warn[MV_SPEND_MAX_];
 };
 
 struct mv_context;

@@ -342,6 +342,12 @@ int mv__call(struct mv_broker *b, const struct mv_frame *f, struct mv_err *err)
         }
         if (r == 0 && !mv__replays(b, q.seq)) {
                 spend_call(b, &q);
+                if (b->fatal.code != MV_OK) {
+                        *err = b->fatal;
+                        r = -(int)err->code;
+                }
+        }
+        if (r == 0 && !mv__replays(b, q.seq)) {
                 r = q.decision.allowed ? answer_allowed(b, &q, err) : answer_refused(b, &q, err);
         }
         if (r == 0 && q.replied && b->hints)

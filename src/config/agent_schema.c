@@ -260,12 +260,7 @@ static const struct mv_field budgets_fields[] = {
             .not_negative = true, .code = "NEGATIVE_BUDGET"),
         ROW("token-budget", NUMBER, mv_budgets, token_budget, "0", "tokens", .not_negative = true,
             .code = "NEGATIVE_BUDGET"),
-        ROW("max-calls", INTEGER, mv_budgets, max_calls, NULL, "calls of capabilities", .min = 0,
-            .max = INT64_MAX, .code = "NEGATIVE_BUDGET"),
-        ROW("max-egress-bytes", INTEGER, mv_budgets, max_egress_bytes, NULL,
-            "bytes that capabilities send", .min = 0, .max = INT64_MAX, .code = "NEGATIVE_BUDGET"),
-        ROW("max-written-bytes", INTEGER, mv_budgets, max_written_bytes, NULL,
-            "bytes that capabilities write", .min = 0, .max = INT64_MAX, .code = "NEGATIVE_BUDGET"),
+        MV_BUDGET_ROWS,
 };
 SECTION(budgets, mv_budgets, "budgets", "What may be spent.");
 

@@ -439,31 +439,13 @@ static void choose_policy(struct bridge *b)
         }
 }
 
-static uint64_t whole(double v, double unit)
-{
-        return v * unit >= 1.8e19 ? MV_SPEND_ANY - 1 : (uint64_t)(v * unit);
-}
-
-static uint64_t given_or_any(const struct mv_item *item)
-{
-        return item->given ? (uint64_t)item->integer : MV_SPEND_ANY;
-}
-
 /* Budgets of money and tokens are zero until they are given (REQ-AC-40): nothing may be spent. */
 static int add_budget(struct bridge *b)
 {
         choose_policy(b);
         if (!b->to->policy)
                 return 0;
-        const struct mv_budgets *from = &b->to->policy->budgets;
-        struct mv_budget budget = {
-                .max = { [MV_SPEND_CALLS] = given_or_any(&from->max_calls),
-                         [MV_SPEND_EGRESS_BYTES] = given_or_any(&from->max_egress_bytes),
-                         [MV_SPEND_WRITTEN_BYTES] = given_or_any(&from->max_written_bytes),
-                         [MV_SPEND_TOKENS] = whole(from->token_budget.real, 1),
-                         [MV_SPEND_COST_MICROUSD] = whole(from->max_cost_usd.real, 1e6) }
-        };
-        mv_context_budget(b->to->context, &budget);
+        mv__add_budgets(&b->to->policy->budgets, true, b->to->context);
         return 0;
 }
 

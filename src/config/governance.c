@@ -232,3 +232,103 @@ int mv__add_rules(const struct mv_sections *rules, const struct mv_rules_place *
         }
         return r;
 }
+
+/* --- budgets ---------------------------------------------------------------------------------- */
+#define WARN_COUNT(name_, member_, doc_)                                                           \
+        {                                                                                          \
+                .name = name_, .type = MV_F_INTEGER,                                               \
+                .offset = offsetof(struct mv_budget_warn, member_), .doc = doc_, .min = 1,         \
+                .max = INT64_MAX, .code = "INVALID_BUDGET_WARNING",                                \
+        }
+#define WARN_NUMBER(name_, member_, doc_)                                                          \
+        {                                                                                          \
+                .name = name_, .type = MV_F_NUMBER,                                                \
+                .offset = offsetof(struct mv_budget_warn, member_), .doc = doc_,                   \
+                .not_negative = true, .code = "NEGATIVE_BUDGET",                                   \
+        }
+static const struct mv_field warn_fields[] = {
+        WARN_NUMBER("cost-usd", cost_usd, "US dollars"),
+        WARN_NUMBER("tokens", tokens, "tokens"),
+        WARN_COUNT("calls", calls, "calls of capabilities"),
+        WARN_COUNT("egress-bytes", egress_bytes, "bytes that capabilities send"),
+        WARN_COUNT("written-bytes", written_bytes, "bytes that capabilities write"),
+};
+const struct mv_section mv__warn_schema = {
+        .what = "warn",
+        .doc = "Whoever spends so much is told of, and goes on.",
+        .size = sizeof(struct mv_budget_warn),
+        .fields = warn_fields,
+        .count = sizeof warn_fields / sizeof warn_fields[0],
+};
+
+static uint64_t whole(double v, double unit)
+{
+        return v * unit >= 1.8e19 ? MV_SPEND_ANY - 1 : (uint64_t)(v * unit);
+}
+
+static uint64_t count_of(const struct mv_item *item, uint64_t otherwise)
+{
+        return item->given ? (uint64_t)item->integer : otherwise;
+}
+
+static uint64_t number_of(const struct mv_item *item, double unit, uint64_t otherwise)
+{
+        return item->given ? whole(item->real, unit) : otherwise;
+}
+
+/* A threshold of nothing is reached by the first thing that is spent. */
+static uint64_t warn_of(const struct mv_item *item, double unit)
+{
+        uint64_t n = number_of(item, unit, 0);
+        return item->given && n == 0 ? 1 : n;
+}
+
+void mv__add_budgets(const struct mv_budgets *from, bool closed, struct mv_context *c)
+{
+        const struct mv_budget_warn *w = &from->warn;
+        uint64_t otherwise = closed ? 0 : MV_SPEND_ANY;
+        struct mv_budget budget = {
+                .max = { [MV_SPEND_CALLS] = count_of(&from->max_calls, MV_SPEND_ANY),
+                         [MV_SPEND_EGRESS_BYTES] = count_of(&from->max_egress_bytes, MV_SPEND_ANY),
+                         [MV_SPEND_WRITTEN_BYTES] =
+                                 count_of(&from->max_written_bytes, MV_SPEND_ANY),
+                         [MV_SPEND_TOKENS] = number_of(&from->token_budget, 1, otherwise),
+                         [MV_SPEND_COST_MICROUSD] =
+                                 number_of(&from->max_cost_usd, 1e6, otherwise) },
+                .warn = { [MV_SPEND_CALLS] = count_of(&w->calls, 0),
+                          [MV_SPEND_EGRESS_BYTES] = count_of(&w->egress_bytes, 0),
+                          [MV_SPEND_WRITTEN_BYTES] = count_of(&w->written_bytes, 0),
+                          [MV_SPEND_TOKENS] = warn_of(&w->tokens, 1),
+                          [MV_SPEND_COST_MICROUSD] = warn_of(&w->cost_usd, 1e6) }
+        };
+        mv_context_budget(c, &budget);
+}
+
+/* A threshold above its budget is never reached: whoever wrote it thinks it is. */
+void mv__check_budgets(const struct mv_budgets *b, const char *path, struct mv_diagnostics *d)
+{
+        const struct {
+                const char *name;
+                const struct mv_item *warn, *max;
+                bool real;
+        } rows[] = { { "cost_usd", &b->warn.cost_usd, &b->max_cost_usd, true },
+                     { "tokens", &b->warn.tokens, &b->token_budget, true },
+                     { "calls", &b->warn.calls, &b->max_calls, false },
+                     { "egress_bytes", &b->warn.egress_bytes, &b->max_egress_bytes, false },
+                     { "written_bytes", &b->warn.written_bytes, &b->max_written_bytes, false } };
+        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+                const struct mv_item *w = rows[i].warn, *m = rows[i].max;
+                char at[200];
+                if (!w->given || !m->given ||
+                    (rows[i].real ? w->real <= m->real : w->integer <= m->integer))
+                        continue;
+                mv_fmt(at, sizeof at, "%s.warn.%s", path, rows[i].name);
+                struct mv_report r = { .severity = MV_SEVERE_WARNING,
+                                       .code = "BUDGET_WARNING_UNREACHABLE",
+                                       .path = at,
+                                       .suggestion = "Warn below the budget",
+                                       .line = w->line,
+                                       .column = w->column };
+                mv__diagnose(d, &r, "The budget ends before this is spent: nobody is warned");
+        }
+}

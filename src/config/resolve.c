@@ -292,6 +292,7 @@ static int govern(const struct granting *g, const struct mv_settings_governance 
 {
         struct mv_rules_place place = { g->f->name, path, &g->f->arena, &g->f->origins };
         struct mv_context *own = mv_context_new(MV_LEVEL_PURE);
+        mv__add_budgets(&s->budgets, false, g->to);
         int r = own ? mv__add_rules(&s->rules, &place, own, g->err)
                     : mv_fail(g->err, MV_E_NOMEM, 0, "settings");
         if (r == 0 && mv__context_join(g->to, own, g->err) < 0)

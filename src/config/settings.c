@@ -181,12 +181,16 @@ static void check_settings(struct mv_settings_file *f)
                 check_exec(&k, &configs[i]);
         }
         mv__check_rules(&s->governance.rules, "governance.rules", k.d);
+        mv__check_budgets(&s->governance.budgets, "governance.budgets", k.d);
         for (uint32_t i = 0; i < s->environments.count; i++) {
                 char path[200];
                 mv_fmt(path, sizeof path, "environments.%.*s.governance.rules",
                        MV_SARG(environments[i].at.name));
                 check_exec(&k, &environments[i].default_config);
                 mv__check_rules(&environments[i].governance.rules, path, k.d);
+                mv_fmt(path, sizeof path, "environments.%.*s.governance.budgets",
+                       MV_SARG(environments[i].at.name));
+                mv__check_budgets(&environments[i].governance.budgets, path, k.d);
         }
 }
 

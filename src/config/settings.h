@@ -32,6 +32,7 @@ struct mv_exec_config {
 struct mv_settings_governance {
         struct mv_head at;
         struct mv_sections rules; /* struct mv_rule_section */
+        struct mv_budgets budgets;
 };
 struct mv_environment {
         struct mv_head at;

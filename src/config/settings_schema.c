@@ -106,10 +106,24 @@ static const struct mv_section exec_config = { .what = "execution",
                                                .size = sizeof(struct mv_exec_config),
                                                FIELDS(exec_fields) };
 
+static const struct mv_field budgets_fields[] = {
+        ROW("max-cost-usd", NUMBER, mv_budgets, max_cost_usd, NULL, "US dollars",
+            .not_negative = true, .code = "NEGATIVE_BUDGET"),
+        ROW("token-budget", NUMBER, mv_budgets, token_budget, NULL, "tokens", .not_negative = true,
+            .code = "NEGATIVE_BUDGET"),
+        MV_BUDGET_ROWS,
+};
+static const struct mv_section budgets = { .what = "budgets",
+                                           .doc = "What one execution may spend.",
+                                           .size = sizeof(struct mv_budgets),
+                                           FIELDS(budgets_fields) };
+
 static const struct mv_field governance_fields[] = {
         ROW("rules", LISTED, mv_settings_governance, rules, NULL,
             "the constitution: rules about calls that are granted; they only take away",
             .section = &mv__rule_schema),
+        ROW("budgets", SECTION, mv_settings_governance, budgets, NULL,
+            "what one execution may spend; the lower of two counts", .section = &budgets),
 };
 static const struct mv_section governance = { .what = "governance",
                                               .doc = "What is asked behind the grants.",

@@ -325,6 +325,7 @@ static void remark_policy(const struct mv_governance_policy *p, struct mv_diagno
                               "Both budgets are zero: nothing may be spent under this policy",
                               NULL };
         mv_fmt(path, sizeof path, "governance.policies.%.*s.budgets", MV_SARG(p->at.name));
+        mv__check_budgets(&p->budgets, path, d);
         if (p->budgets.at.given && p->budgets.max_cost_usd.real == 0 &&
             p->budgets.token_budget.real == 0)
                 say_at(d, &rule, NULL, OUTER(&p->budgets.at, &p->at));

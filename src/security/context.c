@@ -349,9 +349,11 @@ const char *mv_spending_name(enum mv_spending what)
 
 void mv_context_budget(struct mv_context *c, const struct mv_budget *budget)
 {
-        for (size_t i = 0; c && i < MV_SPEND_MAX_; i++)
+        for (size_t i = 0; c && i < MV_SPEND_MAX_; i++) {
                 if (budget->max[i] < c->budget.max[i])
                         c->budget.max[i] = budget->max[i]; /* (2) */
+                c->budget.warn[i] = lower(c->budget.warn[i], budget->warn[i]);
+        }
 }
 
 enum mv_level mv_context_level(const struct mv_context *c)

@@ -499,6 +499,42 @@ def every_example_runs_as_an_agent():
         assert (code, out) == (0, '3\n') or unavailable, (name, code, err)
 
 
+@test
+def a_threshold_of_a_budget_is_told_of_and_recorded():  # REQ-RES-12
+    store = os.path.join(WORK, 'warn.mva')
+    settings = write('warn.toml', f'''[grants]
+capabilities = ["ccos.*"]
+write = ["{WORK}/data"]
+[governance.budgets]
+max_calls = 4
+warn = {{ calls = 3, written_bytes = 5 }}
+[environments.less.governance.budgets]
+max_calls = 3
+[environments.never.governance.budgets]
+max_calls = 2
+warn.calls = 3
+''')
+    write_file = '(call "ccos.io.write-file" "%s/data/b.txt" "123456")' % WORK
+    echo = '(call "ccos.echo" 1)'
+    code, _, err = run('eval', f'(do {write_file} {echo} {echo} {echo})', '--policy', settings, '--audit', store)
+    equal(code, 0)
+    has(err, 'warning: 6 written bytes were spent by call 1: 5 are told of')
+    has(err, 'warning: 3 calls were spent by call 3: 3 are told of')
+    notes = [r for r in json.loads(run('audit', 'show', store, '--json')[1])['records'] if r['type'] == 'BudgetWarningIssued']
+    equal(len(notes), 2)
+    equal(run('audit', 'verify', store)[0], 0)
+    code, out, _ = run('eval', f'(do {echo} {echo} {echo} {echo})', '--policy', settings, '--environment', 'less', '--audit', 'none',
+                       '--json')
+    equal(code, 1)
+    has(out, 'the budget is 3 calls')
+    equal([w['call'] for w in json.loads(out)['metadata']['budget_warnings']], [3])
+    has(run('config', 'check', '--policy', settings)[1], 'BUDGET_WARNING_UNREACHABLE')
+    path = agent(':capabilities {:wiring [{:capability "ccos.echo"}]} :governance {:policies {:default {:budgets {:warn {:calls 1}}}}}')
+    code, _, err = evaluate(echo, path)
+    equal(code, 0)
+    has(err, 'warning: 1 calls were spent by call 1')
+
+
 RULED = (':capabilities {:fs {:enabled true :paths ["data"]}} :governance {:rules ['
          '{:id "not-this" :action :deny :argument "%(w)s/data/other*"}'
          ' {:id "fine" :action :allow :argument "%(w)s/data/in.txt"}'
