@@ -117,6 +117,28 @@ def options_only_narrow_an_agent():  # REQ-CFG-09
 
 
 @test
+def the_environment_names_the_agent_where_no_option_does():  # REQ-AC-13
+    path = agent(':capabilities {:fs {:enabled true :paths ["data"]}}')
+    other = agent('', name='other.rtfs')
+    write('read.rtfs', READ)
+    plain = ('--audit', 'none')
+    for verb in (('run', 'read.rtfs'), ('eval', READ), ('call', 'ccos.io.read-file', '"%s/data/in.txt"' % WORK)):
+        equal(run(*verb, *plain, AGENT_CONFIG_PATH=path)[:2], (0, '"forty-two"\n'))
+        equal(run(*verb, *plain, AGENT_CONFIG_PATH=other)[0], 3)
+        equal(run(*verb, *plain, '--agent', path, AGENT_CONFIG_PATH=other)[0], 0)
+        equal(run(*verb, *plain, '--agent', 'none', AGENT_CONFIG_PATH=path)[0], 3)
+        equal(run(*verb, *plain, AGENT_CONFIG_PATH='')[0], 3)
+        code, _, err = run(*verb, *plain, AGENT_CONFIG_PATH=WORK + '/nowhere')
+        assert code != 0
+        has(err, 'nowhere')
+    equal(run('explain', 'read.rtfs', AGENT_CONFIG_PATH=path)[0], 0)
+    equal(run('explain', 'read.rtfs', AGENT_CONFIG_PATH=other)[0], 3)
+    code, _, err = run('exec', *plain, '--', '/bin/true', AGENT_CONFIG_PATH=path)
+    equal(code, 3)
+    equal(run('eval', '1', *plain, '--allow', 'ccos.echo', AGENT_CONFIG_PATH=path)[0], 3)  # options narrow it
+
+
+@test
 def an_agent_never_runs_below_the_tier_of_its_mode():  # REQ-FACT-07
     path = agent('', ':process')
     code, _, err = evaluate('1', path, '--provider', 'mock')
