@@ -189,12 +189,13 @@ static int answer_refused(struct mv_broker *b, struct asked *q, struct mv_err *e
 /* The call that the budget has no room for is refused like one whose arguments are wrong: by a fault. */
 static void spend_call(struct mv_broker *b, struct asked *q)
 {
-        uint64_t most;
-        if (!q->decision.allowed || mv__spend(b, MV_SPEND_CALLS, 1, &most))
+        struct mv_room room;
+        if (!q->decision.allowed || mv__spend(b, MV_SPEND_CALLS, 1, &room))
                 return;
         mv_fmt(q->fault.kind, sizeof q->fault.kind, "BudgetExhausted");
-        mv_fmt(q->fault.message, sizeof q->fault.message, "%s: the budget is %llu calls",
-               q->capability->id, (unsigned long long)most);
+        mv_fmt(q->fault.message, sizeof q->fault.message,
+               "%s: the budget is %llu calls; %llu would allow it", q->capability->id,
+               (unsigned long long)room.max, (unsigned long long)room.needed);
         refuse(b, q, "budget of calls");
 }
 

@@ -131,10 +131,12 @@ static void warn_of(struct mv_broker *b, enum mv_spending what, uint64_t warn)
 }
 
 /* What was spent stays spent: who is refused may not go on in smaller pieces beyond the budget. */
-bool mv__spend(struct mv_broker *b, enum mv_spending what, uint64_t amount, uint64_t *ret_max)
+bool mv__spend(struct mv_broker *b, enum mv_spending what, uint64_t amount, struct mv_room *ret)
 {
         uint64_t most = b->o.context ? b->o.context->budget.max[what] : MV_SPEND_ANY;
-        *ret_max = most;
+        ret->max = most;
+        if (__builtin_add_overflow(b->spent[what], amount, &ret->needed))
+                ret->needed = MV_SPEND_ANY;
         if (most != MV_SPEND_ANY && amount > most - b->spent[what])
                 return false;
         uint64_t before = b->spent[what], warn = b->o.context ? b->o.context->budget.warn[what] : 0;
@@ -145,9 +147,9 @@ bool mv__spend(struct mv_broker *b, enum mv_spending what, uint64_t amount, uint
         return true;
 }
 
-static bool spend(void *ctx, enum mv_spending what, uint64_t amount, uint64_t *ret_max)
+static bool spend(void *ctx, enum mv_spending what, uint64_t amount, struct mv_room *ret)
 {
-        return mv__spend(ctx, what, amount, ret_max);
+        return mv__spend(ctx, what, amount, ret);
 }
 
 void mv__remember_denial(struct mv_broker *b, const struct mv_decision *d)
