@@ -14,6 +14,7 @@
 #define MEMORY_HIGH_MB  1024
 #define MEMORY_LEAST_MB 64
 #define APPROVALS_HIGH  5
+#define APPROVALS_MAX   16 /* security/rules.c */
 
 struct rule {
         enum mv_severity severity;
@@ -320,6 +321,10 @@ static void remark_policy(const struct mv_governance_policy *p, struct mv_diagno
         mv_fmt(path, sizeof path, "governance.policies.%.*s.requires_approvals",
                MV_SARG(p->at.name));
         if (p->requires_approvals.integer > APPROVALS_HIGH)
+                say_at(d, &rule, &p->requires_approvals, OUTER(&p->at));
+        rule = (struct rule){ MV_SEVERE_ERROR, "INVALID_APPROVALS", path,
+                              "At most 16 approvals can be asked for", NULL };
+        if (p->requires_approvals.integer > APPROVALS_MAX)
                 say_at(d, &rule, &p->requires_approvals, OUTER(&p->at));
         rule = (struct rule){ MV_SEVERE_NOTE, "governance.policy.budgets.zero", path,
                               "Both budgets are zero: nothing may be spent under this policy",
