@@ -30,7 +30,7 @@ struct mv_orchestrator {
 };
 struct mv_egress {
         struct mv_head at;
-        struct mv_item via, allow_domains, mtls, tls_pins;
+        struct mv_item via, allow_domains, mtls, tls_pins, client_cert, client_key, ca;
 };
 struct mv_network {
         struct mv_head at;

@@ -94,10 +94,21 @@ static const struct mv_field egress_fields[] = {
         ROW("allow-domains", TEXTS, mv_egress, allow_domains, "",
             "the only hosts that may be reached; `*.name` takes subdomains", .check = MV_CHECK_HOST,
             .code = "INVALID_DOMAIN"),
-        ROW("mtls", BOOL, mv_egress, mtls, "false", "the proxy shows a client certificate"),
+        ROW("mtls", BOOL, mv_egress, mtls, "false",
+            "hosts are reached by https only, with a client certificate: this one, or the one of "
+            "the settings"),
         ROW("tls-pins", TEXTS, mv_egress, tls_pins, "",
             "`sha256/<base64>` of the public keys that are accepted", .check = MV_CHECK_PIN,
             .code = "INVALID_TLS_PIN"),
+        ROW("client-cert", TEXT, mv_egress, client_cert, NULL,
+            "PEM file; relative to this file; shown to whoever asks when mtls is true",
+            .check = MV_CHECK_PATH, .code = "INVALID_PATH"),
+        ROW("client-key", TEXT, mv_egress, client_key, NULL,
+            "its key: PEM file of mode 0600, where the agent may not read", .check = MV_CHECK_PATH,
+            .code = "INVALID_PATH"),
+        ROW("ca", TEXT, mv_egress, ca, NULL,
+            "PEM file of the authorities that are trusted; absent: the system's",
+            .check = MV_CHECK_PATH, .code = "INVALID_PATH"),
 };
 SECTION(egress, mv_egress, "egress", "The way out.");
 

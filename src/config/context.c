@@ -211,10 +211,6 @@ static const char *network_closed(const struct bridge *b, const struct mv_item *
                   "no host is granted: the network is off" },
                 { is(&n->egress.via, "none"), &n->egress.via, "network.egress.via",
                   "no host is granted: egress goes via none" },
-                { n->egress.mtls.boolean, &n->egress.mtls, "network.egress.mtls",
-                  "no host is granted: there is no client certificate to show; false allows them" },
-                { n->egress.tls_pins.count > 0, &n->egress.tls_pins, "network.egress.tls_pins",
-                  "no host is granted: pins are not compared; leave them out to allow them" },
                 { dlp->enabled.boolean, &dlp->enabled, "orchestrator.dlp.enabled",
                   "no host is granted: nothing searches what leaves; false allows them" },
         };
@@ -263,6 +259,42 @@ static int add_hosts(struct bridge *b)
         return r;
 }
 
+static int file_of(struct bridge *b, const struct mv_item *item, const char *path,
+                   char buf[MV_PLACE_BYTES], const char **ret)
+{
+        *ret = item->given ? buf : NULL;
+        return item->given ? absolute(b, item, path, buf) : 0;
+}
+
+/* Before anything is narrowed: it holds for every way out (REQ-NET-07). */
+static int add_tls(struct bridge *b)
+{
+        const struct mv_egress *e = &b->c->network.egress;
+        const struct mv_item *http = &b->c->capabilities.http.egress.mtls;
+        bool mtls = e->mtls.boolean || http->boolean;
+        char ca[MV_PLACE_BYTES], cert[MV_PLACE_BYTES], key[MV_PLACE_BYTES], pin[64];
+        struct mv_tls_files files = { .client_wanted = mtls };
+        int r = file_of(b, &e->ca, "network.egress.ca", ca, &files.ca);
+        if (r == 0 && mtls)
+                r = file_of(b, &e->client_cert, "network.egress.client_cert", cert,
+                            &files.client_cert);
+        if (r == 0 && mtls)
+                r = file_of(b, &e->client_key, "network.egress.client_key", key, &files.client_key);
+        if (r == 0)
+                r = mv_context_use_tls(b->to->context, &files, b->err);
+        for (uint32_t i = 0; r == 0 && i < e->tls_pins.count; i++) {
+                mv_fmt(pin, sizeof pin, "%.*s", MV_SARG(e->tls_pins.texts[i].text));
+                r = mv_context_pin_tls(b->to->context, pin, b->err);
+        }
+        if (r == 0 && mtls && !files.client_cert)
+                r = note(b, e->mtls.boolean ? &e->mtls : http,
+                         e->mtls.boolean ? "network.egress.mtls" : "capabilities.http.egress.mtls",
+                         "no host is reached without a client certificate: client-cert names one, "
+                         "or "
+                         "the settings of --policy");
+        return r;
+}
+
 static int add_network(struct bridge *b)
 {
         static const char *const ids[] = { "ccos.network.http-fetch" };
@@ -275,12 +307,6 @@ static int add_network(struct bridge *b)
         if (r < 0 || !http->enabled.boolean)
                 return r;
         r = grant_capabilities(b, ids, 1, &http->enabled, "capabilities.http.enabled");
-        if (r == 0 && http->egress.mtls.boolean && !closed) {
-                mv__grants_clear(b->to->context, MV_GRANT_HOST);
-                return note(b, &http->egress.mtls, "capabilities.http.egress.mtls",
-                            "no host is granted: there is no client certificate to show; false "
-                            "allows them");
-        }
         return r == 0 && http->egress.allow_domains.count ? narrow_http(b) : r;
 }
 
@@ -578,8 +604,8 @@ int mv_agent_grants(const struct mv_agent_file *f, const struct mv_agent_place *
                     struct mv_agent_grants *ret, struct mv_err *err)
 {
         static int (*const steps[])(struct bridge *) = {
-                add_files, add_mounts, check_registries, add_network,  add_wiring,
-                add_guest, add_budget, add_rules,        place_record, name_unused,
+                add_tls,   add_files,  add_mounts, check_registries, add_network, add_wiring,
+                add_guest, add_budget, add_rules,  place_record,     name_unused,
         };
         struct bridge b = { &f->config, place, ret, err };
         *ret = (struct mv_agent_grants){ .arena = mv_arena_grow(MV_AGENT_GRANTS_BYTES),

@@ -289,8 +289,8 @@ static const char agent_intro[] =
         "`capabilities.http` has too, and the capabilities that are wired; within the settings "
         "file of --policy. Other options only\n"
         "narrow that. What is asked for and cannot be kept here is not given, and a note names it: "
-        "mutual TLS, pins and data loss\n"
-        "prevention close the network, a language model is not there, a kernel is not booted, "
+        "data loss\n"
+        "prevention closes the network, a language model is not there, a kernel is not booted, "
         "sections for an orchestrator are\n"
         "not used. Policy `default` governs, else the strictest.\n";
 static const char settings_intro[] =

@@ -301,6 +301,27 @@ static int govern(const struct granting *g, const struct mv_settings_governance 
         return r;
 }
 
+static const char *path_of(const struct mv_item *item, char buf[GRANT_BYTES_MAX])
+{
+        mv_fmt(buf, GRANT_BYTES_MAX, "%.*s", MV_SARG(item->text));
+        return item->given ? buf : NULL;
+}
+
+static int use_tls(const struct granting *g, const struct mv_tls_section *s)
+{
+        char ca[GRANT_BYTES_MAX], cert[GRANT_BYTES_MAX], key[GRANT_BYTES_MAX], pin[64];
+        struct mv_tls_files files = { .ca = path_of(&s->ca, ca),
+                                      .client_cert = path_of(&s->client_cert, cert),
+                                      .client_key = path_of(&s->client_key, key),
+                                      .client_wanted = s->mtls.boolean };
+        int r = mv_context_use_tls(g->to, &files, g->err);
+        for (uint32_t i = 0; r == 0 && i < s->pins.count; i++) {
+                mv_fmt(pin, sizeof pin, "%.*s", MV_SARG(s->pins.texts[i].text));
+                r = mv_context_pin_tls(g->to, pin, g->err);
+        }
+        return r < 0 ? mv_wrap(g->err, "%s:%u:%u: tls", g->f->name, s->at.line, s->at.column) : 0;
+}
+
 static int make_base(struct mv_settings_file *f, struct mv_context *to, struct mv_err *err)
 {
         const struct mv_settings *s = &f->settings;
@@ -314,6 +335,8 @@ static int make_base(struct mv_settings_file *f, struct mv_context *to, struct m
         if (r == 0)
                 r = grant_vars(&g, &s->default_config.env_vars, "default_config.env_vars");
         mv_context_limit(to, &limits);
+        if (r == 0)
+                r = use_tls(&g, &s->tls);
         return r < 0 ? r : govern(&g, &s->governance, "governance.rules");
 }
 

@@ -172,6 +172,11 @@ static void check_settings(struct mv_settings_file *f)
         check_level(&k, s);
         check_providers(&k, &s->provider_configs);
         check_exec(&k, &s->default_config);
+        if (s->tls.client_cert.given != s->tls.client_key.given)
+                wrong(&k, s->tls.client_cert.given ? &s->tls.client_cert : &s->tls.client_key,
+                      &(struct finding){ "CLIENT_CERT_AND_KEY", "tls",
+                                         "A client certificate and its key come together",
+                                         "Name both client_cert and client_key" });
         for (uint32_t i = 0; i < s->capability_configs.count; i++) {
                 struct mv_item at = { .line = configs[i].at.line, .column = configs[i].at.column };
                 if (mv__id_check(configs[i].at.name, false))

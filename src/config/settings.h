@@ -34,6 +34,10 @@ struct mv_settings_governance {
         struct mv_sections rules; /* struct mv_rule_section */
         struct mv_budgets budgets;
 };
+struct mv_tls_section {
+        struct mv_head at;
+        struct mv_item pins, mtls, client_cert, client_key, ca;
+};
 struct mv_environment {
         struct mv_head at;
         struct mv_item default_provider, min_tier;
@@ -47,6 +51,7 @@ struct mv_settings {
         struct mv_grants_section grants;
         struct mv_exec_config default_config;
         struct mv_settings_governance governance;
+        struct mv_tls_section tls;
         struct mv_sections capability_configs; /* struct mv_exec_config */
         struct mv_sections environments;       /* struct mv_environment */
         struct mv_item provider_configs;

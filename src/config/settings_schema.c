@@ -147,6 +147,26 @@ static const struct mv_section environment = { .what = "environment",
                                                .size = sizeof(struct mv_environment),
                                                FIELDS(environment_fields) };
 
+static const struct mv_field tls_fields[] = {
+        ROW("pins", TEXTS, mv_tls_section, pins, "",
+            "`sha256/<base64>` of the public keys that are accepted", .check = MV_CHECK_PIN,
+            .code = "INVALID_TLS_PIN"),
+        ROW("mtls", BOOL, mv_tls_section, mtls, "false",
+            "hosts are reached by https only, with a client certificate"),
+        ROW("client-cert", TEXT, mv_tls_section, client_cert, NULL,
+            "PEM file, shown to whoever asks", .check = MV_CHECK_ABSOLUTE, .code = "INVALID_PATH"),
+        ROW("client-key", TEXT, mv_tls_section, client_key, NULL,
+            "its key: PEM file of mode 0600, where no grant reads", .check = MV_CHECK_ABSOLUTE,
+            .code = "INVALID_PATH"),
+        ROW("ca", TEXT, mv_tls_section, ca, NULL,
+            "PEM file of the authorities that are trusted; absent: the system's",
+            .check = MV_CHECK_ABSOLUTE, .code = "INVALID_PATH"),
+};
+static const struct mv_section tls = { .what = "tls",
+                                       .doc = "How granted hosts are reached.",
+                                       .size = sizeof(struct mv_tls_section),
+                                       FIELDS(tls_fields) };
+
 static const struct mv_field settings_fields[] = {
         ROW("default-provider", TEXT, mv_settings, default_provider, NULL,
             "the wall to use; absent: the strongest"),
@@ -161,6 +181,8 @@ static const struct mv_field settings_fields[] = {
             .section = &exec_config),
         ROW("governance", SECTION, mv_settings, governance, NULL, "rules about what is granted",
             .section = &governance),
+        ROW("tls", SECTION, mv_settings, tls, NULL, "how granted hosts are reached",
+            .section = &tls),
         ROW("capability-configs", NAMED, mv_settings, capability_configs, NULL,
             "of one capability, by id", .section = &exec_config),
         ROW("environments", NAMED, mv_settings, environments, NULL, "by name",

@@ -361,6 +361,23 @@ static void remark_network(const struct mv_agent_config *c, struct mv_diagnostic
                        OUTER(&c->network.egress.at, &c->network.at));
 }
 
+static void check_client(const struct mv_agent_config *c, struct mv_diagnostics *d)
+{
+        const struct mv_egress *e = &c->network.egress;
+        bool cert = e->client_cert.given, key = e->client_key.given;
+        static const struct rule half = { MV_SEVERE_ERROR, "CLIENT_CERT_AND_KEY", "network.egress",
+                                          "A client certificate and its key come together",
+                                          "Name both client-cert and client-key" };
+        static const struct rule idle = { MV_SEVERE_WARNING, "CLIENT_CERT_WITHOUT_MTLS",
+                                          "network.egress.client_cert",
+                                          "The client certificate is not shown: mtls is false",
+                                          "mtls true shows it" };
+        if (cert != key)
+                say_at(d, &half, cert ? &e->client_cert : &e->client_key, OUTER(NULL));
+        else if (cert && !e->mtls.boolean && !c->capabilities.http.egress.mtls.boolean)
+                say_at(d, &idle, &e->client_cert, OUTER(NULL));
+}
+
 static void remark_delegation(const struct mv_agent_config *c, struct mv_diagnostics *d)
 {
         static const struct rule low = {
@@ -411,6 +428,7 @@ static void remark_models(const struct mv_agent_config *c, struct mv_diagnostics
 void mv__validate_general(const struct mv_agent_config *c, struct mv_diagnostics *d)
 {
         remark_network(c, d);
+        check_client(c, d);
         remark_governance(c, d);
         remark_delegation(c, d);
         remark_models(c, d);

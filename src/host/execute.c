@@ -179,7 +179,9 @@ static int prepare(struct mv__exec *e, struct mv_err *err)
                 return r;
         mv_authorize_program(e->context, mv__program_class(x->program.kind), x->capability_id,
                              &e->decision);
-        r = mv__program_rules(e->context, &x->program, &e->decision, err);
+        r = mv__client_key_check(e->context, err);
+        if (r == 0)
+                r = mv__program_rules(e->context, &x->program, &e->decision, err);
         if (r < 0)
                 return r;
         struct mv_limits asked = mv_limits_min(e->context->limits, x->limits);

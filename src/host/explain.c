@@ -94,7 +94,9 @@ int mv_explain(struct mv_host *h, const struct mv_execution *x, struct mv_explan
                 if (!token.allowed)
                         d = token;
         }
-        r = mv__program_rules(x->context, &x->program, &d, err);
+        r = mv__client_key_check(x->context, err);
+        if (r == 0)
+                r = mv__program_rules(x->context, &x->program, &d, err);
         if (r < 0)
                 return r;
         fill(ret, &d);
