@@ -51,6 +51,9 @@ const char *mv_spending_name(enum mv_spending what); /* "calls" "egress bytes" .
 #define MV_SPEND_ANY UINT64_MAX
 struct mv_budget {
         uint64_t max[MV_SPEND_MAX_]; /* MV_SPEND_ANY: no limit; 0: nothing may be spent */
+        /* Whoever spends so much is told of and goes on: a note in the records, and in the result; 0: nobody is. Without a max
+         * it is a budget that only warns. */
+        uint64_t warn[MV_SPEND_MAX_];
 };
 
 struct mv_context;
@@ -103,6 +106,18 @@ int mv_context_add_rule(struct mv_context *c, const struct mv_rule *rule, struct
 /* "allow" "deny" "require-approval"; "low" "medium" "high" */
 const char *mv_rule_action_name(enum mv_rule_action a);
 const char *mv_risk_name(enum mv_risk r);
+
+/* How granted hosts are reached (REQ-NET-07). Certificates are always verified. With a pin, or client_wanted, nothing leaves but
+ * https, and only by ccos.network.http-fetch: an external program speaks TLS itself, so it has no network.
+ * pin: "sha256/<base64 of the digest of a public key>", any of those that are added; NULL: no key is accepted.
+ * Files are PEM and absolute paths: ca replaces the authorities of the system; the certificate is shown to whoever asks. The key
+ * is opened by the host for each transfer; an execution whose context grants it to the program is refused (DENIED). */
+int mv_context_pin_tls(struct mv_context *c, const char *pin, struct mv_err *err);
+struct mv_tls_files {
+        const char *ca, *client_cert, *client_key; /* NULL: as it is */
+        bool client_wanted; /* without a certificate to show no host is reached */
+};
+int mv_context_use_tls(struct mv_context *c, const struct mv_tls_files *files, struct mv_err *err);
 
 /* Limits may only be lowered below what the level gives; 0 leaves a field as it is. */
 void mv_context_limit(struct mv_context *c, const struct mv_limits *limits);

@@ -142,6 +142,11 @@ struct mv_file_operation {
         const char *path, *operation;
         uint64_t bytes;
 };
+struct mv_budget_warning { /* once of each kind of spending */
+        enum mv_spending what;
+        uint64_t warn, spent; /* the threshold, and what was spent when it was reached */
+        uint32_t call;        /* in this call */
+};
 struct mv_metadata { /* REQ-META: measured, never clamped */
         uint64_t duration_ns, cpu_ns, memory_peak_bytes, calls, denials, fuel;
         uint64_t open_ns, run_ns, close_ns;
@@ -149,6 +154,8 @@ struct mv_metadata { /* REQ-META: measured, never clamped */
         bool simulated;
         /* calls of a failed program that were undone, and that could not be */
         uint32_t compensations, compensations_failed;
+        struct mv_budget_warning budget_warnings[MV_SPEND_MAX_];
+        uint32_t budget_warnings_count;
         int exit_code, signal;
         const struct mv_network_request *network;
         uint32_t network_count;

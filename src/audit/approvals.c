@@ -185,7 +185,7 @@ static int get_file(struct mv_audit *a, int dir, const char *name, const char *k
 
 /* --- requests --------------------------------------------------------------------------------- */
 /* [id execution rule capability step call approvals created expires args] */
-static void put_request(struct mv_out *o, const struct mv_approval_request *q)
+void mv__approval_request_put(struct mv_out *o, const struct mv_approval_request *q)
 {
         mv_cbor_put_array(o, 10);
         mv_cbor_put_str(o, q->id);
@@ -204,7 +204,8 @@ static bool get_text(struct mv_cur *c, struct mv_arena *arena, const char **ret)
 {
         struct mv_cbor_item it;
         struct mv_err ignored;
-        if (mv_cbor_next(c, &it, &ignored) < 0 || it.kind != MV_CBOR_TEXT)
+        if (mv_cbor_next(c, &it, &ignored) < 0 || it.kind != MV_CBOR_TEXT ||
+            (it.text.len && memchr(it.text.p, 0, it.text.len)))
                 return false;
         char *p = mv_new(arena, char, it.text.len + 1);
         if (!p)
@@ -232,8 +233,8 @@ static bool get_array(struct mv_cur *c, uint64_t count)
         return mv_cbor_next(c, &it, &ignored) == 0 && it.kind == MV_CBOR_ARRAY && it.count == count;
 }
 
-static bool get_request(struct mv_slice body, const char *id, struct mv_arena *arena,
-                        struct mv_approval_request *q)
+bool mv__approval_request_get(struct mv_slice body, const char *id, struct mv_arena *arena,
+                              struct mv_approval_request *q)
 {
         struct mv_cur c = mv_cur(body);
         struct mv_err ignored;
@@ -245,8 +246,8 @@ static bool get_request(struct mv_slice body, const char *id, struct mv_arena *a
                   get_count(&c, &q->call) && get_count(&c, &approvals) &&
                   get_count(&c, &q->created_ms) && get_count(&c, &q->expires_ms) &&
                   mv_cbor_skip(&c, &q->args, &ignored) == 0 && mv_cur_done(&c);
-        if (!ok)
-                return false;
+        if (!ok || approvals == 0 || approvals > MV_APPROVAL_VOTERS_MAX)
+                return false; /* none needed would be approved */
         mv_fmt(q->id, sizeof q->id, "%s", id);
         q->approvals = (uint32_t)approvals;
         q->step = q->step[0] ? q->step : NULL;
@@ -266,7 +267,7 @@ static int read_request(struct mv_audit *a, int dir, const char *id, struct mv_a
         int r = get_file(a, dir, name, "request", arena, &body, err);
         if (r < 0)
                 return r;
-        if (!get_request(body, id, arena, &q))
+        if (!mv__approval_request_get(body, id, arena, &q))
                 return mv_fail(err, MV_E_CORRUPT, 0, "%s is another request", name);
         *ret = q;
         return 0;
@@ -298,7 +299,7 @@ int mv_approval_ask(struct mv_audit *a, const struct mv_approval_request *q, boo
         static const uint8_t nothing[] = { 0x80 }; /* the id covers them all the same */
         if (q->args.len > FOLDED_BYTES_MAX)
                 shown.args = mv_slice(nothing, sizeof nothing);
-        put_request(&o, &shown);
+        mv__approval_request_put(&o, &shown);
         mv_fmt(name, sizeof name, "%s.request", q->id);
         r = o.overflow ? mv_fail(err, MV_E_LIMIT, 0, "an approval's request is too large")
                        : put_file(a, dir, name, "request", mv_out_slice(&o), err);
@@ -322,8 +323,8 @@ static void vote_name(const char *id, const struct mv_approval_vote *v, char ret
 }
 
 /* [id uid name time approve] */
-static bool get_vote(struct mv_slice body, const char *id, struct mv_arena *arena,
-                     struct mv_approval_vote *v)
+bool mv__approval_vote_get(struct mv_slice body, const char *id, struct mv_arena *arena,
+                           struct mv_approval_vote *v)
 {
         struct mv_cur c = mv_cur(body);
         struct mv_cbor_item it;
@@ -350,7 +351,7 @@ static bool take_vote(struct mv_audit *a, int dir, const char *name,
         struct mv_err ignored;
         struct mv_arena arena = mv_arena_grow(2 * MV_APPROVAL_BYTES_MAX);
         bool ok = get_file(a, dir, name, "vote", &arena, &body, &ignored) == 0 &&
-                  get_vote(body, q->id, &arena, ret);
+                  mv__approval_vote_get(body, q->id, &arena, ret);
         mv_arena_done(&arena);
         if (!ok)
                 return false;

@@ -59,6 +59,12 @@ int mv_approval_status(struct mv_audit *a, const struct mv_approval_request *q,
 /* name NULL: the user's. EXISTS: this approver has voted. STATE: it is decided, or has expired. */
 int mv_approval_vote(struct mv_audit *a, const char *id, const char *name, bool approve,
                      struct mv_err *err);
+/* Bodies of the files, behind their signatures. The id is the one that the file's name says; false: another one's, or none. */
+void mv__approval_request_put(struct mv_out *o, const struct mv_approval_request *q);
+bool mv__approval_request_get(struct mv_slice body, const char *id, struct mv_arena *arena,
+                              struct mv_approval_request *q);
+bool mv__approval_vote_get(struct mv_slice body, const char *id, struct mv_arena *arena,
+                           struct mv_approval_vote *v);
 /* Calls fn for every request, by id; of one that cannot be believed with q NULL and the reason. Stops when fn says so. */
 typedef bool (*mv_approval_fn)(void *ctx, const char *id, const struct mv_approval_request *q,
                                const struct mv_approval_status *s, const struct mv_err *why);

@@ -159,7 +159,7 @@ int mv_trail_note(struct mv_trail *t, enum mv_record_type type, struct mv_slice 
                   struct mv_slice observed, struct mv_err *err)
 {
         uint8_t leaf[MV_DIGEST_BYTES];
-        if (t->ended || (type != MV_REC_PAUSED && type != MV_REC_APPROVAL) || !semantic.len ||
+        if (t->ended || !mv_record_is_note(type) || type == MV_REC_RESUMED || !semantic.len ||
             semantic.len > MV_AUDIT_PAYLOAD_MAX || observed.len > MV_AUDIT_PAYLOAD_MAX)
                 return mv_fail(err, MV_E_INVALID, 0, "execution %s: not a note", t->id);
         return mv__trail_put(t, type, semantic, observed, leaf, err);

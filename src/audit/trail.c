@@ -19,8 +19,14 @@ const char *mv_record_type_name(enum mv_record_type t)
                 [MV_REC_RESUMED] = "PlanResumed",
                 [MV_REC_PAUSED] = "PlanPaused",
                 [MV_REC_APPROVAL] = "GovernanceApproval",
+                [MV_REC_BUDGET] = "BudgetWarningIssued",
         };
         return t >= 1 && t < MV_REC_MAX_ ? names[t] : "unknown record";
+}
+
+bool mv_record_is_note(enum mv_record_type t)
+{
+        return t >= MV_REC_RESUMED && t < MV_REC_MAX_;
 }
 
 int mv_trail_begin(struct mv_audit *a, const char *execution_id, struct mv_trail **ret,

@@ -117,11 +117,6 @@ static void take_seal(struct verifier *v, const struct mv_audit_record *r)
         v->verdict.unsealed = 0;
 }
 
-static bool is_note(enum mv_record_type t)
-{
-        return t == MV_REC_RESUMED || t == MV_REC_PAUSED || t == MV_REC_APPROVAL;
-}
-
 /* No leaf; but a resumption names the leaves before it. */
 static const char *note_check(const struct open_execution *x, const struct mv_audit_record *r)
 {
@@ -139,7 +134,7 @@ static const char *note_check(const struct open_execution *x, const struct mv_au
 static int take(struct verifier *v, const struct mv_audit_record *r, struct mv_err *err)
 {
         struct open_execution *x = execution_find(v, r->execution_id);
-        if (is_note(r->type)) {
+        if (mv_record_is_note(r->type)) {
                 const char *odd = note_check(x, r);
                 if (odd)
                         bad(v, r->index, r->offset, odd);

@@ -189,12 +189,13 @@ static int answer_refused(struct mv_broker *b, struct asked *q, struct mv_err *e
 /* The call that the budget has no room for is refused like one whose arguments are wrong: by a fault. */
 static void spend_call(struct mv_broker *b, struct asked *q)
 {
-        uint64_t most;
-        if (!q->decision.allowed || mv__spend(b, MV_SPEND_CALLS, 1, &most))
+        struct mv_room room;
+        if (!q->decision.allowed || mv__spend(b, MV_SPEND_CALLS, 1, &room))
                 return;
         mv_fmt(q->fault.kind, sizeof q->fault.kind, "BudgetExhausted");
-        mv_fmt(q->fault.message, sizeof q->fault.message, "%s: the budget is %llu calls",
-               q->capability->id, (unsigned long long)most);
+        mv_fmt(q->fault.message, sizeof q->fault.message,
+               "%s: the budget is %llu calls; %llu would allow it", q->capability->id,
+               (unsigned long long)room.max, (unsigned long long)room.needed);
         refuse(b, q, "budget of calls");
 }
 
@@ -342,6 +343,12 @@ int mv__call(struct mv_broker *b, const struct mv_frame *f, struct mv_err *err)
         }
         if (r == 0 && !mv__replays(b, q.seq)) {
                 spend_call(b, &q);
+                if (b->fatal.code != MV_OK) {
+                        *err = b->fatal;
+                        r = -(int)err->code;
+                }
+        }
+        if (r == 0 && !mv__replays(b, q.seq)) {
                 r = q.decision.allowed ? answer_allowed(b, &q, err) : answer_refused(b, &q, err);
         }
         if (r == 0 && q.replied && b->hints)

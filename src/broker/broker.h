@@ -132,6 +132,8 @@ struct mv_broker_outcome {
         uint32_t network_count;
         const struct mv_file_operation *files;
         uint32_t files_count;
+        struct mv_budget_warning warnings[MV_SPEND_MAX_];
+        uint32_t warnings_count;
 };
 /* When the first of the open steps has used up its time (CLOCK_MONOTONIC); 0: the run's own end. Threads: any. */
 uint64_t mv_broker_step_deadline(const struct mv_broker *b);

@@ -60,7 +60,8 @@ int mv__take_step(struct mv_broker *b, const struct mv_value *event, struct mv_e
         return 0;
 }
 
-static const struct mv_rule *rule_for(const struct mv_broker *b, const struct asked *q)
+static uint32_t rules_for(const struct mv_broker *b, const struct asked *q,
+                          const struct mv_rule *ret[MV_CONSTITUTIONS_MAX])
 {
         struct mv_slice names[STEPS_MAX];
         struct mv_governed g = { .capability = q->capability,
@@ -71,7 +72,7 @@ static const struct mv_rule *rule_for(const struct mv_broker *b, const struct as
         for (uint32_t i = 0; i < depth && i < STEPS_MAX; i++)
                 names[g.steps_count++] =
                         mv_slice(b->ruled_steps->open[i].name, b->ruled_steps->open[i].len);
-        return mv_rule_for(b->o.context, &g);
+        return mv_rules_for(b->o.context, &g, ret);
 }
 
 /* --- what a decision says --------------------------------------------------------------------- */
@@ -238,16 +239,37 @@ static int ask(struct mv_broker *b, struct asked *q, const struct mv_rule *rule,
         return 0;
 }
 
-/* (3) 1: it was decided, and q->decision says the same again. */
-static int decided_before(struct mv_broker *b, struct asked *q, const struct mv_rule *rule,
-                          struct mv_err *err)
+/* (3) 1: it was decided, and a denial stands in q->decision. */
+static int decided_before(struct mv_broker *b, struct asked *q, struct mv_err *err)
 {
         bool allowed;
         if (!b->o.replay || !mv_trail_following(b->o.trail))
                 return 0;
-        int r = mv__replay_decision(b, q, &allowed, err);
-        if (r == 1 && allowed)
-                say_rule(q, rule, " approved");
+        return mv__replay_decision(b, q, &allowed, err);
+}
+
+/* Each rule that allows it, or would have it approved. */
+static int ask_each(struct mv_broker *b, struct asked *q, const struct mv_rule *const *rules,
+                    uint32_t count, struct mv_err *err)
+{
+        bool asks = false;
+        int decided = 0, r = 0;
+        for (uint32_t i = 0; i < count; i++)
+                asks |= rules[i]->action == MV_RULE_REQUIRE_APPROVAL;
+        if (asks)
+                decided = decided_before(b, q, err);
+        if (decided < 0)
+                return decided;
+        for (uint32_t i = 0; r == 0 && q->decision.allowed && i < count; i++)
+                if (rules[i]->action == MV_RULE_ALLOW)
+                        say_rule(q, rules[i], "");
+                else if (decided)
+                        say_rule(q, rules[i], " approved");
+                else if (b->o.audit)
+                        r = ask(b, q, rules[i], err);
+                else
+                        deny(q, rules[i],
+                             "it needs an approval, and an execution of this kind cannot wait");
         return r;
 }
 
@@ -255,21 +277,11 @@ int mv__govern(struct mv_broker *b, struct asked *q, struct mv_err *err)
 {
         if (!b->o.context || !b->o.context->rules_count || !q->decision.allowed)
                 return 0; /* (1) */
-        const struct mv_rule *rule = rule_for(b, q);
-        if (!rule)
-                return 0;
-        if (rule->action == MV_RULE_ALLOW) {
-                say_rule(q, rule, "");
-                return 0;
-        }
-        if (rule->action == MV_RULE_DENY) {
-                deny(q, rule, "it denies this");
+        const struct mv_rule *rules[MV_CONSTITUTIONS_MAX];
+        uint32_t count = rules_for(b, q, rules);
+        if (count == 1 && rules[0]->action == MV_RULE_DENY) {
+                deny(q, rules[0], "it denies this");
                 return 0;
         }
-        if (!b->o.audit) {
-                deny(q, rule, "it needs an approval, and an execution of this kind cannot wait");
-                return 0;
-        }
-        int r = decided_before(b, q, rule, err);
-        return r != 0 ? (r < 0 ? r : 0) : ask(b, q, rule, err);
+        return ask_each(b, q, rules, count, err);
 }

@@ -154,7 +154,8 @@ struct mv_slice mv__reply_payload(const struct mv_broker *b);
 
 /* services.c: what capabilities reach through struct mv_call_host. */
 struct mv_call_host mv__services(struct mv_broker *b);
-bool mv__spend(struct mv_broker *b, enum mv_spending what, uint64_t amount, uint64_t *ret_max);
+/* false: not in the budget. A threshold that is crossed is noted; when that fails, b->fatal says so. */
+bool mv__spend(struct mv_broker *b, enum mv_spending what, uint64_t amount, struct mv_room *ret);
 bool mv__write_output(struct mv_broker *b, bool to_stderr, struct mv_slice s);
 void mv__remember_denial(struct mv_broker *b, const struct mv_decision *d);
 /* texts that go into frames and records are UTF-8 */

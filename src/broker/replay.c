@@ -137,9 +137,9 @@ static int replay_allowed(struct mv_broker *b, struct asked *q, struct mv_err *e
         struct mv_out mine;
         struct field inside[D_COUNT], result[] = { { "seq", true }, { "fault" }, { "reply" } };
         enum mv_record_type type = MV_REC_MAX_;
-        uint64_t most;
+        struct mv_room room;
         if (b->o.replay->goes_on) { /* what it spent before counts on */
-                (void)mv__spend(b, MV_SPEND_CALLS, 1, &most);
+                (void)mv__spend(b, MV_SPEND_CALLS, 1, &room);
                 mv__step_answered(b, q);
         }
         int r = expect(b, q, MV_REC_CALL, &semantic, err);

@@ -238,7 +238,9 @@ void mv__step_limits(struct mv_broker *b, struct asked *q)
                 const struct active_step *a = &s->active[i];
                 now = a->end_ns && !now ? mv__broker_now_ns() : now;
                 if (b->calls - a->calls_at > p->limits.calls_max) {
-                        mv_fmt(text, sizeof text, "makes more than %u calls", p->limits.calls_max);
+                        mv_fmt(text, sizeof text,
+                               "makes more than %u calls; :max-calls %u would allow it",
+                               p->limits.calls_max, b->calls - a->calls_at);
                         refuse(q, p, "calls", text);
                 } else if (i && is_operation(q) &&
                            s->operations - a->operations_at >= p->limits.operations_max) {

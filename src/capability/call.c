@@ -33,12 +33,14 @@ int mv_call_fail(struct mv_call *call, const char *kind, const char *format, ...
 
 int mv_call_spend(struct mv_call *call, enum mv_spending what, uint64_t amount)
 {
-        uint64_t most = 0;
-        if (!call->host.spend || call->host.spend(call->host.ctx, what, amount, &most))
+        struct mv_room room = { 0 };
+        if (!call->host.spend || call->host.spend(call->host.ctx, what, amount, &room))
                 return 0;
-        return mv_call_fail(call, "BudgetExhausted", "%s: %llu %s more, the budget is %llu",
+        return mv_call_fail(call, "BudgetExhausted",
+                            "%s: %llu %s more, the budget is %llu; %llu would allow it",
                             call->capability->id, (unsigned long long)amount,
-                            mv_spending_name(what), (unsigned long long)most);
+                            mv_spending_name(what), (unsigned long long)room.max,
+                            (unsigned long long)room.needed);
 }
 
 void mv__fault_set(struct mv_fault *f, const char *kind, const char *format, ...)

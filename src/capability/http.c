@@ -6,16 +6,22 @@
  * (2) The URL given to the library is written anew from the parts that were decided about, so no second parser can read
  *     another host out of it.
  * (3) Body, headers, time and redirects are bounded; what the other side sends beyond that ends the call.
- * (4) One denied address denies the call, also when another address of the name would have been allowed. */
+ * (4) One denied address denies the call, also when another address of the name would have been allowed.
+ * (5) The client's key is opened here, once for each transfer, and read by its descriptor: what was checked is what is used. */
 #include <capability/http_request.h>
 #include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <policy/policy.h>
 #include <policy/profile.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <security/tls.h>
+#include <sys/fd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <wire/cbor.h>
 #include <wire/text.h>
@@ -246,6 +252,53 @@ static void set_options(CURL *curl, struct transfer *t, struct curl_slist *heade
         set_method(curl, t);
 }
 
+/* --- TLS -------------------------------------------------------------------------------------- */
+/* "sha256//...;sha256//..." for the library; a pin that no key has when none is accepted. */
+static bool put_pins(CURL *curl, const struct mv_tls *tls)
+{
+        size_t cap = (size_t)tls->pins.count * 64 + 64;
+        char *text = malloc(cap);
+        size_t n = 0;
+        if (!text)
+                return false;
+        for (uint32_t i = 0; i < tls->pins.count; i++)
+                n += mv_fmt(text + n, cap - n, "%ssha256//%s", i ? ";" : "",
+                            tls->pins.items[i] + sizeof "sha256/" - 1);
+        if (!tls->pins.count)
+                mv_fmt(text, cap, "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+        bool ok = curl_easy_setopt(curl, CURLOPT_PINNEDPUBLICKEY, text) == CURLE_OK;
+        free(text);
+        return ok;
+}
+
+/* (5) */
+static bool put_client(CURL *curl, const struct mv_tls *tls, int *ret_key)
+{
+        char path[64];
+        struct stat st;
+        *ret_key = open(tls->client_key, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        if (*ret_key < 0 || fstat(*ret_key, &st) < 0 || !S_ISREG(st.st_mode) || st.st_mode & 077)
+                return false;
+        mv_fmt(path, sizeof path, "/proc/self/fd/%d", *ret_key);
+        return curl_easy_setopt(curl, CURLOPT_SSLCERT, tls->client_cert) == CURLE_OK &&
+               curl_easy_setopt(curl, CURLOPT_SSLKEY, path) == CURLE_OK;
+}
+
+/* NULL, or why the transfer cannot be made as the context wants it. */
+static const char *put_tls(CURL *curl, const struct mv_context *c, int *ret_key)
+{
+        if (!c || !mv__tls_any(c))
+                return NULL;
+        if (c->tls.ca && curl_easy_setopt(curl, CURLOPT_CAINFO, c->tls.ca) != CURLE_OK)
+                return "the file of authorities cannot be used";
+        if (c->tls.pinned && !put_pins(curl, &c->tls))
+                return "the pins cannot be compared";
+        if (c->tls.client_cert && !put_client(curl, &c->tls, ret_key))
+                return "the client's key cannot be read, or others can read it";
+        return NULL;
+}
+
+/* --- one hop ---------------------------------------------------------------------------------- */
 static void note_hop(CURL *curl, struct transfer *t, const char *url)
 {
         long head = 0;
@@ -285,6 +338,11 @@ static int spend_request(struct transfer *t, const char *url, const struct curl_
 static int perform(CURL *curl, struct transfer *t, struct curl_slist *headers)
 {
         char url[URL_BYTES], detail[CURL_ERROR_SIZE] = "";
+        mv_auto_fd key = -EBADF;
+        const char *why = put_tls(curl, t->call->context, &key);
+        if (why)
+                return mv_call_fail(t->call, "NetworkError", "http-fetch %s: %s",
+                                    t->url->host_ascii, why);
         write_url(t->url, url);
         int r = spend_request(t, url, headers);
         if (r < 0)

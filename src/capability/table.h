@@ -62,6 +62,9 @@ void mv_capability_touch(const struct mv_capability_table *t, const struct mv_ca
 bool mv_arguments_known(const struct mv_value *args);
 
 /* --- what a capability implementation gets to see of its execution (broker implements) -------- */
+struct mv_room {              /* of a budget */
+        uint64_t max, needed; /* needed: the least max that would have let this through */
+};
 struct mv_file_table; /* open handles of one execution, capability/handle.c */
 struct mv_call_host { /* services of the broker to built-in capabilities */
         void *ctx;
@@ -77,7 +80,7 @@ struct mv_call_host { /* services of the broker to built-in capabilities */
          * Negative: pass it on. */
         int (*allow)(void *ctx, const struct mv_decision *d);
         /* false: that much is not in the budget any more; NULL: there is none */
-        bool (*spend)(void *ctx, enum mv_spending what, uint64_t amount, uint64_t *ret_max);
+        bool (*spend)(void *ctx, enum mv_spending what, uint64_t amount, struct mv_room *ret);
 };
 struct mv_call {
         const struct mv_capability *capability;

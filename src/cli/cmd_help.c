@@ -32,6 +32,7 @@ static const char running[] =
         "  --agent FILE           agent.config: what the program may do; the other options may "
         "only "
         "narrow it\n"
+        "                         (default: AGENT_CONFIG_PATH; none: no agent)\n"
         "  --environment NAME     of the settings file (default: MICROVM_ENVIRONMENT)\n"
         "  --audit FILE           append the records here; none: keep none (default: the user's "
         "state directory)\n"

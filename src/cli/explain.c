@@ -76,28 +76,34 @@ static int decide(struct cli_request *q, const char *call_id, struct explained *
         return r;
 }
 
+/* Of one capability, whatever its arguments are: granted, or held back by a rule. */
+static void print_granted(struct cli_request *q, const struct mv_capability *c,
+                          const struct mv_explanation *e)
+{
+        const struct mv_origin *o = q->policy ? cli_policy_origin(q->policy, e->rule) : NULL;
+        if (e->allowed)
+                printf("        may call %s %s: %s", c->id, c->arguments ? c->arguments : "()",
+                       c->summary);
+        else
+                printf("        %s holds %s back", e->rule, c->id);
+        if (o)
+                printf(" (%s:%u:%u)", o->file, o->line, o->column);
+        putchar('\n');
+}
+
 static void each_granted(struct cli_request *q, struct mv__jsonw *w)
 {
         for (uint32_t i = 0; i < mv_capability_count(q->host->table); i++) {
                 const struct mv_capability *c = mv_capability_at(q->host->table, i);
-                if (!mv_context_allows(q->context, c->id))
-                        continue;
-                if (w) {
-                        mv__json_str(w, NULL, c->id);
-                        continue;
-                }
                 struct mv_explanation e;
                 struct mv_err err;
-                const struct mv_origin *o = NULL;
-                if (q->policy && mv_explain_call(q->host, q->context, c->id, NULL, &e, &err) == 0)
-                        o = cli_policy_origin(q->policy, e.rule);
-                if (o)
-                        printf("        may call %s %s: %s (%s:%u:%u)\n", c->id,
-                               c->arguments ? c->arguments : "()", c->summary, o->file, o->line,
-                               o->column);
-                else
-                        printf("        may call %s %s: %s\n", c->id,
-                               c->arguments ? c->arguments : "()", c->summary);
+                if (!mv_context_allows(q->context, c->id) ||
+                    mv_explain_call(q->host, q->context, c->id, NULL, &e, &err) < 0)
+                        continue;
+                if (!w)
+                        print_granted(q, c, &e);
+                else if (e.allowed)
+                        mv__json_str(w, NULL, c->id);
         }
 }
 

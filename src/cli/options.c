@@ -314,6 +314,18 @@ static bool looks_like_option(const char *word, unsigned accepts)
         return strncmp(word, "--", 2) == 0 || find(word, strlen(word), accepts);
 }
 
+/* REQ-AC-13: the variable names the file where no option does; `none` does without. */
+static void choose_agent(struct cli_options *o, unsigned accepts)
+{
+        const char *named = getenv("AGENT_CONFIG_PATH");
+        if (!(accepts & CLI_RUNNING))
+                return;
+        if (!o->agent && named && named[0])
+                o->agent = named;
+        else if (o->agent && strcmp(o->agent, "none") == 0)
+                o->agent = NULL;
+}
+
 int cli_options(int argc, char **argv, unsigned accepts, struct cli_options *ret)
 {
         bool only_operands = false;
@@ -331,6 +343,7 @@ int cli_options(int argc, char **argv, unsigned accepts, struct cli_options *ret
                                 return r;
                 }
         }
+        choose_agent(ret, accepts);
         return 0;
 }
 

@@ -230,6 +230,16 @@ static void print_error(const struct mv_result *r, const struct mv_program *p)
                         m->compensations_failed);
 }
 
+static void print_warnings(const struct mv_metadata *m)
+{
+        for (uint32_t i = 0; i < m->budget_warnings_count; i++) {
+                const struct mv_budget_warning *b = &m->budget_warnings[i];
+                fprintf(stderr, "warning: %llu %s were spent by call %u: %llu are told of\n",
+                        (unsigned long long)b->spent, mv_spending_name(b->what), b->call,
+                        (unsigned long long)b->warn);
+        }
+}
+
 static enum cli_exit exit_of(enum mv_termination t)
 {
         switch (t) {
@@ -263,6 +273,7 @@ int cli_result(const struct mv_result *r, const struct cli_options *o, const str
                 fflush(stdout);
                 cli_write(stderr, err);
         }
+        print_warnings(mv_result_metadata(r));
         if (!mv_result_ok(r)) {
                 print_error(r, p);
                 return exit_of(mv_result_termination(r));

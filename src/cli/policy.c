@@ -245,6 +245,15 @@ static const struct mv_origin *origin_of_cut(const struct mv_origins *l, enum mv
         return found;
 }
 
+/* Behind its id may stand how it decided, and other rules. */
+static const struct mv_origin *origin_of_rule(const struct cli_policy *p, const char *rule)
+{
+        char id[MV_RULE_ID_MAX + 2];
+        mv_fmt(id, sizeof id, "%.*s", (int)strcspn(rule, " ;"), rule);
+        const struct mv_origin *o = mv__origin_find(&p->grants.origins, MV_ORIGIN_RULE, id);
+        return o ? o : mv__origin_find(&p->file.origins, MV_ORIGIN_RULE, id);
+}
+
 const struct mv_origin *cli_policy_origin(const struct cli_policy *p, const char *rule)
 {
         static const struct {
@@ -254,6 +263,8 @@ const struct mv_origin *cli_policy_origin(const struct cli_policy *p, const char
                      { "grant env ", MV_GRANT_ENV },       { "grant host ", MV_GRANT_HOST },
                      { "deny host ", MV_GRANT_DENY_HOST }, { "grant ", MV_GRANT_CAPABILITY } };
         const struct mv_origins *l = p->has_agent ? &p->grants.origins : &p->file.origins;
+        if (strncmp(rule, "rule ", 5) == 0)
+                return origin_of_rule(p, rule + 5);
         for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
                 if (strncmp(rule, rows[i].prefix, strlen(rows[i].prefix)) != 0)
                         continue;

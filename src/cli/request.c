@@ -345,7 +345,8 @@ int cli_execute(struct cli_request *q, const struct cli_options *o, const char *
                 code = cli_error(&err, o->json);
         else {
                 code = cli_result(result, o, &q->x.program);
-                if (code == CLI_DENIED && q->policy && !o->json)
+                if (code == CLI_DENIED && q->policy && !o->json &&
+                    strcmp(mv_result_error(result)->operation, "governance") != 0)
                         fprintf(stderr,
                                 "  note: %s does not grant it, and options only narrow: grant it "
                                 "there\n",

@@ -30,7 +30,7 @@ struct mv_orchestrator {
 };
 struct mv_egress {
         struct mv_head at;
-        struct mv_item via, allow_domains, mtls, tls_pins;
+        struct mv_item via, allow_domains, mtls, tls_pins, client_cert, client_key, ca;
 };
 struct mv_network {
         struct mv_head at;
@@ -122,9 +122,14 @@ struct mv_capabilities {
         struct mv_llm llm;
         struct mv_sections wiring; /* struct mv_wire */
 };
-struct mv_budgets {
+struct mv_budget_warn {
+        struct mv_head at;
+        struct mv_item cost_usd, tokens, calls, egress_bytes, written_bytes;
+};
+struct mv_budgets { /* in settings files too */
         struct mv_head at;
         struct mv_item max_cost_usd, token_budget, max_calls, max_egress_bytes, max_written_bytes;
+        struct mv_budget_warn warn;
 };
 struct mv_governance_policy {
         struct mv_head at;
@@ -135,9 +140,15 @@ struct mv_keys {
         struct mv_head at;
         struct mv_item verify;
 };
+struct mv_rule_section { /* governance.h; in settings files too */
+        struct mv_head at;
+        struct mv_item id, action, capability, effects, risk_tier, argument, step, approvals,
+                timeout;
+};
 struct mv_governance {
         struct mv_head at;
         struct mv_sections policies; /* struct mv_governance_policy */
+        struct mv_sections rules;    /* struct mv_rule_section */
         struct mv_keys keys;
 };
 struct mv_chain_storage {

@@ -2,7 +2,7 @@
 /* The schema of agent.config: one row for each field (REQ-AC-20..49). A row is name, default, documentation, and then what
  * its type needs. Sections stand inside out, the whole at the end. */
 #include <base/slice.h>
-#include <config/agent.h>
+#include <config/governance.h>
 
 #define SECTION(symbol, type, what_, doc_, ...)                                                    \
         static const struct mv_section symbol = { .what = what_,                                   \
@@ -94,10 +94,21 @@ static const struct mv_field egress_fields[] = {
         ROW("allow-domains", TEXTS, mv_egress, allow_domains, "",
             "the only hosts that may be reached; `*.name` takes subdomains", .check = MV_CHECK_HOST,
             .code = "INVALID_DOMAIN"),
-        ROW("mtls", BOOL, mv_egress, mtls, "false", "the proxy shows a client certificate"),
+        ROW("mtls", BOOL, mv_egress, mtls, "false",
+            "hosts are reached by https only, with a client certificate: this one, or the one of "
+            "the settings"),
         ROW("tls-pins", TEXTS, mv_egress, tls_pins, "",
             "`sha256/<base64>` of the public keys that are accepted", .check = MV_CHECK_PIN,
             .code = "INVALID_TLS_PIN"),
+        ROW("client-cert", TEXT, mv_egress, client_cert, NULL,
+            "PEM file; relative to this file; shown to whoever asks when mtls is true",
+            .check = MV_CHECK_PATH, .code = "INVALID_PATH"),
+        ROW("client-key", TEXT, mv_egress, client_key, NULL,
+            "its key: PEM file of mode 0600, where the agent may not read", .check = MV_CHECK_PATH,
+            .code = "INVALID_PATH"),
+        ROW("ca", TEXT, mv_egress, ca, NULL,
+            "PEM file of the authorities that are trusted; absent: the system's",
+            .check = MV_CHECK_PATH, .code = "INVALID_PATH"),
 };
 SECTION(egress, mv_egress, "egress", "The way out.");
 
@@ -260,20 +271,17 @@ static const struct mv_field budgets_fields[] = {
             .not_negative = true, .code = "NEGATIVE_BUDGET"),
         ROW("token-budget", NUMBER, mv_budgets, token_budget, "0", "tokens", .not_negative = true,
             .code = "NEGATIVE_BUDGET"),
-        ROW("max-calls", INTEGER, mv_budgets, max_calls, NULL, "calls of capabilities", .min = 0,
-            .max = INT64_MAX, .code = "NEGATIVE_BUDGET"),
-        ROW("max-egress-bytes", INTEGER, mv_budgets, max_egress_bytes, NULL,
-            "bytes that capabilities send", .min = 0, .max = INT64_MAX, .code = "NEGATIVE_BUDGET"),
-        ROW("max-written-bytes", INTEGER, mv_budgets, max_written_bytes, NULL,
-            "bytes that capabilities write", .min = 0, .max = INT64_MAX, .code = "NEGATIVE_BUDGET"),
+        MV_BUDGET_ROWS,
 };
 SECTION(budgets, mv_budgets, "budgets", "What may be spent.");
 
 static const struct mv_field governance_policy_fields[] = {
-        ROW("risk-tier", TEXT, mv_governance_policy, risk_tier, "low", "`low`, `medium` or `high`",
+        ROW("risk-tier", TEXT, mv_governance_policy, risk_tier, "low",
+            "calls that the approvals are about: those of this risk or more; high touches the "
+            "network, medium files and the system",
             .choices = "low|medium|high", .code = "UNKNOWN_RISK_TIER"),
         ROW("requires-approvals", INTEGER, mv_governance_policy, requires_approvals, "0",
-            "people who must agree"),
+            "people who must agree to each call of this risk or more"),
         ROW("budgets", SECTION, mv_governance_policy, budgets, NULL, "what may be spent",
             .section = &budgets),
 };
@@ -290,6 +298,13 @@ SECTION(keys, mv_keys, "keys", "Keys of the governance.");
 static const struct mv_field governance_fields[] = {
         ROW("policies", NAMED, mv_governance, policies, NULL, "policies by name",
             .section = &governance_policy),
+        {
+                .name = "rules",
+                .type = MV_F_LISTED,
+                .offset = offsetof(struct mv_governance, rules),
+                .doc = "the constitution: rules about calls that are granted; they only take away",
+                .section = &mv__rule_schema,
+        },
         ROW("keys", SECTION, mv_governance, keys, NULL, "keys", .section = &keys),
 };
 SECTION(governance, mv_governance, "governance", "Who decides, and about how much.");

@@ -4,6 +4,7 @@
 #include <config/settings.h>
 #include <security/grants.h>
 #include <security/rules.h>
+#include <security/tls.h>
 
 struct choosing {
         const struct mv_giver *giver;
@@ -196,13 +197,8 @@ int mv_context_fit(struct mv_context *c, const struct mv_context *most,
         for (enum mv_grant_kind kind = 0; r == 0 && kind < MV_GRANT_KINDS; kind++)
                 r = fit_kind(c, most, giver, origins, kind, err);
         mv_context_limit(c, &most->limits);
-        mv_context_budget(c, &most->budget);
-        /* The first rule that fits decides, so of two constitutions in a row one would overrule the other. */
-        if (r == 0 && most->rules_count && c->rules_count)
-                r = mv_fail(err, MV_E_UNSUPPORTED, 0,
-                            "rules of two files do not add up: %s has some", giver->name);
-        if (r == 0 && !c->rules_count && !mv__rules_copy(c, most))
-                r = mv_fail(err, MV_E_NOMEM, 0, "rules");
+        if (r == 0 && (mv__context_join(c, most, err) < 0 || mv__tls_fit(c, most, err) < 0))
+                r = mv_wrap(err, "%s", giver->name);
         for (uint32_t i = 0; r == 0 && i < c->narrowings_count; i++) {
                 struct mv_context *own = c->narrowings[i].context;
                 mv_context_limit(own, &most->limits);

@@ -4,6 +4,7 @@
 #include <base/fmt.h>
 #include <config/context.h>
 #include <config/contract.h>
+#include <config/governance.h>
 #include <config/lexical.h>
 #include <security/grants.h>
 
@@ -210,10 +211,6 @@ static const char *network_closed(const struct bridge *b, const struct mv_item *
                   "no host is granted: the network is off" },
                 { is(&n->egress.via, "none"), &n->egress.via, "network.egress.via",
                   "no host is granted: egress goes via none" },
-                { n->egress.mtls.boolean, &n->egress.mtls, "network.egress.mtls",
-                  "no host is granted: there is no client certificate to show; false allows them" },
-                { n->egress.tls_pins.count > 0, &n->egress.tls_pins, "network.egress.tls_pins",
-                  "no host is granted: pins are not compared; leave them out to allow them" },
                 { dlp->enabled.boolean, &dlp->enabled, "orchestrator.dlp.enabled",
                   "no host is granted: nothing searches what leaves; false allows them" },
         };
@@ -262,6 +259,42 @@ static int add_hosts(struct bridge *b)
         return r;
 }
 
+static int file_of(struct bridge *b, const struct mv_item *item, const char *path,
+                   char buf[MV_PLACE_BYTES], const char **ret)
+{
+        *ret = item->given ? buf : NULL;
+        return item->given ? absolute(b, item, path, buf) : 0;
+}
+
+/* Before anything is narrowed: it holds for every way out (REQ-NET-07). */
+static int add_tls(struct bridge *b)
+{
+        const struct mv_egress *e = &b->c->network.egress;
+        const struct mv_item *http = &b->c->capabilities.http.egress.mtls;
+        bool mtls = e->mtls.boolean || http->boolean;
+        char ca[MV_PLACE_BYTES], cert[MV_PLACE_BYTES], key[MV_PLACE_BYTES], pin[64];
+        struct mv_tls_files files = { .client_wanted = mtls };
+        int r = file_of(b, &e->ca, "network.egress.ca", ca, &files.ca);
+        if (r == 0 && mtls)
+                r = file_of(b, &e->client_cert, "network.egress.client_cert", cert,
+                            &files.client_cert);
+        if (r == 0 && mtls)
+                r = file_of(b, &e->client_key, "network.egress.client_key", key, &files.client_key);
+        if (r == 0)
+                r = mv_context_use_tls(b->to->context, &files, b->err);
+        for (uint32_t i = 0; r == 0 && i < e->tls_pins.count; i++) {
+                mv_fmt(pin, sizeof pin, "%.*s", MV_SARG(e->tls_pins.texts[i].text));
+                r = mv_context_pin_tls(b->to->context, pin, b->err);
+        }
+        if (r == 0 && mtls && !files.client_cert)
+                r = note(b, e->mtls.boolean ? &e->mtls : http,
+                         e->mtls.boolean ? "network.egress.mtls" : "capabilities.http.egress.mtls",
+                         "no host is reached without a client certificate: client-cert names one, "
+                         "or "
+                         "the settings of --policy");
+        return r;
+}
+
 static int add_network(struct bridge *b)
 {
         static const char *const ids[] = { "ccos.network.http-fetch" };
@@ -274,12 +307,6 @@ static int add_network(struct bridge *b)
         if (r < 0 || !http->enabled.boolean)
                 return r;
         r = grant_capabilities(b, ids, 1, &http->enabled, "capabilities.http.enabled");
-        if (r == 0 && http->egress.mtls.boolean && !closed) {
-                mv__grants_clear(b->to->context, MV_GRANT_HOST);
-                return note(b, &http->egress.mtls, "capabilities.http.egress.mtls",
-                            "no host is granted: there is no client certificate to show; false "
-                            "allows them");
-        }
         return r == 0 && http->egress.allow_domains.count ? narrow_http(b) : r;
 }
 
@@ -438,31 +465,13 @@ static void choose_policy(struct bridge *b)
         }
 }
 
-static uint64_t whole(double v, double unit)
-{
-        return v * unit >= 1.8e19 ? MV_SPEND_ANY - 1 : (uint64_t)(v * unit);
-}
-
-static uint64_t given_or_any(const struct mv_item *item)
-{
-        return item->given ? (uint64_t)item->integer : MV_SPEND_ANY;
-}
-
 /* Budgets of money and tokens are zero until they are given (REQ-AC-40): nothing may be spent. */
 static int add_budget(struct bridge *b)
 {
         choose_policy(b);
         if (!b->to->policy)
                 return 0;
-        const struct mv_budgets *from = &b->to->policy->budgets;
-        struct mv_budget budget = {
-                .max = { [MV_SPEND_CALLS] = given_or_any(&from->max_calls),
-                         [MV_SPEND_EGRESS_BYTES] = given_or_any(&from->max_egress_bytes),
-                         [MV_SPEND_WRITTEN_BYTES] = given_or_any(&from->max_written_bytes),
-                         [MV_SPEND_TOKENS] = whole(from->token_budget.real, 1),
-                         [MV_SPEND_COST_MICROUSD] = whole(from->max_cost_usd.real, 1e6) }
-        };
-        mv_context_budget(b->to->context, &budget);
+        mv__add_budgets(&b->to->policy->budgets, true, b->to->context);
         return 0;
 }
 
@@ -478,10 +487,32 @@ static const struct mv_governance_policy *strictest(const struct bridge *b, int 
         return most;
 }
 
+static int add_policy_rule(struct bridge *b, const struct mv_governance_policy *p,
+                           const struct mv_rule *rule)
+{
+        char path[200];
+        mv_fmt(path, sizeof path, "governance.policies.%.*s", MV_SARG(p->at.name));
+        struct mv_origin o = { .kind = MV_ORIGIN_RULE,
+                               .file = b->place->name,
+                               .text = rule->id,
+                               .path = path,
+                               .line = p->at.line,
+                               .column = p->at.column };
+        int r = mv_context_add_rule(b->to->context, rule, b->err);
+        if (r < 0)
+                return mv_wrap(b->err, "%s:%u:%u: %s", o.file, o.line, o.column, path);
+        return mv__origin_add(&b->to->arena, &b->to->origins, &o, b->err);
+}
+
 /* A call of the risk that a policy names, or of more, waits for as many people as it says. The
- * first rule that fits decides: the greatest risk first. */
+ * first rule that fits decides: those that are written out, then the greatest risk first. */
 static int add_rules(struct bridge *b)
 {
+        struct mv_rules_place place = { b->place->name, "governance.rules", &b->to->arena,
+                                        &b->to->origins };
+        int written = mv__add_rules(&b->c->governance.rules, &place, b->to->context, b->err);
+        if (written < 0)
+                return written;
         for (int risk = MV_RISK_MAX_ - 1; risk >= 0; risk--) {
                 const struct mv_governance_policy *p = strictest(b, risk);
                 char id[MV_RULE_ID_MAX + 1];
@@ -494,10 +525,9 @@ static int add_rules(struct bridge *b)
                                         .action = MV_RULE_REQUIRE_APPROVAL,
                                         .risk_min = (enum mv_risk)risk,
                                         .approvals = (uint32_t)p->requires_approvals.integer };
-                int r = mv_context_add_rule(b->to->context, &rule, b->err);
+                int r = add_policy_rule(b, p, &rule);
                 if (r < 0)
-                        return mv_wrap(b->err, "%s:%u:%u: governance.policies.%.*s", b->place->name,
-                                       p->at.line, p->at.column, MV_SARG(p->at.name));
+                        return r;
         }
         return 0;
 }
@@ -574,8 +604,8 @@ int mv_agent_grants(const struct mv_agent_file *f, const struct mv_agent_place *
                     struct mv_agent_grants *ret, struct mv_err *err)
 {
         static int (*const steps[])(struct bridge *) = {
-                add_files, add_mounts, check_registries, add_network,  add_wiring,
-                add_guest, add_budget, add_rules,        place_record, name_unused,
+                add_tls,   add_files,  add_mounts, check_registries, add_network, add_wiring,
+                add_guest, add_budget, add_rules,  place_record,     name_unused,
         };
         struct bridge b = { &f->config, place, ret, err };
         *ret = (struct mv_agent_grants){ .arena = mv_arena_grow(MV_AGENT_GRANTS_BYTES),

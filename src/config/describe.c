@@ -48,6 +48,8 @@ static void put_values(struct mv_text *t, const struct mv_field *f)
         else if (f->fallback)
                 mv_text_printf(t, "; default %s%s%s", f->fallback[0] ? "" : "\"", f->fallback,
                                f->fallback[0] ? "" : "\"");
+        else if (f->required)
+                mv_text_str(t, "; required");
         else if (f->type < MV_F_SECTION || f->type == MV_F_ANY || f->optional)
                 mv_text_str(t, "; optional");
 }
@@ -184,13 +186,15 @@ static void schema_field(struct mv_text *t, const struct mv_field *f)
         mv_json_str(t, "description", f->doc);
         if (types[f->type])
                 mv_json_str(t, "type", types[f->type]);
-        if (f->choices)
+        if (f->choices && f->type != MV_F_TEXTS)
                 schema_choices(t, f->choices);
         schema_range(t, f);
         schema_default(t, f);
         if (f->type == MV_F_TEXTS) {
                 mv_json_open(t, "items", '{');
                 mv_json_str(t, "type", "string");
+                if (f->choices)
+                        schema_choices(t, f->choices);
                 mv_json_close(t, '}');
         }
         if (f->type == MV_F_SECTION)
@@ -200,6 +204,23 @@ static void schema_field(struct mv_text *t, const struct mv_field *f)
                 schema_section(t, f->section);
                 mv_json_close(t, '}');
         }
+}
+
+static void schema_required(struct mv_text *t, const struct mv_section *s)
+{
+        char name[64];
+        bool any = false;
+        for (uint32_t i = 0; i < s->count; i++) {
+                if (!s->fields[i].required)
+                        continue;
+                if (!any)
+                        mv_json_open(t, "required", '[');
+                any = true;
+                spelled(s->fields[i].name, '_', name);
+                mv_json_str(t, NULL, name);
+        }
+        if (any)
+                mv_json_close(t, ']');
 }
 
 static void schema_properties(struct mv_text *t, const struct mv_section *s)
@@ -215,6 +236,7 @@ static void schema_properties(struct mv_text *t, const struct mv_section *s)
                 mv_json_close(t, '}');
         }
         mv_json_close(t, '}');
+        schema_required(t, s);
 }
 
 static void schema_section(struct mv_text *t, const struct mv_section *s)
@@ -260,15 +282,15 @@ static const char agent_intro[] =
         "the file system ephemeral,\n"
         "egress goes through a proxy to named domains, attestation has digests.\n"
         "\n"
-        "`microvm run --agent FILE` runs a program as the agent: behind the wall of "
-        "`orchestrator.isolation.mode` or a stronger one,\n"
+        "`microvm run --agent FILE` (or AGENT_CONFIG_PATH in its environment) runs a program as "
+        "the agent: behind the wall of\n`orchestrator.isolation.mode` or a stronger one, "
         "never a weaker; with the files of `capabilities.fs.paths` (read) and of the mounts, the "
         "hosts of `network.egress` that\n"
         "`capabilities.http` has too, and the capabilities that are wired; within the settings "
         "file of --policy. Other options only\n"
         "narrow that. What is asked for and cannot be kept here is not given, and a note names it: "
-        "mutual TLS, pins and data loss\n"
-        "prevention close the network, a language model is not there, a kernel is not booted, "
+        "data loss\n"
+        "prevention closes the network, a language model is not there, a kernel is not booted, "
         "sections for an orchestrator are\n"
         "not used. Policy `default` governs, else the strictest.\n";
 static const char settings_intro[] =

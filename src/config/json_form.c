@@ -24,10 +24,20 @@ struct json {
         struct mv_json j;
         struct mv_json_event event;
         struct mv_arena *arena;
-        size_t counted;            /* places are asked for from left to right */
+        size_t counted;            /* bytes, see count_to */
         uint32_t line, characters; /* of that line, up to there */
         bool full;
 };
+
+/* Places are asked for from left to right. */
+static void count_to(struct json *p, size_t at)
+{
+        for (; p->counted < at && p->counted < p->j.in.len; p->counted++) {
+                uint8_t c = p->j.in.p[p->counted];
+                p->line += c == '\n';
+                p->characters = c == '\n' ? 0 : p->characters + ((c & 0xc0) != 0x80);
+        }
+}
 
 /* The next event, and where its token begins. */
 static bool next(struct json *p, struct mv_form *ret)
@@ -35,11 +45,7 @@ static bool next(struct json *p, struct mv_form *ret)
         size_t at = p->j.at;
         while (at < p->j.in.len && strchr(" \t\r\n,:", p->j.in.p[at]) && p->j.in.p[at])
                 at++;
-        for (; p->counted < at; p->counted++) {
-                uint8_t c = p->j.in.p[p->counted];
-                p->line += c == '\n';
-                p->characters = c == '\n' ? 0 : p->characters + ((c & 0xc0) != 0x80);
-        }
+        count_to(p, at);
         if (!mv_json_next(&p->j, &p->event))
                 return false;
         *ret = (struct mv_form){ .line = p->line, .column = p->characters + 1 };
@@ -125,7 +131,10 @@ int mv__read_json(struct mv_slice text, struct mv_arena *a, struct mv_form *ret,
         }
         if (p.full)
                 return mv_fail(err, MV_E_LIMIT, 0, "the text has too many values");
-        *ret_error = (struct mv_syntax_error){ .line = p.line, .column = 0 };
+        if (p.j.wrong_at < p.counted) /* within the token that was begun */
+                p.counted = p.characters = 0, p.line = 1;
+        count_to(&p, p.j.wrong_at);
+        *ret_error = (struct mv_syntax_error){ .line = p.line, .column = p.characters + 1 };
         mv_fmt(ret_error->message, sizeof ret_error->message, "%s", p.j.why);
         return mv_fail(err, MV_E_INVALID, 0, "%s", p.j.why);
 }

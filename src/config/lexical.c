@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 #include <math.h>
 #include <security/lexical.h>
+#include <security/tls.h>
 #include <wire/text.h>
 
 static char same_letter(char c)
@@ -179,20 +180,6 @@ static bool is_alnum(uint8_t c)
         return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-/* sha256/ and 32 bytes in base64: 43 letters and one =, the last letter without stray bits. */
-static const char *pin_check(struct mv_slice t)
-{
-        if (!mv_slice_starts(t, "sha256/"))
-                return "it does not begin with sha256/";
-        if (t.len != 7 + 44 || t.p[t.len - 1] != '=')
-                return "it is not the base64 text of 32 bytes";
-        for (size_t i = 7; i < t.len - 1; i++)
-                if (!is_alnum(t.p[i]) && t.p[i] != '+' && t.p[i] != '/')
-                        return "it is not the base64 text of 32 bytes";
-        return strchr("AEIMQUYcgkosw048", t.p[t.len - 2]) ? NULL
-                                                          : "it is not the base64 text of 32 bytes";
-}
-
 static const char *name_check(struct mv_slice t)
 {
         if (t.len == 0 || t.len > 128)
@@ -249,7 +236,7 @@ const char *mv__check_text(enum mv_field_check check, struct mv_slice text)
         case MV_CHECK_HOST:
                 return mv__host_grant_check(text, canonical);
         case MV_CHECK_PIN:
-                return pin_check(text);
+                return mv__pin_check(text);
         case MV_CHECK_PATH:
                 return path_check(text);
         case MV_CHECK_ABSOLUTE:

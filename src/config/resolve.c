@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a settings file to a context (REQ-CFG-06, -07, -09). */
 #include <config/forms.h>
+#include <config/governance.h>
 #include <config/lexical.h>
 #include <config/settings.h>
 #include <policy/policy.h>
@@ -285,6 +286,42 @@ static enum mv_level level_named(struct mv_slice name)
         return l;
 }
 
+/* A constitution besides those that are there. */
+static int govern(const struct granting *g, const struct mv_settings_governance *s,
+                  const char *path)
+{
+        struct mv_rules_place place = { g->f->name, path, &g->f->arena, &g->f->origins };
+        struct mv_context *own = mv_context_new(MV_LEVEL_PURE);
+        mv__add_budgets(&s->budgets, false, g->to);
+        int r = own ? mv__add_rules(&s->rules, &place, own, g->err)
+                    : mv_fail(g->err, MV_E_NOMEM, 0, "settings");
+        if (r == 0 && mv__context_join(g->to, own, g->err) < 0)
+                r = mv_wrap(g->err, "%s: %s", g->f->name, path);
+        mv_context_free(own);
+        return r;
+}
+
+static const char *path_of(const struct mv_item *item, char buf[GRANT_BYTES_MAX])
+{
+        mv_fmt(buf, GRANT_BYTES_MAX, "%.*s", MV_SARG(item->text));
+        return item->given ? buf : NULL;
+}
+
+static int use_tls(const struct granting *g, const struct mv_tls_section *s)
+{
+        char ca[GRANT_BYTES_MAX], cert[GRANT_BYTES_MAX], key[GRANT_BYTES_MAX], pin[64];
+        struct mv_tls_files files = { .ca = path_of(&s->ca, ca),
+                                      .client_cert = path_of(&s->client_cert, cert),
+                                      .client_key = path_of(&s->client_key, key),
+                                      .client_wanted = s->mtls.boolean };
+        int r = mv_context_use_tls(g->to, &files, g->err);
+        for (uint32_t i = 0; r == 0 && i < s->pins.count; i++) {
+                mv_fmt(pin, sizeof pin, "%.*s", MV_SARG(s->pins.texts[i].text));
+                r = mv_context_pin_tls(g->to, pin, g->err);
+        }
+        return r < 0 ? mv_wrap(g->err, "%s:%u:%u: tls", g->f->name, s->at.line, s->at.column) : 0;
+}
+
 static int make_base(struct mv_settings_file *f, struct mv_context *to, struct mv_err *err)
 {
         const struct mv_settings *s = &f->settings;
@@ -298,7 +335,9 @@ static int make_base(struct mv_settings_file *f, struct mv_context *to, struct m
         if (r == 0)
                 r = grant_vars(&g, &s->default_config.env_vars, "default_config.env_vars");
         mv_context_limit(to, &limits);
-        return r;
+        if (r == 0)
+                r = use_tls(&g, &s->tls);
+        return r < 0 ? r : govern(&g, &s->governance, "governance.rules");
 }
 
 /* --- narrowing: an environment, one capability ------------------------------------------------ */
@@ -340,7 +379,8 @@ static int narrow_environment(const struct granting *g, const struct mv_environm
         if (r == 0)
                 r = grant_vars(g, &e->default_config.env_vars, path);
         mv_context_limit(g->to, &limits);
-        return r;
+        mv_fmt(path, sizeof path, "environments.%.*s.governance.rules", MV_SARG(e->at.name));
+        return r < 0 ? r : govern(g, &e->governance, path);
 }
 
 static int narrow_capability(struct mv_settings_file *f, struct mv_context *c,

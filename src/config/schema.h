@@ -73,6 +73,7 @@ struct mv_field {
         int64_t min, max;  /* INTEGER: 0, 0 is the whole of u32 */
         bool not_negative; /* NUMBER */
         bool optional;     /* SECTION: its presence means something */
+        bool required;     /* for the documents; the check is written out */
         const struct mv_section *section;
 };
 struct mv_section {

@@ -2,6 +2,7 @@
 #include <config/bind.h>
 #include <config/config.h>
 #include <config/forms.h>
+#include <config/governance.h>
 #include <config/settings.h>
 #include <errno.h>
 #include <policy/policy.h>
@@ -171,6 +172,11 @@ static void check_settings(struct mv_settings_file *f)
         check_level(&k, s);
         check_providers(&k, &s->provider_configs);
         check_exec(&k, &s->default_config);
+        if (s->tls.client_cert.given != s->tls.client_key.given)
+                wrong(&k, s->tls.client_cert.given ? &s->tls.client_cert : &s->tls.client_key,
+                      &(struct finding){ "CLIENT_CERT_AND_KEY", "tls",
+                                         "A client certificate and its key come together",
+                                         "Name both client_cert and client_key" });
         for (uint32_t i = 0; i < s->capability_configs.count; i++) {
                 struct mv_item at = { .line = configs[i].at.line, .column = configs[i].at.column };
                 if (mv__id_check(configs[i].at.name, false))
@@ -179,8 +185,18 @@ static void check_settings(struct mv_settings_file *f)
                                                  "Not the id of one capability", NULL });
                 check_exec(&k, &configs[i]);
         }
-        for (uint32_t i = 0; i < s->environments.count; i++)
+        mv__check_rules(&s->governance.rules, "governance.rules", k.d);
+        mv__check_budgets(&s->governance.budgets, "governance.budgets", k.d);
+        for (uint32_t i = 0; i < s->environments.count; i++) {
+                char path[200];
+                mv_fmt(path, sizeof path, "environments.%.*s.governance.rules",
+                       MV_SARG(environments[i].at.name));
                 check_exec(&k, &environments[i].default_config);
+                mv__check_rules(&environments[i].governance.rules, path, k.d);
+                mv_fmt(path, sizeof path, "environments.%.*s.governance.budgets",
+                       MV_SARG(environments[i].at.name));
+                mv__check_budgets(&environments[i].governance.budgets, path, k.d);
+        }
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */

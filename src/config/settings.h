@@ -7,6 +7,7 @@
  *     refused with the line that would have to grant it, never cut down in silence.
  * (2) A policy that cannot be kept at the file's level (Full, DenyList) is refused when the file is read.
  * (3) Every grant remembers its line, so that a decision can name it. */
+#include <config/agent.h>
 #include <config/diagnostics.h>
 #include <microvm/context.h>
 
@@ -28,17 +29,29 @@ struct mv_exec_config {
         struct mv_network_policy network_policy;
         struct mv_fs_policy fs_policy;
 };
+struct mv_settings_governance {
+        struct mv_head at;
+        struct mv_sections rules; /* struct mv_rule_section */
+        struct mv_budgets budgets;
+};
+struct mv_tls_section {
+        struct mv_head at;
+        struct mv_item pins, mtls, client_cert, client_key, ca;
+};
 struct mv_environment {
         struct mv_head at;
         struct mv_item default_provider, min_tier;
         struct mv_grants_section grants;
         struct mv_exec_config default_config;
+        struct mv_settings_governance governance;
 };
 struct mv_settings {
         struct mv_head at;
         struct mv_item default_provider, min_tier, level, environment;
         struct mv_grants_section grants;
         struct mv_exec_config default_config;
+        struct mv_settings_governance governance;
+        struct mv_tls_section tls;
         struct mv_sections capability_configs; /* struct mv_exec_config */
         struct mv_sections environments;       /* struct mv_environment */
         struct mv_item provider_configs;
@@ -52,9 +65,10 @@ enum mv_grant_kind {
         MV_GRANT_HOST,
         MV_GRANT_DENY_HOST,
         MV_GRANT_ENV,
-        MV_GRANT_KINDS
+        MV_GRANT_KINDS,
+        MV_ORIGIN_RULE = MV_GRANT_KINDS /* no grant, but it stands in a line too */
 };
-struct mv_origin { /* where a grant of the file stands */
+struct mv_origin { /* where a grant of the file stands, or a rule: its id is the text */
         enum mv_grant_kind kind;
         const char *file;
         const char *text; /* as it was written */

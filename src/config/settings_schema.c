@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The schema of a settings file (REQ-CFG-01..08). */
 #include <base/slice.h>
-#include <config/settings.h>
+#include <config/governance.h>
 
 #define FIELDS(symbol) .fields = symbol, .count = sizeof symbol / sizeof symbol[0]
 #define ROW(name_, kind, struct_, member, fallback_, doc_, ...)                                    \
@@ -106,6 +106,30 @@ static const struct mv_section exec_config = { .what = "execution",
                                                .size = sizeof(struct mv_exec_config),
                                                FIELDS(exec_fields) };
 
+static const struct mv_field budgets_fields[] = {
+        ROW("max-cost-usd", NUMBER, mv_budgets, max_cost_usd, NULL, "US dollars",
+            .not_negative = true, .code = "NEGATIVE_BUDGET"),
+        ROW("token-budget", NUMBER, mv_budgets, token_budget, NULL, "tokens", .not_negative = true,
+            .code = "NEGATIVE_BUDGET"),
+        MV_BUDGET_ROWS,
+};
+static const struct mv_section budgets = { .what = "budgets",
+                                           .doc = "What one execution may spend.",
+                                           .size = sizeof(struct mv_budgets),
+                                           FIELDS(budgets_fields) };
+
+static const struct mv_field governance_fields[] = {
+        ROW("rules", LISTED, mv_settings_governance, rules, NULL,
+            "the constitution: rules about calls that are granted; they only take away",
+            .section = &mv__rule_schema),
+        ROW("budgets", SECTION, mv_settings_governance, budgets, NULL,
+            "what one execution may spend; the lower of two counts", .section = &budgets),
+};
+static const struct mv_section governance = { .what = "governance",
+                                              .doc = "What is asked behind the grants.",
+                                              .size = sizeof(struct mv_settings_governance),
+                                              FIELDS(governance_fields) };
+
 static const struct mv_field environment_fields[] = {
         ROW("default-provider", TEXT, mv_environment, default_provider, NULL, "the wall to use"),
         ROW("min-tier", TEXT, mv_environment, min_tier, NULL, "never run below this",
@@ -114,11 +138,34 @@ static const struct mv_field environment_fields[] = {
             "what is left of the file's grants; a list that is absent stays", .section = &grants),
         ROW("default-config", SECTION, mv_environment, default_config, NULL,
             "lower limits, narrower policies", .section = &exec_config),
+        ROW("governance", SECTION, mv_environment, governance, NULL,
+            "a constitution besides the file's: each decides, and the stricter one counts",
+            .section = &governance),
 };
 static const struct mv_section environment = { .what = "environment",
                                                .doc = "What differs in one environment.",
                                                .size = sizeof(struct mv_environment),
                                                FIELDS(environment_fields) };
+
+static const struct mv_field tls_fields[] = {
+        ROW("pins", TEXTS, mv_tls_section, pins, "",
+            "`sha256/<base64>` of the public keys that are accepted", .check = MV_CHECK_PIN,
+            .code = "INVALID_TLS_PIN"),
+        ROW("mtls", BOOL, mv_tls_section, mtls, "false",
+            "hosts are reached by https only, with a client certificate"),
+        ROW("client-cert", TEXT, mv_tls_section, client_cert, NULL,
+            "PEM file, shown to whoever asks", .check = MV_CHECK_ABSOLUTE, .code = "INVALID_PATH"),
+        ROW("client-key", TEXT, mv_tls_section, client_key, NULL,
+            "its key: PEM file of mode 0600, where no grant reads", .check = MV_CHECK_ABSOLUTE,
+            .code = "INVALID_PATH"),
+        ROW("ca", TEXT, mv_tls_section, ca, NULL,
+            "PEM file of the authorities that are trusted; absent: the system's",
+            .check = MV_CHECK_ABSOLUTE, .code = "INVALID_PATH"),
+};
+static const struct mv_section tls = { .what = "tls",
+                                       .doc = "How granted hosts are reached.",
+                                       .size = sizeof(struct mv_tls_section),
+                                       FIELDS(tls_fields) };
 
 static const struct mv_field settings_fields[] = {
         ROW("default-provider", TEXT, mv_settings, default_provider, NULL,
@@ -132,6 +179,10 @@ static const struct mv_field settings_fields[] = {
             .section = &grants),
         ROW("default-config", SECTION, mv_settings, default_config, NULL, "of every execution",
             .section = &exec_config),
+        ROW("governance", SECTION, mv_settings, governance, NULL, "rules about what is granted",
+            .section = &governance),
+        ROW("tls", SECTION, mv_settings, tls, NULL, "how granted hosts are reached",
+            .section = &tls),
         ROW("capability-configs", NAMED, mv_settings, capability_configs, NULL,
             "of one capability, by id", .section = &exec_config),
         ROW("environments", NAMED, mv_settings, environments, NULL, "by name",

@@ -4,6 +4,7 @@
  * (2) The rules of a microvm apply when, and only when, the section is there (REQ-ACV-01). */
 #include <base/fmt.h>
 #include <config/config.h>
+#include <config/governance.h>
 #include <config/lexical.h>
 #include <math.h>
 
@@ -13,6 +14,7 @@
 #define MEMORY_HIGH_MB  1024
 #define MEMORY_LEAST_MB 64
 #define APPROVALS_HIGH  5
+#define APPROVALS_MAX   16 /* security/rules.c */
 
 struct rule {
         enum mv_severity severity;
@@ -320,10 +322,15 @@ static void remark_policy(const struct mv_governance_policy *p, struct mv_diagno
                MV_SARG(p->at.name));
         if (p->requires_approvals.integer > APPROVALS_HIGH)
                 say_at(d, &rule, &p->requires_approvals, OUTER(&p->at));
+        rule = (struct rule){ MV_SEVERE_ERROR, "INVALID_APPROVALS", path,
+                              "At most 16 approvals can be asked for", NULL };
+        if (p->requires_approvals.integer > APPROVALS_MAX)
+                say_at(d, &rule, &p->requires_approvals, OUTER(&p->at));
         rule = (struct rule){ MV_SEVERE_NOTE, "governance.policy.budgets.zero", path,
                               "Both budgets are zero: nothing may be spent under this policy",
                               NULL };
         mv_fmt(path, sizeof path, "governance.policies.%.*s.budgets", MV_SARG(p->at.name));
+        mv__check_budgets(&p->budgets, path, d);
         if (p->budgets.at.given && p->budgets.max_cost_usd.real == 0 &&
             p->budgets.token_budget.real == 0)
                 say_at(d, &rule, NULL, OUTER(&p->budgets.at, &p->at));
@@ -335,10 +342,11 @@ static void remark_governance(const struct mv_agent_config *c, struct mv_diagnos
                                           "governance.policies", "There are no governance policies",
                                           "{:default :moderate} is one" };
         const struct mv_governance_policy *p = c->governance.policies.items;
-        if (c->governance.policies.count == 0)
+        if (c->governance.policies.count == 0 && c->governance.rules.count == 0)
                 say_at(d, &none, NULL, OUTER(&c->governance.policies.at, &c->governance.at));
         for (uint32_t i = 0; i < c->governance.policies.count; i++)
                 remark_policy(&p[i], d);
+        mv__check_rules(&c->governance.rules, "governance.rules", d);
 }
 
 static void remark_network(const struct mv_agent_config *c, struct mv_diagnostics *d)
@@ -351,6 +359,23 @@ static void remark_network(const struct mv_agent_config *c, struct mv_diagnostic
         if (c->network.enabled.boolean && is(&c->network.egress.via, "none"))
                 say_at(d, &none, &c->network.egress.via,
                        OUTER(&c->network.egress.at, &c->network.at));
+}
+
+static void check_client(const struct mv_agent_config *c, struct mv_diagnostics *d)
+{
+        const struct mv_egress *e = &c->network.egress;
+        bool cert = e->client_cert.given, key = e->client_key.given;
+        static const struct rule half = { MV_SEVERE_ERROR, "CLIENT_CERT_AND_KEY", "network.egress",
+                                          "A client certificate and its key come together",
+                                          "Name both client-cert and client-key" };
+        static const struct rule idle = { MV_SEVERE_WARNING, "CLIENT_CERT_WITHOUT_MTLS",
+                                          "network.egress.client_cert",
+                                          "The client certificate is not shown: mtls is false",
+                                          "mtls true shows it" };
+        if (cert != key)
+                say_at(d, &half, cert ? &e->client_cert : &e->client_key, OUTER(NULL));
+        else if (cert && !e->mtls.boolean && !c->capabilities.http.egress.mtls.boolean)
+                say_at(d, &idle, &e->client_cert, OUTER(NULL));
 }
 
 static void remark_delegation(const struct mv_agent_config *c, struct mv_diagnostics *d)
@@ -403,6 +428,7 @@ static void remark_models(const struct mv_agent_config *c, struct mv_diagnostics
 void mv__validate_general(const struct mv_agent_config *c, struct mv_diagnostics *d)
 {
         remark_network(c, d);
+        check_client(c, d);
         remark_governance(c, d);
         remark_delegation(c, d);
         remark_models(c, d);

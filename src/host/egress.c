@@ -26,6 +26,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <wire/egress.h>
+#include <security/tls.h>
 
 #define PERMISSION "ccos.network.outbound"
 
@@ -72,7 +73,8 @@ struct mv__egress {
 bool mv__egress_granted(const struct mv_context *c)
 {
         enum mv_level level = mv_context_level(c);
-        return level == MV_LEVEL_FULL || (level == MV_LEVEL_CONTROLLED && c->hosts.count);
+        return !mv__tls_demands(c) && /* the program would speak TLS itself */
+               (level == MV_LEVEL_FULL || (level == MV_LEVEL_CONTROLLED && c->hosts.count));
 }
 
 static struct attempt *attempt_free(struct attempt *a)

@@ -179,6 +179,11 @@ static int prepare(struct mv__exec *e, struct mv_err *err)
                 return r;
         mv_authorize_program(e->context, mv__program_class(x->program.kind), x->capability_id,
                              &e->decision);
+        r = mv__client_key_check(e->context, err);
+        if (r == 0)
+                r = mv__program_rules(e->context, &x->program, &e->decision, err);
+        if (r < 0)
+                return r;
         struct mv_limits asked = mv_limits_min(e->context->limits, x->limits);
         if (x->program.kind == MV_PROGRAM_NONE)
                 asked = mv_limits_min(asked, mv__settings_of(x->capability_id)->limits);

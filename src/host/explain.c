@@ -45,19 +45,6 @@ static int explain_fault(const struct mv_fault *f, struct mv_explanation *ret)
         return 0;
 }
 
-/* The constitution, as it stands outside of any step. */
-static void ask_rules(const struct mv_context *c, const struct mv_governed *g,
-                      struct mv_decision *d)
-{
-        char why[80];
-        const struct mv_rule *rule = d->allowed ? mv_rule_for(c, g) : NULL;
-        if (!rule || rule->action == MV_RULE_ALLOW)
-                return;
-        mv_fmt(why, sizeof why, "it needs %u approval%s", rule->approvals,
-               rule->approvals == 1 ? "" : "s");
-        mv_rule_refuse(rule, rule->action == MV_RULE_DENY ? "it denies this" : why, d);
-}
-
 int mv_explain_call(struct mv_host *h, const struct mv_context *c, const char *capability,
                     const struct mv_value *args, struct mv_explanation *ret, struct mv_err *err)
 {
@@ -83,7 +70,7 @@ int mv_explain_call(struct mv_host *h, const struct mv_context *c, const char *c
         struct mv_governed g = { .capability = cap,
                                  .args = args ? args->items : NULL,
                                  .args_count = count };
-        ask_rules(c, &g, &d);
+        mv_rules_explain(c, &g, &d); /* outside of any step */
         fill(ret, &d);
         if (d.allowed)
                 mv_fmt(ret->text, sizeof ret->text, "%s: allowed by %s", cap->id, d.rule);
@@ -107,6 +94,11 @@ int mv_explain(struct mv_host *h, const struct mv_execution *x, struct mv_explan
                 if (!token.allowed)
                         d = token;
         }
+        r = mv__client_key_check(x->context, err);
+        if (r == 0)
+                r = mv__program_rules(x->context, &x->program, &d, err);
+        if (r < 0)
+                return r;
         fill(ret, &d);
         if (!d.allowed)
                 return 0;

@@ -343,8 +343,10 @@ static int entry_fits(struct mv__entry *e, const struct mv_execution *x,
         const struct mv_provider_ops *ops = e->ops;
         if (ops->tier < x->tier_min)
                 return mv_fail(err, MV_E_UNAVAILABLE, 0,
-                               "provider '%s' is tier %s, below the tier %s that was asked for",
-                               ops->name, mv_tier_name(ops->tier), mv_tier_name(x->tier_min));
+                               "provider '%s' is tier %s, below the tier %s that was asked for; "
+                               "minimum tier %s would allow it",
+                               ops->name, mv_tier_name(ops->tier), mv_tier_name(x->tier_min),
+                               mv_tier_name(ops->tier));
         int r = kind_check(ops, x, err);
         if (r < 0)
                 return r;

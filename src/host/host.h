@@ -96,6 +96,11 @@ int mv__schema_check(const struct mv_value *schema, const struct mv_value *confi
 
 /* --- programs (program.c) --------------------------------------------------------------------- */
 enum mv_program_class mv__program_class(enum mv_program_kind kind);
+/* The file of the context's client key, if it names one: nobody else's, and not the program's. DENIED. */
+int mv__client_key_check(const struct mv_context *c, struct mv_err *err);
+/* The constitution about a program that makes no calls; what needs an approval is denied: nobody can be asked. */
+int mv__program_rules(const struct mv_context *c, const struct mv_program *p, struct mv_decision *d,
+                      struct mv_err *err);
 bool mv__program_is_rtfs(enum mv_program_kind kind);
 bool mv__is_bytecode(struct mv_slice bytes);            /* by its first bytes */
 bool mv__program_is_foreign(enum mv_program_kind kind); /* external programs and scripts */

@@ -70,6 +70,24 @@ static void put_files(struct mv__jsonw *w, const struct mv_metadata *m)
         mv__json_close(w, ']');
 }
 
+/* Only when there are any: somebody asked to be told. */
+static void put_warnings(struct mv__jsonw *w, const struct mv_metadata *m)
+{
+        if (!m->budget_warnings_count)
+                return;
+        mv__json_open(w, "budget_warnings", '[');
+        for (uint32_t i = 0; i < m->budget_warnings_count; i++) {
+                const struct mv_budget_warning *b = &m->budget_warnings[i];
+                mv__json_open(w, NULL, '{');
+                mv__json_str(w, "what", mv_spending_name(b->what));
+                mv__json_uint(w, "warn", b->warn);
+                mv__json_uint(w, "spent", b->spent);
+                mv__json_uint(w, "call", b->call);
+                mv__json_close(w, '}');
+        }
+        mv__json_close(w, ']');
+}
+
 static void put_metadata(struct mv__jsonw *w, const struct mv_metadata *m)
 {
         mv__json_open(w, "metadata", '{');
@@ -86,6 +104,7 @@ static void put_metadata(struct mv__jsonw *w, const struct mv_metadata *m)
                 mv__json_uint(w, "compensations", m->compensations);
                 mv__json_uint(w, "compensations_failed", m->compensations_failed);
         }
+        put_warnings(w, m);
         mv__json_bool(w, "simulated", m->simulated);
         mv__json_open(w, "phases_ns", '{');
         mv__json_uint(w, "open", m->open_ns);

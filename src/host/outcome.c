@@ -43,6 +43,12 @@ static void keep_files(struct mv_result *r, const struct mv_broker_outcome *o)
         r->metadata.files_count = list ? o->files_count : 0;
 }
 
+static void keep_warnings(struct mv_result *r, const struct mv_broker_outcome *o)
+{
+        memcpy(r->metadata.budget_warnings, o->warnings, sizeof o->warnings);
+        r->metadata.budget_warnings_count = o->warnings_count;
+}
+
 static bool is_limit(enum mv_termination t)
 {
         return t == MV_END_TIMEOUT || t == MV_END_MEMORY || t == MV_END_FUEL || t == MV_END_OUTPUT;
@@ -195,6 +201,7 @@ void mv__outcome(struct mv__exec *e, const struct mv_exit *exit)
         r->stdout_bytes = keep_bytes(r, o.stdout_bytes);
         r->stderr_bytes = keep_bytes(r, o.stderr_bytes);
         keep_network(r, &o);
+        keep_warnings(r, &o);
         keep_files(r, &o);
         end_how(e, &o, exit);
 }

@@ -30,7 +30,7 @@ static bool holds(struct mv_slice text, const char *word)
 bool mv__plan_wanted(const struct mv_execution *x)
 {
         return x->purpose == MV_PURPOSE_RUN && mv__program_is_rtfs(x->program.kind) &&
-               (holds(x->program.bytes, "step") ||
+               (holds(x->program.bytes, "step") || holds(x->program.bytes, "effects") ||
                 holds(x->program.bytes, "with-security-profile"));
 }
 
@@ -407,6 +407,8 @@ int mv__exec_plan(struct mv__exec *e, struct mv_err *err)
                 return 0;
         struct mv__plan_request q = request_of(e);
         int r = mv__plan_make(e->host, &q, &e->plan, err);
+        if (r == 0 && e->plan->known)
+                r = mv__declared_admit(e->host, e->context, mv_result_value(e->plan->report), err);
         if (r < 0)
                 return r;
         if (e->plan->tier_min > e->x->tier_min) {

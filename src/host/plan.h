@@ -46,6 +46,9 @@ int mv__plan_make(struct mv_host *h, const struct mv__plan_request *q, struct mv
 /* From what an inspection reported; takes the report, also on failure. */
 int mv__plan_derive(struct mv_host *h, const struct mv__plan_request *q, struct mv_result *report,
                     struct mv__plan **ret, struct mv_err *err);
+/* What an inspection found declared: is all of it there? UNSUPPORTED, DENIED, INVALID: declared.c. */
+int mv__declared_admit(struct mv_host *h, const struct mv_context *c,
+                       const struct mv_value *inspected, struct mv_err *err);
 /* Has a step less time than the run? plan may be NULL. */
 bool mv__plan_has_times(const struct mv__plan *p, uint64_t wall_ns_max);
 struct mv__plan *mv__plan_free(struct mv__plan *p);

@@ -5,6 +5,7 @@
 #include <base/slice.h>
 #include <host/plan.h>
 #include <policy/policy.h>
+#include <security/rules.h>
 
 /* The profiles of the steps that a call stands in, and the program's. Who calls a function is not
  * asked: it may be several. */
@@ -84,6 +85,34 @@ static void decide(struct mv_host *h, const struct mv_context *c, const struct m
                                              : MV__CALL_DENIED;
 }
 
+/* The constitution. Where it looks at what is not known, nothing is promised: a function may be called in any step. */
+static void ask_rules(const struct mv__plan *p, const struct mv_context *context,
+                      const struct mv__plan_call *call, struct mv__verdict *ret)
+{
+        struct mv_slice steps[MV_PLAN_NEST_MAX];
+        struct mv_governed g = { .capability = call->capability, .steps = steps };
+        bool known = mv_arguments_known(call->args), in_function = false;
+        if (ret->state != MV__CALL_ALLOWED && ret->state != MV__CALL_DEPENDS)
+                return;
+        if (known) {
+                g.args = call->args->items;
+                g.args_count = call->args->count;
+        }
+        for (int64_t at = call->region; at >= 0 && g.steps_count < MV_PLAN_NEST_MAX;
+             at = p->regions[at].parent)
+                if (p->regions[at].name.p)
+                        steps[g.steps_count++] = p->regions[at].name;
+                else
+                        in_function = true;
+        if (mv_rules_look_at(context, call->capability, !known, in_function)) {
+                ret->state = MV__CALL_DEPENDS;
+                return;
+        }
+        mv_rules_explain(context, &g, &ret->decision);
+        if (!ret->decision.allowed)
+                ret->state = MV__CALL_DENIED;
+}
+
 void mv__plan_decide(struct mv_host *h, const struct mv__plan *p, const struct mv_context *context,
                      const struct mv__plan_call *call, struct mv__verdict *ret)
 {
@@ -101,6 +130,7 @@ void mv__plan_decide(struct mv_host *h, const struct mv__plan *p, const struct m
                         c = &held;
                 }
                 decide(h, c, call, ret);
+                ask_rules(p, context, call, ret);
         } else if (mv_as_text(mv_seq_at(call->site, 0), &id)) {
                 mv_fmt(name, sizeof name, "%.*s", (int)(id.len < 159 ? id.len : 159),
                        (const char *)id.p);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a program is: descriptions, hints, and whether a request makes sense at all. */
 #include <base/slice.h>
+#include <host/egress.h>
 #include <host/host.h>
+#include <security/rules.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <wire/text.h>
@@ -57,6 +60,42 @@ enum mv_program_class mv__program_class(enum mv_program_kind kind)
         default:
                 return MV_PROGRAM_CLASS_RTFS;
         }
+}
+
+/* --- rules ------------------------------------------------------------------------------------ */
+/* What an external program, a script or a native function does, nobody is asked about: it is one call, and its effects are
+ * all that the context lets it reach. */
+static struct mv_capability program_as_call(const struct mv_context *c, enum mv_program_kind kind)
+{
+        bool native = kind == MV_PROGRAM_NATIVE; /* the embedder's own, behind no wall */
+        return (struct mv_capability){
+                .id = native ? "native_function" : "external_program",
+                .effects = MV_EFFECT_FILESYSTEM | MV_EFFECT_SYSTEM | MV_EFFECT_OUTPUT |
+                           (native || mv__egress_granted(c) ? MV_EFFECT_NETWORK : 0)
+        };
+}
+
+int mv__program_rules(const struct mv_context *c, const struct mv_program *p, struct mv_decision *d,
+                      struct mv_err *err)
+{
+        if (!c || mv__program_class(p->kind) == MV_PROGRAM_CLASS_RTFS)
+                return 0;
+        struct mv_capability call = program_as_call(c, p->kind);
+        uint32_t count = 0;
+        while (p->kind == MV_PROGRAM_EXTERNAL && p->argv && p->argv[count])
+                count++;
+        struct mv_value *args = calloc((size_t)count + 1, sizeof *args);
+        if (!args)
+                return mv_fail(err, MV_E_NOMEM, 0, "the rules about a program");
+        args[0] = (struct mv_value){ .kind = MV_STRING,
+                                     .text = mv_slice_str(p->path ? p->path : "") };
+        for (uint32_t i = 0; i < count; i++)
+                args[i + 1] =
+                        (struct mv_value){ .kind = MV_STRING, .text = mv_slice_str(p->argv[i]) };
+        struct mv_governed g = { .capability = &call, .args = args, .args_count = count + 1 };
+        mv_rules_explain(c, &g, d);
+        free(args);
+        return 0;
 }
 
 /* --- descriptions (REQ-PROG-06) --------------------------------------------------------------- */

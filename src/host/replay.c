@@ -80,11 +80,6 @@ static int keep_root(struct mv__story *s, const struct mv_audit_record *rec, str
 }
 
 /* What is no leaf is told apart: the execution has its root without it. */
-static bool is_note(enum mv_record_type t)
-{
-        return t == MV_REC_RESUMED || t == MV_REC_PAUSED || t == MV_REC_APPROVAL;
-}
-
 static int keep_record(struct mv__story *s, const struct mv_audit_record *rec, struct mv_err *err)
 {
         if (rec->type == MV_REC_ROOT)
@@ -100,14 +95,14 @@ static int keep_record(struct mv__story *s, const struct mv_audit_record *rec, s
                                MV__STORY_BYTES_MAX);
         *e = (struct mv__story_record){ rec->type, keep(&s->memory, rec->semantic),
                                         keep(&s->memory, rec->observed), NULL };
-        struct mv__story_record **first = is_note(rec->type) ? &s->notes : &s->first,
-                                **last = is_note(rec->type) ? &s->last_note : &s->last;
+        struct mv__story_record **first = mv_record_is_note(rec->type) ? &s->notes : &s->first,
+                                **last = mv_record_is_note(rec->type) ? &s->last_note : &s->last;
         if (*last)
                 (*last)->next = e;
         else
                 *first = e;
         *last = e;
-        s->count += !is_note(rec->type);
+        s->count += !mv_record_is_note(rec->type);
         return 0;
 }
 

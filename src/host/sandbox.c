@@ -125,7 +125,7 @@ static struct mv_limits limits_left(const struct mv_call *call) /* (2) */
 /* A budget is one execution's: what it limits, the script of another one may not spend at all. */
 static void close_budget(struct mv_context *c)
 {
-        struct mv_budget closed;
+        struct mv_budget closed = { .warn = { 0 } };
         for (size_t i = 0; i < MV_SPEND_MAX_; i++)
                 closed.max[i] = c->budget.max[i] == MV_SPEND_ANY ? MV_SPEND_ANY : 0;
         mv_context_budget(c, &closed);

@@ -174,7 +174,7 @@ static const struct key {
         { "cpu", NULL, "--cpu holds the whole run" },
         { "bandwidth", NULL, "the broker does not shape traffic" },
         { "syscall-filter", NULL, "a wall filters system calls for the whole run" },
-        { "mtls", NULL, "http-fetch has no client certificates" },
+        { "mtls", NULL, "settings and agent.config demand it of the whole run" },
 };
 
 /* "isolation_level" is the spelling of others. */

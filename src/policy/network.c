@@ -10,6 +10,7 @@
 #include <policy/profile.h>
 #include <security/grants.h>
 #include <security/lexical.h>
+#include <security/tls.h>
 
 #define KEY_BYTES (MV_HOST_TEXT_BYTES + 16)
 
@@ -121,6 +122,7 @@ void mv_policy_host(const struct mv_context *c, const struct mv_url *u, const ch
         } else {
                 deny_host(c, u, &d);
         }
+        mv__tls_decide(c, mv_slice_eq_str(u->scheme, "https"), u->host_ascii, &d);
         mv_profile_host(c ? c->steps : NULL, u, &d);
         *ret = d;
 }

@@ -72,6 +72,32 @@ static struct root find_root(const struct mv_context *c, struct mv_slice path, b
         return (struct root){ NULL, NULL, -1 };
 }
 
+static bool is_plain(uint8_t c)
+{
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c >= 0x80 || (c && strchr("/._-+,:=@%", c));
+}
+
+/* As one word of a shell: a program chooses the path, and the hint is there to be copied. False: it does not fit. */
+static bool as_word(struct mv_slice path, char *buf, size_t cap)
+{
+        struct mv_out o = mv_out((uint8_t *)buf, cap - 1);
+        bool plain = true;
+        for (size_t i = 0; plain && i < path.len; i++)
+                plain = is_plain(path.p[i]);
+        if (!plain)
+                mv_put_u8(&o, '\'');
+        for (size_t i = 0; i < path.len; i++)
+                if (path.p[i] == '\'')
+                        mv_put_str(&o, "'\\''");
+                else
+                        mv_put_u8(&o, path.p[i]);
+        if (!plain)
+                mv_put_u8(&o, '\'');
+        buf[o.overflow ? 0 : o.len] = '\0';
+        return !o.overflow;
+}
+
 static void deny_path(const struct mv_context *c, struct mv_slice path, bool write,
                       const char *reason, struct mv_decision *d)
 {
@@ -90,11 +116,12 @@ static void deny_path(const struct mv_context *c, struct mv_slice path, bool wri
                 return; /* no grant admits this spelling */
         const char *level = mv_context_level(c) == MV_LEVEL_PURE ? "--level controlled " : "";
         const char *option = write ? "--allow-write" : "--allow-read";
-        char whole[160];
+        char whole[160], word[160];
         mv__show(whole, sizeof whole, path);
-        bool fits = mv_slice_eq_str(path, whole); /* a cut path would be another, wider grant */
+        bool fits = mv_slice_eq_str(path, whole) && /* a cut path would be another, wider grant */
+                    as_word(path, word, sizeof word);
         mv_fmt(d->hint, sizeof d->hint, "%s%s %s", level, option,
-               fits ? whole : "PATH (the path asked for)");
+               fits ? word : "PATH (the path asked for)");
 }
 
 int mv_policy_path(const struct mv_context *c, struct mv_slice path, bool write,

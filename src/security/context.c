@@ -6,6 +6,7 @@
 #include <security/grants.h>
 #include <security/lexical.h>
 #include <security/rules.h>
+#include <security/tls.h>
 #include <stdlib.h>
 
 #define SECOND_NS        1000000000ull
@@ -99,6 +100,7 @@ struct mv_context *mv_context_free(struct mv_context *c)
         drop_narrowings(c);
         free(c->narrowings);
         mv__rules_done(c);
+        mv__tls_done(c);
         free(c);
         return NULL;
 }
@@ -106,7 +108,16 @@ struct mv_context *mv_context_free(struct mv_context *c)
 bool mv__context_bind(struct mv_context *to, const struct mv_context *from)
 {
         mv_context_budget(to, &from->budget);
-        return mv__rules_copy(to, from);
+        return mv__rules_copy(to, from) && mv__tls_copy(to, from);
+}
+
+int mv__context_join(struct mv_context *c, const struct mv_context *most, struct mv_err *err)
+{
+        mv_context_budget(c, &most->budget);
+        int r = mv__rules_join(c, most, err);
+        for (uint32_t i = 0; r == 0 && i < c->narrowings_count; i++)
+                r = mv__context_join(c->narrowings[i].context, most, err);
+        return r;
 }
 
 struct mv_context *mv_context_copy(const struct mv_context *c)
@@ -281,7 +292,8 @@ int mv_context_narrow(struct mv_context *c, const char *capability, struct mv_co
 {
         drop_narrowings(narrow); /* one level: a narrower one has none of its own */
         /* what a capability starts with its own context (ccos.sandbox) is under the same constitution */
-        if (!narrow->rules_count && !mv__rules_copy(narrow, c)) {
+        if ((!narrow->rules_count && !mv__rules_copy(narrow, c)) ||
+            (!mv__tls_any(narrow) && !mv__tls_copy(narrow, c))) {
                 mv_context_free(narrow);
                 return mv_fail(err, MV_E_NOMEM, 0, "rules of %s", capability);
         }
@@ -340,9 +352,11 @@ const char *mv_spending_name(enum mv_spending what)
 
 void mv_context_budget(struct mv_context *c, const struct mv_budget *budget)
 {
-        for (size_t i = 0; c && i < MV_SPEND_MAX_; i++)
+        for (size_t i = 0; c && i < MV_SPEND_MAX_; i++) {
                 if (budget->max[i] < c->budget.max[i])
                         c->budget.max[i] = budget->max[i]; /* (2) */
+                c->budget.warn[i] = lower(c->budget.warn[i], budget->warn[i]);
+        }
 }
 
 enum mv_level mv_context_level(const struct mv_context *c)

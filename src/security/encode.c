@@ -2,6 +2,7 @@
 /* A context as canonical CBOR: equal decisions have equal bytes. Keys in encoded order (shorter
  * first). */
 #include <security/rules.h>
+#include <security/tls.h>
 #include <wire/cbor.h>
 
 MV_INLINE bool put_count(struct mv_out *o, const char *key, uint64_t value)
@@ -88,13 +89,13 @@ bool mv_context_encode(const struct mv_context *c, struct mv_out *o)
                 c = pure;
         bool ok = c &&
                   mv_cbor_put_map(o, 9 + (c->narrowings_count > 0) + has_budget(c) +
-                                             (c->rules_count > 0)) &&
-                  put_env(o, &c->env) && put_list(o, "hosts", &c->hosts) &&
-                  mv_cbor_put_str(o, "level") && mv_cbor_put_str(o, mv_level_name(c->level)) &&
-                  put_list(o, "reads", &c->reads) && put_rules(o, c) && put_budget(o, c) &&
-                  put_limits(o, &c->limits) && put_list(o, "writes", &c->writes) &&
-                  put_narrowings(o, c) && mv_cbor_put_str(o, "use_microvm") &&
-                  mv_cbor_put_bool(o, c->use_microvm) &&
+                                             (c->rules_count > 0) + mv__tls_any(c)) &&
+                  put_env(o, &c->env) && (!mv__tls_any(c) || mv__tls_encode(c, o)) &&
+                  put_list(o, "hosts", &c->hosts) && mv_cbor_put_str(o, "level") &&
+                  mv_cbor_put_str(o, mv_level_name(c->level)) && put_list(o, "reads", &c->reads) &&
+                  put_rules(o, c) && put_budget(o, c) && put_limits(o, &c->limits) &&
+                  put_list(o, "writes", &c->writes) && put_narrowings(o, c) &&
+                  mv_cbor_put_str(o, "use_microvm") && mv_cbor_put_bool(o, c->use_microvm) &&
                   put_list(o, "capabilities", &c->capabilities) &&
                   put_list(o, "hosts_denied", &c->hosts_denied);
         mv_context_free(pure);

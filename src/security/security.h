@@ -17,6 +17,7 @@
 #define MV_GRANTS_MAX                                                                              \
         4096 /* per kind and context: linear policy files stay decidable in microseconds */
 #define MV_PERMISSIONS_MAX   8
+#define MV_CONSTITUTIONS_MAX 8   /* of one context: agent, settings, environment, and room */
 #define MV_CAPABILITY_ID_MAX 159 /* fits whole into a decision: a cut id could equal another one */
 
 struct mv_grant_list { /* sorted bytewise, no duplicates */
@@ -28,6 +29,11 @@ struct mv_narrowing { /* what one capability sees instead of the whole context *
         char *capability;
         struct mv_context *context;
 };
+struct mv_tls { /* tls.c; texts are ours */
+        bool pinned, client_wanted;
+        struct mv_grant_list pins;
+        char *ca, *client_cert, *client_key;
+};
 struct mv_step_view; /* policy/profile.h */
 struct mv_context {
         enum mv_level level;
@@ -35,6 +41,7 @@ struct mv_context {
         struct mv_grant_list reads, writes, hosts, hosts_denied, env;
         struct mv_limits limits;
         struct mv_budget budget;
+        struct mv_tls tls;
         bool use_microvm;
         bool log_capability_calls;
         char policy_name[48];            /* "" unless made by mv_context_new_policy */
@@ -44,10 +51,14 @@ struct mv_context {
         const struct mv_step_view *steps;
         struct mv_rule *rules; /* in order; texts are ours */
         uint32_t rules_count;
+        /* Where the second constitution begins, and so on: each file that has a say has one of its own (rules.c). */
+        uint32_t rules_begin[MV_CONSTITUTIONS_MAX - 1], more_constitutions;
 };
-/* What holds whatever is granted, budget and rules, goes to a new context that is made out of another: whoever adds such a
+/* What holds whatever is granted, budget, rules and TLS, goes to a new context that is made out of another: whoever adds such a
  * thing adds it here. False: out of memory. */
 bool mv__context_bind(struct mv_context *to, const struct mv_context *from);
+/* What holds in `most` holds in c and in what its capabilities see, besides its own. INVALID: both have a rule of one id. */
+int mv__context_join(struct mv_context *c, const struct mv_context *most, struct mv_err *err);
 /* NULL: out of memory; a NULL c copies as pure */
 struct mv_context *mv_context_copy(const struct mv_context *c);
 

@@ -36,6 +36,7 @@ static bool fail_at(struct mv_json *j, size_t at, const char *what)
 {
         uint64_t line = 1;
         size_t line_start = 0;
+        j->wrong_at = at;
         for (size_t i = 0; i < at; i++)
                 if (j->in.p[i] == '\n') {
                         line++;

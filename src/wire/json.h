@@ -37,7 +37,8 @@ struct mv_json {
         uint32_t depth;
         uint8_t state;
         uint8_t in_object[(MV_JSON_DEPTH_MAX + 8) / 8];
-        char why[96]; /* after an error: "expected value at line 1 column 2" */
+        char why[96];    /* after an error: "expected value at line 1 column 2" */
+        size_t wrong_at; /* and the byte that this is */
 };
 struct mv_json mv_json(struct mv_slice text);
 bool mv_json_next(struct mv_json *j, struct mv_json_event *ret); /* false: error, j->why is set */

@@ -117,6 +117,28 @@ def options_only_narrow_an_agent():  # REQ-CFG-09
 
 
 @test
+def the_environment_names_the_agent_where_no_option_does():  # REQ-AC-13
+    path = agent(':capabilities {:fs {:enabled true :paths ["data"]}}')
+    other = agent('', name='other.rtfs')
+    write('read.rtfs', READ)
+    plain = ('--audit', 'none')
+    for verb in (('run', 'read.rtfs'), ('eval', READ), ('call', 'ccos.io.read-file', '"%s/data/in.txt"' % WORK)):
+        equal(run(*verb, *plain, AGENT_CONFIG_PATH=path)[:2], (0, '"forty-two"\n'))
+        equal(run(*verb, *plain, AGENT_CONFIG_PATH=other)[0], 3)
+        equal(run(*verb, *plain, '--agent', path, AGENT_CONFIG_PATH=other)[0], 0)
+        equal(run(*verb, *plain, '--agent', 'none', AGENT_CONFIG_PATH=path)[0], 3)
+        equal(run(*verb, *plain, AGENT_CONFIG_PATH='')[0], 3)
+        code, _, err = run(*verb, *plain, AGENT_CONFIG_PATH=WORK + '/nowhere')
+        assert code != 0
+        has(err, 'nowhere')
+    equal(run('explain', 'read.rtfs', AGENT_CONFIG_PATH=path)[0], 0)
+    equal(run('explain', 'read.rtfs', AGENT_CONFIG_PATH=other)[0], 3)
+    code, _, err = run('exec', *plain, '--', '/bin/true', AGENT_CONFIG_PATH=path)
+    equal(code, 3)
+    equal(run('eval', '1', *plain, '--allow', 'ccos.echo', AGENT_CONFIG_PATH=path)[0], 3)  # options narrow it
+
+
+@test
 def an_agent_never_runs_below_the_tier_of_its_mode():  # REQ-FACT-07
     path = agent('', ':process')
     code, _, err = evaluate('1', path, '--provider', 'mock')
@@ -156,9 +178,11 @@ def hosts_are_granted_by_the_network_and_by_the_capability():
         equal(evaluate(fetch % host, path)[0], code)
     for closed in (':mtls true', ':tls-pins ["sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="]'):
         path = agent(text % closed)
-        code, _, err = evaluate(fetch % 'b', path)
-        equal(code, 3)
-        has(err, 'no host is granted')
+        equal(evaluate(fetch % 'b', path)[0], 3)  # https only, and mutual TLS with a certificate only: t_tls.py
+    path = agent((text % '').replace(':capabilities', ':orchestrator {:isolation {:mode :none} :dlp {:enabled true}} :capabilities'))
+    code, _, err = evaluate(fetch % 'b', path)
+    equal(code, 3)
+    has(err, 'no host is granted')
 
 
 @test
@@ -497,6 +521,151 @@ def every_example_runs_as_an_agent():
         code, out, err = run('eval', '(+ 1 2)', '--agent', path)
         unavailable = code == 5 and 'no provider of tier' in err
         assert (code, out) == (0, '3\n') or unavailable, (name, code, err)
+
+
+@test
+def a_threshold_of_a_budget_is_told_of_and_recorded():  # REQ-RES-12
+    store = os.path.join(WORK, 'warn.mva')
+    settings = write('warn.toml', f'''[grants]
+capabilities = ["ccos.*"]
+write = ["{WORK}/data"]
+[governance.budgets]
+max_calls = 4
+warn = {{ calls = 3, written_bytes = 5 }}
+[environments.less.governance.budgets]
+max_calls = 3
+[environments.never.governance.budgets]
+max_calls = 2
+warn.calls = 3
+''')
+    write_file = '(call "ccos.io.write-file" "%s/data/b.txt" "123456")' % WORK
+    echo = '(call "ccos.echo" 1)'
+    code, _, err = run('eval', f'(do {write_file} {echo} {echo} {echo})', '--policy', settings, '--audit', store)
+    equal(code, 0)
+    has(err, 'warning: 6 written bytes were spent by call 1: 5 are told of')
+    has(err, 'warning: 3 calls were spent by call 3: 3 are told of')
+    notes = [r for r in json.loads(run('audit', 'show', store, '--json')[1])['records'] if r['type'] == 'BudgetWarningIssued']
+    equal(len(notes), 2)
+    equal(run('audit', 'verify', store)[0], 0)
+    code, out, _ = run('eval', f'(do {echo} {echo} {echo} {echo})', '--policy', settings, '--environment', 'less', '--audit', 'none',
+                       '--json')
+    equal(code, 1)
+    has(out, 'the budget is 3 calls')
+    equal([w['call'] for w in json.loads(out)['metadata']['budget_warnings']], [3])
+    has(run('config', 'check', '--policy', settings)[1], 'BUDGET_WARNING_UNREACHABLE')
+    path = agent(':capabilities {:wiring [{:capability "ccos.echo"}]} :governance {:policies {:default {:budgets {:warn {:calls 1}}}}}')
+    code, _, err = evaluate(echo, path)
+    equal(code, 0)
+    has(err, 'warning: 1 calls were spent by call 1')
+
+
+RULED = (':capabilities {:fs {:enabled true :paths ["data"]}} :governance {:rules ['
+         '{:id "not-this" :action :deny :argument "%(w)s/data/other*"}'
+         ' {:id "fine" :action :allow :argument "%(w)s/data/in.txt"}'
+         ' {:id "ask" :action :require-approval :effects [:filesystem] :approvals 2 :timeout "1h"}]}') % {'w': WORK}
+
+
+@test
+def the_rules_of_an_agent_take_away_in_their_order():  # REQ-GOV-01, REQ-SEC-16
+    write('data/other.txt', 'other')
+    path = agent(RULED)
+    equal(run('config', 'check', path, '--strict')[0], 0)
+    equal(evaluate(READ, path)[:2], (0, '"forty-two"\n'))
+    code, _, err = evaluate(READ.replace('in.txt', 'other.txt'), path)
+    equal(code, 3)
+    has(err, "rule 'not-this' of the constitution: it denies this")
+    assert 'does not grant it' not in err
+    code, out, _ = run('call', 'ccos.io.read-file', '"%s/data/third"' % WORK, '--agent', path, '--explain')
+    equal(code, 3)
+    has(out, "rule 'ask' of the constitution: it needs 2 approvals")
+    has(out, f'by {path}:1:')
+    has(out, 'governance.rules[2]')
+    for syntax in ('json', 'toml'):
+        same = write('same.' + syntax, run('config', 'show', path, '--format', syntax)[1])
+        equal(evaluate(READ, same)[0], 0)
+        equal(evaluate(READ.replace('in.txt', 'other.txt'), same)[0], 3)
+    never = agent(RULED.replace(':fs {:enabled true :paths ["data"]}', ''))
+    has(evaluate(READ, never)[2], 'not allowed by runtime context')  # a rule that allows grants nothing
+
+
+@test
+def explain_tells_the_rules_of_each_call_of_a_program():
+    program = write('ruled.rtfs', '(defn later [x] (call "ccos.io.read-file" x))\n%s\n(step "s" %s)\n(call "ccos.io.println" 1)'
+                    % (READ, READ.replace('in.txt', 'other.txt')))
+    path = agent(RULED.replace(':fs', ':wiring [{:capability "ccos.io.println"}] :fs'))
+    code, out, _ = run('explain', program, '--agent', path, '--json')
+    equal(code, 3)
+    told = json.loads(out)
+    equal([c['verdict'] for c in told['calls']], ['depends', 'allowed', 'denied', 'allowed'])
+    equal(told['calls'][2]['rule'], 'rule not-this')
+    equal([c for c in told['granted'] if c.startswith('ccos.io.')], ['ccos.io.println'])
+
+
+@test
+def each_file_has_its_own_constitution_and_none_gives_back_what_another_takes():  # REQ-CFG-09, REQ-GOV-02
+    store = ('--audit', os.path.join(WORK, 'two.mva'))
+    settings = write('two.toml', f"""[grants]
+capabilities = ["ccos.io.*"]
+read = ["{WORK}"]
+[[governance.rules]]
+id = "all"
+action = "allow"
+[[environments.careful.governance.rules]]
+id = "second"
+action = "require-approval"
+risk_tier = "medium"
+[[environments.closed.governance.rules]]
+id = "closed"
+action = "deny"
+effects = ["filesystem"]
+""")
+    path = agent(RULED)
+    third = READ.replace('in.txt', 'third')
+    write('data/third', '3')
+    write('third.rtfs', third)
+    equal(evaluate(READ, path, '--policy', settings)[0], 0)
+    for environment in ((), ('--environment', 'careful')):  # `all` does not overrule the agent's own
+        has(evaluate(third, path, '--policy', settings, *environment)[2], 'needs an approval')
+    code, _, err = evaluate(READ, path, '--policy', settings, '--environment', 'closed')
+    equal(code, 3)
+    has(err, "rule 'closed' of the constitution: it denies this")
+    files = ('--agent', path, '--policy', settings, '--environment', 'careful')
+    voters = ['ada', 'bob', 'cyd']
+    code, _, err = run('run', 'third.rtfs', *files, *store)
+    for rule, approvals in (('ask', 2), ('second', 1)):
+        equal(code, 3)
+        has(err, f"waits for {approvals} approval")
+        has(err, f"by rule '{rule}'")
+        request, execution = re.search(r'apr_[0-9a-f]{32}', err)[0], re.search(r'resume (exec_[-0-9a-f]+)', err)[1]
+        for _ in range(approvals):
+            equal(run('approvals', 'approve', request, '--as', voters.pop(), *store)[0], 0)
+        code, out, err = run('resume', execution, *files, *store)
+    equal((code, out), (0, '"3"\n'))
+    decided = [r for r in json.loads(run('audit', 'show', *store[1:], '--json')[1])['records']
+               if 'rule second approved; rule all; rule ask approved; grant read' in json.dumps(r)]
+    equal(len(decided), 1)
+    equal(run('audit', 'verify', *store[1:])[0], 0)
+    same = write('same-id.toml', '[[governance.rules]]\nid = "ask"\naction = "deny"\n[grants]\ncapabilities = ["ccos.io.*"]\n'
+                 f'read = ["{WORK}"]\n')
+    has(evaluate(READ, path, '--policy', same)[2], 'two files have a rule of this id')
+
+
+@test
+def an_external_program_is_one_call_for_the_rules():
+    base = '[grants]\ncapabilities = ["external_program"]\n[[governance.rules]]\nid = "r"\naction = "%s"\n%s\n'
+    cases = (('deny', 'argument = "--now*"', 3), ('deny', 'argument = "/bin/true"', 3), ('deny', 'effects = ["network"]', 0),
+             ('deny', 'capability = "ccos.io.*"', 0), ('deny', 'risk_tier = "medium"', 3),
+             ('require-approval', 'effects = ["filesystem"]', 3), ('allow', '', 0))
+    for action, condition, wanted in cases:
+        path = write('program.toml', base % (action, condition))
+        for explain in ((), ('--explain',)):
+            code, out, err = run('exec', '--policy', path, '--audit', 'none', *explain, '--', '/bin/true', '--now=1')
+            unavailable = code == 5 and 'no provider' in err
+            assert code == wanted or unavailable, (action, condition, code, err)
+            if wanted:
+                has(out + err, "rule 'r' of the constitution")
+    path = write('program.toml', base.replace('[[', 'hosts = ["a.invalid"]\n[[') % ('deny', 'effects = ["network"]'))
+    equal(run('exec', '--policy', path, '--audit', 'none', '--', '/bin/true')[0], 3)
 
 
 def main():

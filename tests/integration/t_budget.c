@@ -2,6 +2,7 @@
 /* Budgets of an execution (REQ-RES-12): what capabilities of an embedder tell, and what the broker counts itself. */
 #include "test.h"
 #include <microvm/microvm.h>
+#include <stdlib.h>
 #include <string.h>
 
 static uint64_t price;
@@ -67,6 +68,55 @@ TEST(tokens_are_spent_up_to_the_budget_and_not_beyond)
         r = run(c, "(dotimes [i 3] (call \"test.ask\"))");
         CHECK(!mv_result_ok(r) && effects == 2);
         CHECK(!mv_result_ok(r) && strcmp(mv_result_error(r)->kind, "BudgetExhausted") == 0);
+        mv_result_free(r);
+        mv_context_free(c);
+}
+
+/* A threshold is told of once, in the result; what is beyond it is spent all the same. */
+TEST(whoever_spends_so_much_is_told_of_and_goes_on)
+{
+        struct mv_budget b = unlimited;
+        b.warn[MV_SPEND_TOKENS] = 100; /* no max: it only warns */
+        b.warn[MV_SPEND_CALLS] = 4;
+        price = 40;
+        struct mv_context *c = context_with(&b);
+        struct mv_result *r = run(c, "(dotimes [i 2] (call \"test.ask\"))");
+        CHECK(mv_result_ok(r) && mv_result_metadata(r)->budget_warnings_count == 0);
+        mv_result_free(r);
+        r = run(c, "(dotimes [i 9] (call \"test.ask\"))");
+        const struct mv_metadata *m = mv_result_metadata(r);
+        CHECK(mv_result_ok(r) && effects == 9 && m->budget_warnings_count == 2);
+        CHECK(m->budget_warnings[0].what == MV_SPEND_TOKENS && m->budget_warnings[0].call == 3 &&
+              m->budget_warnings[0].spent == 120 && m->budget_warnings[0].warn == 100);
+        CHECK(m->budget_warnings[1].what == MV_SPEND_CALLS && m->budget_warnings[1].call == 4 &&
+              m->budget_warnings[1].spent == 4);
+        char *json = mv_result_json(r);
+        CHECK(json && strstr(json, "\"budget_warnings\": [{\"what\": \"tokens\", \"warn\": 100, "
+                                   "\"spent\": 120, \"call\": 3}"));
+        free(json);
+        mv_result_free(r);
+        b.max[MV_SPEND_TOKENS] = 150; /* warned before the limit, and held to it */
+        mv_context_budget(c, &b);
+        r = run(c, "(dotimes [i 9] (call \"test.ask\"))");
+        CHECK(!mv_result_ok(r) && effects == 3 &&
+              mv_result_metadata(r)->budget_warnings_count == 2);
+        mv_result_free(r);
+        mv_context_free(c);
+}
+
+TEST(of_two_thresholds_the_lower_one_counts)
+{
+        struct mv_budget b = unlimited;
+        struct mv_context *c = context_with(&b);
+        b.warn[MV_SPEND_CALLS] = 3;
+        mv_context_budget(c, &b);
+        b.warn[MV_SPEND_CALLS] = 2;
+        mv_context_budget(c, &b);
+        b.warn[MV_SPEND_CALLS] = 5;
+        mv_context_budget(c, &b);
+        mv_context_budget(c, &unlimited);
+        struct mv_result *r = run(c, "(dotimes [i 2] (call \"test.ask\"))");
+        CHECK(mv_result_metadata(r)->budget_warnings_count == 1);
         mv_result_free(r);
         mv_context_free(c);
 }

@@ -193,6 +193,26 @@ def inspect_lists_ids_effects_permissions_and_the_grants_they_want():
 
 
 @test
+def what_a_program_declares_to_need_is_asked_for_before_it_runs():  # REQ-LANG-11, REQ-STEP-13, -15, -16
+    grants = ('--allow', 'ccos.io.*', '--allow-net', 'a.b:8443', '--allow-net', '*.ok', '--allow-read', '/data', '--allow-write', '/out')
+    cases = (
+        (':llm', 5, 'no capability that is granted asks a language model'), ('[:gpu {:memory 1}]', 5, 'no run has one'),
+        (':device', 5, 'no run has one'), (':process', 3, '--allow external_program'),
+        ('[:network {:domains ["a.b" "x.ok"] :methods [:GET]}]', 0, ''), ('[:network {:domains ["a.b" "c.d"]}]', 3, '--allow-net c.d:443'),
+        ('[:network {:domains ["a b"]}]', 1, 'declared effect network'), ('[:network {:domains "a.b"}]', 1, 'a vector of texts'),
+        ('[:fs {:paths ["/data/x" "/out"] :modes [:read]}]', 0, ''), ('[:fs {:paths ["/data/x"] :modes [:read :write]}]', 3, '--allow-write'),
+        ('[:fs {:paths ["/out/x"] :modes [:rw]}]', 0, ''), ('[:fs {:paths ["/etc"]}]', 3, '--allow-read /etc'),
+        (':clock [:random {:seed 1}]', 0, ''), (':fs :network', 0, ''), (':nuclear', 1, 'no such kind'), ('[1]', 1, 'a row is'))
+    for effects, code, why in cases:
+        for program in (f'(do (call "ccos.io.println" "began") ^{{:effects [{effects}]}} (+ 1 2))',
+                        f'(call "ccos.io.println" "began")\n(step "s" (fn [] ^{{:effects [{effects}]}} (+ 1 2)))'):
+            got, out, err = run('eval', program, '--audit', 'none', *grants)
+            equal((effects, got, out[:5]), (effects, code, '' if code else 'began'))
+            has(err, why)
+    equal(run('eval', '^{:effects :none} (+ 1 2)', '--audit', 'none')[0], 1)
+
+
+@test
 def inspect_for_people_names_places_and_flags():
     code, out, _ = run('inspect', 'i.rtfs')
     equal(code, 0)

@@ -214,3 +214,38 @@ TEST(a_verifier_computes_what_a_resumption_believed)
         mv_trail_free(t);
         mv_audit_close(a);
 }
+
+static unsigned records_of(enum mv_record_type type)
+{
+        struct mv_audit_reader *reader;
+        struct mv_audit_record r;
+        struct mv_err err;
+        unsigned count = 0;
+        if (mv_audit_reader_open(plan.store, &reader, &err) < 0)
+                return ~0u;
+        while (mv_audit_read(reader, &r, &err) == 1)
+                count += r.type == type;
+        mv_audit_reader_close(reader);
+        return count;
+}
+
+/* REQ-RES-12: the process that reached the threshold told of it */
+TEST(a_threshold_of_a_budget_is_noted_once_however_often_a_run_is_resumed)
+{
+        struct mv_budget b;
+        for (size_t i = 0; i < MV_SPEND_MAX_; i++)
+                b.max[i] = MV_SPEND_ANY, b.warn[i] = 0;
+        for (uint64_t at = 1; at <= 4; at++) {
+                plan_new();
+                b.warn[MV_SPEND_CALLS] = at;
+                mv_context_budget(plan.context, &b);
+                plan_killed(PLAN, 2, AFTER_EFFECT);
+                CHECK(records_of(MV_REC_BUDGET) == (at <= 2));
+                CHECK_STR(plan_resume(&(struct mv_resumption){ .in_doubt = MV_IN_DOUBT_FAIL,
+                                                               .in_doubt_call = 2 }),
+                          "error UnknownOutcome");
+                CHECK(records_of(MV_REC_BUDGET) == (at <= 2));
+                CHECK(plan_verifies());
+                plan_done();
+        }
+}

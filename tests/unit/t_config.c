@@ -124,6 +124,7 @@ TEST(each_wrong_configuration_is_told_by_its_code_at_its_place) /* REQ-AC-03..12
         }
         free(line);
         fclose(f);
+        printf("# %u configurations, each with its code, line and column\n", rows);
         CHECK(rows >= 250);
 }
 
@@ -165,6 +166,7 @@ TEST(every_example_is_valid_and_reads_back_equal_in_every_syntax) /* REQ-DOC-01,
                 count++;
         }
         closedir(d);
+        printf("# %u examples\n", count);
         CHECK(count >= 10);
 }
 

@@ -7,7 +7,7 @@
 #include <config/settings.h>
 #include <dirent.h>
 #include <policy/policy.h>
-#include <security/security.h>
+#include <security/rules.h>
 #include <stdlib.h>
 
 static struct mv_settings_file parsed(const char *text)
@@ -91,6 +91,14 @@ TEST(a_wrong_settings_file_is_told_by_code_and_place) /* REQ-CFG-10, -15 */
                 { "level = \"full\"\n[capability_configs.\"a.b\"]\nfs_policy = \"None\"",
                   "LIST_AT_LEVEL_FULL", 3, 13 },
                 { "[grants\n", "SYNTAX", 1, 8 },
+                { "[[governance.rules]]\naction = \"deny\"", "MISSING_RULE_ID", 1, 14 },
+                { "[[governance.rules]]\nid = \"a\"\naction = \"stop\"", "UNKNOWN_RULE_ACTION", 3,
+                  10 },
+                { "[[governance.rules]]\nid = \"a\"\naction = \"deny\"\nrisk = \"low\"",
+                  "UNKNOWN_KEY", 4, 1 },
+                { "[[environments.e.governance.rules]]\nid = \"a\"\naction = \"deny\"\n"
+                  "[[environments.e.governance.rules]]\nid = \"a\"\naction = \"deny\"",
+                  "DUPLICATE_RULE_ID", 5, 6 },
         };
         for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
                 struct mv_settings_file f = parsed(rows[i].text);
@@ -378,6 +386,79 @@ TEST(options_only_narrow) /* REQ-CFG-09 */
         CHECK(mv_context_for(c, "ccos.network.http-fetch")->hosts_denied.count == 1);
         mv_context_free(c);
         done(&r);
+}
+
+/* REQ-GOV-01, REQ-SEC-16 */
+TEST(rules_come_with_the_file_and_an_environment_has_its_own_besides)
+{
+        static const char text[] =
+                "[grants]\ncapabilities = [\"ccos.*\"]\n"
+                "[[governance.rules]]\nid = \"all\"\naction = \"allow\"\n"
+                "[[environments.e.governance.rules]]\nid = \"two\"\naction = "
+                "\"require-approval\"\n"
+                "approvals = 2\ntimeout = \"2h\"\neffects = [\"network\", \"system\"]\n"
+                "[[environments.e.governance.rules]]\nid = \"no\"\naction = \"deny\"\nrisk_tier = "
+                "\"medium\"\n"
+                "[capability_configs.\"ccos.io.read-file\"]\ntimeout = \"1s\"\n";
+        struct mv_capability network = { .id = "ccos.a", .effects = MV_EFFECT_NETWORK },
+                             files = { .id = "ccos.b", .effects = MV_EFFECT_FILESYSTEM },
+                             pure = { .id = "ccos.c" };
+        struct mv_governed g = { .capability = &network };
+        const struct mv_rule *rules[MV_CONSTITUTIONS_MAX];
+        struct resolved r;
+        resolve(text, NULL, &r);
+        REQUIRE(r.r == 0);
+        CHECK(mv_rules_for(r.p.context, &g, rules) == 1 && rules[0]->action == MV_RULE_ALLOW);
+        done(&r);
+        resolve(text, "e", &r);
+        REQUIRE(r.r == 0);
+        CHECK(mv_rules_for(r.p.context, &g, rules) == 2 && rules[1]->approvals == 2 &&
+              rules[1]->timeout_ms == 7200000);
+        g.capability = &files;
+        CHECK(mv_rules_for(r.p.context, &g, rules) == 1 && strcmp(rules[0]->id, "no") == 0);
+        CHECK(mv_rules_for(mv_context_for(r.p.context, "ccos.io.read-file"), &g, rules) == 1 &&
+              rules[0]->action == MV_RULE_DENY);
+        g.capability = &pure;
+        CHECK(mv_rules_for(r.p.context, &g, rules) == 1 && rules[0]->action == MV_RULE_ALLOW);
+        const struct mv_origin *o = mv__origin_find(&r.file.origins, MV_ORIGIN_RULE, "no");
+        CHECK(o && o->line == 12 && strcmp(o->path, "environments.e.governance.rules[1]") == 0);
+        done(&r);
+}
+
+static void encoded(struct mv_context *c, uint8_t ret[4096], size_t *len)
+{
+        struct mv_out o = mv_out(ret, 4096);
+        CHECK(mv_context_encode(c, &o));
+        *len = o.len;
+}
+
+/* The digest of a context tells one constitution of two rules from two of one. */
+TEST(what_each_constitution_says_stands_in_the_digest)
+{
+        struct mv_rule a = { .id = "a" }, b = { .id = "b", .action = MV_RULE_DENY };
+        struct mv_context *one = mv_context_new(MV_LEVEL_PURE),
+                          *two = mv_context_new(MV_LEVEL_PURE),
+                          *second = mv_context_new(MV_LEVEL_PURE);
+        uint8_t x[4096], y[4096];
+        size_t n, m;
+        struct mv_err err;
+        REQUIRE(one && two && second);
+        CHECK(mv_context_add_rule(one, &a, &err) == 0 && mv_context_add_rule(one, &b, &err) == 0);
+        CHECK(mv_context_add_rule(two, &a, &err) == 0 &&
+              mv_context_add_rule(second, &b, &err) == 0);
+        CHECK(mv__context_join(two, second, &err) == 0);
+        encoded(one, x, &n);
+        encoded(two, y, &m);
+        CHECK(n != m || memcmp(x, y, n) != 0);
+        struct mv_context *copy = mv_context_copy(two);
+        REQUIRE(copy);
+        encoded(copy, x, &n);
+        CHECK(n == m && memcmp(x, y, n) == 0);
+        CHECK(mv__context_join(two, second, &err) == -MV_E_INVALID);
+        mv_context_free(copy);
+        mv_context_free(one);
+        mv_context_free(two);
+        mv_context_free(second);
 }
 
 TEST(a_level_is_never_raised)
