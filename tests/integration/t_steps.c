@@ -323,6 +323,9 @@ static const struct {
         { "(defn twice [f x] (f (f x)))\n"
           "(step \"given\" (twice (fn [x] (call :ccos.math.add x 1)) 1))",
           "3" },
+        { "(let [f (fn [x] (call :ccos.math.add x 1))] (step \"local\" (+ (f 1) (first (map f "
+          "[2])))))",
+          "5" },
         { "(step \"hof\" (map (fn [x] (call :ccos.math.add x 1)) [1 2]))", "[2 3]" },
         { "(step \"update\" (update {:n 1} :n (fn [x] (call :ccos.math.add x 1))))", "{:n 2}" },
         { "(defn pick [m] ((get m :f) 2)) (def fs {:f (fn [x] (call :ccos.math.add x 1))})\n"
