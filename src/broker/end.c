@@ -75,23 +75,62 @@ static int check_step(const struct mv_value *v, struct mv_err *err)
         return *shape || i < v->count ? MV_HOSTILE(err, "STEP: number of items") : 0;
 }
 
-int mv__on_step(struct mv_broker *b, struct mv_slice payload, struct mv_err *err)
+/* A step that begins behind another wall says so, in the part of its record that no root depends on. */
+static int record_step(struct mv_broker *b, struct mv_slice payload, const struct mv_value *event,
+                       struct mv_err *err)
+{
+        uint8_t buf[128];
+        struct mv_out o = mv_out(buf, sizeof buf);
+        uint32_t wall = mv__step_wall(b, event);
+        if (wall == b->steps.wall)
+                return mv__record(b, MV_REC_STEP, payload, mv_slice(NULL, 0), err);
+        mv_cbor_put_map(&o, 2);
+        mv_cbor_put_str(&o, "tier");
+        mv_cbor_put_str(&o, mv_tier_name(b->o.walls[wall].tier));
+        mv_cbor_put_str(&o, "provider");
+        mv_cbor_put_str(&o, b->o.walls[wall].provider);
+        return mv__record(b, MV_REC_STEP, payload, mv_out_slice(&o), err);
+}
+
+static bool begins_with_demand(const struct mv_value *event)
+{
+        return mv_slice_eq_str(event->items[0].text, "step-started") && event->count == 3;
+}
+
+static int take_step(struct mv_broker *b, struct mv_slice payload, bool enters, struct mv_err *err)
 {
         struct mv_arena arena = mv_arena_grow(b->limits.memory_bytes_max);
         const struct mv_value *v;
         int r = mv_value_decode(payload, &arena, &v, err);
         if (r == 0)
                 r = check_step(v, err);
+        if (r == 0 && enters && !begins_with_demand(v))
+                r = MV_HOSTILE(err, "ENTER: not the beginning of a step that demands something");
+        /* who only tells of such a step does not wait for somebody else to run it */
+        if (r == 0 && !enters && mv__step_wall(b, v) != b->steps.wall)
+                r = MV_HOSTILE(err, "STEP: a step that runs behind another wall is not entered");
         if (r == 0)
                 r = mv__take_hint(b, v, err);
         if (r == 0)
                 r = mv__take_step(b, v, err);
         if (r == 0)
-                r = mv__record(b, MV_REC_STEP, payload, mv_slice(NULL, 0), err);
+                r = record_step(b, payload, v, err);
         if (r == 0)
                 r = mv__step_event(b, v, err);
         mv_arena_done(&arena);
         return r;
+}
+
+int mv__on_step(struct mv_broker *b, struct mv_slice payload, struct mv_err *err)
+{
+        return take_step(b, payload, false, err);
+}
+
+int mv__on_enter(struct mv_broker *b, struct mv_slice payload, struct mv_err *err)
+{
+        static const uint8_t here[] = { 0xf4 }; /* false: and nobody waits for its end */
+        int r = take_step(b, payload, true, err);
+        return r < 0 ? r : mv__reply_raw(b, MV_FRAME_ENTER, 0, mv_slice(here, sizeof here), err);
 }
 
 /* --- LOG -------------------------------------------------------------------------------------- */
