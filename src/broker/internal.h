@@ -167,6 +167,8 @@ void mv__steps_done(struct mv_broker *b);
 int mv__step_event(struct mv_broker *b, const struct mv_value *event, struct mv_err *err);
 /* The wall that the step of this event will run behind; that of now when it begins none. */
 uint32_t mv__step_wall(struct mv_broker *b, const struct mv_value *event);
+/* The tier that this step demands and nobody has; NONE: it may begin. */
+enum mv_tier mv__step_unmet(struct mv_broker *b, const struct mv_value *event);
 /* What undoes calls is held to the program as a whole. */
 void mv__steps_compensate(struct mv_broker *b);
 /* The context of a call with what the open steps leave of it; c itself outside of steps. */

@@ -235,6 +235,16 @@ uint32_t mv__step_wall(struct mv_broker *b, const struct mv_value *event)
         return w > b->steps.wall ? w : b->steps.wall;
 }
 
+/* A session's step has the session's cell and no other. Of a run every demand was met before it started. */
+enum mv_tier mv__step_unmet(struct mv_broker *b, const struct mv_value *event)
+{
+        struct mv_slice name = { NULL, 0 };
+        if (!b->o.session || b->o.profiles_count || !mv_as_text(&event->items[1], &name))
+                return MV_TIER_NONE;
+        const struct mv_profile *p = profile_of(b, name, &event->items[2]);
+        return p && mv_profile_tier(p) > b->o.tier ? mv_profile_tier(p) : MV_TIER_NONE;
+}
+
 void mv__steps_compensate(struct mv_broker *b)
 {
         struct steps *s = &b->steps;

@@ -200,8 +200,9 @@ static enum native_status step_ran(struct mv_rtfs *r, val *args, val *ret)
         if (s == N_NOMEM)
                 return s;
         bool ok = s == N_OK && v.tag == T_VECTOR && vec_count(v) == 5;
+        bool counted = ok && vec_at(v, 0).tag != T_NIL; /* else it was refused, and nothing ran */
         for (uint32_t i = 0; ok && i < 3; i++)
-                ok = vec_at(v, i).tag == T_INT;
+                ok = vec_at(v, i).tag == (counted ? T_INT : T_NIL);
         bool failed = ok && vec_at(v, 3).tag == T_TRUE;
         ok = ok && (!failed || vec_at(v, 4).tag == T_VECTOR);
         if (failed && ok)
@@ -209,11 +210,13 @@ static enum native_status step_ran(struct mv_rtfs *r, val *args, val *ret)
         r->step_ran = mv_slice(NULL, 0);
         if (!ok)
                 return raise_fmt(r, E_INTERNAL, "the host's account of a step does not decode");
-        uint64_t fuel = (uint64_t)vec_at(v, 0).i;
-        r->fuel_left = fuel < r->fuel_start ? (int64_t)(r->fuel_start - fuel) : 0;
-        fuel_next_stop(r);
-        r->step_count = (uint64_t)vec_at(v, 1).i;
-        r->call_seq = (uint64_t)vec_at(v, 2).i;
+        if (counted) {
+                uint64_t fuel = (uint64_t)vec_at(v, 0).i;
+                r->fuel_left = fuel < r->fuel_start ? (int64_t)(r->fuel_start - fuel) : 0;
+                fuel_next_stop(r);
+                r->step_count = (uint64_t)vec_at(v, 1).i;
+                r->call_seq = (uint64_t)vec_at(v, 2).i;
+        }
         if (failed)
                 return raise_value(r, error);
         args[2] = vec_at(v, 4);

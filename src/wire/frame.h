@@ -29,7 +29,7 @@
  *        as it does for CANCEL in place of a reply. Outside a session CANCEL ends the run without a word.
  * ENTER  the event "step-started" of a step with an isolation level. Host: a boolean, the step runs in this cell; true: say
  *        LEAVE when it has ended, behind its event. Or LEAVE [fuel, steps, calls, failed, value or error]: it has run in
- *        another cell, its events are told, and this one counts on from there.
+ *        another cell, its events are told, and this one counts on from there. Counts nil: it is refused.
  * LEAVE  [fuel used, nil or error]; host: nil. error: [kind message display data operation capability context place]
  * LOG    text: runner diagnostics, never program output
  * RESULT {"value": any, "fuel": int, "memory": int}

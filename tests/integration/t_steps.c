@@ -533,8 +533,12 @@ TEST(in_a_session_a_demand_holds_and_steps_are_the_contexts)
                   "  (try (f) (catch e (:kind e))))",
                   ":security-violation" },
                 { "(f)", "4" },
+                /* a wall that the session has not got: not entered at all */
+                { "(try (with-security-profile {:isolation-level :vm} (f)) (catch e (:kind e)))",
+                  ":security-violation" },
+                { "(with-security-profile {:isolation-level :inherit} (f))", "4" },
         };
-        for (size_t i = 0; i < 4; i++) {
+        for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
                 struct mv_result *r = NULL;
                 struct mv_evaluation v = { .program = mv_program_source(texts[i][0]),
                                            .context = c };
