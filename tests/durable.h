@@ -76,6 +76,20 @@ static struct mv_host *plan_host(void)
         return h;
 }
 
+/* Is the process wall usable here? */
+static bool __attribute__((unused)) plan_has_process(void)
+{
+        struct mv_host *h;
+        struct mv_provider_info info;
+        uint32_t at;
+        if (mv_host_new(NULL, &h, &plan.err) < 0)
+                return false;
+        bool here = mv_host_provider_find(h, "process", &at) == 0 &&
+                    mv_host_provider_info(h, at, &info, &plan.err) == 0 && info.available;
+        mv_host_free(h);
+        return here;
+}
+
 static void plan_take(const struct mv_result *r)
 {
         struct mv_slice out = mv_result_stdout(r);

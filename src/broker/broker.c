@@ -401,6 +401,11 @@ static int dispatch(struct mv_broker *b, struct mv_slice bytes, struct mv_slice 
                 if (r == 0)
                         *ret_reply = mv_slice(b->reply.p, b->reply.len);
                 return r < 0 ? r : MV_DOOR_REPLY;
+        case MV_FRAME_ENTER:
+                r = mv__on_enter(b, f.payload, err);
+                if (r == 0)
+                        *ret_reply = mv_slice(b->reply.p, b->reply.len);
+                return r < 0 ? r : MV_DOOR_REPLY;
         case MV_FRAME_STEP:
                 return mv__on_step(b, f.payload, err);
         case MV_FRAME_LOG:

@@ -17,7 +17,7 @@
  *   CALL     {"seq","args","capability"}        durable before the effect, see needs_sync in broker.c
  *   RESULT   {"seq","fault"|"reply"}            whole, exactly as the guest got it; observed {"spent"?,"retries"?,"effect_ns"?}; spent: of
  *            each kind of budget, by the execution so far
- *   STEP     the payload of the frame
+ *   STEP     the payload of the frame; observed, of a step that runs in another cell: {"tier","provider"} of its wall
  *   STEP_PROFILE  see mv_profile_encode; written before the program starts (host/plan.c)
  * A call inside a step is decided by the context and by the profiles of the open steps (step.c).
  * A large argument is represented by its digest (mv_audit_put_value).
@@ -55,6 +55,16 @@ struct mv_broker_replay {
         uint64_t stops_at;
 };
 
+/* The walls of an execution whose steps have cells of their own, weakest first: [0] is the execution's. A step runs behind the
+ * first wall that its profile's tier does not exceed; between steps it is [0] again. Frames are taken from the cell of
+ * mv_broker_wall alone: whoever hands them over sees to that (host/cells.c). program: what the program may do behind that
+ * wall outside of the steps that need a stronger one; it holds there in place of the program's profile. */
+struct mv_broker_wall {
+        enum mv_tier tier;
+        const char *provider;
+        const struct mv_profile *program;
+};
+
 struct mv_broker_options {
         const char *execution_id;
         const struct mv_context *context; /* frozen copy, outlives the broker */
@@ -70,7 +80,7 @@ struct mv_broker_options {
         struct mv_limits limits;
         /* capabilities such as sleep-ms and http-fetch respect it; 0: none */
         uint64_t deadline_ns;
-        /* what the execution asked for; holds for what its calls start too */
+        /* what the execution asked for; holds for what its calls start too (in a step, what that demands) */
         enum mv_tier tier_min;
         /* non-zero: stop waiting inside capabilities; may be NULL */
         volatile int *cancel;
@@ -83,6 +93,9 @@ struct mv_broker_options {
          * nothing was derived, steps are held to their demands alone. */
         const struct mv_profile *profiles;
         uint32_t profiles_count;
+        /* Only with profiles. Outlive the broker. None: there is one wall, and every step runs behind it. */
+        const struct mv_broker_wall *walls;
+        uint32_t walls_count;
 };
 int mv_broker_new(const struct mv_broker_options *o, struct mv_broker **ret, struct mv_err *err);
 struct mv_broker *mv_broker_free(struct mv_broker *b);
@@ -138,5 +151,7 @@ struct mv_broker_outcome {
 /* When the first of the open steps has used up its time (CLOCK_MONOTONIC); 0: the run's own end. Threads: any. */
 uint64_t mv_broker_step_deadline(const struct mv_broker *b);
 void mv_broker_outcome(const struct mv_broker *b, struct mv_broker_outcome *ret);
+/* Index of the wall whose cell has the word: that of the innermost open step that needs one, else 0. */
+uint32_t mv_broker_wall(const struct mv_broker *b);
 
 #endif

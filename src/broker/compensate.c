@@ -98,6 +98,7 @@ static int begin(struct mv_broker *b, struct mv_err *err)
         for (uint32_t i = 0; i < RETRIES; i++)
                 b->hints->backoff_ms[i] = BACKOFF_MS << i;
         b->compensating = true;
+        mv__steps_compensate(b);
         b->record_bytes = 0;
         b->o.cancel = NULL;
         b->o.session = false; /* nobody is to be told to stop any more */

@@ -75,7 +75,87 @@ static int check_step(const struct mv_value *v, struct mv_err *err)
         return *shape || i < v->count ? MV_HOSTILE(err, "STEP: number of items") : 0;
 }
 
-int mv__on_step(struct mv_broker *b, struct mv_slice payload, struct mv_err *err)
+/* A step that begins behind another wall says so, in the part of its record that no root depends on. */
+static int record_step(struct mv_broker *b, struct mv_slice payload, const struct mv_value *event,
+                       struct mv_err *err)
+{
+        uint8_t buf[128];
+        struct mv_out o = mv_out(buf, sizeof buf);
+        uint32_t wall = mv__step_wall(b, event);
+        if (wall == b->steps.wall)
+                return mv__record(b, MV_REC_STEP, payload, mv_slice(NULL, 0), err);
+        mv_cbor_put_map(&o, 2);
+        mv_cbor_put_str(&o, "tier");
+        mv_cbor_put_str(&o, mv_tier_name(b->o.walls[wall].tier));
+        mv_cbor_put_str(&o, "provider");
+        mv_cbor_put_str(&o, b->o.walls[wall].provider);
+        return mv__record(b, MV_REC_STEP, payload, mv_out_slice(&o), err);
+}
+
+/* [nil nil nil true error]: wire/frame.h */
+static int refuse_step(struct mv_broker *b, enum mv_tier tier, struct mv_err *err)
+{
+        char text[200];
+        uint8_t buf[600];
+        struct mv_out o = mv_out(buf, sizeof buf);
+        mv_fmt(text, sizeof text,
+               "Security violation: a step demands isolation-level %s, and the session's wall is "
+               "tier %s: "
+               "open the session with --min-tier %s",
+               mv_tier_name(tier), mv_tier_name(b->o.tier), mv_tier_name(tier));
+        mv_cbor_put_array(&o, 5);
+        for (int i = 0; i < 3; i++)
+                mv_cbor_put_null(&o);
+        mv_cbor_put_bool(&o, true);
+        mv_cbor_put_array(&o, 8);
+        mv_cbor_put_str(&o, "SecurityViolation");
+        mv_cbor_put_str(&o, text);
+        mv_cbor_put_str(&o, text);
+        mv_cbor_put_null(&o);
+        mv_cbor_put_str(&o, "step");
+        mv_cbor_put_str(&o, "");
+        mv_cbor_put_str(&o, "isolation-level");
+        mv_cbor_put_int(&o, 0);
+        return mv__reply_raw(b, MV_FRAME_LEAVE, 0, mv_out_slice(&o), err);
+}
+
+static int step_event(struct mv_broker *b, struct mv_slice payload, const struct mv_value *v,
+                      struct mv_err *err)
+{
+        int r = mv__take_hint(b, v, err);
+        if (r == 0)
+                r = mv__take_step(b, v, err);
+        if (r == 0)
+                r = record_step(b, payload, v, err);
+        return r < 0 ? r : mv__step_event(b, v, err);
+}
+
+/* Who only tells of a step behind another wall does not wait for somebody else to run it. */
+static int tell_step(struct mv_broker *b, struct mv_slice payload, const struct mv_value *v,
+                     struct mv_err *err)
+{
+        if (mv__step_wall(b, v) != b->steps.wall)
+                return MV_HOSTILE(err, "STEP: a step that runs behind another wall is not entered");
+        return step_event(b, payload, v, err);
+}
+
+static int enter_step(struct mv_broker *b, struct mv_slice payload, const struct mv_value *v,
+                      struct mv_err *err)
+{
+        static const uint8_t here[] = { 0xf4 }; /* false: and nobody waits for its end */
+        if (!mv_slice_eq_str(v->items[0].text, "step-started") || v->count != 3)
+                return MV_HOSTILE(err, "ENTER: not the beginning of a step that demands something");
+        enum mv_tier unmet = mv__step_unmet(b, v);
+        if (unmet)
+                return refuse_step(b, unmet, err);
+        int r = step_event(b, payload, v, err);
+        return r < 0 ? r : mv__reply_raw(b, MV_FRAME_ENTER, 0, mv_slice(here, sizeof here), err);
+}
+
+static int take_step(struct mv_broker *b, struct mv_slice payload,
+                     int (*take)(struct mv_broker *b, struct mv_slice payload,
+                                 const struct mv_value *v, struct mv_err *err),
+                     struct mv_err *err)
 {
         struct mv_arena arena = mv_arena_grow(b->limits.memory_bytes_max);
         const struct mv_value *v;
@@ -83,15 +163,19 @@ int mv__on_step(struct mv_broker *b, struct mv_slice payload, struct mv_err *err
         if (r == 0)
                 r = check_step(v, err);
         if (r == 0)
-                r = mv__take_hint(b, v, err);
-        if (r == 0)
-                r = mv__take_step(b, v, err);
-        if (r == 0)
-                r = mv__record(b, MV_REC_STEP, payload, mv_slice(NULL, 0), err);
-        if (r == 0)
-                r = mv__step_event(b, v, err);
+                r = take(b, payload, v, err);
         mv_arena_done(&arena);
         return r;
+}
+
+int mv__on_step(struct mv_broker *b, struct mv_slice payload, struct mv_err *err)
+{
+        return take_step(b, payload, tell_step, err);
+}
+
+int mv__on_enter(struct mv_broker *b, struct mv_slice payload, struct mv_err *err)
+{
+        return take_step(b, payload, enter_step, err);
 }
 
 /* --- LOG -------------------------------------------------------------------------------------- */

@@ -40,6 +40,7 @@ struct steps {
         struct mv_profile *demands;
         uint32_t demands_count;
         struct mv_context context; /* the call's, with the view */
+        uint32_t wall;             /* index into o.walls */
         _Atomic uint64_t deadline_ns;
 };
 
@@ -165,6 +166,12 @@ void mv__clean_decision(struct mv_decision *d);
 int mv__steps_init(struct mv_broker *b, struct mv_err *err);
 void mv__steps_done(struct mv_broker *b);
 int mv__step_event(struct mv_broker *b, const struct mv_value *event, struct mv_err *err);
+/* The wall that the step of this event will run behind; that of now when it begins none. */
+uint32_t mv__step_wall(struct mv_broker *b, const struct mv_value *event);
+/* The tier that this step demands and nobody has; NONE: it may begin. */
+enum mv_tier mv__step_unmet(struct mv_broker *b, const struct mv_value *event);
+/* What undoes calls is held to the program as a whole. */
+void mv__steps_compensate(struct mv_broker *b);
 /* The context of a call with what the open steps leave of it; c itself outside of steps. */
 const struct mv_context *mv__step_context(struct mv_broker *b, const struct mv_context *c);
 void mv__step_limits(struct mv_broker *b, struct asked *q);
@@ -175,6 +182,7 @@ void mv__step_call(struct mv_broker *b, struct mv_call *call);
 
 /* end.c: frames that are not calls. */
 int mv__on_step(struct mv_broker *b, struct mv_slice payload, struct mv_err *err);
+int mv__on_enter(struct mv_broker *b, struct mv_slice payload, struct mv_err *err); /* answered */
 int mv__on_log(struct mv_broker *b, struct mv_slice payload, struct mv_err *err);
 int mv__on_result(struct mv_broker *b, struct mv_slice payload, struct mv_err *err);
 int mv__on_error(struct mv_broker *b, struct mv_slice payload, struct mv_err *err);

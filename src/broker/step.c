@@ -9,6 +9,9 @@
  * (3) A step that is not in the program gets the profile that allows no call.
  * (4) Every profile on the stack must allow a call. A step that is entered again while it is open adds nothing, so the work
  *     for a call is bounded by the number of steps in the program, however deep a guest nests.
+ * (5) With walls, the open steps say behind which one the program is: the first that none of them exceeds. Calls are held
+ *     to what the program may do there, so that the cell of a weaker wall gets nothing of a step that needs a stronger
+ *     one, whatever it announces; a step that changes the wall is entered (ENTER), never just told (STEP).
  * Limits of a step count from when it was first entered; they hold for what it enters too. */
 #include <broker/internal.h>
 #include <stdlib.h>
@@ -119,6 +122,33 @@ static bool grow(void **p, uint32_t *cap, uint32_t count, size_t size)
         return more != NULL;
 }
 
+/* (5) */
+static uint32_t wall_for(const struct mv_broker *b, const struct mv_profile *p)
+{
+        uint32_t w = 0;
+        while (w + 1 < b->o.walls_count && b->o.walls[w].tier < mv_profile_tier(p))
+                w++;
+        return w;
+}
+
+static void note_wall(struct mv_broker *b)
+{
+        struct steps *s = &b->steps;
+        if (!b->o.walls_count)
+                return;
+        s->wall = 0;
+        for (uint32_t i = 1; i < s->view.count; i++) {
+                uint32_t w = wall_for(b, s->profiles[i]);
+                s->wall = w > s->wall ? w : s->wall;
+        }
+        s->profiles[0] = b->o.walls[s->wall].program;
+}
+
+uint32_t mv_broker_wall(const struct mv_broker *b)
+{
+        return b->steps.wall;
+}
+
 static bool is_active(const struct steps *s, const struct mv_profile *p)
 {
         for (uint32_t i = 0; i < s->view.count; i++)
@@ -144,6 +174,7 @@ static bool activate(struct mv_broker *b, const struct mv_profile *p)
         s->view.active = s->profiles;
         s->view.count++;
         note_deadline(b);
+        note_wall(b);
         return true;
 }
 
@@ -169,6 +200,7 @@ static int pop(struct mv_broker *b, struct mv_err *err)
         if (s->open_count && s->open[--s->open_count]) {
                 s->view.count--;
                 note_deadline(b);
+                note_wall(b);
         }
         return 0;
 }
@@ -189,6 +221,35 @@ void mv__steps_done(struct mv_broker *b)
         free(s->open);
         free(s->active);
         free(s->profiles);
+}
+
+uint32_t mv__step_wall(struct mv_broker *b, const struct mv_value *event)
+{
+        struct mv_slice name = { NULL, 0 };
+        if (b->o.walls_count < 2 || !mv_slice_eq_str(event->items[0].text, "step-started"))
+                return b->steps.wall;
+        mv_as_text(&event->items[1], &name);
+        const struct mv_profile *p =
+                profile_of(b, name, event->count > 2 ? &event->items[2] : NULL);
+        uint32_t w = p ? wall_for(b, p) : 0;
+        return w > b->steps.wall ? w : b->steps.wall;
+}
+
+/* A session's step has the session's cell and no other. Of a run every demand was met before it started. */
+enum mv_tier mv__step_unmet(struct mv_broker *b, const struct mv_value *event)
+{
+        struct mv_slice name = { NULL, 0 };
+        if (!b->o.session || b->o.profiles_count || !mv_as_text(&event->items[1], &name))
+                return MV_TIER_NONE;
+        const struct mv_profile *p = profile_of(b, name, &event->items[2]);
+        return p && mv_profile_tier(p) > b->o.tier ? mv_profile_tier(p) : MV_TIER_NONE;
+}
+
+void mv__steps_compensate(struct mv_broker *b)
+{
+        struct steps *s = &b->steps;
+        if (b->o.walls_count)
+                s->profiles[0] = b->o.walls[b->o.walls_count - 1].program;
 }
 
 int mv__step_event(struct mv_broker *b, const struct mv_value *event, struct mv_err *err)
@@ -268,6 +329,9 @@ void mv__step_call(struct mv_broker *b, struct mv_call *call)
                 return;
         call->context = mv__step_context(b, call->context);
         for (uint32_t i = 0; i < s->view.count; i++) {
+                enum mv_tier tier = mv_profile_tier(s->profiles[i]);
+                if (tier > call->tier_min) /* what the call starts is part of the step */
+                        call->tier_min = tier;
                 uint64_t end = s->active[i].end_ns;
                 if (end && (!call->deadline_ns || end < call->deadline_ns))
                         call->deadline_ns = end;

@@ -128,6 +128,11 @@ static void print_summary(const struct mv_audit_record *rec)
                 print_field(", reads ", s, "reads");
                 print_field(", writes ", s, "writes");
                 break;
+        case MV_REC_STEP:
+                print_whole(s);
+                print_text(" in a cell of its own, provider ", rec->observed, "provider");
+                print_text(", tier ", rec->observed, "tier");
+                break;
         case MV_REC_SEAL:
                 print_field("up to byte ", s, "offset");
                 break;

@@ -8,6 +8,7 @@
 struct cli_steps {
         struct mv__plan *plan; /* NULL: the program is no RTFS; the caller frees it */
         bool denied;           /* a call of the program would be */
+        struct mv__entry *own; /* the wall of the run, and of each step that needs no other */
 };
 struct mv__jsonw;
 /* Inspects the program and decides about its calls; plan->known is false when it does not

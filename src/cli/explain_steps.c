@@ -49,7 +49,15 @@ int cli_explain_plan(struct cli_request *q, struct cli_steps *ret, struct mv_err
         struct mv__plan_request request = { &q->x, q->context, q->x.limits };
         *ret = (struct cli_steps){ 0 };
         request.limits = mv_limits_min(q->context ? q->context->limits : q->x.limits, q->x.limits);
-        int r = mv__plan_make(q->host, &request, &ret->plan, err);
+        int r = mv__choose(q->host, &q->x, &request.limits, &ret->own, err);
+        if (r == 0)
+                r = mv__plan_make(q->host, &request, &ret->plan, err);
+        if (r == 0)
+                r = mv__plan_walls(q->host, &request, ret->plan, ret->own, &request.limits, err);
+        if (r < 0) {
+                mv__plan_free(ret->plan);
+                ret->plan = NULL;
+        }
         if (r < 0 || !ret->plan->known)
                 return r;
         /* nothing refers to calls by number any more */
@@ -76,9 +84,19 @@ static void put_set(struct mv__jsonw *w, const char *key, bool used, const struc
         mv__json_close(w, ']');
 }
 
-static void put_step(struct mv__jsonw *w, const struct mv_profile *p)
+static const struct mv_provider_ops *wall_of(const struct cli_steps *s, const struct mv_profile *p,
+                                             bool *ret_own_cell)
+{
+        uint32_t wall = mv__plan_wall_of(s->plan, p);
+        *ret_own_cell = wall > 0;
+        return wall ? s->plan->walls[wall].entry->ops : s->own->ops;
+}
+
+static void put_step(struct mv__jsonw *w, const struct cli_steps *s, const struct mv_profile *p)
 {
         char flags[128];
+        bool own_cell;
+        const struct mv_provider_ops *wall = wall_of(s, p, &own_cell);
         mv_profile_flags_text(p, flags, sizeof flags);
         mv__json_open(w, NULL, '{');
         mv__json_slice(w, "step", p->name);
@@ -86,6 +104,9 @@ static void put_step(struct mv__jsonw *w, const struct mv_profile *p)
         mv__json_uint(w, "line", p->line);
         mv__json_uint(w, "column", p->column);
         mv__json_str(w, "isolation", mv_step_isolation_name(p->isolation));
+        mv__json_str(w, "provider", wall->name);
+        mv__json_str(w, "tier", mv_tier_name(wall->tier));
+        mv__json_bool(w, "own_cell", own_cell);
         mv__json_bool(w, "deterministic", p->deterministic || p->demand.deterministic);
         put_set(w, "capabilities", true, &p->capabilities);
         put_set(w, "hosts", p->network, &p->hosts);
@@ -136,7 +157,7 @@ void cli_explain_steps_json(struct cli_request *q, const struct cli_steps *s, st
 {
         mv__json_open(w, "steps", '[');
         for (uint32_t i = 1; i < s->plan->profiles_count; i++)
-                put_step(w, &s->plan->profiles[i]);
+                put_step(w, s, &s->plan->profiles[i]);
         mv__json_close(w, ']');
         mv__json_open(w, "calls", '[');
         for (uint32_t i = 0; i < s->plan->calls_count; i++)
@@ -164,9 +185,11 @@ static void print_set(const char *what, const struct mv_profile_set *s)
         fputc('\n', stdout);
 }
 
-static void print_step(const struct mv_profile *p)
+static void print_step(const struct cli_steps *s, const struct mv_profile *p)
 {
         char limits[96];
+        bool own_cell;
+        const struct mv_provider_ops *wall = wall_of(s, p, &own_cell);
         mv_profile_limits_text(p, limits, sizeof limits);
         cli_paint(stdout, CLI_BOLD, "step   ");
         printf(" %u:%u ", p->line, p->column);
@@ -180,6 +203,9 @@ static void print_step(const struct mv_profile *p)
                 fputc('\n', stdout);
                 free(demand);
         }
+        if (own_cell)
+                printf("        runs in a cell of its own, behind the %s wall (tier %s)\n",
+                       wall->name, mv_tier_name(wall->tier));
         print_set("calls", &p->capabilities);
         if (p->network) {
                 print_set("hosts", &p->hosts);
@@ -230,7 +256,7 @@ static void print_call(struct cli_request *q, const struct mv__plan *p,
 void cli_explain_steps_text(struct cli_request *q, const struct cli_steps *s)
 {
         for (uint32_t i = 1; i < s->plan->profiles_count; i++)
-                print_step(&s->plan->profiles[i]);
+                print_step(s, &s->plan->profiles[i]);
         for (uint32_t i = 0; i < s->plan->calls_count; i++)
                 print_call(q, s->plan, &s->plan->calls[i]);
 }

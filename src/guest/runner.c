@@ -74,6 +74,49 @@ static bool on_event(void *ctx, struct mv_slice cbor_array)
         return !r->prompt || flush(r, false, NULL);
 }
 
+/* The host decides where a step with an isolation level runs. */
+static bool on_enter(void *ctx, struct mv_slice cbor_array)
+{
+        struct mv_runner *r = ctx;
+        struct mv_slice reply;
+        struct mv_frame f;
+        struct mv_err err;
+        r->prompt = true;
+        if (!put_frame(r, MV_FRAME_ENTER, 0, fill_event, &cbor_array) || !flush(r, true, &reply) ||
+            mv_frame_decode(reply, &f, &err) < 0)
+                return false;
+        if (f.type == MV_FRAME_LEAVE) {
+                mv_rtfs_step_ran(r->rtfs, f.payload);
+                return true;
+        }
+        r->cells++;
+        if (f.payload.len == 1 && f.payload.p[0] == 0xf5) /* true */
+                r->cells_told = r->cells;
+        return f.type == MV_FRAME_ENTER;
+}
+
+static bool fill_left(struct mv_runner *r, struct mv_out *o, const void *arg)
+{
+        (void)arg;
+        return mv_cbor_put_array(o, 2) && mv_cbor_put_int(o, (int64_t)mv_rtfs_fuel_used(r->rtfs)) &&
+               mv_rtfs_encode_left(r->rtfs, o);
+}
+
+static bool on_leave(void *ctx)
+{
+        struct mv_runner *r = ctx;
+        struct mv_slice reply;
+        struct mv_frame f;
+        struct mv_err err;
+        bool told = r->cells && r->cells == r->cells_told;
+        r->cells -= r->cells > 0;
+        if (!told)
+                return true;
+        r->cells_told = 0;
+        return put_frame(r, MV_FRAME_LEAVE, 0, fill_left, NULL) && flush(r, true, &reply) &&
+               mv_frame_decode(reply, &f, &err) == 0 && f.type == MV_FRAME_LEAVE;
+}
+
 /* What a value that did not encode lacked. */
 static bool encoded(struct mv_runner *r, const struct mv_out *o, bool ok)
 {
@@ -286,6 +329,8 @@ static int prepare(struct mv_runner *r, const struct start *s, struct mv_err *er
                                      .call_depth = (uint32_t)s->depth,
                                      .prelude = s->prelude,
                                      .event = on_event,
+                                     .enter = on_enter,
+                                     .leave = on_leave,
                                      .event_ctx = r,
                                      .tick = s->keep ? on_tick : NULL };
         bool goes_on = s->keep && r->kept;
@@ -520,6 +565,7 @@ void mv_runner_run(struct mv_runner *r, struct mv_slice start_frame)
         struct mv_err err;
         r->out = mv_out(r->out.p, r->out_bytes);
         r->ended = r->prompt = false;
+        r->cells = r->cells_told = 0;
         if (decode_start(start_frame, &s, &err) || load(r, &s, &err))
                 refuse(r, &s, &err);
         else if (mv_slice_eq_str(s.purpose, "compile"))

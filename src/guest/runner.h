@@ -27,6 +27,9 @@ struct mv_runner {
         bool kept;
         /* events leave at once: the program has a step whose time the host measures */
         bool prompt;
+        /* steps with an isolation level that are open in this cell; at which of them the host wants to
+         * hear of the end, 0: at none */
+        uint32_t cells, cells_told;
         /* a value has no form that may cross the door, whatever the room */
         bool shapeless;
 };

@@ -36,10 +36,11 @@ static void *watch(void *arg)
         while (!w->done) {
                 if (((w->flag && *w->flag) || is_late(w)) && !seen_ns)
                         seen_ns = mv__now_ns();
-                if (seen_ns &&
-                    mv__now_ns() - seen_ns >=
-                            w->patience_ns) /* again and again: a cancel that came too early must not be lost */
+                if (seen_ns && mv__now_ns() - seen_ns >= w->patience_ns) {
+                        /* again and again: a cancel that came too early must not be lost */
+                        mv__cells_cancel(w->cells);
                         w->ops->cancel(w->cell);
+                }
                 wait_a_period(w);
         }
         pthread_mutex_unlock(&w->lock);
@@ -51,6 +52,7 @@ int mv__watch_start(struct mv__watch *w, const struct mv__exec *e, struct mv_cel
 {
         *w = (struct mv__watch){ .ops = e->entry->ops,
                                  .cell = cell,
+                                 .cells = e->cells,
                                  .flag = e->x->cancel,
                                  .patience_ns = e->session ? MV_SESSION_GRACE_NS : 0 };
         if (!e->session && mv__plan_has_times(e->plan, e->limits.wall_ns_max))

@@ -41,10 +41,11 @@ struct mv__exec {
         struct mv_result *result;
         struct mv_context *context; /* the frozen copy */
         uint8_t context_digest[MV_DIGEST_BYTES], program_digest[MV_DIGEST_BYTES];
-        struct mv_slice identity; /* what is run, as the records hold it */
-        struct mv__entry *entry;  /* the chosen provider */
-        bool using;               /* counted as a user of entry */
-        struct mv_limits limits;  /* effective */
+        struct mv_slice identity;     /* what is run, as the records hold it */
+        struct mv__entry *entry;      /* the chosen provider */
+        bool using;                   /* counted as a user of entry */
+        struct mv_limits limits;      /* effective */
+        struct mv_limits cell_limits; /* of each of its cells */
         uint64_t started_ns, ended_ns, deadline_ns;
         struct mv__plan *plan;  /* NULL: the program has no steps */
         struct mv_audit *audit; /* where the records go */
@@ -59,8 +60,11 @@ struct mv__exec {
         const char *permissions[MV_PERMISSIONS_MAX + 1];
         const char *const *token; /* what the boundary gate checks against */
         uint32_t token_count;
-        struct mv_decision decision; /* about the program; from here on not zeroed */
-        struct mv_execution raised;  /* *x with the tier that its steps demand */
+        struct mv_broker_wall walls[MV_TIER_MAX_]; /* as in the plan */
+        uint32_t walls_used;                       /* beyond the first: users of their entries */
+        struct mv__cells *cells;                   /* NULL: one cell does it all */
+        bool elsewhere;                            /* the program ended in the cell of a step */
+        struct mv_decision decision;               /* about the program; from here on not zeroed */
         alignas(16) uint8_t scratch_first[EXEC_SCRATCH_FIRST];
 };
 
@@ -70,9 +74,10 @@ int mv__execute(struct mv_host *h, const struct mv_execution *x, struct mv_sessi
 /* mv_execute, with records in a store of the caller's. */
 int mv__execute_into(struct mv_host *h, const struct mv_execution *x, struct mv_audit *audit,
                      struct mv_result **ret, struct mv_err *err);
-/* Step profiles (plan.c): derive them, say which one made choosing a provider fail, record them. */
+/* Step profiles (plan.c): derive them, find the walls that steps need besides the chosen one, record them. */
 int mv__exec_plan(struct mv__exec *e, struct mv_err *err);
-int mv__exec_plan_refused(const struct mv__exec *e, int r, struct mv_err *err);
+int mv__exec_walls(struct mv__exec *e, const struct mv_limits *asked, struct mv_err *err);
+int mv__exec_walls_use(struct mv__exec *e, struct mv_err *err); /* they stand ready */
 int mv__record_profiles(struct mv__exec *e, struct mv_err *err);
 /* prefix and a version 4 UUID. */
 void mv__make_id(struct mv_host *h, const char *prefix, char ret[64]);
@@ -117,6 +122,16 @@ int mv__record_started(struct mv__exec *e, struct mv_err *err);
 const char *mv__ended_message(const struct mv_result *r); /* the one in the record */
 int mv__record_ended(struct mv__exec *e, const char *detail, struct mv_err *err);
 
+/* Steps in cells of their own (cells.c). door: what every frame goes through in the end. */
+struct mv__cells;
+int mv__cells_new(struct mv__exec *e, struct mv_door_host door, const struct mv_run *first,
+                  struct mv__cells **ret, struct mv_err *err);
+struct mv_door_host mv__cells_door(struct mv__cells *a); /* of the run's own cell */
+void mv__cells_cancel(struct mv__cells *a);              /* any thread; a may be NULL */
+/* The run's own cell has ended, so the others do. *exit becomes what ended the execution. true: one of the others did. */
+bool mv__cells_end(struct mv__cells *a, struct mv_exit *exit);
+struct mv__cells *mv__cells_free(struct mv__cells *a);
+
 /* Fill the result from what the broker saw and how the cell ended (outcome.c). */
 void mv__outcome(struct mv__exec *e, const struct mv_exit *exit);
 
@@ -129,6 +144,7 @@ struct mv__watch {
         const struct mv_provider_ops *ops;
         struct mv_cell *cell;
         volatile int *flag;             /* may be NULL */
+        struct mv__cells *cells;        /* of its steps; may be NULL */
         const struct mv_broker *broker; /* NULL: no step has a time of its own */
         bool late;                      /* one has used it up */
         uint64_t patience_ns; /* how long a flag that is set may wait for the program to obey */

@@ -132,6 +132,7 @@ void mv__exec_limits(struct mv__exec *e, struct mv_limits asked)
                 e->limits.fuel_max = defaults.fuel_max;
         if (!e->limits.output_bytes_max)
                 e->limits.output_bytes_max = defaults.output_bytes_max;
+        e->cell_limits = e->limits;
 }
 
 void mv__exec_clock(struct mv__exec *e)
@@ -202,8 +203,10 @@ static int prepare(struct mv__exec *e, struct mv_err *err)
         r = mv__exec_plan(e, err);
         if (r == 0)
                 r = mv__choose(e->host, e->x, &asked, &e->entry, err);
+        if (r == 0)
+                r = mv__exec_walls(e, &asked, err);
         if (r < 0)
-                return mv__exec_plan_refused(e, r, err);
+                return r;
         mv_fmt(e->result->provider, sizeof e->result->provider, "%s", e->entry->ops->name);
         e->result->tier = x->program.kind == MV_PROGRAM_NATIVE ? MV_TIER_NONE : e->entry->ops->tier;
         use_token(e);
@@ -257,7 +260,9 @@ static int open_broker(struct mv__exec *e, struct mv_err *err)
                                        .replay = e->replay,
                                        .tier = e->entry ? e->entry->ops->tier : MV_TIER_NONE,
                                        .profiles = e->plan ? e->plan->profiles : NULL,
-                                       .profiles_count = e->plan ? e->plan->profiles_count : 0 };
+                                       .profiles_count = e->plan ? e->plan->profiles_count : 0,
+                                       .walls = e->walls,
+                                       .walls_count = e->plan ? e->plan->walls_count : 0 };
         int r = mv_broker_new(&o, &e->broker, err);
         if (r == 0) {
                 e->tap.inner = mv_broker_door(e->broker);
@@ -273,7 +278,7 @@ static int run_watched(struct mv__exec *e, struct mv_cell *cell, struct mv__egre
                               .start = start,
                               .door = { &e->tap, tap_frame, tap_output },
                               .egress = g ? mv__egress_face(g) : NULL,
-                              .limits = e->limits,
+                              .limits = e->cell_limits,
                               .deadline_ns = e->deadline_ns,
                               .capability_id = e->x->capability_id,
                               .permissions = e->token,
@@ -285,11 +290,19 @@ static int run_watched(struct mv__exec *e, struct mv_cell *cell, struct mv__egre
                 run.deadline_ns += MV_SESSION_GRACE_NS;
                 run.limits.wall_ns_max += MV_SESSION_GRACE_NS;
         }
+        int r = e->plan && e->plan->walls_count ? mv__cells_new(e, run.door, &run, &e->cells, err)
+                                                : 0;
+        if (r < 0)
+                return r;
+        if (e->cells)
+                run.door = mv__cells_door(e->cells);
         struct mv__watch watch;
-        int r = mv__watch_start(&watch, e, cell, err);
+        r = mv__watch_start(&watch, e, cell, err);
         if (r == 0)
                 r = e->entry->ops->run(cell, &run, ret, err);
         mv__watch_stop(&watch);
+        if (e->cells)
+                e->elsewhere = mv__cells_end(e->cells, ret);
         if (r == 0 && watch.late && ret->termination == MV_END_KILLED) {
                 ret->termination = MV_END_TIMEOUT;
                 e->step_late = true;
@@ -315,7 +328,7 @@ static int run_behind_wall(struct mv__exec *e, struct mv_exit *ret, struct mv_er
         bool foreign = mv__program_is_foreign(e->x->program.kind);
         struct mv_program_spec program;
         struct mv_cell_spec spec = { .execution_id = e->result->execution_id,
-                                     .limits = e->limits,
+                                     .limits = e->cell_limits,
                                      .program = foreign ? &program : NULL };
         struct mv_metadata *m = &e->result->metadata;
         struct mv_cell *cell;
@@ -336,12 +349,12 @@ static int run_behind_wall(struct mv__exec *e, struct mv_exit *ret, struct mv_er
         }
         if (r == 0 && foreign)
                 r = mv__foreign_outcome(e, ret, err);
-        bool in_order =
-                r == 0 && !foreign && ret->termination == MV_END_COMPLETED && !e->tap.failed;
+        bool in_order = r == 0 && !foreign && ret->termination == MV_END_COMPLETED &&
+                        !e->tap.failed && !e->elsewhere;
         if (e->session)
                 mv__session_after(e->session, in_order);
         else
-                mv__cell_give(e->entry, cell, e->limits.memory_bytes_max, in_order,
+                mv__cell_give(e->entry, cell, e->cell_limits.memory_bytes_max, in_order,
                               e->host->pool_cells);
         m->open_ns = t1 - t0;
         m->run_ns = t2 - t1;
@@ -446,6 +459,8 @@ int mv__exec_whole(struct mv__exec *e, struct mv_err *err)
         if (r == 0 && e->decision.allowed) {
                 r = mv__entry_use(e->entry, err);
                 e->using = r == 0;
+                if (r == 0)
+                        r = mv__exec_walls_use(e, err);
         }
         if (r < 0)
                 return r;
@@ -476,6 +491,9 @@ void mv__exec_done(struct mv__exec *e)
 {
         mv_broker_free(e->broker);
         mv_trail_free(e->trail);
+        mv__cells_free(e->cells);
+        for (uint32_t i = 1; i <= e->walls_used; i++)
+                mv__entry_release(e->plan->walls[i].entry);
         mv__plan_free(e->plan);
         if (e->using)
                 mv__entry_release(e->entry);

@@ -379,24 +379,32 @@ struct refusals {
         size_t len;
 };
 
+static struct mv__entry *first_in_tier(struct mv_host *h, const struct mv_execution *x,
+                                       const struct mv_limits *limits, enum mv_tier tier,
+                                       bool on_request, struct refusals *ret)
+{
+        for (uint32_t i = 0; i < h->entries_count; i++) {
+                struct mv__entry *e = &h->entries[i];
+                struct mv_err why;
+                if (e->ops->tier != tier ||
+                    ((e->ops->features & MV_FEAT_ON_REQUEST) != 0) != on_request)
+                        continue;
+                if (entry_fits(e, x, limits, &why) == 0)
+                        return e;
+                ret->len += mv_fmt(ret->text + ret->len, sizeof ret->text - ret->len, "%s%s: %s",
+                                   ret->len ? "; " : "", e->ops->name, why.msg);
+        }
+        return NULL;
+}
+
 static struct mv__entry *first_that_fits(struct mv_host *h, const struct mv_execution *x,
                                          const struct mv_limits *limits, bool on_request,
                                          struct refusals *ret)
 {
-        for (int tier = MV_TIER_MAX_ - 1; tier >= (int)x->tier_min; tier--) {
-                for (uint32_t i = 0; i < h->entries_count; i++) {
-                        struct mv__entry *e = &h->entries[i];
-                        struct mv_err why;
-                        if ((int)e->ops->tier != tier ||
-                            ((e->ops->features & MV_FEAT_ON_REQUEST) != 0) != on_request)
-                                continue;
-                        if (entry_fits(e, x, limits, &why) == 0)
-                                return e;
-                        ret->len += mv_fmt(ret->text + ret->len, sizeof ret->text - ret->len,
-                                           "%s%s: %s", ret->len ? "; " : "", e->ops->name, why.msg);
-                }
-        }
-        return NULL;
+        struct mv__entry *e = NULL;
+        for (int tier = MV_TIER_MAX_ - 1; !e && tier >= (int)x->tier_min; tier--)
+                e = first_in_tier(h, x, limits, (enum mv_tier)tier, on_request, ret);
+        return e;
 }
 
 /* Strongest tier first, and inside a tier in the order of registration: a choice probes nothing
@@ -415,6 +423,24 @@ static int choose_auto(struct mv_host *h, const struct mv_execution *x,
         return mv_fail(err, MV_E_UNAVAILABLE, 0,
                        "no provider of tier %s or stronger can run this here: %s",
                        mv_tier_name(x->tier_min), refused.text);
+}
+
+int mv__choose_step(struct mv_host *h, const struct mv_execution *x, enum mv_tier tier,
+                    const struct mv_limits *limits, struct mv__entry **ret, struct mv_err *err)
+{
+        struct refusals refused = { .text = "" };
+        for (int on_request = 0; on_request < 2; on_request++) {
+                for (int at = (int)tier; at < MV_TIER_MAX_; at++) {
+                        struct mv__entry *e = first_in_tier(h, x, limits, (enum mv_tier)at,
+                                                            on_request != 0, &refused);
+                        if (!e)
+                                continue;
+                        *ret = e;
+                        return 0;
+                }
+        }
+        return mv_fail(err, MV_E_UNAVAILABLE, 0, "no provider of tier %s or stronger%s%s",
+                       mv_tier_name(tier), refused.len ? ": " : "", refused.text);
 }
 
 int mv__choose(struct mv_host *h, const struct mv_execution *x, const struct mv_limits *limits,

@@ -81,6 +81,10 @@ void mv__entry_done(struct mv__entry *e);
 int mv__choose(struct mv_host *h, const struct mv_execution *x, const struct mv_limits *limits,
                struct mv__entry **ret, struct mv_err *err);
 
+/* For a step that needs a wall of this tier: the weakest one that is strong enough; those on request come last. */
+int mv__choose_step(struct mv_host *h, const struct mv_execution *x, enum mv_tier tier,
+                    const struct mv_limits *limits, struct mv__entry **ret, struct mv_err *err);
+
 /* --- kept cells (pool.c); the caller counts as a user of the entry ---------------------------- */
 int mv__cell_take(struct mv__entry *e, const struct mv_cell_spec *spec, struct mv_cell **ret,
                   struct mv_err *err);

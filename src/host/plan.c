@@ -6,7 +6,10 @@
  *     says, a profile can only deny (policy/profile.h).
  * (2) A step can call what its region reaches: its own calls, the steps and functions in it, the functions of globals it
  *     reads; everything, when it calls something that cannot be told. Steps of one name and demand are one.
- * (3) Evaluations of a session are not inspected: they use what others have defined. */
+ * (3) Evaluations of a session are not inspected: they use what others have defined.
+ * (4) A step that demands a stronger wall than the run's gets a cell of its own behind one (docs/design/step-cells.md), or the
+ *     run is refused before it starts. What the program may do behind the weaker wall is what it reaches without entering
+ *     such steps: whatever is made inside of them, functions too, exists in their cell only. */
 #include <audit/audit.h>
 #include <base/slice.h>
 #include <host/exec.h>
@@ -166,10 +169,8 @@ static int profile_for(struct mv__plan *p, struct mv__plan_region *g, struct mv_
         r = made->wanted ? mv_demand_read(made->wanted, &made->demand, err) : 0;
         if (r < 0)
                 return mv_wrap(err, "line %u, column %u", made->line, made->column);
-        if (mv_profile_tier(made) > p->tier_min) {
-                p->tier_min = mv_profile_tier(made);
-                p->tier_profile = g->profile;
-        }
+        if (mv_profile_tier(made) > p->tier_max)
+                p->tier_max = mv_profile_tier(made);
         return 0;
 }
 
@@ -209,11 +210,13 @@ struct reach {
         uint32_t *seen; /* of each region: the profile that saw it last */
         uint32_t *waiting;
         uint32_t waiting_count, profile;
+        enum mv_tier tier_max; /* steps that demand more are not entered (4) */
 };
 
 static void reach_add(struct reach *w, uint32_t region)
 {
-        if (w->seen[region] == w->profile)
+        const struct mv_profile *step = &w->plan->profiles[w->plan->regions[region].profile];
+        if (w->seen[region] == w->profile || mv_profile_tier(step) > w->tier_max)
                 return;
         w->seen[region] = w->profile;
         w->waiting[w->waiting_count++] = region;
@@ -243,6 +246,7 @@ static int visit(struct reach *w, struct mv_profile *p, uint32_t region, struct 
         bool opaque = true;
         int r = 0;
         mv_as_bool(mv_seq_at(row, 5), &opaque);
+        opaque = opaque && w->tier_max == MV_TIER_MAX_;
         for (uint32_t i = 0; opaque && i < w->plan->regions_count; i++)
                 reach_add(w, i);
         for (uint32_t i = 0; i < enters->count; i++)
@@ -257,11 +261,39 @@ static int derive(struct reach *w, uint32_t profile, struct mv_err *err)
         int r = 0;
         w->profile = profile;
         w->waiting_count = 0;
+        w->tier_max = MV_TIER_MAX_;
         for (uint32_t i = 0; i < w->plan->regions_count; i++)
                 if (profile == 0 || w->plan->regions[i].profile == profile)
                         reach_add(w, i);
         while (r == 0 && w->waiting_count)
                 r = visit(w, &w->plan->profiles[profile], w->waiting[--w->waiting_count], err);
+        return r;
+}
+
+/* (4) The program behind a wall of this tier: from the functions that nobody makes, those are its forms. A function that is
+ * called without being told is one that was made, and so was reached. */
+static int derive_program(struct reach *w, struct mv_profile *ret, uint32_t mark, enum mv_tier tier,
+                          struct mv_err *err)
+{
+        uint32_t n = w->plan->regions_count;
+        int r = 0;
+        w->profile = mark;
+        w->tier_max = tier;
+        w->waiting_count = 0;
+        bool *made = mv_new(&w->plan->memory, bool, (size_t)n + 1);
+        if (!made)
+                return mv_fail(err, MV_E_LIMIT, 0, "step profiles: memory");
+        memset(made, 0, n);
+        for (uint32_t i = 0; i < n; i++) {
+                const struct mv_value *enters = mv_seq_at(w->plan->regions[i].row, 6);
+                for (uint32_t k = 0; k < enters->count; k++)
+                        made[number_at(enters, k)] = true;
+        }
+        for (uint32_t i = 0; i < n; i++)
+                if (!made[i] && !w->plan->regions[i].name.p)
+                        reach_add(w, i);
+        while (r == 0 && w->waiting_count)
+                r = visit(w, ret, w->waiting[--w->waiting_count], err);
         return r;
 }
 
@@ -287,17 +319,24 @@ static int name_profile(struct mv__plan *p, struct mv_profile *profile, struct m
         return 0;
 }
 
+static int reach_init(struct reach *w, struct mv_host *h, struct mv__plan *p, struct mv_err *err)
+{
+        uint32_t n = p->regions_count + 1;
+        *w = (struct reach){ .plan = p,
+                             .table = h->table,
+                             .seen = mv_new(&p->memory, uint32_t, n),
+                             .waiting = mv_new(&p->memory, uint32_t, n) };
+        if (!w->seen || !w->waiting)
+                return mv_fail(err, MV_E_LIMIT, 0, "step profiles: memory");
+        memset(w->seen, 0xff, n * sizeof *w->seen);
+        return 0;
+}
+
 static int derive_all(struct mv_host *h, const struct mv__plan_request *q, struct mv__plan *p,
                       struct mv_err *err)
 {
-        uint32_t n = p->regions_count + 1;
-        struct reach w = { .plan = p,
-                           .table = h->table,
-                           .seen = mv_new(&p->memory, uint32_t, n),
-                           .waiting = mv_new(&p->memory, uint32_t, n) };
-        int r = w.seen && w.waiting ? 0 : mv_fail(err, MV_E_LIMIT, 0, "step profiles: memory");
-        if (r == 0)
-                memset(w.seen, 0xff, n * sizeof *w.seen);
+        struct reach w;
+        int r = reach_init(&w, h, p, err);
         for (uint32_t i = 0; r == 0 && i < p->profiles_count; i++) {
                 r = derive(&w, i, err);
                 if (r == 0)
@@ -373,6 +412,77 @@ int mv__plan_make(struct mv_host *h, const struct mv__plan_request *q, struct mv
         return r < 0 ? r : mv__plan_derive(h, q, report, ret, err);
 }
 
+/* --- walls (4) -------------------------------------------------------------------------------- */
+static int not_here(const struct mv_profile *step, const struct mv__entry *own, struct mv_err *err)
+{
+        return mv_wrap(
+                err,
+                "%u:%u: %s demands isolation-level %s, the run's wall '%s' is tier %s, and a "
+                "cell of its own needs a wall that is not here (or lower the level)",
+                step->line, step->column, step->label, mv_tier_name(mv_profile_tier(step)),
+                own->ops->name, mv_tier_name(own->ops->tier));
+}
+
+static const struct mv_profile *first_of_tier(const struct mv__plan *p, enum mv_tier tier)
+{
+        for (uint32_t i = 1; i < p->profiles_count; i++)
+                if (mv_profile_tier(&p->profiles[i]) == tier)
+                        return &p->profiles[i];
+        return NULL;
+}
+
+static int choose_walls(struct mv_host *h, const struct mv__plan_request *q, struct mv__plan *p,
+                        const struct mv_limits *limits, struct mv_err *err)
+{
+        for (int tier = MV_TIER_NONE; tier <= (int)p->tier_max; tier++) {
+                const struct mv_profile *step = first_of_tier(p, (enum mv_tier)tier);
+                struct mv__plan_wall *last = &p->walls[p->walls_count - 1];
+                if (!step || (int)last->entry->ops->tier >= tier)
+                        continue;
+                if (mv__choose_step(h, q->x, (enum mv_tier)tier, limits, &last[1].entry, err) < 0)
+                        return not_here(step, p->walls[0].entry, err);
+                p->walls_count++;
+        }
+        return 0;
+}
+
+static int weaker_program(struct reach *w, const struct mv__plan_request *q, uint32_t wall,
+                          struct mv_err *err)
+{
+        struct mv__plan_wall *at = &w->plan->walls[wall];
+        mv_profile_init(&at->program, mv_slice(NULL, 0));
+        int r = derive_program(w, &at->program, w->plan->profiles_count + wall,
+                               at->entry->ops->tier, err);
+        if (r == 0)
+                r = mv_profile_finish(&at->program, q->context, q->limits, err);
+        at->program.limits.time_ns_max = 0;
+        return r;
+}
+
+int mv__plan_walls(struct mv_host *h, const struct mv__plan_request *q, struct mv__plan *p,
+                   struct mv__entry *own, const struct mv_limits *limits, struct mv_err *err)
+{
+        struct reach w;
+        if (p->tier_max <= own->ops->tier)
+                return 0;
+        p->walls[0].entry = own;
+        p->walls_count = 1;
+        int r = choose_walls(h, q, p, limits, err);
+        if (r == 0)
+                r = reach_init(&w, h, p, err);
+        for (uint32_t i = 0; r == 0 && i + 1 < p->walls_count; i++)
+                r = weaker_program(&w, q, i, err);
+        return r;
+}
+
+uint32_t mv__plan_wall_of(const struct mv__plan *p, const struct mv_profile *step)
+{
+        uint32_t w = 0;
+        while (w + 1 < p->walls_count && p->walls[w].entry->ops->tier < mv_profile_tier(step))
+                w++;
+        return w;
+}
+
 bool mv__plan_has_times(const struct mv__plan *p, uint64_t wall_ns_max)
 {
         for (uint32_t i = 1; p && i < p->profiles_count; i++)
@@ -388,6 +498,8 @@ struct mv__plan *mv__plan_free(struct mv__plan *p)
                 return NULL;
         for (uint32_t i = 0; i < p->profiles_count; i++)
                 mv_profile_done(&p->profiles[i]);
+        for (uint32_t i = 0; i < p->walls_count; i++)
+                mv_profile_done(&p->walls[i].program);
         free(p->profiles);
         mv_result_free(p->report);
         mv_arena_done(&p->memory);
@@ -409,22 +521,34 @@ int mv__exec_plan(struct mv__exec *e, struct mv_err *err)
         int r = mv__plan_make(e->host, &q, &e->plan, err);
         if (r == 0 && e->plan->known)
                 r = mv__declared_admit(e->host, e->context, mv_result_value(e->plan->report), err);
-        if (r < 0)
-                return r;
-        if (e->plan->tier_min > e->x->tier_min) {
-                e->raised = *e->x;
-                e->raised.tier_min = e->plan->tier_min;
-                e->x = &e->raised;
-        }
-        return 0;
+        return r;
 }
 
-int mv__exec_plan_refused(const struct mv__exec *e, int r, struct mv_err *err)
+int mv__exec_walls(struct mv__exec *e, const struct mv_limits *asked, struct mv_err *err)
 {
-        const struct mv__plan *p = e->plan;
-        if (r < 0 && p && p->tier_profile && e->x == &e->raised)
-                return mv_wrap(err, "%s demands isolation %s", p->profiles[p->tier_profile].label,
-                               mv_step_isolation_name(p->profiles[p->tier_profile].isolation));
+        struct mv__plan_request q = request_of(e);
+        int r = e->plan ? mv__plan_walls(e->host, &q, e->plan, e->entry, asked, err) : 0;
+        uint32_t n = e->plan ? e->plan->walls_count : 0;
+        e->cell_limits = e->limits;
+        for (uint32_t i = 0; r == 0 && i < n; i++)
+                e->walls[i] = (struct mv_broker_wall){ e->plan->walls[i].entry->ops->tier,
+                                                       e->plan->walls[i].entry->ops->name,
+                                                       i + 1 < n ? &e->plan->walls[i].program
+                                                                 : &e->plan->profiles[0] };
+        if (r == 0 && n) { /* together they get what the run was given */
+                e->cell_limits.memory_bytes_max /= n;
+                e->cell_limits.cpu_ns_max /= n;
+        }
+        return r;
+}
+
+int mv__exec_walls_use(struct mv__exec *e, struct mv_err *err)
+{
+        int r = 0;
+        for (uint32_t i = 1; r == 0 && e->plan && i < e->plan->walls_count; i++) {
+                r = mv__entry_use(e->plan->walls[i].entry, err);
+                e->walls_used += r == 0;
+        }
         return r;
 }
 

@@ -20,6 +20,13 @@ struct mv__plan_region {
         uint32_t profile; /* of a step; 0: a function */
         int64_t parent;   /* -1: none */
 };
+/* The walls of a run: its own, and those that its steps need besides, weakest first. */
+struct mv__plan_wall {
+        struct mv__entry *entry;
+        /* what the program may do there outside of steps that need a stronger one; of the strongest there are none, and the
+         * program's own profile holds */
+        struct mv_profile program;
+};
 struct mv__plan {
         struct mv_arena memory;
         struct mv_result *report;    /* holds the values */
@@ -29,8 +36,10 @@ struct mv__plan {
         struct mv__plan_call *calls;
         uint32_t regions_count, calls_count;
         bool known; /* false: the program does not compile; every step is refused every call */
-        enum mv_tier tier_min;
-        uint32_t tier_profile; /* which step demands it */
+        enum mv_tier tier_max; /* that a step demands */
+        struct mv__plan_wall walls[MV_TIER_MAX_];
+        uint32_t
+                walls_count; /* 0: before mv__plan_walls, or every step runs behind the run's own */
         uint64_t derive_ns;
 };
 struct mv__plan_request {
@@ -49,6 +58,12 @@ int mv__plan_derive(struct mv_host *h, const struct mv__plan_request *q, struct 
 /* What an inspection found declared: is all of it there? UNSUPPORTED, DENIED, INVALID: declared.c. */
 int mv__declared_admit(struct mv_host *h, const struct mv_context *c,
                        const struct mv_value *inspected, struct mv_err *err);
+/* Which walls its steps need besides the run's, that of `own`. UNAVAILABLE: one of them is not here. limits: those that a
+ * provider has to keep. */
+int mv__plan_walls(struct mv_host *h, const struct mv__plan_request *q, struct mv__plan *p,
+                   struct mv__entry *own, const struct mv_limits *limits, struct mv_err *err);
+/* Behind which of them a step runs. */
+uint32_t mv__plan_wall_of(const struct mv__plan *p, const struct mv_profile *step);
 /* Has a step less time than the run? plan may be NULL. */
 bool mv__plan_has_times(const struct mv__plan *p, uint64_t wall_ns_max);
 struct mv__plan *mv__plan_free(struct mv__plan *p);

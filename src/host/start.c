@@ -65,7 +65,7 @@ static bool put_start(struct mv_out *o, const void *what)
                mv_cbor_put_bool(o, e->session != NULL) && mv_cbor_put_str(o, "args") &&
                put_args(o, x->args) && put_number(o, "fuel", e->limits.fuel_max) &&
                put_number(o, "depth", MV_CALL_DEPTH_MAX) &&
-               put_number(o, "memory", e->limits.memory_bytes_max) &&
+               put_number(o, "memory", e->cell_limits.memory_bytes_max) &&
                put_number(o, "output", e->limits.output_bytes_max) &&
                mv_cbor_put_str(o, "context") && put_variables(o, x->variables) &&
                mv_cbor_put_str(o, "prelude") && mv_cbor_put_bool(o, x->prelude) &&

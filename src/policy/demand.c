@@ -125,16 +125,32 @@ static int read_deterministic(struct mv_demand *m, const struct mv_value *v, str
         return mv_as_bool(v, &m->deterministic) ? 0 : wrong(":deterministic", "true or false", err);
 }
 
+/* A level, or the tier of the wall itself. */
 static int read_isolation(struct mv_demand *m, const struct mv_value *v, struct mv_err *err)
 {
+        static const struct {
+                const char *name;
+                enum mv_step_isolation isolation;
+                enum mv_tier tier;
+        } levels[] = {
+                { "inherit", MV_ISOLATION_INHERIT, MV_TIER_NONE },
+                { "isolated", MV_ISOLATION_ISOLATED, MV_TIER_PROCESS },
+                { "sandboxed", MV_ISOLATION_SANDBOXED, MV_TIER_PROCESS },
+                { "process", MV_ISOLATION_SANDBOXED, MV_TIER_PROCESS },
+                { "wasm", MV_ISOLATION_SANDBOXED, MV_TIER_WASM },
+                { "container", MV_ISOLATION_SANDBOXED, MV_TIER_CONTAINER },
+                { "vm", MV_ISOLATION_SANDBOXED, MV_TIER_VM },
+        };
         struct mv_slice text = { NULL, 0 };
         mv_as_text(v, &text);
-        for (int i = 0; i < MV_ISOLATION_MAX_; i++)
-                if (mv_slice_eq_str(text, mv_step_isolation_name((enum mv_step_isolation)i))) {
-                        m->isolation = (enum mv_step_isolation)i;
+        for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+                if (mv_slice_eq_str(text, levels[i].name)) {
+                        m->isolation = levels[i].isolation;
+                        m->tier = levels[i].tier;
                         return 0;
                 }
-        return wrong(":isolation-level", ":inherit, :isolated or :sandboxed", err);
+        return wrong(":isolation-level",
+                     ":inherit, :isolated, :sandboxed, :process, :wasm, :container or :vm", err);
 }
 
 static int read_timeout(struct mv_demand *m, const struct mv_value *v, struct mv_err *err)

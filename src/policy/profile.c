@@ -191,7 +191,7 @@ int mv_profile_finish(struct mv_profile *p, const struct mv_context *c, struct m
 
 enum mv_tier mv_profile_tier(const struct mv_profile *p)
 {
-        return p->demand.isolation == MV_ISOLATION_INHERIT ? MV_TIER_NONE : MV_TIER_PROCESS;
+        return p->demand.tier;
 }
 
 /* --- as a record ------------------------------------------------------------------------------ */

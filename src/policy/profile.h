@@ -28,6 +28,7 @@ struct mv_demand {
         struct mv_grant_list hosts, methods, paths, capabilities;
         bool read_only, deterministic;
         enum mv_step_isolation isolation;
+        enum mv_tier tier;    /* the least wall that isolation means */
         uint64_t time_ns_max; /* 0: not demanded */
         uint32_t calls_max;   /* UINT32_MAX: not demanded */
 };

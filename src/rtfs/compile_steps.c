@@ -8,6 +8,9 @@ struct step {
         uint8_t id, error; /* registers; error follows id */
         val expose, keys, params;
         val demand; /* MAP of with-security-profile, else NIL */
+        /* It may run in a cell of its own (natives_misc.c): context and types follow error. */
+        bool cell;
+        uint8_t context;
         /* step-parallel: the exposure was set behind the start, so it ends before the failure is
          * told */
         bool exposed_inside;
@@ -58,6 +61,10 @@ static enum native_status step_open(struct func *f, struct step *st, const char 
         uint32_t free;
         TRY(new_reg(f, &st->id));
         TRY(new_reg(f, &st->error));
+        if (st->cell) {
+                TRY(new_reg(f, &st->context));
+                TRY(new_reg(f, &a));
+        }
         free = f->free;
         if (st->expose.tag != T_NIL) {
                 val keys = NIL;
@@ -77,7 +84,10 @@ static enum native_status step_open(struct func *f, struct step *st, const char 
         TRY(load_const(f, name_value, st->id));
         if (st->demand.tag != T_NIL) /* error follows id, and is not in use yet */
                 TRY(load_const(f, st->demand, st->error));
-        TRY(native_call(f, "%step-started", st->id, st->id, st->demand.tag != T_NIL ? 2 : 1));
+        TRY(native_call(f, "%step-started", st->id, st->id,
+                        st->cell                  ? 4
+                        : st->demand.tag != T_NIL ? 2
+                                                  : 1));
         f->free = free;
         return N_OK;
 }
@@ -97,13 +107,17 @@ static enum native_status step_close(struct func *f, const struct step *st, uint
                                      uint8_t value)
 {
         uint32_t done, free = f->free;
-        uint8_t a, b;
+        uint8_t a, b, kept[3], more = st->cell ? 2 : 0;
         uint32_t to = f->code.count;
         TRY(new_reg(f, &a));
         TRY(new_reg(f, &b));
+        for (int i = 0; st->cell && i < 3; i++)
+                TRY(new_reg(f, &kept[i]));
+        for (uint8_t i = 0; i < more; i++)
+                TRY(emit(f, OP_WORD(OP_MOVE, kept[i], st->context + i, 0)));
         TRY(emit(f, OP_WORD(OP_MOVE, a, st->id, 0)));
         TRY(emit(f, OP_WORD(OP_MOVE, b, value, 0)));
-        TRY(native_call(f, "%step-completed", a, a, 2));
+        TRY(native_call(f, "%step-completed", a, a, 2 + more));
         TRY(step_clear(f, st));
         TRY(jump(f, &done));
         TRY(add_handler(f, from, to, f->code.count, st->error));
@@ -111,7 +125,11 @@ static enum native_status step_close(struct func *f, const struct step *st, uint
                 TRY(native_call(f, "%clear-expose", a, a, 0));
         TRY(emit(f, OP_WORD(OP_MOVE, a, st->id, 0)));
         TRY(native_call(f, "%error-text", b, st->error, 1));
-        TRY(native_call(f, "%step-failed", a, a, 2));
+        for (uint8_t i = 0; i < more; i++)
+                TRY(emit(f, OP_WORD(OP_MOVE, kept[i], st->context + i, 0)));
+        if (st->cell)
+                TRY(emit(f, OP_WORD(OP_MOVE, kept[2], st->error, 0)));
+        TRY(native_call(f, "%step-failed", a, a, st->cell ? 5 : 2));
         TRY(step_clear(f, st));
         TRY(emit(f, OP_WORD(OP_RERAISE, st->error, 0, 0)));
         patch_here(f, done);
@@ -166,6 +184,40 @@ enum native_status step_form(struct func *f, val form, uint8_t dst)
         return N_OK;
 }
 
+/* Does a demand ask for a wall? Then the step may run in another cell. */
+static bool asks_wall(struct func *f, val demand)
+{
+        static const char *const spellings[] = { "isolation-level", "isolation_level" };
+        for (size_t i = 0; i < 2; i++) {
+                val found = NIL, key = keyword_new(f->r, mv_slice_str(spellings[i]));
+                if (!nomem(key) && map_get(demand, key, &found))
+                        return found.tag != T_KEYWORD ||
+                               !mv_slice_eq_str(name_slice(found), "inherit");
+        }
+        return false;
+}
+
+/* As a function without a name would: what it defines is its own, its value is data. Where it ran elsewhere there is no id,
+ * and its value stands where the context would be kept. */
+static enum native_status cell_form(struct func *f, struct step *st, uint8_t dst)
+{
+        uint32_t here, end, from;
+        struct scope s = scope_open(f);
+        TRY(step_open(f, st, "with-security-profile", NIL));
+        TRY(emit_jump(f, OP_WORD(OP_JT, st->id, 0, 0), &here));
+        TRY(emit(f, OP_WORD(OP_MOVE, dst, st->context, 0)));
+        TRY(jump(f, &end));
+        patch_here(f, here);
+        from = f->code.count;
+        TRY(declare_defs(f, st->rest));
+        TRY(body(f, st->rest, dst, false));
+        TRY(native_call(f, "%step-value", dst, dst, 1));
+        TRY(step_close(f, st, from, dst));
+        patch_here(f, end);
+        scope_close(f, s);
+        return N_OK;
+}
+
 /* What is demanded is data, so that it can be found without running anything; what it means is the
  * host's business. */
 enum native_status security_profile_form(struct func *f, val form, uint8_t dst)
@@ -178,9 +230,13 @@ enum native_status security_profile_form(struct func *f, val form, uint8_t dst)
         if (st.demand.tag != T_MAP)
                 return raise_op(f, E_INVALID_ARGUMENTS,
                                 "expected keywords, strings or integers as keys of a profile");
+        st.rest = rest_of(form, 2);
+        st.cell = asks_wall(f, st.demand);
+        if (st.cell)
+                return cell_form(f, &st, dst);
         TRY(step_open(f, &st, "with-security-profile", NIL));
         uint32_t from = f->code.count;
-        TRY(body(f, rest_of(form, 2), dst, false));
+        TRY(body(f, st.rest, dst, false));
         return step_close(f, &st, from, dst);
 }
 

@@ -65,6 +65,14 @@ const char *error_kind_name(const struct error *e)
         return e->kind < E_MAX_ ? kinds[e->kind].name : "";
 }
 
+enum error_kind error_kind_of(struct mv_slice name)
+{
+        for (int k = 0; k < E_OTHER; k++)
+                if (mv_slice_eq_str(name, kinds[k].name))
+                        return (enum error_kind)k;
+        return E_OTHER;
+}
+
 val error_new(struct mv_rtfs *r, enum error_kind kind, struct mv_slice message, val data)
 {
         val text = string_new(r, message);
@@ -197,8 +205,14 @@ enum native_status charge(struct mv_rtfs *r, uint64_t units)
 enum native_status emit_event(struct mv_rtfs *r, const char *event, const val *items,
                               uint32_t count)
 {
+        return emit_to(r, r->options.event, event, items, count);
+}
+
+enum native_status emit_to(struct mv_rtfs *r, bool (*to)(void *ctx, struct mv_slice cbor_array),
+                           const char *event, const val *items, uint32_t count)
+{
         struct mv_out o = scratch(r);
-        if (!r->options.event)
+        if (!to)
                 return N_OK;
         mv_cbor_put_array(&o, 1 + count);
         mv_cbor_put_str(&o, event);
@@ -207,7 +221,7 @@ enum native_status emit_event(struct mv_rtfs *r, const char *event, const val *i
                         break;
         if (o.overflow)
                 return N_NOMEM;
-        if (r->options.event(r->options.event_ctx, mv_out_slice(&o)))
+        if (to(r->options.event_ctx, mv_out_slice(&o)))
                 return N_OK;
         r->fatal = E_OUTPUT;
         mv_fmt(r->fatal_text, sizeof r->fatal_text, "Output limit exceeded: too many events");

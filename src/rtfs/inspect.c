@@ -118,6 +118,9 @@ static enum native_status region_invokes(struct sweep *w, val fn)
 {
         if (fn.tag == T_NODE)
                 return vec_push(w->r, w->region->invokes, INT(fn.i)) ? N_OK : N_NOMEM;
+        if (fn.tag == T_PROTO &&
+            ((struct proto *)fn.o)->h.used) /* made by a region around this one */
+                return region_enters(w, (int64_t)((struct proto *)fn.o)->h.used - 1);
         if (fn.tag == T_UNBOUND)
                 w->region->opaque = true;
         return N_OK;

@@ -4,9 +4,11 @@
  *
  * An event cannot be taken back: every builtin that emits one has allocated everything before, so
  * that running out of memory repeats nothing (value.h, invariant 3). */
+#include <base/limits.h>
 #include <base/slice.h>
 #include <rtfs/json.h>
 #include <rtfs/library.h>
+#include <wire/cbor.h>
 
 /* --- JSON ------------------------------------------------------------------------------------- */
 static enum native_status serialize(struct mv_rtfs *r, val v, bool pretty, val *ret)
@@ -161,17 +163,106 @@ static enum native_status context_set(struct mv_rtfs *r, val *args, uint32_t cou
 }
 
 /* --- steps ------------------------------------------------------------------------------------ */
-/* (%step-started name demand?) gives the step's id: "a1", "a2", ... */
+/* A step with a wall of its own (:isolation-level) may run in another cell, so nothing but its value or its error leaves
+ * it, wherever it runs: definitions in it are local (compile_steps.c), what it sets in the context and the types it names
+ * are gone when it ends, and both value and error are data. */
+#define CELL_ARGS 4 /* of %step-started, %step-completed: ... context types */
+
+/* [kind message display data operation capability context place] */
+static enum native_status error_of(struct mv_rtfs *r, val v, val *ret)
+{
+        val kind = vec_count(v) == 8 ? vec_at(v, 0) : NIL;
+        for (uint32_t i = 0; i < 3 && vec_count(v) == 8; i++)
+                if (vec_at(v, i).tag != T_STRING)
+                        kind = NIL;
+        if (kind.tag != T_STRING || vec_at(v, 7).tag != T_INT)
+                return raise_fmt(r, E_INTERNAL, "the host's account of a step is no error");
+        val e = error_new(r, error_kind_of(string_slice(kind)), string_slice(vec_at(v, 1)),
+                          vec_at(v, 3));
+        if (nomem(e))
+                return N_NOMEM;
+        struct error *x = as_error(e);
+        x->name = x->kind == E_OTHER ? kind : NIL;
+        x->display = vec_at(v, 2);
+        x->operation = vec_at(v, 4);
+        x->capability = vec_at(v, 5);
+        x->context = vec_at(v, 6);
+        x->pos = (uint32_t)vec_at(v, 7).i;
+        return give(ret, e);
+}
+
+/* The step ran elsewhere: gives nil instead of an id, and the value behind the demand. */
+static enum native_status step_ran(struct mv_rtfs *r, val *args, val *ret)
+{
+        struct mv_err err;
+        val v, error;
+        enum native_status s = decode_value(r, r->step_ran, &v, &err);
+        if (s == N_NOMEM)
+                return s;
+        bool ok = s == N_OK && v.tag == T_VECTOR && vec_count(v) == 5;
+        bool counted = ok && vec_at(v, 0).tag != T_NIL; /* else it was refused, and nothing ran */
+        for (uint32_t i = 0; ok && i < 3; i++)
+                ok = vec_at(v, i).tag == (counted ? T_INT : T_NIL);
+        bool failed = ok && vec_at(v, 3).tag == T_TRUE;
+        ok = ok && (!failed || vec_at(v, 4).tag == T_VECTOR);
+        if (failed && ok)
+                TRY(error_of(r, vec_at(v, 4), &error));
+        r->step_ran = mv_slice(NULL, 0);
+        if (!ok)
+                return raise_fmt(r, E_INTERNAL, "the host's account of a step does not decode");
+        if (counted) {
+                uint64_t fuel = (uint64_t)vec_at(v, 0).i;
+                r->fuel_left = fuel < r->fuel_start ? (int64_t)(r->fuel_start - fuel) : 0;
+                fuel_next_stop(r);
+                r->step_count = (uint64_t)vec_at(v, 1).i;
+                r->call_seq = (uint64_t)vec_at(v, 2).i;
+        }
+        if (failed)
+                return raise_value(r, error);
+        args[2] = vec_at(v, 4);
+        return give(ret, NIL);
+}
+
+/* (%step-started name demand?) gives the step's id: "a1", "a2", ... With two arguments more it is a step of a cell, and they
+ * keep what it may change. */
 static enum native_status step_started(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         char text[24];
+        bool cell = count == CELL_ARGS;
         mv_fmt(text, sizeof text, "a%lu", (unsigned long)(r->step_count + 1));
         val id = string_from(r, text);
         if (nomem(id))
                 return N_NOMEM;
-        TRY(emit_event(r, "step-started", args, count));
+        if (!r->step_ran.p) /* else this is the second attempt, after a collection */
+                TRY(emit_to(r, cell && r->options.enter ? r->options.enter : r->options.event,
+                            "step-started", args, count < 2 ? count : 2));
+        if (r->step_ran.p)
+                return step_ran(r, args, ret);
         r->step_count++;
+        if (cell) {
+                args[2] = r->context;
+                args[3] = r->aliases;
+        }
         return give(ret, id);
+}
+
+/* Anything but a function, as it would be had it come from another cell. */
+static enum native_status step_value(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+{
+        struct mv_out o = scratch(r);
+        struct mv_err err;
+        if (!encode_value(&o, args[0]) && !o.overflow)
+                return raise_fmt(r, E_STACK, "the value of a step is nested deeper than %d levels",
+                                 MV_VALUE_DEPTH_MAX);
+        if (charge(r, o.len / 8))
+                return N_FATAL;
+        val bytes = o.overflow ? NOMEM_VAL : string_from_scratch(r, &o);
+        if (nomem(bytes))
+                return N_NOMEM;
+        enum native_status s = decode_value(r, string_slice(bytes), ret, &err);
+        return s != N_ERROR ? s
+                            : raise_type_text(r, "step with an isolation level",
+                                              "data as its value", "function");
 }
 
 static enum native_status emit(struct mv_rtfs *r, const char *event, const val *args,
@@ -181,14 +272,71 @@ static enum native_status emit(struct mv_rtfs *r, const char *event, const val *
         return give(ret, NIL);
 }
 
-static enum native_status step_completed(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+/* kept: context, types, and of a failure the error. */
+static enum native_status cell_left(struct mv_rtfs *r, const val *kept, val error)
 {
-        return emit(r, "step-completed", args, 2, ret);
+        r->step_left = error;
+        bool goes_on = !r->options.leave || r->options.leave(r->options.event_ctx);
+        r->step_left = NIL;
+        if (kept[0].tag == T_MAP && kept[1].tag == T_MAP) {
+                r->context = kept[0];
+                r->aliases = kept[1];
+        }
+        if (goes_on)
+                return N_OK;
+        r->fatal = E_INTERRUPTED;
+        mv_fmt(r->fatal_text, sizeof r->fatal_text, "Interrupted");
+        return N_FATAL;
 }
 
+/* (%step-completed id value), (... context types) */
+static enum native_status step_completed(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+{
+        TRY(emit(r, "step-completed", args, 2, ret));
+        return count == CELL_ARGS ? cell_left(r, args + 2, NIL) : N_OK;
+}
+
+/* (%step-failed id text), (... context types error) */
 static enum native_status step_failed(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
-        return emit(r, "step-failed", args, 2, ret);
+        struct mv_err err;
+        val data;
+        bool cell = count == CELL_ARGS + 1 && args[4].tag == T_ERROR;
+        if (cell) { /* data, as its value would have to be */
+                struct error *e = as_error(args[4]);
+                struct mv_out o = scratch(r);
+                bool flat = encode_value(&o, e->data);
+                val bytes = o.overflow ? NOMEM_VAL : string_from_scratch(r, &o);
+                if (nomem(bytes))
+                        return N_NOMEM;
+                enum native_status s =
+                        flat ? decode_value(r, string_slice(bytes), &data, &err) : N_ERROR;
+                if (s == N_NOMEM)
+                        return s;
+                e->data = s == N_OK ? data : NIL;
+        }
+        TRY(emit(r, "step-failed", args, 2, ret));
+        return cell ? cell_left(r, args + 2, args[4]) : N_OK;
+}
+
+bool mv_rtfs_encode_left(struct mv_rtfs *r, struct mv_out *o)
+{
+        if (r->step_left.tag != T_ERROR)
+                return mv_cbor_put_null(o);
+        const struct error *e = as_error(r->step_left);
+        const val parts[] = { e->message,    e->display, e->data,    e->operation,
+                              e->capability, e->context, INT(e->pos) };
+        bool ok = mv_cbor_put_array(o, 8) &&
+                  (e->kind == E_OTHER ? encode_value(o, e->name)
+                                      : mv_cbor_put_str(o, error_kind_name(e)));
+        for (size_t i = 0; ok && i < sizeof parts / sizeof *parts; i++)
+                ok = encode_value(o, parts[i]);
+        return ok;
+}
+
+void mv_rtfs_step_ran(struct mv_rtfs *r, struct mv_slice outcome)
+{
+        r->step_ran = outcome;
 }
 
 static enum native_status expose(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
@@ -290,9 +438,10 @@ const struct native natives_misc[] = {
           "Generic" },
         { "%hint", 2, 2, hint, NULL, NULL, NULL },
         { "%clear-hints", 0, 0, clear_hints, NULL, NULL, NULL },
-        { "%step-started", 1, 2, step_started, NULL, NULL, NULL },
-        { "%step-completed", 2, 2, step_completed, NULL, NULL, NULL },
-        { "%step-failed", 2, 2, step_failed, NULL, NULL, NULL },
+        { "%step-started", 1, CELL_ARGS, step_started, NULL, NULL, NULL },
+        { "%step-completed", 2, CELL_ARGS, step_completed, NULL, NULL, NULL },
+        { "%step-failed", 2, CELL_ARGS + 1, step_failed, NULL, NULL, NULL },
+        { "%step-value", 1, 1, step_value, NULL, NULL, NULL },
         { "%expose", 2, 2, expose, NULL, NULL, NULL },
         { "%clear-expose", 0, 0, clear_expose, NULL, NULL, NULL },
         { "%step-falsy", 1, 1, step_falsy, NULL, NULL, NULL },

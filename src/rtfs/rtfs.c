@@ -479,19 +479,9 @@ int mv_rtfs_reply(struct mv_rtfs *r, struct mv_slice cbor, struct mv_err *err)
         return 0;
 }
 
-static enum error_kind kind_of(struct mv_slice name)
-{
-        for (int k = 0; k < E_OTHER; k++) {
-                const struct error e = { .kind = (uint16_t)k };
-                if (mv_slice_eq_str(name, error_kind_name(&e)))
-                        return (enum error_kind)k;
-        }
-        return E_OTHER;
-}
-
 static bool fill_fault(struct mv_rtfs *r, const struct mv_rtfs_fault *f)
 {
-        val e = error_new(r, kind_of(f->kind), f->message, NIL);
+        val e = error_new(r, error_kind_of(f->kind), f->message, NIL);
         val name = string_new(r, f->kind), operation = string_new(r, f->operation);
         val capability = string_new(r, f->capability), context = string_new(r, f->context);
         if (nomem(e) || nomem(name) || nomem(operation) || nomem(capability) || nomem(context))

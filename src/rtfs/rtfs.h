@@ -22,6 +22,11 @@ struct mv_rtfs_options {
         /* Receives events in order (STEP payload items, wire/frame.h): one CBOR array each. NULL: dropped. Returning
          * false ends the program with OutputExhausted. */
         bool (*event)(void *ctx, struct mv_slice cbor_array);
+        /* A step that may have to run elsewhere begins (its event, as above): the embedder lets it run here, or says with
+         * mv_rtfs_step_ran, before it returns, what came of it. And ends: mv_rtfs_encode_left. NULL enter: an event as above;
+         * NULL leave: nothing. false as above. */
+        bool (*enter)(void *ctx, struct mv_slice cbor_array);
+        bool (*leave)(void *ctx);
         void *event_ctx;
         /* Configuration text: a name may hold colons behind its first character (profile:minimal), and every form that
          * is read knows its place (rtfs/data.h). */
@@ -87,6 +92,13 @@ struct mv_rtfs_fault {
         struct mv_slice kind, message, operation, capability, context;
 };
 void mv_rtfs_fault(struct mv_rtfs *r, const struct mv_rtfs_fault *f);
+
+/* Inside enter: the step ran in another evaluator, which counted on from where this one stands. outcome: the array
+ * [fuel used, steps, calls, failed, value or error] (counts nil: nothing ran, they stay), valid until mv_rtfs_run returns or the next event. */
+void mv_rtfs_step_ran(struct mv_rtfs *r, struct mv_slice outcome);
+/* Inside leave: nil, or the error that ends the step, [kind message display data operation capability context place].
+ * false: o is too small. */
+bool mv_rtfs_encode_left(struct mv_rtfs *r, struct mv_out *o);
 
 /* After ERROR. Texts live until the next reset. message is the display text of spec 6.2. */
 struct mv_rtfs_error {

@@ -128,7 +128,11 @@ const struct special_form special_forms[] = {
           "was told" },
         { "with-security-profile", S_SECURITY_PROFILE, "(with-security-profile {...} body ...)",
           "A step in which the host allows less: the map names :hosts, :methods, :paths, "
-          ":capabilities, :read-only, :deterministic, :isolation-level, :timeout-ms, :max-calls.",
+          ":capabilities, :read-only, :deterministic, :isolation-level, :timeout-ms, :max-calls. "
+          "With an "
+          "isolation level (:isolated, :sandboxed, :process, :wasm, :container, :vm) it may run in "
+          "a "
+          "cell of its own: its definitions are local, its value is data.",
           "(with-security-profile {:deterministic true} (+ 1 2))", "3", "the last body form",
           "InvalidArguments: no map; what the body raises, after the host was told" },
         { "step-if", S_STEP_IF,

@@ -52,6 +52,7 @@ static const char *const compiler_builtins[] = {
         "%expose",      "%clear-expose", "%step-falsy",     "%step-turn",   "%param-error",
         "%error-text",  "%step-started", "%step-completed", "%step-failed", "%hint",
         "%clear-hints", "%context-ref",  "%get-name",       "%deftype",     "%struct-check",
+        "%step-value",
 };
 
 bool builtin_allowed(const struct native *n, bool as_value)

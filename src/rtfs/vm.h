@@ -76,8 +76,10 @@ struct mv_rtfs {
         uint32_t names_in_table, names_in_chains;
         val aliases; /* MAP type alias name -> type form (deftype) */
         uint64_t step_count;
-        uint32_t owner_count;                /* owners of maps that were given out (map.h) */
-        uint32_t source_pos;                 /* position for errors raised outside of code */
+        struct mv_slice step_ran; /* outcome of a step that ran elsewhere; NULL: none waits */
+        val step_left;        /* its error, while a step is being left: for mv_rtfs_encode_left */
+        uint32_t owner_count; /* owners of maps that were given out (map.h) */
+        uint32_t source_pos;  /* position for errors raised outside of code */
         uint8_t overridden[GLOBALS_MAX / 8]; /* globals the program itself defines: never inlined */
         uint32_t prelude_from, prelude_to;   /* globals of the CCOS prelude */
         bool no_collect; /* forms are in the hands of the compiler: running out is final */
@@ -136,6 +138,7 @@ enum native_status raise_value(struct mv_rtfs *r, val error);
 /* An error value; display and message are text without NUL bytes limits. NOMEM_VAL on no memory. */
 val error_new(struct mv_rtfs *r, enum error_kind kind, struct mv_slice message, val data);
 const char *error_kind_name(const struct error *e); /* "" for E_OTHER: use e->name */
+enum error_kind error_kind_of(struct mv_slice name);
 
 /* Whole values (compare.c): no allocation, recursion bounded by MV_VALUE_DEPTH_MAX. Both charge fuel for the parts they
  * visit; N_ERROR: nested too deeply. val_compare: the total order of spec 2.4 into *ret. */
@@ -173,6 +176,9 @@ enum native_status raise_memory(struct mv_rtfs *r, const char *doing);
  * event name. */
 enum native_status emit_event(struct mv_rtfs *r, const char *event, const val *items,
                               uint32_t count);
+/* The same to a function of the embedder's, or NULL. */
+enum native_status emit_to(struct mv_rtfs *r, bool (*to)(void *ctx, struct mv_slice cbor_array),
+                           const char *event, const val *items, uint32_t count);
 
 /* Types (types.c): check v against an annotation's type form. N_OK, N_ERROR
  * (TypeValidationError) or N_NOMEM. */

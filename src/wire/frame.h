@@ -11,8 +11,9 @@
  *     8     8   seq      CALL: 1, 2, 3 ... ; REPLY, FAULT: the CALL it answers; else 0
  *    16   len   payload  one deterministic CBOR item (wire/cbor.h)
  *
- * Conversation: host START; guest { STEP | LOG | CALL (host REPLY | FAULT) | TICK (host TICK) }*; guest RESULT | ERROR. Host may send CANCEL
- * in place of a reply. Anything else is hostile and ends the cell.
+ * Conversation: host START; guest { STEP | LOG | CALL (host REPLY | FAULT) | TICK (host TICK) | ENTER (host ENTER | LEAVE) |
+ * LEAVE (host LEAVE) }*; guest RESULT | ERROR. Host may send CANCEL in place of a reply. Anything else is hostile and ends the
+ * cell.
  *
  * START  {"program": {"kind": "source"|"bytecode"|"ast", "bytes": text|bytes}, "args": [..], "context": {..}, "fuel": int,
  *         "memory": int, "depth": int, "output": int, "prelude": bool, "keep": bool, "purpose": "run"|"compile"|"parse"|"inspect"}
@@ -26,6 +27,10 @@
  *        keep: of a session. The evaluator stays for the next START with keep, whose args and context are not looked at.
  * TICK   nil: a session's program runs on; the host answers TICK nil, or CANCEL nil: it ends with ERROR "Interrupted",
  *        as it does for CANCEL in place of a reply. Outside a session CANCEL ends the run without a word.
+ * ENTER  the event "step-started" of a step with an isolation level. Host: a boolean, the step runs in this cell; true: say
+ *        LEAVE when it has ended, behind its event. Or LEAVE [fuel, steps, calls, failed, value or error]: it has run in
+ *        another cell, its events are told, and this one counts on from there. Counts nil: it is refused.
+ * LEAVE  [fuel used, nil or error]; host: nil. error: [kind message display data operation capability context place]
  * LOG    text: runner diagnostics, never program output
  * RESULT {"value": any, "fuel": int, "memory": int}
  * ERROR  {"kind","message","line","column","fuel","memory", and what FAULT has, "data", "hint": of UndefinedSymbol}
@@ -48,6 +53,8 @@ enum mv_frame_type {
         MV_FRAME_ERROR,
         MV_FRAME_CANCEL,
         MV_FRAME_TICK,
+        MV_FRAME_ENTER,
+        MV_FRAME_LEAVE,
         MV_FRAME_MAX_
 };
 

@@ -216,6 +216,17 @@ static void on_end(struct run *r, const struct mv_frame *f, const struct mv_valu
         }
 }
 
+/* A step with an isolation level: there is one wall, it runs here. */
+static int on_enter(struct run *r, struct mv_slice *ret)
+{
+        struct mv_out o = mv_out(r->reply, sizeof r->reply);
+        size_t at = mv_frame_open(&o, MV_FRAME_ENTER, 0);
+        mv_cbor_put_bool(&o, false);
+        mv_frame_close(&o, at);
+        *ret = mv_out_slice(&o);
+        return MV_DOOR_REPLY;
+}
+
 static int on_frame(void *ctx, struct mv_slice bytes, struct mv_slice *ret, struct mv_err *err)
 {
         struct run *r = ctx;
@@ -232,6 +243,9 @@ static int on_frame(void *ctx, struct mv_slice bytes, struct mv_slice *ret, stru
         case MV_FRAME_STEP:
                 on_step(r, v);
                 return 0;
+        case MV_FRAME_ENTER:
+                on_step(r, v);
+                return on_enter(r, ret);
         case MV_FRAME_RESULT:
         case MV_FRAME_ERROR:
                 on_end(r, &f, v);

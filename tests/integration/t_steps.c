@@ -2,6 +2,7 @@
 /* Steps with profiles: behind every wall, and against a guest that lies about them. REQ-STEP. */
 #include "../door.h"
 #include <fcntl.h>
+#include <host/host.h>
 #include <microvm/microvm.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -323,6 +324,9 @@ static const struct {
         { "(defn twice [f x] (f (f x)))\n"
           "(step \"given\" (twice (fn [x] (call :ccos.math.add x 1)) 1))",
           "3" },
+        { "(let [f (fn [x] (call :ccos.math.add x 1))] (step \"local\" (+ (f 1) (first (map f "
+          "[2])))))",
+          "5" },
         { "(step \"hof\" (map (fn [x] (call :ccos.math.add x 1)) [1 2]))", "[2 3]" },
         { "(step \"update\" (update {:n 1} :n (fn [x] (call :ccos.math.add x 1))))", "{:n 2}" },
         { "(defn pick [m] ((get m :f) 2)) (def fs {:f (fn [x] (call :ccos.math.add x 1))})\n"
@@ -414,10 +418,16 @@ TEST(a_demand_that_cannot_be_kept_is_refused_before_the_run)
                    "(call :ccos.io.write-file \"$/out.txt\" \"x\")\n"
                    "(with-security-profile {:memory 1} 1)"));
         CHECK(err.code == MV_E_UNSUPPORTED && strstr(err.msg, "line 2, column 1"));
+        uint32_t walls_here = h->entries_count;
+        h->entries_count = 1; /* mock alone */
         CHECK(!run(h, "mock", c,
                    "(call :ccos.io.write-file \"$/out.txt\" \"x\")\n"
                    "(with-security-profile {:isolation-level :isolated} 1)"));
-        CHECK(err.code == MV_E_UNAVAILABLE && strstr(err.msg, "demands isolation isolated"));
+        h->entries_count = walls_here;
+        CHECK(err.code == MV_E_UNAVAILABLE);
+        CHECK(strstr(err.msg, "2:1: step 'with-security-profile' demands isolation-level process, "
+                              "the run's wall 'mock' is tier none"));
+        CHECK(strstr(err.msg, "lower the level"));
         CHECK(!run(h, "mock", c, "(with-security-profile {:hots []} 1)"));
         CHECK(err.code == MV_E_INVALID && strstr(err.msg, "did you mean :hosts?"));
         CHECK(access(in_dir("$/out.txt"), F_OK) < 0); /* nothing ran */
@@ -523,8 +533,12 @@ TEST(in_a_session_a_demand_holds_and_steps_are_the_contexts)
                   "  (try (f) (catch e (:kind e))))",
                   ":security-violation" },
                 { "(f)", "4" },
+                /* a wall that the session has not got: not entered at all */
+                { "(try (with-security-profile {:isolation-level :vm} (f)) (catch e (:kind e)))",
+                  ":security-violation" },
+                { "(with-security-profile {:isolation-level :inherit} (f))", "4" },
         };
-        for (size_t i = 0; i < 4; i++) {
+        for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
                 struct mv_result *r = NULL;
                 struct mv_evaluation v = { .program = mv_program_source(texts[i][0]),
                                            .context = c };
