@@ -302,7 +302,7 @@ static int open_inside(struct mv_cell *c, struct ends *e, struct mv_err *err)
         r = grants_prepare(p, &given, err);
         p->no_local = given.directories;
         if (r == 0)
-                r = mv__program_plan(p, &c->limits, &given, &p->plan, &p->plan_len, err);
+                r = mv__program_plan(p, &c->limits, &given, err);
         if (r == 0)
                 r = start_init(p, &given, err);
         given_done(&given);

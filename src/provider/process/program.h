@@ -80,8 +80,8 @@ struct mv__program {
         struct mv_cell_report part; /* of init, as far as it has arrived */
         size_t part_len;
         bool no_local; /* a grant is a directory: no local sockets */
-        uint8_t *plan;
-        size_t plan_len;
+        uint8_t *plan; /* two parts, each with its length before it */
+        size_t plan_len, first_len, plan_at; /* plan_at: init has what is before */
         uint64_t scratch_bytes;
 };
 
@@ -117,9 +117,8 @@ struct mv__given {
         bool directories; /* a grant is a directory */
         bool is_dir[MV_PROGRAM_GRANTS_MAX];
 };
-/* malloc'ed. */
-int mv__program_plan(const struct mv__program *p, const struct mv_limits *limits,
-                     const struct mv__given *given, uint8_t **ret, size_t *ret_len,
-                     struct mv_err *err);
+/* p->plan and the lengths beside it. */
+int mv__program_plan(struct mv__program *p, const struct mv_limits *limits,
+                     const struct mv__given *given, struct mv_err *err);
 
 #endif

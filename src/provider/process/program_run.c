@@ -500,13 +500,13 @@ static void look(struct watch *w)
 /* Init reads its plan before anything else and the plan may be larger than the socket holds. */
 static void plan_send(struct watch *w)
 {
-        size_t at = 0;
-        while (at < w->program->plan_len && !w->over) {
-                struct pollfd on = { w->program->control_fd, POLLOUT, 0 };
-                ssize_t n = send(w->program->control_fd, w->program->plan + at,
-                                 w->program->plan_len - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+        struct mv__program *p = w->program;
+        while (p->plan_at < p->plan_len && !w->over) {
+                struct pollfd on = { p->control_fd, POLLOUT, 0 };
+                ssize_t n = send(p->control_fd, p->plan + p->plan_at, p->plan_len - p->plan_at,
+                                 MSG_DONTWAIT | MSG_NOSIGNAL);
                 if (n > 0) {
-                        at += (size_t)n;
+                        p->plan_at += (size_t)n;
                 } else if (errno == EAGAIN) {
                         uint64_t ns = time_left(w);
                         struct timespec t = { (time_t)(ns / 1000000000u),
