@@ -156,6 +156,7 @@ static int step(struct cell *c, enum mv_cell_op op, struct mv_cur *plan)
                 return 0;
         case MV_CELL_MORE:
                 *plan = cell_part(c);
+                prctl(PR_SET_NAME, MV_CELL_NAME);
                 return 0;
         default:
                 return cell_root_step(c, op, plan);
@@ -184,6 +185,7 @@ static pid_t start_program(struct cell *c, struct mv_cur *plan)
         struct start s = { c, plan, 0 };
         cell_step(c, "start the program's process");
         pid_t pid = clone(program_main, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &s);
+        prctl(PR_SET_NAME, MV_CELL_NAME);
         if (pid < 0)
                 fail(c, errno);
         if (s.error)
@@ -293,7 +295,9 @@ int main(int argc, char **argv)
                 .root_fd = -1, .top_fd = -1, .scratch_fd = -1, .control_fd = MV_CELL_FD_CONTROL
         };
         struct mv_cell_report r = { .exit_code = -1 };
-        bool spare = argc == 1 && strcmp(argv[0], MV_CELL_NAME_SPARE) == 0;
+        const char *name = argc == 1 ? argv[0] : MV_CELL_NAME;
+        bool spare = strcmp(name, MV_CELL_NAME_SPARE) == 0;
+        prctl(PR_SET_NAME, name);
         struct mv_cur plan = cell_part(&c);
         prctl(PR_SET_DUMPABLE, 0, 0, 0,
               0); /* (3); not before the plan: until then the host maps our ids */

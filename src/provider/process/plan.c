@@ -150,7 +150,7 @@ static void put_system_trees(struct mv_out *o)
         }
 }
 
-static void put_system_files(struct mv_out *o)
+static void put_system_files(struct mv_out *o, uint64_t *sources)
 {
         struct stat st;
         put_dir(o, MV_CELL_IN_ROOT, "etc", 0755);
@@ -165,6 +165,7 @@ static void put_system_files(struct mv_out *o)
                 else
                         put_file(o, path + 1, mv_slice(NULL, 0));
                 put_bind(o, MV_CELL_HOST, path, path + 1, MV_CELL_READ_ONLY | MV_CELL_NO_EXEC);
+                *sources = *sources * 1000003 + st.st_dev * 31 + st.st_ino;
         }
 }
 
@@ -277,7 +278,7 @@ static void put_seen(struct mv_out *o, struct mv__program *p, const struct mv__g
         bool bare = p->spec->bare;
         if (!bare) {
                 put_system_trees(o);
-                put_system_files(o);
+                put_system_files(o, &p->sources);
         }
         if (p->spec->network)
                 put_certificates(o);
@@ -452,8 +453,8 @@ static void put_wall_program(struct mv_out *o, const struct mv__nested *n)
         put_strings(o, n->env);
 }
 
-static void put_program(struct mv_out *o, struct mv__program *p,
-                        const struct mv_limits *limits, const struct mv__given *given)
+static void put_program(struct mv_out *o, struct mv__program *p, const struct mv_limits *limits,
+                        const struct mv__given *given)
 {
         const struct mv_sys_program_filter *f = p->spec->bare        ? &p->wall->filter_module
                                                 : given->directories ? &p->wall->filter_no_local
@@ -547,6 +548,7 @@ int mv__program_plan(struct mv__program *p, const struct mv_limits *limits,
                 return mv_fail(err, MV_E_NOMEM, 0, "the plan of a cell: %zu bytes", cap);
         struct mv_out o = mv_out(bytes, cap);
         mv_put_u32(&o, 0);
+        p->sources = 0;
         put_plan(&o, p, limits, given);
         if (o.overflow) {
                 free(bytes);

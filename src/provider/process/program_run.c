@@ -245,6 +245,7 @@ static void reported(struct watch *w)
 {
         switch (w->report.kind) {
         case MV_CELL_ENDED:
+                w->program->ended = !w->program->nested;
                 streams_drain(w); /* an output limit hit on the last bytes still counts */
                 if (!w->over)
                         end_ended(w);
@@ -526,7 +527,8 @@ static uint64_t lower(uint64_t a, uint64_t b)
 /* Whatever ended it: no process is left, and what it said before is kept. */
 static void finish(struct watch *w)
 {
-        kill_cell(w);
+        if (!w->program->ended || !mv__spares_may_close(w->program->wall))
+                kill_cell(w);
         if (w->exit->termination == MV_END_ERROR)
                 w->exit->signal = 0; /* there was no program to be killed */
         streams_drain(w);
@@ -554,6 +556,7 @@ int mv__program_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit 
         w.deadline_ns = lower(run->deadline_ns, w.started_ns + c->limits.wall_ns_max);
         w.cpu_ns_max = lower(run->limits.cpu_ns_max, c->limits.cpu_ns_max);
         plan_send(&w);
+        mv__spares_ask(w.program);
         while (!w.over)
                 look(&w);
         finish(&w);
