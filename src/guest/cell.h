@@ -14,6 +14,7 @@ struct cell {
         uint64_t watch_bytes_max, watch_cpu_ns_max;
         uint32_t watch_period_ms;
         int control_fd;
+        bool spare;
         char step[96]; /* what is being done, for the report */
 };
 

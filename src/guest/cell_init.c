@@ -14,7 +14,8 @@
  *     from inside its own namespace do not end process 1.
  * (4) Init keeps no capability once the program runs.
  * (5) A spare, made before there is an execution for it, also ends with the thread that made it: that
- *     thread lives as long as whoever would use it. The kernel forgets this wish when ids change. */
+ *     thread lives as long as whoever would use it. The kernel forgets this wish when ids change, so it is
+ *     told again; should the thread end just then, the wait for the second part has an end as well. */
 #include <errno.h>
 #include <guest/cell.h>
 #include <linux/capability.h>
@@ -52,7 +53,10 @@ static void read_exactly(int fd, void *p, size_t len)
 /* Parts stay mapped: steps keep texts of them. */
 struct mv_cur cell_part(const struct cell *c)
 {
+        struct pollfd on = { c->control_fd, POLLIN, 0 };
         uint8_t head[4];
+        if (c->spare && poll(&on, 1, MV_CELL_SPARE_MS_MAX) == 0)
+                _exit(MV_CELL_EXIT_MUTE); /* (5) */
         read_exactly(c->control_fd, head, sizeof head);
         uint32_t len = (uint32_t)head[0] | (uint32_t)head[1] << 8 | (uint32_t)head[2] << 16 |
                        (uint32_t)head[3] << 24;
@@ -128,6 +132,12 @@ static int become(struct cell *c, uint32_t id)
             syscall(SYS_setresuid, id, id, id) < 0)
                 return errno;
         return 0;
+}
+
+static void end_with_maker(const struct cell *c) /* (5) */
+{
+        if (c->spare)
+                prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 }
 
 static int step(struct cell *c, enum mv_cell_op op, struct mv_cur *plan)
@@ -296,8 +306,9 @@ int main(int argc, char **argv)
         };
         struct mv_cell_report r = { .exit_code = -1 };
         const char *name = argc == 1 ? argv[0] : MV_CELL_NAME;
-        bool spare = strcmp(name, MV_CELL_NAME_SPARE) == 0;
+        c.spare = strcmp(name, MV_CELL_NAME_SPARE) == 0;
         prctl(PR_SET_NAME, name);
+        end_with_maker(&c);
         struct mv_cur plan = cell_part(&c);
         prctl(PR_SET_DUMPABLE, 0, 0, 0,
               0); /* (3); not before the plan: until then the host maps our ids */
@@ -305,13 +316,13 @@ int main(int argc, char **argv)
                 enum mv_cell_op op = mv_get_u8(&plan);
                 if (plan.bad)
                         _exit(MV_CELL_EXIT_MUTE);
-                if (spare && (op == MV_CELL_PROGRAM || op == MV_CELL_MORE))
-                        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* (5) */
                 if (op == MV_CELL_PROGRAM)
                         break;
                 int error = step(&c, op, &plan);
                 if (error)
                         fail(&c, error);
+                if (op == MV_CELL_IDS)
+                        end_with_maker(&c);
         }
         pid_t program = start_program(&c, &plan);
         /* The host sees the end of a stream when the program's processes closed it. A child that

@@ -74,6 +74,8 @@ enum {
 /* What init is called. A spare ends with the thread that made it, besides what else ends a cell. */
 #define MV_CELL_NAME       "microvm-init"
 #define MV_CELL_NAME_SPARE "microvm-spare"
+/* It waits that long for its second part, which is far longer than the host keeps one. */
+#define MV_CELL_SPARE_MS_MAX 60000
 
 /* Of init before it has a report to send: it could not even speak. */
 #define MV_CELL_EXIT_MUTE 71

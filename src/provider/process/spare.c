@@ -40,9 +40,8 @@ struct mv__spares {
         unsigned unfit;
         /* What spares are like: its first part is a copy, its spec has flags only. */
         struct mv__program *like;
-        unsigned likeness; /* changes with `like` */
-        unsigned wanted;   /* spares to be made */
-        uint64_t asked_ns;
+        unsigned likeness;                     /* changes with `like` */
+        bool asked;                            /* until there are as many as may be */
         struct mv__program *ready[SPARES_MAX]; /* oldest first */
         unsigned ready_count;
         struct mv__program *ended; /* (7), and spares that nobody wants any more */
@@ -136,7 +135,7 @@ static void make_one(struct mv__spares *s)
         pthread_mutex_lock(&s->lock);
         s->making = false;
         if (!n)
-                s->wanted = 0; /* until it is asked for again */
+                s->asked = false; /* until somebody asks again */
         else if (likeness == s->likeness)
                 s->ready[s->ready_count++] = n;
         else
@@ -154,13 +153,20 @@ static void close_one(struct mv__spares *s)
         s->ended_count--;
 }
 
+static struct mv__program *ready_pop(struct mv__spares *s)
+{
+        struct mv__program *oldest = s->ready[0];
+        s->ready_count--;
+        memmove(s->ready, s->ready + 1, s->ready_count * sizeof s->ready[0]);
+        return oldest;
+}
+
 static void grow_old(struct mv__spares *s) /* (4) */
 {
         uint64_t now = mv__now_ns();
-        if (s->ready_count && now - s->ready[0]->made_ns >= SPARE_NS_MAX)
-                ready_drop(s);
-        if (now - s->asked_ns >= SPARE_NS_MAX)
-                s->wanted = 0;
+        while (s->ready_count && now - s->ready[0]->made_ns >= SPARE_NS_MAX)
+                put_away(s, ready_pop(s));
+        s->asked = s->asked && s->ready_count < SPARES_MAX;
 }
 
 static void rest(struct mv__spares *s)
@@ -181,7 +187,7 @@ static void *serve(void *arg)
         pthread_mutex_lock(&s->lock);
         while (!s->stop) {
                 grow_old(s);
-                if (s->ready_count < s->wanted)
+                if (s->asked)
                         make_one(s);
                 else if (s->ended)
                         close_one(s);
@@ -226,11 +232,8 @@ static struct mv__program *pop(struct mv__spares *s, const struct mv__program *p
                 s->awaited = false;
                 fits = s->like && started_alike(s->like, p);
         }
-        if (fits && s->ready_count) {
-                found = s->ready[0];
-                s->ready_count--;
-                memmove(s->ready, s->ready + 1, s->ready_count * sizeof s->ready[0]);
-        }
+        if (fits && s->ready_count)
+                found = ready_pop(s);
         pthread_mutex_unlock(&s->lock);
         return found;
 }
@@ -281,7 +284,7 @@ static void like_change(struct mv__spares *s, const struct mv__program *p)
                 mv__program_free(s->like);
         s->like = n;
         s->likeness++;
-        s->wanted = 0;
+        s->asked = false;
 }
 
 void mv__spares_ask(struct mv__program *p)
@@ -293,8 +296,7 @@ void mv__spares_ask(struct mv__program *p)
         if (!s->like || !alike(s->like, p)) {
                 like_change(s, p);
         } else if (s->unfit < UNFIT_MAX && started(s)) {
-                s->wanted = SPARES_MAX;
-                s->asked_ns = mv__now_ns();
+                s->asked = true;
         }
         pthread_cond_signal(&s->work);
         pthread_mutex_unlock(&s->lock);
