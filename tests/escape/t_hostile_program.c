@@ -22,8 +22,8 @@
 #include "test.h"
 
 #define USER_ID 54321
-/* Four control groups may wait for the next cell, with seven descriptors each, and two spares, with four more. */
-#define WAITING_DESCRIPTORS (4 * 7 + 2 * 11)
+/* Four control groups may wait for the next cell, with seven descriptors each, and four spares, with four more. */
+#define WAITING_DESCRIPTORS (4 * 7 + 4 * 11)
 
 static char dir[64], attacker[96], shared[96], secret[96], abstract_name[64], socket_path[128],
         port_text[16];

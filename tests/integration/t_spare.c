@@ -16,7 +16,7 @@
 
 #define USER_ID   54321
 #define MIB       ((uint64_t)1 << 20)
-#define SPARES    2
+#define SPARES    4
 #define UNUSED_MS 5000 /* how long a spare may wait */
 
 static struct mv_host *host;
@@ -101,7 +101,7 @@ static unsigned spares_of(pid_t parent)
 static bool spares_become(pid_t parent, unsigned wanted)
 {
         unsigned seen = 0; /* in a row: one that was refused dies while its successor is made */
-        for (int i = 0; i < 300; i++) {
+        for (int i = 0; i < 1000; i++) {
                 seen = spares_of(parent) == wanted ? seen + 1 : 0;
                 if (seen == 5)
                         return true;
@@ -317,6 +317,21 @@ TEST(spares_that_nobody_needs_are_gone_after_five_seconds)
         usleep((UNUSED_MS + 200) * 1000);
         CHECK(spares_become(getpid(), 0));
         CHECK(works());
+}
+
+TEST(whoever_wants_none_gets_none)
+{
+        struct mv_err err;
+        struct mv_host *other = host;
+        REQUIRE(mv_host_new(NULL, &host, &err) == 0);
+        CHECK(mv_host_provider_init(host, "process", "{\"prepared_cells\": 5}", &err) < 0);
+        CHECK(mv_host_provider_init(host, "process", "{\"prepared_cells\": 0}", &err) == 0);
+        CHECK(spares_become(getpid(), 0));
+        for (int i = 0; i < 4; i++)
+                CHECK(works());
+        CHECK(spares_become(getpid(), 0));
+        mv_host_free(host);
+        host = other;
 }
 
 TEST(the_host_ends_and_nothing_of_it_is_left) /* the last one */

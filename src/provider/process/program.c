@@ -27,7 +27,8 @@ static int wall_of(struct mv_provider *p, struct mv__wall **ret, struct mv_err *
                 struct mv__wall *w = calloc(1, sizeof *w);
                 r = w ? 0 : mv_fail(err, MV_E_NOMEM, 0, "%zu bytes", sizeof *w);
                 if (w)
-                        w->cpu_percent = p->cpu_percent;
+                        *w = (struct mv__wall){ .cpu_percent = p->cpu_percent,
+                                                .spares_max = p->spares_max };
                 if (w && (r = mv__wall_init(w, err)) < 0) {
                         mv__wall_done(w);
                         free(w);

@@ -20,6 +20,7 @@
 #define MV_PROGRAM_STACK_BYTES       ((uint64_t)8 << 20)
 #define MV_PROGRAM_GROUPS_IDLE       4u /* control groups that wait for the next cell */
 #define MV_PROGRAM_GRANTS_MAX        64u
+#define MV_PROGRAM_SPARES_MAX        4u /* cells made beforehand; each holds a few hundred KiB */
 #define MV_PROGRAM_GRACE_NS                                                                        \
         10000000ull /* between SIGTERM and SIGKILL when a limit ends it; inside the 50 ms promised \
                      */
@@ -45,7 +46,7 @@ struct mv__wall {
         struct mv_sys_group idle[MV_PROGRAM_GROUPS_IDLE]; /* empty groups of ended cells */
         unsigned idle_count;
         pthread_mutex_t lock; /* the lines above, from owner_namespace_fd on */
-        uint32_t cpu_percent;
+        uint32_t cpu_percent, spares_max;
         pid_t owner; /* a process that forked from it has neither idle groups nor spares */
         struct mv__spares *spares;
 };

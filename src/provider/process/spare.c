@@ -25,7 +25,7 @@
 #include <provider/process/program.h>
 #include <sys/fd.h>
 
-#define SPARES_MAX   2u
+#define SPARES_MAX   MV_PROGRAM_SPARES_MAX
 #define ENDED_MAX    8u
 #define SPARE_NS_MAX 5000000000ull
 #define UNFIT_MAX    4u /* spares that nobody could use because of (3), until no more are made */
@@ -166,7 +166,7 @@ static void grow_old(struct mv__spares *s) /* (4) */
         uint64_t now = mv__now_ns();
         while (s->ready_count && now - s->ready[0]->made_ns >= SPARE_NS_MAX)
                 put_away(s, ready_pop(s));
-        s->asked = s->asked && s->ready_count < SPARES_MAX;
+        s->asked = s->asked && s->ready_count < s->wall->spares_max;
 }
 
 static void rest(struct mv__spares *s)
@@ -331,7 +331,7 @@ void mv__spares_close(struct mv__program *p)
 void mv__spares_init(struct mv__wall *w)
 {
         pthread_condattr_t monotonic;
-        struct mv__spares *s = calloc(1, sizeof *s);
+        struct mv__spares *s = w->spares_max ? calloc(1, sizeof *s) : NULL;
         if (!s) /* then there are no spares */
                 return;
         s->wall = w;

@@ -35,6 +35,7 @@ int mv__wall_init(struct mv__wall *w, struct mv_err *err)
         *w = (struct mv__wall){ .image_fd = -1,
                                 .owner_namespace_fd = -1,
                                 .cpu_percent = w->cpu_percent,
+                                .spares_max = w->spares_max,
                                 .owner = getpid(),
                                 .groups.dirs = { -1, -1, -1, -1 } };
         pthread_mutex_init(&w->lock, NULL);
