@@ -158,6 +158,20 @@ static void keep(void)
         instance_kept = instance;
 }
 
+/* A unit of restoring, compared without a branch per byte: the C library of the guest goes byte by byte, and
+ * this is most of what a short run costs. Both sides are whole pages, so they are aligned. */
+typedef uint64_t lane __attribute__((vector_size(16), may_alias));
+static bool unit_same(const uint8_t *p, const uint8_t *q)
+{
+        const lane *a = (const lane *)(const void *)p, *b = (const lane *)(const void *)q;
+        lane d[4] = { 0 };
+        for (size_t i = 0; i < UNIT_BYTES / sizeof(lane); i += 4)
+                for (size_t k = 0; k < 4; k++)
+                        d[k] |= a[i + k] ^ b[i + k];
+        d[0] |= d[1] | d[2] | d[3];
+        return (d[0][0] | d[0][1]) == 0;
+}
+
 static void restore(const struct range *r)
 {
         uint8_t *p = door.memory + r->from;
@@ -165,7 +179,7 @@ static void restore(const struct range *r)
         if (!r->kept && bytes && madvise(p, bytes, MADV_DONTNEED) < 0)
                 _exit(MV_RUNNER_EXIT_MEMORY);
         for (size_t at = 0; r->kept && at < bytes; at += UNIT_BYTES)
-                if (memcmp(p + at, r->kept + at, UNIT_BYTES) != 0)
+                if (!unit_same(p + at, r->kept + at))
                         memcpy(p + at, r->kept + at, UNIT_BYTES);
 }
 
