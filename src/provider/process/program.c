@@ -458,7 +458,7 @@ void mv__program_close(struct mv_cell *c)
 {
         struct mv__program *p = c->program;
         c->program = NULL;
-        if (p->ended && !p->child.reaped)
+        if (p->nested || (p->ended && !p->child.reaped))
                 mv__spares_close(p);
         else
                 mv__program_free(p);

@@ -31,9 +31,11 @@
 /* While the wall itself starts, which is our code and not the program's. */
 #define MV_NESTED_START_PERCENT 400u
 #define MV_NESTED_FILES_MAX     16384u
-#define MV_NESTED_DIR           "nested"              /* in the cell: what the wall is given */
-#define MV_NESTED_ROOT          MV_NESTED_DIR "/root" /* what the program sees as its root */
-#define MV_NESTED_AGENT         "opt/microvm/agent"   /* below that root */
+/* Of the 50 ms that an answer may take after a deadline: to see that everything in such a cell is dead. */
+#define MV_NESTED_END_MS 20
+#define MV_NESTED_DIR    "nested"              /* in the cell: what the wall is given */
+#define MV_NESTED_ROOT   MV_NESTED_DIR "/root" /* what the program sees as its root */
+#define MV_NESTED_AGENT  "opt/microvm/agent"   /* below that root */
 
 struct mv__spares;
 

@@ -73,16 +73,26 @@ __attribute__((format(printf, 3, 4))) static void end(struct watch *w, enum mv_t
 
 /* Kill everything in the cell and give the reason. */
 #define end_kill(w, t, ...) (end((w), (t), __VA_ARGS__), kill_cell(w))
+
+/* Another wall's processes are many: that they are all dead is waited for, but not for long. */
+static void kill_and_wait(struct watch *w)
+{
+        struct mv_sys_child *init = &w->program->child;
+        struct mv_sys_end ended;
+        mv_sys_child_kill(init);
+        if (w->program->nested && !mv_sys_child_ends(init, MV_NESTED_END_MS))
+                return;
+        mv_sys_child_wait(init, &ended);
+        /* the kernel has made init the heir of everything it ended */
+        if (!w->program->nested && ended.cpu_ns > w->exit->cpu_ns)
+                w->exit->cpu_ns = ended.cpu_ns;
+}
+
 static void kill_cell(struct watch *w)
 {
-        struct mv_sys_end ended;
         if (w->program->child.reaped)
                 return;
-        mv_sys_child_kill(&w->program->child);
-        mv_sys_child_wait(&w->program->child, &ended);
-        if (ended.cpu_ns >
-            w->exit->cpu_ns) /* the kernel has made init the heir of everything it ended */
-                w->exit->cpu_ns = ended.cpu_ns;
+        kill_and_wait(w);
         if (w->exit->exit_code < 0 && !w->exit->signal) /* the program itself had not ended yet */
                 w->exit->signal = SIGKILL;
 }

@@ -15,7 +15,8 @@
  * (6) A process that forked has a copy of all this and neither the thread nor the spares: it touches no lock, and
  *     closes the descriptors when the provider ends.
  * (7) A cell is closed here when its program and everything that it started are dead; what waits is
- *     init, which is on its way out. At most ENDED_MAX wait. */
+ *     init, which is on its way out. So is a cell with another wall in it, whose init was killed: taking that
+ *     apart takes the kernel many milliseconds. At most ENDED_MAX wait. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -295,7 +296,7 @@ void mv__spares_ask(struct mv__program *p)
         pthread_mutex_lock(&s->lock);
         if (!s->like || !alike(s->like, p)) {
                 like_change(s, p);
-        } else if (s->unfit < UNFIT_MAX && started(s)) {
+        } else if (s->unfit < UNFIT_MAX && s->wall->spares_max && started(s)) {
                 s->asked = true;
         }
         pthread_cond_signal(&s->work);
@@ -313,17 +314,24 @@ bool mv__spares_may_close(const struct mv__wall *w)
         return may;
 }
 
-void mv__spares_close(struct mv__program *p)
+static bool taken(struct mv__spares *s, struct mv__program *p)
 {
-        struct mv__spares *s = p->wall->spares;
-        if (!mv__spares_may_close(p->wall)) {
-                mv__program_free(p);
-                return;
-        }
         pthread_mutex_lock(&s->lock);
-        put_away(s, p);
+        bool can = (p->nested ? started(s) : s->started) && s->ended_count < ENDED_MAX;
+        if (can)
+                put_away(s, p);
         pthread_cond_signal(&s->work);
         pthread_mutex_unlock(&s->lock);
+        return can;
+}
+
+void mv__spares_close(struct mv__program *p)
+{
+        static const struct mv__nested gone; /* the caller's goes with its cell */
+        if (p->nested)
+                p->nested = &gone;
+        if (!ours(p->wall->spares) || !taken(p->wall->spares, p))
+                mv__program_free(p);
 }
 
 /* --- the wall's --------------------------------------------------------------------------------- */
@@ -331,8 +339,8 @@ void mv__spares_close(struct mv__program *p)
 void mv__spares_init(struct mv__wall *w)
 {
         pthread_condattr_t monotonic;
-        struct mv__spares *s = w->spares_max ? calloc(1, sizeof *s) : NULL;
-        if (!s) /* then there are no spares */
+        struct mv__spares *s = calloc(1, sizeof *s);
+        if (!s) /* then nothing is done beforehand, or behind anybody's back */
                 return;
         s->wall = w;
         s->owner = getpid();
