@@ -7,5 +7,7 @@
 int cli_bench_config(struct mv_host *h, uint64_t *ret_ns, struct mv_err *err);
 int cli_bench_authorize(struct mv_host *h, uint64_t *ret_ns, struct mv_err *err);
 int cli_bench_records(struct mv_host *h, uint64_t *ret_ns, struct mv_err *err);
+/* The evaluator as WebAssembly makes its instance as new, without a program. */
+int cli_bench_instance(struct mv_host *h, uint64_t *ret_ns, struct mv_err *err);
 
 #endif

@@ -52,6 +52,7 @@ struct row {
         bool pooled, calls, exec;   /* exec: /bin/true instead of RTFS */
         bool module;                /* print_module instead of RTFS */
         bool slow;                  /* once in a round, like a command */
+        const char *config;         /* of the provider */
         bool steps;                 /* deriving the profile of a step, not running it */
         const char *const *command; /* or a command, or what runs nothing (bench.h) */
         int (*once)(struct mv_host *h, uint64_t *ret_ns, struct mv_err *err);
@@ -95,6 +96,9 @@ static struct row rows[] = {
           .provider = "wasm" },
         { "wasm kept", "the same in a worker that restores its memory: (+ 1 2)", .provider = "wasm",
           .pooled = true },
+        { "wasm instance",
+          "of that, the memory made as new, with more written than such a run does",
+          .once = cli_bench_instance, .slow = true },
         { "kvm module", "a WebAssembly module in a microVM nobody used before: prints 3",
           .provider = "kvm", .module = true },
         { "wasm module", "the same module in a fresh process", .provider = "wasm", .module = true },
@@ -109,8 +113,12 @@ static struct row rows[] = {
           .once = cli_bench_records },
         { "step profile", "deriving a step's profile, once the program was inspected",
           .provider = "mock", .pooled = true, .steps = true },
-        { "process exec", "/bin/true: namespaces, own root, Landlock, seccomp, limits",
+        { "process exec",
+          "/bin/true: namespaces, own root, Landlock, seccomp, limits; a prepared "
+          "cell, used once",
           .provider = "process", .exec = true },
+        { "process first", "the same in a cell that is made when it is asked for",
+          .provider = "process", .exec = true, .config = "{\"prepared_cells\": 0}" },
         { "gvisor exec", "/bin/true in a sandbox of its own, in a process cell",
           .provider = "gvisor", .exec = true, .slow = true },
         { "config", "read and validate examples/config/microvm.rtfs", .once = cli_bench_config },
@@ -238,7 +246,9 @@ static int prepare(struct row *r, struct mv_err *err)
                 snprintf(err->msg, sizeof err->msg, "%s is not installed", r->command[0]);
                 return -(int)MV_E_UNAVAILABLE;
         }
-        return mv_host_new(&o, &r->host, err);
+        int rc = mv_host_new(&o, &r->host, err);
+        return rc == 0 && r->config ? mv_host_provider_init(r->host, r->provider, r->config, err)
+                                    : rc;
 }
 
 /* Warms up as well: a provider initialises on its first use. */

@@ -13,11 +13,15 @@ struct cell {
         int top_fd; /* the root file system; root_fd is this one, or a directory in it (BELOW) */
         uint64_t watch_bytes_max, watch_cpu_ns_max;
         uint32_t watch_period_ms;
+        int control_fd;
+        bool spare;
         char step[96]; /* what is being done, for the report */
 };
 
 const char *cell_str(struct mv_cur *c); /* ends the process for a plan that is cut: it is ours */
 struct mv_slice cell_blob(struct mv_cur *c);
+/* The next part of the plan; waits for it, and ends the process when the host is gone. */
+struct mv_cur cell_part(const struct cell *c);
 __attribute__((format(printf, 2, 3))) void cell_step(struct cell *c, const char *fmt, ...);
 
 /* cell_root.c: one step on the file system. 0 or an errno. */

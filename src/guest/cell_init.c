@@ -12,7 +12,10 @@
  *     leaves.
  * (3) Nothing in the cell may read or stop init: it is not dumpable, holds no secret, and signals
  *     from inside its own namespace do not end process 1.
- * (4) Init keeps no capability once the program runs. */
+ * (4) Init keeps no capability once the program runs.
+ * (5) A spare, made before there is an execution for it, also ends with the thread that made it: that
+ *     thread lives as long as whoever would use it. The kernel forgets this wish when ids change, so it is
+ *     told again; should the thread end just then, the wait for the second part has an end as well. */
 #include <errno.h>
 #include <guest/cell.h>
 #include <linux/capability.h>
@@ -37,20 +40,24 @@
 
 /* --- the control socket ----------------------------------------------------------------------- */
 
-static void read_exactly(void *p, size_t len)
+static void read_exactly(int fd, void *p, size_t len)
 {
         for (size_t at = 0; at < len;) {
-                ssize_t n = read(MV_CELL_FD_CONTROL, (uint8_t *)p + at, len - at);
+                ssize_t n = read(fd, (uint8_t *)p + at, len - at);
                 if (n <= 0)
                         _exit(MV_CELL_EXIT_MUTE); /* (1) */
                 at += (size_t)n;
         }
 }
 
-static struct mv_cur read_plan(void)
+/* Parts stay mapped: steps keep texts of them. */
+struct mv_cur cell_part(const struct cell *c)
 {
+        struct pollfd on = { c->control_fd, POLLIN, 0 };
         uint8_t head[4];
-        read_exactly(head, sizeof head);
+        if (c->spare && poll(&on, 1, MV_CELL_SPARE_MS_MAX) == 0)
+                _exit(MV_CELL_EXIT_MUTE); /* (5) */
+        read_exactly(c->control_fd, head, sizeof head);
         uint32_t len = (uint32_t)head[0] | (uint32_t)head[1] << 8 | (uint32_t)head[2] << 16 |
                        (uint32_t)head[3] << 24;
         uint8_t *p = len && len <= PLAN_BYTES_MAX ? mmap(NULL, len, PROT_READ | PROT_WRITE,
@@ -58,7 +65,7 @@ static struct mv_cur read_plan(void)
                                                   : MAP_FAILED;
         if (p == MAP_FAILED)
                 _exit(MV_CELL_EXIT_MUTE);
-        read_exactly(p, len);
+        read_exactly(c->control_fd, p, len);
         return mv_cur((struct mv_slice){ p, len });
 }
 
@@ -127,6 +134,12 @@ static int become(struct cell *c, uint32_t id)
         return 0;
 }
 
+static void end_with_maker(const struct cell *c) /* (5) */
+{
+        if (c->spare)
+                prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+}
+
 static int step(struct cell *c, enum mv_cell_op op, struct mv_cur *plan)
 {
         uint32_t flags;
@@ -150,6 +163,10 @@ static int step(struct cell *c, enum mv_cell_op op, struct mv_cur *plan)
                 c->watch_bytes_max = mv_get_u64(plan);
                 c->watch_cpu_ns_max = mv_get_u64(plan);
                 c->watch_period_ms = mv_get_u32(plan);
+                return 0;
+        case MV_CELL_MORE:
+                *plan = cell_part(c);
+                prctl(PR_SET_NAME, MV_CELL_NAME);
                 return 0;
         default:
                 return cell_root_step(c, op, plan);
@@ -178,6 +195,7 @@ static pid_t start_program(struct cell *c, struct mv_cur *plan)
         struct start s = { c, plan, 0 };
         cell_step(c, "start the program's process");
         pid_t pid = clone(program_main, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &s);
+        prctl(PR_SET_NAME, MV_CELL_NAME);
         if (pid < 0)
                 fail(c, errno);
         if (s.error)
@@ -281,11 +299,17 @@ static void end_everything(struct mv_cell_report *r)
         report(r);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-        struct cell c = { .root_fd = -1, .top_fd = -1, .scratch_fd = -1 };
+        struct cell c = {
+                .root_fd = -1, .top_fd = -1, .scratch_fd = -1, .control_fd = MV_CELL_FD_CONTROL
+        };
         struct mv_cell_report r = { .exit_code = -1 };
-        struct mv_cur plan = read_plan();
+        const char *name = argc == 1 ? argv[0] : MV_CELL_NAME;
+        c.spare = strcmp(name, MV_CELL_NAME_SPARE) == 0;
+        prctl(PR_SET_NAME, name);
+        end_with_maker(&c);
+        struct mv_cur plan = cell_part(&c);
         prctl(PR_SET_DUMPABLE, 0, 0, 0,
               0); /* (3); not before the plan: until then the host maps our ids */
         for (;;) {
@@ -297,6 +321,8 @@ int main(void)
                 int error = step(&c, op, &plan);
                 if (error)
                         fail(&c, error);
+                if (op == MV_CELL_IDS)
+                        end_with_maker(&c);
         }
         pid_t program = start_program(&c, &plan);
         /* The host sees the end of a stream when the program's processes closed it. A child that

@@ -124,15 +124,26 @@ static char **strings(struct mv_cur *plan, char **into)
         return into;
 }
 
-/* Everything but the streams and the door goes, the control socket first of all. */
+/* Everything but the streams and the door goes. The control socket waits behind them for what is left of
+ * the plan, and does not survive exec. */
 static int descriptors(struct cell *c, uint8_t has)
 {
         cell_step(c, "arrange the descriptors");
         int in = has & MV_CELL_HAS_INPUT ? MV_CELL_FD_INPUT : open("/dev/null", O_RDONLY);
-        unsigned first = has & MV_CELL_HAS_DOOR ? MV_CELL_FD_DOOR + 1 : MV_CELL_FD_DOOR;
-        if (in < 0 || dup2(in, 0) < 0)
+        int behind = has & MV_CELL_HAS_DOOR ? MV_CELL_FD_DOOR + 1 : MV_CELL_FD_DOOR;
+        int control = fcntl(MV_CELL_FD_CONTROL, F_DUPFD, MV_CELL_FDS_MAX);
+        if (in < 0 || control < 0 || dup2(in, 0) < 0 || dup3(control, behind, O_CLOEXEC) < 0)
                 return errno;
-        return syscall(SYS_close_range, first, ~0u, 0) < 0 ? errno : 0;
+        c->control_fd = behind;
+        return syscall(SYS_close_range, behind + 1, ~0u, 0) < 0 ? errno : 0;
+}
+
+/* It was the last reader: nobody waits for a descriptor that the program must not have. */
+static struct mv_cur last_part(struct cell *c)
+{
+        struct mv_cur part = cell_part(c);
+        close(c->control_fd);
+        return part;
 }
 
 /* Seccomp stands by now: only what the filter admits may be called. */
@@ -162,6 +173,9 @@ static int step(struct cell *c, enum mv_cell_op op, struct mv_cur *plan)
                 return landlock(c, plan);
         case MV_CELL_FILTER:
                 return filter(c, plan);
+        case MV_CELL_MORE:
+                *plan = last_part(c);
+                return 0;
         case MV_CELL_EXEC:
                 return execute(c, plan);
         default:
@@ -170,7 +184,9 @@ static int step(struct cell *c, enum mv_cell_op op, struct mv_cur *plan)
         }
 }
 
-int cell_program(struct cell *c, struct mv_cur *plan)
+/* Init's own descriptors are untouched by what happens to these; the numbers in `c` are shared, so the
+ * program's process works on a copy. */
+static int steps(struct cell *c, struct mv_cur *plan)
 {
         uint8_t has = mv_get_u8(plan);
         cell_step(c, "start a session");
@@ -188,4 +204,12 @@ int cell_program(struct cell *c, struct mv_cur *plan)
                         error = step(c, op, plan);
         }
         return error ? error : EINVAL;
+}
+
+int cell_program(struct cell *c, struct mv_cur *plan)
+{
+        struct cell own = *c;
+        int error = steps(&own, plan);
+        memcpy(c->step, own.step, sizeof c->step);
+        return error;
 }

@@ -107,6 +107,20 @@ static int make_proc(struct cell *c, struct mv_cur *plan)
         return error;
 }
 
+static int resize_root(struct cell *c, struct mv_cur *plan)
+{
+        uint64_t bytes = mv_get_u64(plan), inodes = mv_get_u64(plan);
+        cell_step(c, "resize the root file system");
+        int fs = (int)syscall(SYS_fspick, c->top_fd, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
+        if (fs < 0)
+                return errno;
+        bool ok = set_number(fs, "size", bytes) == 0 && set_number(fs, "nr_inodes", inodes) == 0 &&
+                  syscall(SYS_fsconfig, fs, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) == 0;
+        int error = ok ? 0 : errno;
+        close(fs);
+        return error;
+}
+
 static int go_below(struct cell *c, struct mv_cur *plan)
 {
         const char *path = cell_str(plan);
@@ -273,6 +287,8 @@ int cell_root_step(struct cell *c, enum mv_cell_op op, struct mv_cur *plan)
         switch (op) {
         case MV_CELL_ROOT:
                 return make_root(c, plan);
+        case MV_CELL_RESIZE:
+                return resize_root(c, plan);
         case MV_CELL_SCRATCH:
                 return make_scratch(c, plan);
         case MV_CELL_DIR:

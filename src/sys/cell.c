@@ -95,8 +95,8 @@ IN_CHILD static bool capabilities_keep(struct launch *l)
 
 IN_CHILD static void child_main(struct launch *l)
 {
-        static char name[] = "microvm-init";
-        static char *const argv[] = { name, NULL }, *const no_environment[] = { NULL };
+        static char *const no_environment[] = { NULL };
+        char *const argv[] = { (char *)(uintptr_t)l->want->name, NULL };
         if (descriptors_place(l) && capabilities_keep(l)) {
                 syscall(SYS_execveat, l->want->image_at, "", argv, no_environment, AT_EMPTY_PATH);
                 l->step = "execute the image";

@@ -26,6 +26,7 @@ struct mv_sys_cell {
         int group_fd;       /* directory of a version 2 control group to start in; -1: none */
         bool own_network;   /* a network namespace of its own, with nothing in it */
         bool keep_network;  /* init keeps the right to bring its loopback up */
+        const char *name;   /* argv[0] of init */
 };
 int mv_sys_cell_start(const struct mv_sys_cell *s, struct mv_sys_child *ret, struct mv_err *err);
 

@@ -477,7 +477,7 @@ static void remove_group(int dir_fd, const char *name)
                 nanosleep(&moment, NULL);
 }
 
-void mv_sys_group_done(struct mv_sys_group *g)
+void mv_sys_group_forget(struct mv_sys_group *g)
 {
         for (unsigned i = 0; i < g->join_count; i++)
                 mv_fd_closep(&g->join_fds[i]);
@@ -486,6 +486,11 @@ void mv_sys_group_done(struct mv_sys_group *g)
         mv_fd_closep(&g->peak_fd);
         mv_fd_closep(&g->oom_fd);
         mv_fd_closep(&g->oom_event_fd);
+}
+
+void mv_sys_group_done(struct mv_sys_group *g)
+{
+        mv_sys_group_forget(g);
         for (int i = 0; i < MV_SYS_CONTROLLERS; i++) {
                 if (g->made[i])
                         remove_group(g->in->dirs[i], g->name);

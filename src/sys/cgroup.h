@@ -75,5 +75,7 @@ uint64_t mv_sys_group_memory_peak(const struct mv_sys_group *g);
 uint64_t mv_sys_group_oom_kills(const struct mv_sys_group *g);
 /* Remove it; its processes must be gone. */
 void mv_sys_group_done(struct mv_sys_group *g);
+/* Close what belongs to it: it is another process's, whose memory ours is a copy of. */
+void mv_sys_group_forget(struct mv_sys_group *g);
 
 #endif

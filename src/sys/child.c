@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -35,6 +36,12 @@ void mv_sys_child_continue(const struct mv_sys_child *c)
 static uint64_t timeval_ns(struct timeval t)
 {
         return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_usec * 1000u;
+}
+
+bool mv_sys_child_ends(const struct mv_sys_child *c, int ms)
+{
+        struct pollfd on = { c->pidfd, POLLIN, 0 };
+        return poll(&on, 1, ms) > 0;
 }
 
 void mv_sys_child_wait(struct mv_sys_child *c, struct mv_sys_end *ret)

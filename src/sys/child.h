@@ -50,6 +50,8 @@ void mv_sys_child_kill(const struct mv_sys_child *c);
 /* SIGSTOP and SIGCONT: it takes no processor time in between. Harmless when it ended. */
 void mv_sys_child_stop(const struct mv_sys_child *c);
 void mv_sys_child_continue(const struct mv_sys_child *c);
+/* Has it ended, within ms? It is not reaped. */
+bool mv_sys_child_ends(const struct mv_sys_child *c, int ms);
 /* Block until it ended, and reap it. */
 void mv_sys_child_wait(struct mv_sys_child *c, struct mv_sys_end *ret);
 /* Kill, reap and close; accepts a child that never was. */

@@ -532,6 +532,7 @@ struct leaf {
         uint32_t from; /* up to the next leaf's */
         uint32_t action;
 };
+#define UNKNOWN     (SECCOMP_RET_ERRNO | ENOSYS) /* (1) */
 #define ANSWERS_MAX (sizeof allowed / sizeof allowed[0] + sizeof refused / sizeof refused[0])
 
 static int by_number(const void *a, const void *b)
@@ -563,7 +564,6 @@ static void leaf_add(struct leaf *leaves, unsigned *n, uint32_t from, uint32_t a
 
 static unsigned leaves_make(struct leaf *ret, struct list list)
 {
-        static const uint32_t unknown = SECCOMP_RET_ERRNO | ENOSYS; /* (1) */
         struct answer sorted[ANSWERS_MAX];
         unsigned count = answers_sorted(sorted, list), n = 0;
         uint32_t next = 0;
@@ -571,27 +571,54 @@ static unsigned leaves_make(struct leaf *ret, struct list list)
                 uint32_t nr = (uint32_t)sorted[i].nr;
                 assert(i == 0 || nr >= next); /* a number on both lists would be our bug */
                 if (nr > next)
-                        leaf_add(ret, &n, next, unknown);
+                        leaf_add(ret, &n, next, UNKNOWN);
                 leaf_add(ret, &n, nr, sorted[i].action);
                 next = nr + 1;
         }
-        leaf_add(ret, &n, next, unknown);
+        leaf_add(ret, &n, next, UNKNOWN);
         return n;
+}
+
+/* Every answer stands once, behind the tree: what the kernel translates at each start is half as long. */
+static const uint32_t tree_answers[] = { SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO | EPERM, UNKNOWN };
+#define TREE_ANSWERS (sizeof tree_answers / sizeof tree_answers[0])
+
+static uint8_t to_answer(const struct mv_sys_program_filter *f, unsigned answers_at,
+                         uint32_t action)
+{
+        unsigned i = 0;
+        while (tree_answers[i] != action)
+                i++;
+        assert(i < TREE_ANSWERS);
+        unsigned far = answers_at + i - f->len - 1u;
+        assert(far <= UINT8_MAX);
+        return (uint8_t)far;
+}
+
+static void put_node(struct mv_sys_program_filter *f, const struct leaf *leaves, unsigned count,
+                     unsigned answers_at)
+{
+        unsigned left = count / 2, at = f->len;
+        bool lower_ends = left == 1, upper_ends = count - left == 1;
+        uint8_t lower = lower_ends ? to_answer(f, answers_at, leaves[0].action) : 0,
+                upper = upper_ends ? to_answer(f, answers_at, leaves[left].action) : 0;
+        put(f, JUMP(BPF_JGE, leaves[left].from, upper, lower));
+        if (!lower_ends)
+                put_node(f, leaves, left, answers_at);
+        unsigned size = f->len - at - 1u;
+        assert(size <= UINT8_MAX);
+        if (upper_ends)
+                return;
+        f->code[at].jt = (uint8_t)size;
+        put_node(f, leaves + left, count - left, answers_at);
 }
 
 static void put_tree(struct mv_sys_program_filter *f, const struct leaf *leaves, unsigned count)
 {
-        if (count == 1) {
-                put(f, ANSWER(leaves[0].action));
-                return;
-        }
-        unsigned left = count / 2, at = f->len;
-        put(f, JUMP(BPF_JGE, leaves[left].from, 0, 0));
-        put_tree(f, leaves, left);
-        unsigned size = f->len - at - 1u;
-        assert(size <= UINT8_MAX);
-        f->code[at].jt = (uint8_t)size;
-        put_tree(f, leaves + left, count - left);
+        assert(count > 1);
+        put_node(f, leaves, count, f->len + count - 1u); /* a node fewer than leaves */
+        for (unsigned i = 0; i < TREE_ANSWERS; i++)
+                put(f, ANSWER(tree_answers[i]));
 }
 
 static void put_abi(struct mv_sys_program_filter *f) /* (2) */

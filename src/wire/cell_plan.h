@@ -4,9 +4,9 @@
 /* The contract between the process provider and the init of a cell that runs a program
  * (guest/cell_init.c).
  *
- * Host to init, on descriptor 0 (a stream socket): u32 length of the plan, the plan; later single
- * bytes (below). The plan is a list of steps, carried out in order and without a decision: u8 op,
- * then what the table says. str is u32 length (NUL included) and the bytes; blob is u32 length and
+ * Host to init, on descriptor 0 (a stream socket): a part of the plan, that is u32 length and the
+ * bytes, then the next part when a step (MORE) asks for it; later single bytes (below). The plan is a
+ * list of steps, carried out in order and without a decision: u8 op, then what the table says. str is u32 length (NUL included) and the bytes; blob is u32 length and
  * the bytes. Integers are little-endian. Paths are inside the cell, without a leading slash before
  * MV_CELL_ENTER, and absolute after it; the source of a BIND from the host is absolute. Init to
  * host, on the same socket: struct mv_cell_report. The first of FAILED, ENDED, OVER_* is the last
@@ -19,6 +19,7 @@ enum mv_cell_op {
         MV_CELL_IDS,      /* u32 id: become that user and group, with no other group */
         MV_CELL_UNSHARE,  /* u32 namespace flags */
         MV_CELL_ROOT,     /* u64 bytes, u64 inodes: the memory file system that becomes "/" */
+        MV_CELL_RESIZE,   /* u64 bytes, u64 inodes: what ROOT made gets another size */
         MV_CELL_SCRATCH, /* u64 bytes, u64 inodes: the one that holds whatever the program writes */
         MV_CELL_DIR,     /* u8 place, str path, u32 mode; one that exists is success */
         MV_CELL_LINK,    /* str target, str path */
@@ -33,6 +34,8 @@ enum mv_cell_op {
         MV_CELL_ENTER,    /* make the root read-only, enter it, let go of the old one */
         MV_CELL_PROXY, /* u16 port: bring loopback up and hand a socket to the host that listens there */
         MV_CELL_WATCH, /* u64 resident bytes, u64 CPU ns (0: not watched), u32 period in ms */
+        /* in either: the rest of the plan is in the next part */
+        MV_CELL_MORE,
         /* in the program's process */
         MV_CELL_PROGRAM,  /* u8 of MV_CELL_HAS_*; everything that follows */
         MV_CELL_LIMIT,    /* u32 resource, u64 value */
@@ -67,6 +70,12 @@ enum {
 #define MV_CELL_FDS_MAX 80
 
 #define MV_CELL_TERMINATE 'T' /* host to init: SIGTERM to everything */
+
+/* What init is called. A spare ends with the thread that made it, besides what else ends a cell. */
+#define MV_CELL_NAME       "microvm-init"
+#define MV_CELL_NAME_SPARE "microvm-spare"
+/* It waits that long for its second part, which is far longer than the host keeps one. */
+#define MV_CELL_SPARE_MS_MAX 60000
 
 /* Of init before it has a report to send: it could not even speak. */
 #define MV_CELL_EXIT_MUTE 71

@@ -71,6 +71,21 @@ static int words(const char *path)
         return n;
 }
 
+/* Of every thread: some are the provider's. */
+static int children(void)
+{
+        int n = 0;
+        DIR *d = opendir("/proc/self/task");
+        for (struct dirent *e; d && (e = readdir(d));) {
+                char path[300];
+                snprintf(path, sizeof path, "/proc/self/task/%s/children", e->d_name);
+                n += words(path);
+        }
+        if (d)
+                closedir(d);
+        return n;
+}
+
 static char group_mark[48];
 static int groups_found;
 static int group_look(const char *path, const struct stat *st, int type, struct FTW *at)
@@ -101,17 +116,21 @@ static long resident(void)
 
 static struct held held_now(void)
 {
-        char children[64];
-        snprintf(children, sizeof children, "/proc/self/task/%d/children", (int)getpid());
-        return (struct held){ entries("/proc/self/fd"), words(children), lines("/proc/self/mounts"),
+        return (struct held){ entries("/proc/self/fd"), children(), lines("/proc/self/mounts"),
                               groups(), resident() };
+}
+
+static bool more_than(const struct held *a, const struct held *b)
+{
+        return a->descriptors > b->descriptors || a->processes > b->processes ||
+               a->groups > b->groups;
 }
 
 static void check_held(const struct held *before, const char *wall)
 {
         struct held now = held_now();
-        for (int i = 0; i < 100 && now.descriptors > before->descriptors; i++) {
-                usleep(10000); /* closed cells are taken apart behind us */
+        for (int i = 0; i < 700 && more_than(&now, before); i++) {
+                usleep(10000); /* closed cells are taken apart behind us; spares live five seconds */
                 now = held_now();
         }
         printf("# %s: descriptors %d -> %d, processes %d -> %d, mounts %d -> %d, groups %d -> %d, "

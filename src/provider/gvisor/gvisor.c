@@ -10,7 +10,10 @@
  * (2) A sandbox serves one RTFS execution after another, each in a process forked from an agent that never saw a program
  *     (guest/gvisor_agent.c). A sandbox that ran anything else is used once.
  * (3) The sandbox starts in open_cell: one that is kept answers without it, and CPU time and memory are counted from there.
- *     The wall time of an execution counts from the request. */
+ *     The wall time of an execution counts from the request: when it is over before the sandbox is up, that is
+ *     what the run says.
+ * (4) A limit kills the cell's init, and with it the kernel everything else. Whoever waits for the answer waits 20 ms at
+ *     most for the last of it; beyond that the thread that closes cells does. */
 #include <stdlib.h>
 #include <base/limits.h>
 #include <base/slice.h>
@@ -171,7 +174,12 @@ static int open_inside(struct gv_cell *c, const struct gv_provider *p,
         if (!around.program)
                 around.program = &no_program;
         int r = mv__program_open(&c->base, &around, err);
-        return r < 0 ? r : gv_start(c, err); /* (3) */
+        if (r == 0)
+                r = gv_start(c, err); /* (3) */
+        c->late = r > 0;
+        if (c->late)
+                mv_sys_child_kill(&c->base.program->child);
+        return r < 0 ? r : 0;
 }
 
 int gv_open(struct gv_provider *p, const struct mv_cell_spec *spec, struct mv_cell **ret,

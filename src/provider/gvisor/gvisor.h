@@ -32,6 +32,7 @@ struct gv_cell {
         const char *argv[MV_GVISOR_ARGS_MAX];
         struct mv_cell_report end; /* of the last runner */
         bool clean;                /* the last run ended in order, and its process is dead */
+        bool late;                 /* its time was over before it was up: it was killed */
 };
 
 /* platform.c. name: "auto" or one of runsc's. 0 and *ret, or UNAVAILABLE with the exact reason; tried once per process
@@ -44,6 +45,7 @@ char *gv_config(const struct mv_cell_spec *spec, uint64_t scratch_bytes);
 void gv_command(struct gv_cell *c, const char *platform);
 
 /* start.c */
+/* 1: the time of the execution is over, and the sandbox is not up. */
 int gv_start(struct gv_cell *c, struct mv_err *err);
 /* Bytes and descriptors to the agent, within deadline_ns. */
 int gv_send(struct gv_cell *c, struct mv_slice bytes, const int *fds, unsigned fds_count,

@@ -50,7 +50,8 @@ static int runner_end_fd(const struct mv_cell *c)
 static void runner_kill(struct mv_cell *c, struct mv_sys_end *ret)
 {
         mv_sys_child_kill(&c->program->child);
-        mv_sys_child_wait(&c->program->child, ret);
+        if (mv_sys_child_ends(&c->program->child, MV_NESTED_END_MS)) /* else who closes it waits */
+                mv_sys_child_wait(&c->program->child, ret);
         *ret = (struct mv_sys_end){
                 .known = true, .exit_code = -1, .signal = SIGKILL, .cpu_ns = runner_cpu_ns(c)
         };
@@ -274,6 +275,18 @@ static int run_program(struct gv_cell *c, const struct mv_run *run, struct mv_ex
         return r < 0 ? r : mv__program_run(&c->base, run, ret, err);
 }
 
+/* The deadline came before the sandbox did. */
+static int run_late(struct mv_cell *c, struct mv_exit *ret)
+{
+        c->used = true;
+        *ret = (struct mv_exit){ .termination = MV_END_TIMEOUT, .exit_code = -1 };
+        ret->cpu_ns = runner_cpu_ns(c);
+        mv_fmt(ret->detail, sizeof ret->detail,
+               "Execution timeout after %llums: the sandbox was not up yet",
+               (unsigned long long)(c->limits.wall_ns_max / 1000000));
+        return 0;
+}
+
 int gv_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret, struct mv_err *err)
 {
         int r = mv__provider_gate(run, err);
@@ -282,6 +295,8 @@ int gv_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret, str
         if (c->used)
                 return mv_fail(err, MV_E_STATE, 0,
                                "this sandbox has run already and was not reset");
+        if (cell_of(c)->late)
+                return run_late(c, ret);
         return c->program->spec->path ? run_program(cell_of(c), run, ret, err)
                                       : run_rtfs(cell_of(c), run, ret, err);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From an init that waits for its plan to an agent that answers, and talking to it.
  *
- * (1) Nothing here waits longer than its deadline.
+ * (1) Nothing here waits longer than its deadline, nor than the execution may take for which it is done.
  * (2) When the sandbox does not come up the reason is what runsc wrote, or which step failed. */
 #include <errno.h>
 #include <poll.h>
@@ -110,9 +110,13 @@ static int wait_ready(struct gv_cell *c, uint64_t deadline_ns, struct mv_err *er
 
 int gv_start(struct gv_cell *c, struct mv_err *err)
 {
-        uint64_t deadline_ns = mv__now_ns() + MV_GVISOR_START_NS;
+        uint64_t now = mv__now_ns(), wall_ns = c->base.limits.wall_ns_max;
+        bool short_time = wall_ns < MV_GVISOR_START_NS;
+        uint64_t deadline_ns = now + (short_time ? wall_ns : MV_GVISOR_START_NS);
         int r = plan_send(c->base.program, deadline_ns, err);
-        return r < 0 ? r : wait_ready(c, deadline_ns, err);
+        if (r == 0)
+                r = wait_ready(c, deadline_ns, err);
+        return r < 0 && short_time && mv__now_ns() >= deadline_ns ? 1 : r;
 }
 
 /* --- the agent -------------------------------------------------------------------------------- */

@@ -7,7 +7,10 @@
  *     the host has a name in there.
  * (2) Two memory file systems: the root, which is read-only when the program starts, and the
  *     scratch one beneath /tmp, /workspace and /dev/shm, whose size is the execution's disk limit.
- * (3) Grants come last, so that one inside /tmp or /workspace is not covered by ours. */
+ * (3) Grants come last, so that one inside /tmp or /workspace is not covered by ours.
+ * (4) A plan has two parts. The first holds nothing that an execution brought with it, only how large it may
+ *     be and which streams it has: whatever has an equal first part may use what it made (spare.c). */
+#include <assert.h>
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -120,6 +123,17 @@ static uint64_t files_bytes(const struct mv_program_spec *s)
         return n;
 }
 
+static uint64_t root_bytes(const struct mv__program *p)
+{
+        uint64_t nested = p->nested ? p->nested->agent.len + p->nested->config.len : 0;
+        return ROOT_BYTES_BASE + files_bytes(p->spec) + nested;
+}
+
+static uint64_t root_inodes(const struct mv_program_spec *s)
+{
+        return ROOT_INODES_BASE + 8 * (s->files_count + s->grants_count);
+}
+
 static void put_system_trees(struct mv_out *o)
 {
         for (size_t i = 0; i < COUNT(system_trees); i++) {
@@ -136,7 +150,7 @@ static void put_system_trees(struct mv_out *o)
         }
 }
 
-static void put_system_files(struct mv_out *o)
+static void put_system_files(struct mv_out *o, uint64_t *sources)
 {
         struct stat st;
         put_dir(o, MV_CELL_IN_ROOT, "etc", 0755);
@@ -151,6 +165,7 @@ static void put_system_files(struct mv_out *o)
                 else
                         put_file(o, path + 1, mv_slice(NULL, 0));
                 put_bind(o, MV_CELL_HOST, path, path + 1, MV_CELL_READ_ONLY | MV_CELL_NO_EXEC);
+                *sources = *sources * 1000003 + st.st_dev * 31 + st.st_ino;
         }
 }
 
@@ -178,6 +193,20 @@ static void put_devices(struct mv_out *o, bool bare)
         }
         for (size_t i = 0; i < COUNT(links) && !bare; i++)
                 put_link(o, links[i][0], links[i][1]);
+}
+
+/* Here the first part ends (4). */
+static void put_cut(struct mv_out *o, struct mv__program *p)
+{
+        mv_put_u8(o, MV_CELL_MORE);
+        p->first_len = o->len;
+        mv_put_u32(o, 0);
+}
+
+/* Does the execution bring anything into the file system? */
+static bool brings(const struct mv_program_spec *s)
+{
+        return s->files_count || s->grants_count;
 }
 
 static void put_scratch(struct mv_out *o, uint64_t bytes) /* (2) */
@@ -244,12 +273,12 @@ static void put_proc(struct mv_out *o, bool whole)
 }
 
 /* What the program sees. Behind another wall /proc, /dev and /tmp are that wall's own. */
-static void put_seen(struct mv_out *o, const struct mv__program *p, const struct mv__given *given)
+static void put_seen(struct mv_out *o, struct mv__program *p, const struct mv__given *given)
 {
         bool bare = p->spec->bare;
         if (!bare) {
                 put_system_trees(o);
-                put_system_files(o);
+                put_system_files(o, &p->sources);
         }
         if (p->spec->network)
                 put_certificates(o);
@@ -258,13 +287,17 @@ static void put_seen(struct mv_out *o, const struct mv__program *p, const struct
         if (!p->nested)
                 put_devices(o, bare);
         put_scratch(o, p->scratch_bytes);
+        if (brings(p->spec) && !p->nested) {
+                put_cut(o, p);
+                put_memory(o, MV_CELL_RESIZE, root_bytes(p), root_inodes(p->spec));
+        }
         put_files(o, p->spec);
         put_grants(o, p->spec, given);
 }
 
 /* The wall's binary, what it needs of the kernel, and what it is to show; nothing of the host has a
  * name out here. */
-static void put_nested(struct mv_out *o, const struct mv__program *p, const struct mv__given *given)
+static void put_nested(struct mv_out *o, struct mv__program *p, const struct mv__given *given)
 {
         static const char *const inside[] = { "proc", "sys", "dev", "tmp", "opt", "opt/microvm" };
         const struct mv__nested *n = p->nested;
@@ -296,12 +329,11 @@ static void put_nested(struct mv_out *o, const struct mv__program *p, const stru
         put_bind(o, MV_CELL_IN_SCRATCH, "wall", "tmp", MV_CELL_NO_EXEC);
 }
 
-static void put_root(struct mv_out *o, const struct mv__program *p, const struct mv__given *given)
+static void put_root(struct mv_out *o, struct mv__program *p, const struct mv__given *given)
 {
         const struct mv_program_spec *s = p->spec;
-        uint64_t nested = p->nested ? p->nested->agent.len + p->nested->config.len : 0;
-        put_memory(o, MV_CELL_ROOT, ROOT_BYTES_BASE + files_bytes(s) + nested,
-                   ROOT_INODES_BASE + 8 * (s->files_count + s->grants_count));
+        put_memory(o, MV_CELL_ROOT, p->nested ? root_bytes(p) : ROOT_BYTES_BASE,
+                   p->nested ? root_inodes(s) : ROOT_INODES_BASE);
         if (p->nested)
                 put_nested(o, p, given);
         else
@@ -421,8 +453,8 @@ static void put_wall_program(struct mv_out *o, const struct mv__nested *n)
         put_strings(o, n->env);
 }
 
-static void put_program(struct mv_out *o, const struct mv__program *p,
-                        const struct mv_limits *limits, const struct mv__given *given)
+static void put_program(struct mv_out *o, struct mv__program *p, const struct mv_limits *limits,
+                        const struct mv__given *given)
 {
         const struct mv_sys_program_filter *f = p->spec->bare        ? &p->wall->filter_module
                                                 : given->directories ? &p->wall->filter_no_local
@@ -435,6 +467,8 @@ static void put_program(struct mv_out *o, const struct mv__program *p,
         mv_put_u8(o, MV_CELL_FILTER);
         mv_put_u32(o, (uint32_t)(f->len * sizeof f->code[0]));
         mv_put_bytes(o, f->code, f->len * sizeof f->code[0]);
+        if (!brings(p->spec))
+                put_cut(o, p);
         mv_put_u8(o, MV_CELL_EXEC);
         put_text(o, p->spec->path);
         put_text(o, "/workspace");
@@ -444,9 +478,11 @@ static void put_program(struct mv_out *o, const struct mv__program *p,
 
 /* --- the whole -------------------------------------------------------------------------------- */
 
-static void put_plan(struct mv_out *o, const struct mv__program *p, const struct mv_limits *limits,
+static void put_plan(struct mv_out *o, struct mv__program *p, const struct mv_limits *limits,
                      const struct mv__given *given)
 {
+        if (p->nested)
+                put_cut(o, p);
         for (unsigned i = 0; i < given->joins_count; i++) {
                 mv_put_u8(o, MV_CELL_JOIN);
                 mv_put_u8(o, (uint8_t)(given->joins_at + i));
@@ -495,11 +531,16 @@ static size_t plan_bytes(const struct mv_program_spec *s)
         return n;
 }
 
-int mv__program_plan(const struct mv__program *p, const struct mv_limits *limits,
-                     const struct mv__given *given, uint8_t **ret, size_t *ret_len,
-                     struct mv_err *err)
+static void put_length(uint8_t *at, size_t len)
 {
-        size_t cap = 4 + plan_bytes(p->spec);
+        struct mv_out head = mv_out(at, 4);
+        mv_put_u32(&head, (uint32_t)len);
+}
+
+int mv__program_plan(struct mv__program *p, const struct mv_limits *limits,
+                     const struct mv__given *given, struct mv_err *err)
+{
+        size_t cap = 2 * 4 + plan_bytes(p->spec);
         if (p->nested)
                 cap += p->nested->agent.len + p->nested->config.len;
         uint8_t *bytes = malloc(cap);
@@ -507,15 +548,18 @@ int mv__program_plan(const struct mv__program *p, const struct mv_limits *limits
                 return mv_fail(err, MV_E_NOMEM, 0, "the plan of a cell: %zu bytes", cap);
         struct mv_out o = mv_out(bytes, cap);
         mv_put_u32(&o, 0);
+        p->sources = 0;
         put_plan(&o, p, limits, given);
         if (o.overflow) {
                 free(bytes);
                 return mv_fail(err, MV_E_INTERNAL, 0,
                                "the plan of a cell takes more than %zu bytes", cap);
         }
-        struct mv_out head = mv_out(bytes, 4);
-        mv_put_u32(&head, (uint32_t)(o.len - 4));
-        *ret = bytes;
-        *ret_len = o.len;
+        assert(p->first_len);
+        put_length(bytes, p->first_len - 4);
+        put_length(bytes + p->first_len, o.len - p->first_len - 4);
+        free(p->plan);
+        p->plan = bytes;
+        p->plan_len = o.len;
         return 0;
 }

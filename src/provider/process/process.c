@@ -38,7 +38,10 @@ static const char schema_text[] =
         "\"description\": \"MiB an execution may use; an execution may ask for less\"}, "
         "\"cpu_percent\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 6400, \"default\": "
         "100, "
-        "\"description\": \"of one processor, for programs and scripts; needs control groups\"}}}";
+        "\"description\": \"of one processor, for programs and scripts; needs control groups\"}, "
+        "\"prepared_cells\": {\"type\": \"integer\", \"minimum\": 0, \"maximum\": 4, "
+        "\"default\": 4, \"description\": \"cells for programs that are made beforehand, while "
+        "programs of one kind run one after another; each is used once\"}}}";
 #define TIMEOUT_S_DEFAULT 30
 #define MEMORY_MB_DEFAULT 512
 
@@ -77,16 +80,19 @@ static int process_probe(struct mv_err *err)
 
 static int configure(struct mv_provider *p, const struct mv_value *config, struct mv_err *err)
 {
-        static const char *const keys[] = { "timeout", "memory_limit_mb", "cpu_percent", NULL };
-        int64_t timeout_s = 0, memory_mb = 0, cpu_percent = 100;
+        static const char *const keys[] = { "timeout", "memory_limit_mb", "cpu_percent",
+                                            "prepared_cells", NULL };
+        int64_t timeout_s = 0, memory_mb = 0, cpu_percent = 100, spares = MV_PROGRAM_SPARES_MAX;
         if (mv__config_keys(config, keys, err) < 0 ||
             mv__config_int(config, "timeout", 1, 3600, &timeout_s, err) < 0 ||
             mv__config_int(config, "memory_limit_mb", 1, 8192, &memory_mb, err) < 0 ||
-            mv__config_int(config, "cpu_percent", 1, 6400, &cpu_percent, err) < 0)
+            mv__config_int(config, "cpu_percent", 1, 6400, &cpu_percent, err) < 0 ||
+            mv__config_int(config, "prepared_cells", 0, MV_PROGRAM_SPARES_MAX, &spares, err) < 0)
                 return mv_wrap(err, "process provider");
         p->timeout_ns = (uint64_t)timeout_s * SECONDS;
         p->memory_bytes = (uint64_t)memory_mb * MEBI;
         p->cpu_percent = (uint32_t)cpu_percent;
+        p->spares_max = (uint32_t)spares;
         return 0;
 }
 

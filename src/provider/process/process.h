@@ -16,7 +16,7 @@ struct mv__nested;
 struct mv_provider {
         struct mv__wall *wall; /* around programs; NULL until the first one */
         pthread_mutex_t wall_lock;
-        uint32_t cpu_percent;
+        uint32_t cpu_percent, spares_max;
         bool kept; /* runners restore themselves after a run (mv__process_keeps) */
         int image_fd;
         size_t image_bytes;

@@ -27,7 +27,8 @@ static int wall_of(struct mv_provider *p, struct mv__wall **ret, struct mv_err *
                 struct mv__wall *w = calloc(1, sizeof *w);
                 r = w ? 0 : mv_fail(err, MV_E_NOMEM, 0, "%zu bytes", sizeof *w);
                 if (w)
-                        w->cpu_percent = p->cpu_percent;
+                        *w = (struct mv__wall){ .cpu_percent = p->cpu_percent,
+                                                .spares_max = p->spares_max };
                 if (w && (r = mv__wall_init(w, err)) < 0) {
                         mv__wall_done(w);
                         free(w);
@@ -230,7 +231,8 @@ static void given_done(struct mv__given *g)
                 mv_fd_closep(&g->fds[i]);
 }
 
-static int start_init(struct mv__program *p, const struct mv__given *g, struct mv_err *err)
+static int start_init(struct mv__program *p, const struct mv__given *g, const char *name,
+                      struct mv_err *err)
 {
         struct mv_sys_cell start = { .image_fd = p->wall->image_fd,
                                      .fds = g->fds,
@@ -238,7 +240,8 @@ static int start_init(struct mv__program *p, const struct mv__given *g, struct m
                                      .image_at = MV_CELL_FD_IMAGE,
                                      .group_fd = p->group.dir_fd,
                                      .own_network = true,
-                                     .keep_network = p->spec->network };
+                                     .keep_network = p->spec->network,
+                                     .name = name };
         return mv_sys_cell_start(&start, &p->child, err);
 }
 
@@ -251,6 +254,8 @@ static int group_take(struct mv__program *p, const struct mv_sys_group_limits *l
 {
         struct mv__wall *w = p->wall;
         struct mv_sys_group waiting = MV_SYS_GROUP_NONE;
+        if (w->owner != getpid()) /* those that wait are not ours */
+                return mv_sys_group_make(&w->groups, limits, &p->group, err);
         pthread_mutex_lock(&w->lock);
         if (w->idle_count)
                 waiting = w->idle[--w->idle_count];
@@ -268,7 +273,8 @@ static void group_give(struct mv__program *p)
 {
         struct mv__wall *w = p->wall;
         bool kept = false;
-        if (w && !p->nested && p->group.in && w->groups.version == 1 && p->group.peak_fd >= 0) {
+        if (w && w->owner == getpid() && !p->nested && p->group.in && w->groups.version == 1 &&
+            p->group.peak_fd >= 0) {
                 pthread_mutex_lock(&w->lock);
                 kept = w->idle_count < MV_PROGRAM_GROUPS_IDLE;
                 if (kept)
@@ -280,9 +286,9 @@ static void group_give(struct mv__program *p)
         p->group = MV_SYS_GROUP_NONE;
 }
 
-static int open_inside(struct mv_cell *c, struct ends *e, struct mv_err *err)
+static struct mv_sys_group_limits group_limits(const struct mv_cell *c)
 {
-        struct mv__program *p = c->program;
+        const struct mv__program *p = c->program;
         struct mv_sys_group_limits limits = { c->limits.memory_bytes_max, p->wall->cpu_percent,
                                               MV_PROGRAM_PIDS_MAX, c->limits.cpu_ns_max != 0 };
         if (p->nested) {
@@ -291,32 +297,97 @@ static int open_inside(struct mv_cell *c, struct ends *e, struct mv_err *err)
                 limits.cpu_percent += MV_NESTED_START_PERCENT;
                 limits.cpu_time = true;
         }
-        struct mv__given given;
+        return limits;
+}
+
+/* Streams and group: what init is born with. */
+static int begin(struct mv__program *p, struct ends *e, struct mv__given *given, struct mv_err *err)
+{
         int r = channels_make(p, e, err);
         if (r == 0)
-                r = group_take(p, &limits, err);
-        if (r < 0)
-                return r;
-        p->scratch_bytes = mv__program_scratch_bytes(c->limits.memory_bytes_max);
-        given_start(&given, p, e);
-        r = grants_prepare(p, &given, err);
+                r = group_take(p, &p->group_limits, err);
+        if (r == 0)
+                given_start(given, p, e);
+        return r;
+}
+
+static int start_fresh(struct mv_cell *c, struct ends *e, struct mv_err *err)
+{
+        struct mv__program *p = c->program;
+        struct mv__given given = { 0 };
+        int r = begin(p, e, &given, err);
+        if (r == 0)
+                r = grants_prepare(p, &given, err);
         p->no_local = given.directories;
         if (r == 0)
-                r = mv__program_plan(p, &c->limits, &given, &p->plan, &p->plan_len, err);
+                r = mv__program_plan(p, &c->limits, &given, err);
         if (r == 0)
-                r = start_init(p, &given, err);
+                r = start_init(p, &given, MV_CELL_NAME, err);
         given_done(&given);
         return r;
 }
 
-int mv__program_open(struct mv_cell *c, const struct mv_cell_spec *spec, struct mv_err *err)
+/* What it holds is ours from now on; init has the first part of the plan. */
+static void adopt(struct mv__program *p, struct mv__program *spare)
+{
+        p->child = spare->child;
+        spare->child = MV_SYS_CHILD_NONE;
+        spare->group = MV_SYS_GROUP_NONE;
+        p->control_fd = mv_fd_take(&spare->control_fd);
+        p->out_fd = mv_fd_take(&spare->out_fd);
+        p->err_fd = mv_fd_take(&spare->err_fd);
+        p->door_fd = mv_fd_take(&spare->door_fd);
+        p->feed_fd = mv_fd_take(&spare->feed_fd);
+        p->plan_at = p->first_len;
+        mv__program_free(spare);
+}
+
+/* 1: the cell is a spare that was waiting for it. */
+static int start_spare(struct mv_cell *c, struct mv_err *err)
+{
+        const struct ends none = { -1, -1, -1, -1, -1 };
+        struct mv__program *p = c->program, *spare = mv__spares_pop(p);
+        struct mv__given given;
+        if (!spare)
+                return 0;
+        p->group = spare->group; /* how a plan begins depends on it */
+        given_start(&given, p, &none);
+        int r = mv__program_plan(p, &c->limits, &given, err);
+        if (r == 0 && mv__spares_alike(p, spare)) {
+                adopt(p, spare);
+                return 1;
+        }
+        p->group = MV_SYS_GROUP_NONE;
+        mv__spares_close(spare);
+        return r;
+}
+
+static int open_inside(struct mv_cell *c, struct ends *e, struct mv_err *err)
+{
+        struct mv__program *p = c->program;
+        p->group_limits = group_limits(c);
+        p->scratch_bytes = mv__program_scratch_bytes(c->limits.memory_bytes_max);
+        int r = start_spare(c, err);
+        return r == 0 ? start_fresh(c, e, err) : r < 0 ? r : 0;
+}
+
+int mv__program_start(struct mv__program *p, const char *name, struct mv_err *err)
 {
         struct ends e = { -1, -1, -1, -1, -1 };
+        struct mv__given given;
+        int r = begin(p, &e, &given, err);
+        if (r == 0)
+                r = start_init(p, &given, name, err);
+        ends_close(&e);
+        return r;
+}
+
+struct mv__program *mv__program_new(struct mv__wall *w)
+{
         struct mv__program *p = calloc(1, sizeof *p);
         if (!p)
-                return mv_fail(err, MV_E_NOMEM, 0, "program cell: %zu bytes", sizeof *p);
-        *p = (struct mv__program){ .spec = spec->program,
-                                   .nested = c->nested,
+                return NULL;
+        *p = (struct mv__program){ .wall = w,
                                    .agent_fd = -1,
                                    .log_fd = -1,
                                    .theirs = { -1, -1, -1, -1 },
@@ -329,19 +400,29 @@ int mv__program_open(struct mv_cell *c, const struct mv_cell_spec *spec, struct 
                                    .output_fd = -1,
                                    .given_fd = -1,
                                    .feed_fd = -1 };
+        return p;
+}
+
+int mv__program_open(struct mv_cell *c, const struct mv_cell_spec *spec, struct mv_err *err)
+{
+        struct ends e = { -1, -1, -1, -1, -1 };
+        struct mv__wall *w;
+        int r = wall_of(c->provider, &w, err);
+        if (r < 0)
+                return r;
+        struct mv__program *p = mv__program_new(w);
+        if (!p)
+                return mv_fail(err, MV_E_NOMEM, 0, "program cell: %zu bytes", sizeof *p);
+        p->spec = spec->program;
+        p->nested = c->nested;
         c->program = p;
-        int r = wall_of(c->provider, &p->wall, err);
-        if (r == 0)
-                r = open_inside(c, &e, err);
+        r = open_inside(c, &e, err);
         ends_close(&e);
         return r;
 }
 
-void mv__program_close(struct mv_cell *c)
+static void streams_close(struct mv__program *p)
 {
-        struct mv__program *p = c->program;
-        mv_sys_child_done(&p->child); /* (2) */
-        group_give(p);
         mv_fd_closep(&p->control_fd);
         mv_fd_closep(&p->out_fd);
         mv_fd_closep(&p->err_fd);
@@ -353,7 +434,32 @@ void mv__program_close(struct mv_cell *c)
                 mv_fd_closep(&p->theirs[i]);
         mv_fd_closep(&p->given_fd);
         mv_fd_closep(&p->feed_fd);
+}
+
+void mv__program_free(struct mv__program *p)
+{
+        mv_sys_child_done(&p->child); /* (2) */
+        group_give(p);
+        streams_close(p);
         free(p->plan);
         free(p);
+}
+
+void mv__program_forget(struct mv__program *p)
+{
+        mv_fd_closep(&p->child.pidfd);
+        mv_sys_group_forget(&p->group);
+        streams_close(p);
+        free(p->plan);
+        free(p);
+}
+
+void mv__program_close(struct mv_cell *c)
+{
+        struct mv__program *p = c->program;
         c->program = NULL;
+        if (p->nested || (p->ended && !p->child.reaped))
+                mv__spares_close(p);
+        else
+                mv__program_free(p);
 }

@@ -3,11 +3,12 @@
 #define MV_PROVIDER_PROCESS_PROGRAM_H
 /* Cells that run external programs and interpreters. wall.c: what this machine offers, once per
  * provider. plan.c: what the init of a cell is told. program.c: a cell's life. program_run.c: while
- * it runs. docs/design/process-cell.md has the whole order and the reasons. */
+ * it runs. spare.c: cells made beforehand. docs/design/process-cell.md has the whole order and the reasons. */
 #include <provider/process/process.h>
 #include <sys/cell.h>
 #include <sys/cgroup.h>
 #include <sys/program_filter.h>
+#include <sys/standing.h>
 #include <wire/cell_plan.h>
 
 #define MV_PROGRAM_PIDS_MAX  100u  /* REQ-RES-04 */
@@ -19,6 +20,7 @@
 #define MV_PROGRAM_STACK_BYTES       ((uint64_t)8 << 20)
 #define MV_PROGRAM_GROUPS_IDLE       4u /* control groups that wait for the next cell */
 #define MV_PROGRAM_GRANTS_MAX        64u
+#define MV_PROGRAM_SPARES_MAX        4u /* cells made beforehand; each holds a few hundred KiB */
 #define MV_PROGRAM_GRACE_NS                                                                        \
         10000000ull /* between SIGTERM and SIGKILL when a limit ends it; inside the 50 ms promised \
                      */
@@ -29,9 +31,13 @@
 /* While the wall itself starts, which is our code and not the program's. */
 #define MV_NESTED_START_PERCENT 400u
 #define MV_NESTED_FILES_MAX     16384u
-#define MV_NESTED_DIR           "nested"              /* in the cell: what the wall is given */
-#define MV_NESTED_ROOT          MV_NESTED_DIR "/root" /* what the program sees as its root */
-#define MV_NESTED_AGENT         "opt/microvm/agent"   /* below that root */
+/* Of the 50 ms that an answer may take after a deadline: to see that everything in such a cell is dead. */
+#define MV_NESTED_END_MS 20
+#define MV_NESTED_DIR    "nested"              /* in the cell: what the wall is given */
+#define MV_NESTED_ROOT   MV_NESTED_DIR "/root" /* what the program sees as its root */
+#define MV_NESTED_AGENT  "opt/microvm/agent"   /* below that root */
+
+struct mv__spares;
 
 struct mv__wall {
         int image_fd; /* of init; -1: this build has none */
@@ -42,7 +48,9 @@ struct mv__wall {
         struct mv_sys_group idle[MV_PROGRAM_GROUPS_IDLE]; /* empty groups of ended cells */
         unsigned idle_count;
         pthread_mutex_t lock; /* the lines above, from owner_namespace_fd on */
-        uint32_t cpu_percent;
+        uint32_t cpu_percent, spares_max;
+        pid_t owner; /* a process that forked from it has neither idle groups nor spares */
+        struct mv__spares *spares;
 };
 
 /* Why programs cannot run here, or 0. Cheap: no cell is made. */
@@ -79,10 +87,18 @@ struct mv__program {
         int given_fd;  /* came with a report that is not whole yet; -1: none */
         struct mv_cell_report part; /* of init, as far as it has arrived */
         size_t part_len;
-        bool no_local; /* a grant is a directory: no local sockets */
-        uint8_t *plan;
-        size_t plan_len;
+        bool no_local;                       /* a grant is a directory: no local sockets */
+        uint8_t *plan;                       /* two parts, each with its length before it */
+        size_t plan_len, first_len, plan_at; /* plan_at: init has what is before */
         uint64_t scratch_bytes;
+        struct mv_sys_group_limits group_limits;
+        uint64_t sources; /* which files of the host the first part of the plan shows */
+        bool ended;       /* every process of the cell but init is dead, and init is ending */
+        /* of a spare */
+        struct mv_program_spec flags;
+        struct mv_sys_standing standing;
+        uint64_t made_ns;
+        struct mv__program *next;
 };
 
 /* Memory of the cell's own file system for what programs write. */
@@ -98,6 +114,26 @@ struct pollfd;
 void mv__feed_watch(const struct mv__feed *f, const struct mv__program *p, struct pollfd *ret);
 /* false: the input is larger than it may be. */
 bool mv__feed_step(struct mv__feed *f, struct mv__program *p);
+
+/* Nothing open, nothing started; NULL: no memory. */
+struct mv__program *mv__program_new(struct mv__wall *w);
+/* Streams, group and an init that waits for the plan, of a program without grants. */
+int mv__program_start(struct mv__program *p, const char *name, struct mv_err *err);
+void mv__program_free(struct mv__program *p);
+/* In a process that forked: it was the other one's. */
+void mv__program_forget(struct mv__program *p);
+
+/* spare.c */
+void mv__spares_init(struct mv__wall *w);
+void mv__spares_done(struct mv__wall *w);
+/* One that was started as p would be, or NULL; whoever has it compares their plans. */
+struct mv__program *mv__spares_pop(struct mv__program *p);
+bool mv__spares_alike(const struct mv__program *p, const struct mv__program *spare);
+/* p runs: let there be spares like it. */
+void mv__spares_ask(struct mv__program *p);
+/* Is there somebody to close a cell for us? */
+bool mv__spares_may_close(const struct mv__wall *w);
+void mv__spares_close(struct mv__program *p);
 
 int mv__program_open(struct mv_cell *c, const struct mv_cell_spec *spec, struct mv_err *err);
 void mv__program_close(struct mv_cell *c);
@@ -117,9 +153,8 @@ struct mv__given {
         bool directories; /* a grant is a directory */
         bool is_dir[MV_PROGRAM_GRANTS_MAX];
 };
-/* malloc'ed. */
-int mv__program_plan(const struct mv__program *p, const struct mv_limits *limits,
-                     const struct mv__given *given, uint8_t **ret, size_t *ret_len,
-                     struct mv_err *err);
+/* p->plan and the lengths beside it. */
+int mv__program_plan(struct mv__program *p, const struct mv_limits *limits,
+                     const struct mv__given *given, struct mv_err *err);
 
 #endif

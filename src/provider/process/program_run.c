@@ -73,16 +73,26 @@ __attribute__((format(printf, 3, 4))) static void end(struct watch *w, enum mv_t
 
 /* Kill everything in the cell and give the reason. */
 #define end_kill(w, t, ...) (end((w), (t), __VA_ARGS__), kill_cell(w))
+
+/* Another wall's processes are many: that they are all dead is waited for, but not for long. */
+static void kill_and_wait(struct watch *w)
+{
+        struct mv_sys_child *init = &w->program->child;
+        struct mv_sys_end ended;
+        mv_sys_child_kill(init);
+        if (w->program->nested && !mv_sys_child_ends(init, MV_NESTED_END_MS))
+                return;
+        mv_sys_child_wait(init, &ended);
+        /* the kernel has made init the heir of everything it ended */
+        if (!w->program->nested && ended.cpu_ns > w->exit->cpu_ns)
+                w->exit->cpu_ns = ended.cpu_ns;
+}
+
 static void kill_cell(struct watch *w)
 {
-        struct mv_sys_end ended;
         if (w->program->child.reaped)
                 return;
-        mv_sys_child_kill(&w->program->child);
-        mv_sys_child_wait(&w->program->child, &ended);
-        if (ended.cpu_ns >
-            w->exit->cpu_ns) /* the kernel has made init the heir of everything it ended */
-                w->exit->cpu_ns = ended.cpu_ns;
+        kill_and_wait(w);
         if (w->exit->exit_code < 0 && !w->exit->signal) /* the program itself had not ended yet */
                 w->exit->signal = SIGKILL;
 }
@@ -245,6 +255,7 @@ static void reported(struct watch *w)
 {
         switch (w->report.kind) {
         case MV_CELL_ENDED:
+                w->program->ended = !w->program->nested;
                 streams_drain(w); /* an output limit hit on the last bytes still counts */
                 if (!w->over)
                         end_ended(w);
@@ -500,13 +511,13 @@ static void look(struct watch *w)
 /* Init reads its plan before anything else and the plan may be larger than the socket holds. */
 static void plan_send(struct watch *w)
 {
-        size_t at = 0;
-        while (at < w->program->plan_len && !w->over) {
-                struct pollfd on = { w->program->control_fd, POLLOUT, 0 };
-                ssize_t n = send(w->program->control_fd, w->program->plan + at,
-                                 w->program->plan_len - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+        struct mv__program *p = w->program;
+        while (p->plan_at < p->plan_len && !w->over) {
+                struct pollfd on = { p->control_fd, POLLOUT, 0 };
+                ssize_t n = send(p->control_fd, p->plan + p->plan_at, p->plan_len - p->plan_at,
+                                 MSG_DONTWAIT | MSG_NOSIGNAL);
                 if (n > 0) {
-                        at += (size_t)n;
+                        p->plan_at += (size_t)n;
                 } else if (errno == EAGAIN) {
                         uint64_t ns = time_left(w);
                         struct timespec t = { (time_t)(ns / 1000000000u),
@@ -526,7 +537,8 @@ static uint64_t lower(uint64_t a, uint64_t b)
 /* Whatever ended it: no process is left, and what it said before is kept. */
 static void finish(struct watch *w)
 {
-        kill_cell(w);
+        if (!w->program->ended || !mv__spares_may_close(w->program->wall))
+                kill_cell(w);
         if (w->exit->termination == MV_END_ERROR)
                 w->exit->signal = 0; /* there was no program to be killed */
         streams_drain(w);
@@ -554,6 +566,7 @@ int mv__program_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit 
         w.deadline_ns = lower(run->deadline_ns, w.started_ns + c->limits.wall_ns_max);
         w.cpu_ns_max = lower(run->limits.cpu_ns_max, c->limits.cpu_ns_max);
         plan_send(&w);
+        mv__spares_ask(w.program);
         while (!w.over)
                 look(&w);
         finish(&w);

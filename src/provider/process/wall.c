@@ -35,6 +35,8 @@ int mv__wall_init(struct mv__wall *w, struct mv_err *err)
         *w = (struct mv__wall){ .image_fd = -1,
                                 .owner_namespace_fd = -1,
                                 .cpu_percent = w->cpu_percent,
+                                .spares_max = w->spares_max,
+                                .owner = getpid(),
                                 .groups.dirs = { -1, -1, -1, -1 } };
         pthread_mutex_init(&w->lock, NULL);
         int r = mv__wall_probe(err);
@@ -49,15 +51,19 @@ int mv__wall_init(struct mv__wall *w, struct mv_err *err)
         mv_sys_program_filter(&w->filter, true);
         mv_sys_program_filter(&w->filter_no_local, false);
         mv_sys_module_filter(&w->filter_module);
+        mv__spares_init(w);
         return 0;
 }
 
 void mv__wall_done(struct mv__wall *w)
 {
+        mv__spares_done(w); /* gives its groups back */
         mv_fd_closep(&w->image_fd);
         mv_fd_closep(&w->owner_namespace_fd);
-        while (w->idle_count)
+        while (w->idle_count && w->owner == getpid())
                 mv_sys_group_done(&w->idle[--w->idle_count]);
+        while (w->idle_count)
+                mv_sys_group_forget(&w->idle[--w->idle_count]);
         mv_sys_groups_done(&w->groups);
         pthread_mutex_destroy(&w->lock);
 }
