@@ -2,7 +2,7 @@
 /* guest/gvisor_agent.c - process 1 of a gVisor sandbox, and the step before it.
  *
  * `outside RUNSC ARG...`: in the cell around the sandbox; makes the door's socket the standard input
- * of runsc, because that is what this runsc hands on. `inside`: in the sandbox; serves requests from
+ * of runsc, because that is what this runsc hands on; `outside-network` starts one half of relay.c before. `inside`: in the sandbox; serves requests from
  * descriptor 0 (wire/gvisor_agent.h), one at a time.
  *
  * (1) Each RTFS run is a fork of this process as it was when the sandbox started: it has read nothing
@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <guest/cell.h>
 #include <guest/linux_runner.h>
+#include <guest/relay.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -42,6 +43,7 @@ struct request {
         uint8_t *bytes;
         int fds[MV_AGENT_FDS_MAX];
         unsigned fds_count;
+        uint32_t streams; /* of a program */
 };
 
 struct watch {
@@ -318,7 +320,7 @@ static int filter(struct mv_cur *c)
 /* The streams and the door at their numbers, `status_fd` behind them, everything else closed. */
 static int descriptors(struct request *q, int *status_fd)
 {
-        uint32_t streams = mv_get_u32(&q->body);
+        uint32_t streams = q->streams;
         bool in = streams & MV_AGENT_STDIN, door = streams & MV_AGENT_DOOR;
         int null = open("/dev/null", O_RDONLY), aside[MV_AGENT_FDS_MAX + 1];
         if (q->fds_count != 2u + in + door)
@@ -369,20 +371,35 @@ _Noreturn static void program(struct request *q, int status_fd)
         _exit(127);
 }
 
+/* Whoever moves bytes between the program and its proxy is there before the program. 0 or an errno. */
+static int network(struct request *q)
+{
+        q->streams = mv_get_u32(&q->body);
+        uint32_t port = mv_get_u32(&q->body);
+        if (q->body.bad || !(q->streams & MV_AGENT_NETWORK))
+                return 0;
+        if (q->fds_count == 0 || port == 0 || port > UINT16_MAX)
+                _exit(MV_AGENT_EXIT_REQUEST);
+        return relay_inside(q->fds[--q->fds_count], (uint16_t)port);
+}
+
 static void start_program(struct request *q)
 {
         int status[2];
         struct mv_cell_report failed;
         struct watch w = watch_start(&q->body);
+        int error = network(q);
         if (pipe2(status, O_CLOEXEC) < 0)
                 _exit(MV_AGENT_EXIT_REQUEST);
-        pid_t pid = fork();
+        pid_t pid = error ? -1 : fork();
         if (pid == 0)
                 program(q, status[1]);
+        if (error)
+                say(status[1], error, "listen for the proxy", "");
         close(status[1]);
         request_done(q);
         /* The pipe closes with exec; before, it says why there is none. */
-        ssize_t n = pid < 0 ? -1 : read(status[0], &failed, sizeof failed);
+        ssize_t n = pid < 0 && !error ? -1 : read(status[0], &failed, sizeof failed);
         close(status[0]);
         if (n == 0) {
                 wait_child(pid, w);
@@ -424,8 +441,13 @@ static int serve(void)
         }
 }
 
-static int outside(char **argv, char **env)
+static int outside(bool network, char **argv, char **env)
 {
+        int error = network ? relay_outside(0) : 0;
+        if (error) {
+                dprintf(2, "start the relay: error %d\n", error);
+                return MV_AGENT_EXIT_REQUEST;
+        }
         if (dup2(DOOR_AT, 0) < 0)
                 return MV_AGENT_EXIT_REQUEST;
         close(DOOR_AT);
@@ -436,7 +458,8 @@ static int outside(char **argv, char **env)
 
 int main(int argc, char **argv, char **env)
 {
-        if (argc > 2 && strcmp(argv[1], "outside") == 0)
-                return outside(argv + 2, env);
-        return argc == 2 && strcmp(argv[1], "inside") == 0 ? serve() : MV_AGENT_EXIT_REQUEST;
+        bool network = argc > 2 && strcmp(argv[1], MV_AGENT_OUTSIDE_NETWORK) == 0;
+        if (network || (argc > 2 && strcmp(argv[1], MV_AGENT_OUTSIDE) == 0))
+                return outside(network, argv + 2, env);
+        return argc == 2 && strcmp(argv[1], MV_AGENT_INSIDE) == 0 ? serve() : MV_AGENT_EXIT_REQUEST;
 }

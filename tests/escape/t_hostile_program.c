@@ -553,8 +553,6 @@ TEST(there_is_no_network) /* REQ-PROC-12 */
 /* --- resources -------------------------------------------------------------------------------- */
 TEST(the_proxy_is_the_only_way_to_a_granted_host) /* REQ-NET-04, -05, -06 */
 {
-        if (on_gvisor())
-                SKIP("the gvisor provider gives programs no network");
         static char granted[40];
         snprintf(granted, sizeof granted, "127.0.0.1:%s", port_text);
         const struct attack list[] = {

@@ -57,15 +57,15 @@ static void log_line(struct mv__program *p, char *buf, size_t cap)
                         *s = '?';
 }
 
-/* (2) Init has something to say before the agent did: a step failed, or runsc ended. A descriptor of the output directory
- * comes first and is kept. */
+/* (2) Init has something to say before the agent did: a step failed, or runsc ended. Descriptors of the output directory
+ * and of the proxy's socket come first and are kept. */
 static int control_says(struct gv_cell *c, bool *ret_over, struct mv_err *err)
 {
         struct mv__program *p = c->base.program;
         struct mv_cell_report r = { 0 };
         char text[300];
         int got = mv__program_control(p, &r);
-        *ret_over = got != 0 && r.kind != MV_CELL_GIVE_OUTPUT;
+        *ret_over = got != 0 && r.kind != MV_CELL_GIVE_OUTPUT && r.kind != MV_CELL_GIVE_LISTENER;
         if (!*ret_over)
                 return 0;
         if (got < 0)

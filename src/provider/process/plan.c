@@ -408,10 +408,11 @@ static void put_strings(struct mv_out *o, const char *const *list)
                 put_text(o, list[i]);
 }
 
-static void put_wall_program(struct mv_out *o, const struct mv__nested *n)
+/* Where others have their standard input it has the way to the proxy. */
+static void put_wall_program(struct mv_out *o, const struct mv__nested *n, bool network)
 {
         mv_put_u8(o, MV_CELL_PROGRAM);
-        mv_put_u8(o, true);
+        mv_put_u8(o, (uint8_t)(MV_CELL_HAS_DOOR | (network ? MV_CELL_HAS_INPUT : 0)));
         put_limit(o, RLIMIT_CORE, 0);
         put_limit(o, RLIMIT_NOFILE, MV_NESTED_FILES_MAX);
         mv_put_u8(o, MV_CELL_EXEC);
@@ -461,7 +462,7 @@ static void put_plan(struct mv_out *o, const struct mv__program *p, const struct
         put_root(o, p, given);
         if (p->spec->network) {
                 mv_put_u8(o, MV_CELL_PROXY);
-                mv_put_u16(o, MV_PROXY_PORT);
+                mv_put_u16(o, p->nested ? 0 : MV_PROXY_PORT);
         }
         mv_put_u8(o, MV_CELL_HOSTNAME);
         put_text(o, "microvm");
@@ -473,7 +474,7 @@ static void put_plan(struct mv_out *o, const struct mv__program *p, const struct
                 mv_put_u32(o, MV_PROGRAM_WATCH_MS);
         }
         if (p->nested)
-                put_wall_program(o, p->nested);
+                put_wall_program(o, p->nested, p->spec->network);
         else
                 put_program(o, p, limits, given);
 }
