@@ -2,7 +2,10 @@
 /* From an init that waits for its plan to an agent that answers, and talking to it.
  *
  * (1) Nothing here waits longer than its deadline.
- * (2) When the sandbox does not come up the reason is what runsc wrote, or which step failed. */
+ * (2) When the sandbox does not come up the reason is what runsc wrote, or which step failed.
+ * (3) Starting takes a processor for a fifth of a second. More starts at once than there are processors
+ *     would only make each of them late, so that the others wait for their turn, as long as their
+ *     execution may take. */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -108,11 +111,53 @@ static int wait_ready(struct gv_cell *c, uint64_t deadline_ns, struct mv_err *er
         }
 }
 
+/* --- one start after the other (3) ------------------------------------------------------------ */
+
+static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t gate_left = PTHREAD_COND_INITIALIZER;
+static unsigned starting;
+
+static unsigned starts_max(void)
+{
+        long n = sysconf(_SC_NPROCESSORS_ONLN);
+        return n > 0 ? (unsigned)n + 1 : 2;
+}
+
+static int gate_enter(uint64_t wait_ns, struct mv_err *err)
+{
+        uint64_t until = mv__now_ns() + wait_ns;
+        struct timespec t = { (time_t)(until / 1000000000u), (long)(until % 1000000000u) };
+        int late = 0;
+        pthread_mutex_lock(&gate_lock);
+        while (starting >= starts_max() && !late)
+                late = pthread_cond_clockwait(&gate_left, &gate_lock, CLOCK_MONOTONIC, &t);
+        starting += !late;
+        pthread_mutex_unlock(&gate_lock);
+        return late ? mv_fail(err, MV_E_UNAVAILABLE, late,
+                              "other sandboxes were starting for %llu ms",
+                              (unsigned long long)(wait_ns / 1000000))
+                    : 0;
+}
+
+static void gate_leave(void)
+{
+        pthread_mutex_lock(&gate_lock);
+        starting--;
+        pthread_cond_signal(&gate_left);
+        pthread_mutex_unlock(&gate_lock);
+}
+
 int gv_start(struct gv_cell *c, struct mv_err *err)
 {
+        int r = gate_enter(c->base.limits.wall_ns_max, err);
+        if (r < 0)
+                return r;
         uint64_t deadline_ns = mv__now_ns() + MV_GVISOR_START_NS;
-        int r = plan_send(c->base.program, deadline_ns, err);
-        return r < 0 ? r : wait_ready(c, deadline_ns, err);
+        r = plan_send(c->base.program, deadline_ns, err);
+        if (r == 0)
+                r = wait_ready(c, deadline_ns, err);
+        gate_leave();
+        return r;
 }
 
 /* --- the agent -------------------------------------------------------------------------------- */
