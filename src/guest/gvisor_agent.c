@@ -35,6 +35,7 @@
 
 #define STRINGS_MAX 1200
 #define DOOR_AT     3
+#define LOOKS_MIN   4          /* a program that was looked at so often did not grow unseen */
 #define FDS_LAST    0x7fffffff /* the sentry takes them for signed numbers */
 
 struct request {
@@ -47,8 +48,9 @@ struct request {
 };
 
 struct watch {
-        uint64_t bytes_max, cpu_ns_max, cpu_ns_before;
-        uint32_t period_ms;
+        uint64_t bytes_max, bytes_before, bytes_peak;
+        uint64_t cpu_ns_max, cpu_ns_before;
+        uint32_t period_ms, looks;
 };
 
 /* --- the socket ------------------------------------------------------------------------------- */
@@ -161,20 +163,41 @@ static void control_while_running(void)
         request_done(&q);
 }
 
+/* Of the whole sandbox, as the sentry counts the pages that it took, files in memory among them. Its resident sizes of
+ * processes say more: they hold each mapped file whole, once per process, though those pages are the host's. */
+static uint64_t sandbox_bytes(void)
+{
+        static const char key[] = "AnonPages:";
+        char text[2048];
+        int fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+        if (fd >= 0)
+                close(fd);
+        text[n > 0 ? n : 0] = 0;
+        const char *at = strstr(text, key);
+        return at ? strtoull(at + sizeof key - 1, NULL, 10) * 1024 : 0;
+}
+
 static struct watch watch_start(struct mv_cur *c)
 {
-        uint64_t bytes;
-        struct watch w = { .bytes_max = mv_get_u64(c), .cpu_ns_max = mv_get_u64(c) };
+        uint64_t resident;
+        struct watch w = { .bytes_max = mv_get_u64(c) };
+        w.cpu_ns_max = mv_get_u64(c);
         w.period_ms = mv_get_u32(c);
         if (w.period_ms)
-                cell_usage(&bytes, &w.cpu_ns_before);
+                cell_usage(&resident, &w.cpu_ns_before);
+        if (w.period_ms)
+                w.bytes_before = sandbox_bytes();
         return w;
 }
 
-static enum mv_cell_report_kind looked(const struct watch *w, struct mv_cell_report *r)
+static enum mv_cell_report_kind looked(struct watch *w, struct mv_cell_report *r)
 {
-        uint64_t bytes, cpu_ns;
-        cell_usage(&bytes, &cpu_ns);
+        uint64_t resident, cpu_ns, bytes = sandbox_bytes();
+        cell_usage(&resident, &cpu_ns);
+        bytes -= bytes < w->bytes_before ? bytes : w->bytes_before;
+        w->looks++;
+        w->bytes_peak = bytes > w->bytes_peak ? bytes : w->bytes_peak;
         bool memory = w->bytes_max && bytes > w->bytes_max;
         if (!memory && (!w->cpu_ns_max || cpu_ns - w->cpu_ns_before < w->cpu_ns_max))
                 return MV_CELL_ENDED;
@@ -183,6 +206,15 @@ static enum mv_cell_report_kind looked(const struct watch *w, struct mv_cell_rep
                                       .memory_peak_bytes = bytes,
                                       .cpu_ns = cpu_ns - w->cpu_ns_before };
         return r->kind;
+}
+
+/* Of a program: of all its processes at a time. One that was gone too soon to be looked at took at most what its largest
+ * process held, mapped files and all, and no more than it might. */
+static uint64_t peak(const struct watch *w, uint64_t largest)
+{
+        if (w->looks >= LOOKS_MIN || largest < w->bytes_peak)
+                return w->bytes_peak;
+        return largest < w->bytes_max ? largest : w->bytes_max;
 }
 
 static void wait_child(pid_t pid, struct watch w)
@@ -205,6 +237,8 @@ static void wait_child(pid_t pid, struct watch w)
         }
         kill(-1, SIGKILL); /* (2) */
         reap(0, &r, 0);
+        if (w.bytes_max)
+                r.memory_peak_bytes = peak(&w, r.memory_peak_bytes);
         report(&r);
 }
 

@@ -322,7 +322,7 @@ static void put_limit(struct mv_out *o, int resource, uint64_t value)
         mv_put_u64(o, value);
 }
 
-static void put_limits(struct mv_out *o, const struct mv_limits *l, bool group)
+static void put_limits(struct mv_out *o, const struct mv_limits *l, bool group, bool bare)
 {
         put_limit(o, RLIMIT_CORE, 0);
         put_limit(o, RLIMIT_MEMLOCK, 0);
@@ -335,7 +335,8 @@ static void put_limits(struct mv_out *o, const struct mv_limits *l, bool group)
         put_limit(o, RLIMIT_STACK, MV_PROGRAM_STACK_BYTES);
         put_limit(o, RLIMIT_NPROC, MV_PROGRAM_PIDS_MAX);
         if (!group) /* of each process; init watches their sum */
-                put_limit(o, RLIMIT_DATA, l->memory_bytes_max);
+                put_limit(o, RLIMIT_DATA,
+                          l->memory_bytes_max + (bare ? MV_MODULE_RUNTIME_BYTES : 0));
         if (l->cpu_ns_max)
                 put_limit(o, RLIMIT_CPU, l->cpu_ns_max / 1000000000u + 2);
 }
@@ -431,7 +432,7 @@ static void put_program(struct mv_out *o, const struct mv__program *p,
         mv_put_u8(o, MV_CELL_PROGRAM);
         mv_put_u8(o, (uint8_t)((p->spec->door ? MV_CELL_HAS_DOOR : 0) |
                                (p->spec->input ? MV_CELL_HAS_INPUT : 0)));
-        put_limits(o, limits, p->group.peak_fd >= 0);
+        put_limits(o, limits, p->group.peak_fd >= 0, p->spec->bare);
         put_landlock(o, p, given);
         mv_put_u8(o, MV_CELL_FILTER);
         mv_put_u32(o, (uint32_t)(f->len * sizeof f->code[0]));

@@ -17,8 +17,11 @@
 #define MV_PROGRAM_SCRATCH_BYTES_MAX ((uint64_t)256 << 20)
 #define MV_PROGRAM_INODES_MAX        8192u
 #define MV_PROGRAM_STACK_BYTES       ((uint64_t)8 << 20)
-#define MV_PROGRAM_GROUPS_IDLE       4u /* control groups that wait for the next cell */
-#define MV_PROGRAM_GRANTS_MAX        64u
+/* What the runtime of a module reserves beside the module's own memory, for frames and the values of calls
+ * (wasm/host_call.c) and for tables; hardly any of it is touched. */
+#define MV_MODULE_RUNTIME_BYTES ((uint64_t)128 << 20)
+#define MV_PROGRAM_GROUPS_IDLE  4u /* control groups that wait for the next cell */
+#define MV_PROGRAM_GRANTS_MAX   64u
 #define MV_PROGRAM_GRACE_NS                                                                        \
         10000000ull /* between SIGTERM and SIGKILL when a limit ends it; inside the 50 ms promised \
                      */
