@@ -65,9 +65,11 @@ static void check_grants(const struct mv_agent_file *f)
         struct mv_err err;
         if (names_contract(c) || mv_agent_grants(f, &place, &g, &err) < 0)
                 return;
-        bool open = c->network.enabled.boolean && !c->network.egress.mtls.boolean &&
-                    !c->orchestrator.dlp.enabled.boolean;
+        bool open = c->network.enabled.boolean && !c->orchestrator.dlp.enabled.boolean;
         MUST(open || g.context->hosts.count == 0);
+        MUST(g.context->tls.client_wanted || !c->network.egress.mtls.boolean);
+        MUST(g.context->tls.pinned || c->network.egress.tls_pins.count == 0);
+        MUST(g.context->rules_count >= c->governance.rules.count);
         MUST(!c->orchestrator.isolation.fs.ephemeral.boolean || g.context->writes.count == 0);
         MUST(c->capabilities.http.enabled.boolean || c->capabilities.wiring.count ||
              !mv_context_allows(g.context, "ccos.network.http-fetch"));

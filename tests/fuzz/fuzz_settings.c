@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A settings file of any bytes: reading and resolving end; nothing that resolves is wider than
  * the file. */
+#include <base/slice.h>
 #include <config/config.h>
 #include <config/settings.h>
-#include <security/security.h>
+#include <security/rules.h>
 #include <stdlib.h>
 
 #define MUST(x) ((x) ? (void)0 : abort())
@@ -22,6 +23,39 @@ static void check_within(const struct mv_context *narrow, const struct mv_contex
                 for (uint32_t i = 0; lists[kind] && i < lists[kind]->count; i++)
                         MUST(mv_grant_covered(wide, (enum mv_grant_kind)kind,
                                               lists[kind]->items[i]));
+}
+
+/* What an environment's constitution says comes on top of the file's. */
+static uint32_t strictness(const struct mv_context *c, uint32_t effects)
+{
+        struct mv_capability capability = { .id = "ccos.io.read-file", .effects = effects };
+        struct mv_value path = { .kind = MV_STRING, .text = MV_SLICE("/data/x") };
+        struct mv_governed g = { .capability = &capability, .args = &path, .args_count = 1 };
+        const struct mv_rule *rules[MV_CONSTITUTIONS_MAX];
+        uint32_t n = mv_rules_for(c, &g, rules), approvals = 0;
+        for (uint32_t i = 0; i < n; i++)
+                if (rules[i]->action == MV_RULE_DENY)
+                        return UINT32_MAX;
+                else
+                        approvals += rules[i]->approvals;
+        return approvals;
+}
+
+static void check_rules(struct mv_settings_file *f, const char *environment)
+{
+        struct mv_policy_settings file, narrow;
+        struct mv_err err;
+        if (f->settings.environment.given || mv_settings_resolve(f, NULL, &file, &err) < 0)
+                return;
+        if (mv_settings_resolve(f, environment, &narrow, &err) == 0) {
+                for (uint32_t effects = 0; effects < 16; effects++)
+                        MUST(strictness(narrow.context, effects) >=
+                             strictness(file.context, effects));
+                for (size_t i = 0; i < MV_SPEND_MAX_; i++)
+                        MUST(narrow.context->budget.max[i] <= file.context->budget.max[i]);
+                mv_policy_settings_done(&narrow);
+        }
+        mv_policy_settings_done(&file);
 }
 
 static void check(struct mv_settings_file *f, const char *environment)
@@ -50,6 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
                 check(&f, NULL);
                 check(&f, "production");
                 check(&f, "testing");
+                check_rules(&f, "testing");
         }
         mv_settings_done(&f);
         return 0;
