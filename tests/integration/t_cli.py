@@ -404,6 +404,28 @@ def explain_tells_about_every_step_and_call():
 
 
 @test
+def explain_says_which_step_runs_in_a_cell_of_its_own():
+    program = path('apart.rtfs')
+    with open(program, 'w') as f:
+        f.write('(step "here" (call :ccos.echo 1))\n'
+                '(with-security-profile {:isolation-level :process} (call :ccos.math.add 1 2))\n')
+    grants = ['--allow', 'ccos.echo', '--allow', 'ccos.math.add']
+    code, r = run_json('explain', program, '--provider', 'mock', *grants)
+    equal(code, 0)
+    equal([(s['step'], s['provider'], s['tier'], s['own_cell']) for s in r['steps']],
+          [('here', 'mock', 'none', False), ('with-security-profile', 'process', 'process', True)])
+    code, out, _ = run('explain', program, '--provider', 'mock', *grants)
+    has(out, 'runs in a cell of its own, behind the process wall (tier process)')
+    code, r = run_json('explain', program, '--provider', 'process', *grants)
+    equal([s['own_cell'] for s in r['steps']], [False, False])
+    store = path('apart.mva')
+    code, r = run_json('run', program, '--provider', 'mock', '--audit', store, *grants)
+    equal((code, r['value'], r['provider']), (0, 3, 'mock'))
+    has(run('audit', 'show', store)[1], 'in a cell of its own, provider process, tier process')
+    equal(run('audit', 'replay', store, '--execution', r['execution_id'], '--provider', 'mock')[0], 0)
+
+
+@test
 def a_step_is_held_to_its_text_and_replays():
     store, data = path('steps.mva'), path('steps.txt')
     with open(data, 'w') as f:
