@@ -67,6 +67,26 @@ static bool works(void)
         return said && strcmp(said, "42") == 0;
 }
 
+/* With a granted path a cell is made on request. */
+static bool reads_granted(void)
+{
+        struct mv_err err;
+        const char *argv[] = { "-c", "test -r /etc/hostname", NULL };
+        struct mv_context *c = mv_context_new(MV_LEVEL_CONTROLLED);
+        struct mv_execution x = {
+                .program = { .kind = MV_PROGRAM_EXTERNAL, .path = "/bin/sh", .argv = argv },
+                .context = c,
+                .provider = "process"
+        };
+        struct mv_result *r = NULL;
+        bool ok = mv_context_allow(c, "external_program", &err) == 0 &&
+                  mv_context_allow_read(c, "/etc/hostname", &err) == 0 &&
+                  mv_execute(host, &x, &r, &err) == 0 && mv_result_ok(r);
+        mv_result_free(r);
+        mv_context_free(c);
+        return ok;
+}
+
 /* --- looking ---------------------------------------------------------------------------------- */
 
 /* Children of `parent` with that name, their numbers sorted as /proc lists them. */
@@ -239,7 +259,8 @@ TEST(a_process_that_forked_goes_on_and_so_does_its_parent)
         REQUIRE(pid >= 0);
         if (pid == 0) {
                 alarm(20);
-                bool ok = works() && works() && works() && spares_of(getpid()) == 0;
+                bool ok = works() && works() && works() && reads_granted() &&
+                          spares_of(getpid()) == 0;
                 host = mv_host_free(host);
                 _exit(ok ? 0 : 1);
         }

@@ -84,11 +84,11 @@ static int grant_check(const struct mv_program_grant *g, bool *ret_is_dir, struc
 
 static int owner_namespace(struct mv__wall *w, struct mv_err *err)
 {
-        pthread_mutex_lock(&w->lock);
+        pthread_mutex_lock(&w->owner_lock);
         int r = w->owner_namespace_fd >= 0
                         ? 0
                         : mv_sys_cell_owner_namespace(&w->owner_namespace_fd, err);
-        pthread_mutex_unlock(&w->lock);
+        pthread_mutex_unlock(&w->owner_lock);
         return r;
 }
 

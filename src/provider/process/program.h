@@ -49,9 +49,11 @@ struct mv__wall {
         int landlock_abi; /* 0: none */
         struct mv_sys_program_filter filter, filter_no_local, filter_module;
         int owner_namespace_fd; /* -1 until the first grant that needs it */
+        pthread_mutex_t
+                owner_lock; /* not taken by the thread of spares: a process that forks may need it */
         struct mv_sys_group idle[MV_PROGRAM_GROUPS_IDLE]; /* empty groups of ended cells */
         unsigned idle_count;
-        pthread_mutex_t lock; /* the lines above, from owner_namespace_fd on */
+        pthread_mutex_t lock; /* the two lines above */
         uint32_t cpu_percent, spares_max;
         pid_t owner; /* a process that forked from it has neither idle groups nor spares */
         struct mv__spares *spares;

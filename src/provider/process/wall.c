@@ -39,6 +39,7 @@ int mv__wall_init(struct mv__wall *w, struct mv_err *err)
                                 .owner = getpid(),
                                 .groups.dirs = { -1, -1, -1, -1 } };
         pthread_mutex_init(&w->lock, NULL);
+        pthread_mutex_init(&w->owner_lock, NULL);
         int r = mv__wall_probe(err);
         if (r == 0)
                 r = mv_sys_memfd_sealed("microvm-init", init_image().p, init_image().len,
@@ -67,6 +68,7 @@ void mv__wall_done(struct mv__wall *w)
                 mv_sys_group_forget(&w->idle[--w->idle_count]);
         mv_sys_groups_done(&w->groups);
         pthread_mutex_destroy(&w->lock);
+        pthread_mutex_destroy(&w->owner_lock);
 }
 
 void mv__wall_text(char *buf, size_t cap)
