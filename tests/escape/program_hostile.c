@@ -744,6 +744,17 @@ static int use_32_mib(void)
         usleep(100000); /* so that it is seen where memory is looked at now and then */
         return ESRCH;
 }
+static int deeper(volatile char *above)
+{
+        volatile char here[4096];
+        here[0] = above[0];
+        return above[0] < 0 ? here[0] : deeper(here) + here[0];
+}
+static int stack_overflow(void)
+{
+        char top = 1;
+        return deeper(&top);
+}
 static int memory_bomb_family(void)
 {
         for (int i = 0; i < 16; i++)
@@ -1011,6 +1022,7 @@ static const struct {
         A(memory_bomb),
         A(memory_bomb_family),
         A(use_32_mib),
+        A(stack_overflow),
         A(descriptor_bomb),
         A(disk_fill),
         A(grant_fill),

@@ -621,6 +621,19 @@ TEST(bombs_end_at_their_limits) /* REQ-RES-01, -04, -05 */
         ALL_REFUSED(list);
 }
 
+TEST(a_stack_ends) /* REQ-RES-01: at 8 MiB */
+{
+        struct attack a = { .name = "stack_overflow" };
+        struct rest before = rest_now();
+        struct mv_result *r = run(&a, NULL);
+        REQUIRE(r != NULL);
+        CHECK(mv_result_termination(r) == MV_END_KILLED);
+        CHECK(mv_result_metadata(r)->signal == SIGSEGV);
+        CHECK(mv_result_metadata(r)->memory_peak_bytes < 16 << 20);
+        mv_result_free(r);
+        check_rest(before);
+}
+
 TEST(memory_that_belongs_to_no_process_is_held) /* REQ-RES-03 */
 {
         struct attack a = { .name = "memory_file", .right = "ENOSYS" };
