@@ -423,8 +423,10 @@ TEST(nothing_outside_its_own_directories_can_be_written) /* REQ-PROC-11 */
                 { "write_usr", NULL, "EROFS|EACCES" },
                 { "write_root", NULL, "EROFS|EACCES" },
                 { "write_arg", attacker, "EROFS|EACCES|ETXTBSY" },
+                { "create_arg", "/usr/share/made", "EROFS|EACCES" },
         };
         ALL_REFUSED(list);
+        CHECK(access("/usr/share/made", F_OK) < 0);
 }
 
 TEST(process_one_can_be_neither_read_nor_entered) /* REQ-RES-09 */
@@ -903,6 +905,7 @@ static const struct {
         { "root_of_1", "EACCES|EPERM" },
         { "memory_of_1", "EACCES|EPERM" },
         { "write", "EROFS|EACCES" },
+        { "write_input", "EROFS|EACCES" },
         { "hard_link", "EXDEV|EACCES|EPERM" },
         { "chroot", "EPERM" },
         { "device", "EPERM|ENXIO" }, /* gVisor makes one that leads nowhere */
