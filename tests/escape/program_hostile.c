@@ -154,10 +154,6 @@ static int write_root(void)
 {
         return try_open("/microvm-escape", O_WRONLY | O_CREAT);
 }
-static int write_input(void)
-{
-        return try_open("/workspace/input/x", O_WRONLY | O_CREAT);
-}
 static int docker_socket(void)
 {
         return try_open("/run/docker.sock", O_RDWR);
@@ -921,7 +917,6 @@ static const struct {
         A(dev_ptmx),
         A(write_usr),
         A(write_root),
-        A(write_input),
         A(docker_socket),
         A(symlink_out),
         A(hard_link),
