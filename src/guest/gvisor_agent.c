@@ -48,7 +48,8 @@ struct request {
 };
 
 struct watch {
-        uint64_t bytes_max, bytes_before, bytes_peak;
+        uint64_t bytes_max, bytes_before, bytes_peak; /* of a program */
+        uint64_t bytes_measured;                      /* of the sandbox with an RTFS run in it */
         uint64_t cpu_ns_max, cpu_ns_before;
         uint32_t period_ms, looks;
 };
@@ -152,17 +153,6 @@ static bool reap(pid_t pid, struct mv_cell_report *r, int options)
         return ended;
 }
 
-/* While something runs the host may only ask for its termination. */
-static void control_while_running(void)
-{
-        struct request q;
-        request_read(&q);
-        if (q.op != MV_AGENT_TERMINATE)
-                _exit(MV_AGENT_EXIT_REQUEST);
-        kill(-1, SIGTERM);
-        request_done(&q);
-}
-
 /* Of the whole sandbox, as the sentry counts the pages that it took, files in memory among them. Its resident sizes of
  * processes say more: they hold each mapped file whole, once per process, though those pages are the host's. */
 static uint64_t sandbox_bytes(void)
@@ -186,9 +176,25 @@ static struct watch watch_start(struct mv_cur *c)
         w.period_ms = mv_get_u32(c);
         if (w.period_ms)
                 cell_usage(&resident, &w.cpu_ns_before);
-        if (w.period_ms)
+        if (w.period_ms && w.bytes_max)
                 w.bytes_before = sandbox_bytes();
         return w;
+}
+
+/* While something runs the host may only ask for its termination, and for what it took. */
+static void control_while_running(struct watch *w)
+{
+        struct request q;
+        request_read(&q);
+        if (q.op == MV_AGENT_TERMINATE) {
+                kill(-1, SIGTERM);
+        } else if (q.op == MV_AGENT_MEASURE) {
+                w->bytes_measured = sandbox_bytes();
+                report(&(struct mv_cell_report){ .kind = MV_AGENT_MEASURED });
+        } else {
+                _exit(MV_AGENT_EXIT_REQUEST);
+        }
+        request_done(&q);
 }
 
 static enum mv_cell_report_kind looked(struct watch *w, struct mv_cell_report *r)
@@ -217,6 +223,14 @@ static uint64_t peak(const struct watch *w, uint64_t largest)
         return largest < w->bytes_max ? largest : w->bytes_max;
 }
 
+/* Of an RTFS run, which is dead: what the sandbox took more while it waited at its door. The sentry counts at most every
+ * 10 ms, and sees nothing new before; then it is the size of the process, which is more. */
+static uint64_t taken(const struct watch *w, uint64_t resident)
+{
+        uint64_t idle = sandbox_bytes();
+        return w->bytes_measured > idle ? w->bytes_measured - idle : resident;
+}
+
 static void wait_child(pid_t pid, struct watch w)
 {
         struct mv_cell_report r = { .kind = MV_CELL_ENDED, .exit_code = -1 }, rest;
@@ -227,7 +241,7 @@ static void wait_child(pid_t pid, struct watch w)
                 struct pollfd on = { 0, POLLIN, 0 };
                 /* SIGCHLD is blocked but here */
                 if (ppoll(&on, 1, w.period_ms ? &period : NULL, &none) > 0)
-                        control_while_running();
+                        control_while_running(&w);
                 if (w.period_ms && looked(&w, &r) != MV_CELL_ENDED) {
                         kill(-1, SIGKILL); /* (2) */
                         reap(0, &rest, 0);
@@ -239,6 +253,8 @@ static void wait_child(pid_t pid, struct watch w)
         reap(0, &r, 0);
         if (w.bytes_max)
                 r.memory_peak_bytes = peak(&w, r.memory_peak_bytes);
+        else if (w.bytes_measured)
+                r.memory_peak_bytes = taken(&w, r.memory_peak_bytes);
         report(&r);
 }
 

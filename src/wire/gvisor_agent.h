@@ -6,7 +6,7 @@
  * Host to agent, on descriptor 0 (a stream socket): u32 op, u32 length, the payload; descriptors come
  * with the first byte. Integers are little-endian; str is u32 length (NUL included) and the bytes.
  * Agent to host, on the same socket: struct mv_cell_report of wire/cell_plan.h: MV_AGENT_READY once,
- * then one ENDED, FAILED or OVER_* for each RUN or PROGRAM. watch is u64 resident bytes, u64 CPU ns (0: not
+ * then one ENDED, FAILED or OVER_* for each RUN or PROGRAM, and a MEASURED for each MEASURE before. watch is u64 resident bytes, u64 CPU ns (0: not
  * watched), u32 period in ms (0: no watch): for hosts without control groups. What comes from the agent is hostile once a
  * program has run.
  *
@@ -24,6 +24,7 @@ enum mv_agent_op {
                            * limits, (u32 resource, u64 value)..., u32 bytes of a filter, struct
                            * sock_filter[], str path, str directory, u32 count, str..., u32 count,
                            * str... */
+        MV_AGENT_MEASURE, /* while a RUN waits at its door: MV_AGENT_MEASURED, and its ENDED says what memory it took; no payload */
         MV_AGENT_TERMINATE, /* SIGTERM to everything but the agent; no payload */
 };
 /* What the agent is, by its first argument; outside, RUNSC ARG... follow. With network, descriptor 0 is the relay's socket. */
@@ -40,8 +41,9 @@ enum mv_agent_op {
 #define MV_AGENT_NETWORK      4u
 #define MV_AGENT_FDS_MAX      5u
 #define MV_AGENT_CONNECT      'C'
-#define MV_AGENT_READY        100 /* a kind of report */
-#define MV_AGENT_EXIT_REQUEST 74  /* the host sent what is no request */
-#define MV_AGENT_EXIT_HOST    75  /* the host is gone */
+#define MV_AGENT_READY        100 /* kinds of reports */
+#define MV_AGENT_MEASURED     101
+#define MV_AGENT_EXIT_REQUEST 74 /* the host sent what is no request */
+#define MV_AGENT_EXIT_HOST    75 /* the host is gone */
 
 #endif

@@ -154,10 +154,6 @@ static int write_root(void)
 {
         return try_open("/microvm-escape", O_WRONLY | O_CREAT);
 }
-static int write_input(void)
-{
-        return try_open("/workspace/input/x", O_WRONLY | O_CREAT);
-}
 static int docker_socket(void)
 {
         return try_open("/run/docker.sock", O_RDWR);
@@ -744,6 +740,17 @@ static int use_32_mib(void)
         usleep(100000); /* so that it is seen where memory is looked at now and then */
         return ESRCH;
 }
+static int deeper(volatile char *above)
+{
+        volatile char here[4096];
+        here[0] = above[0];
+        return above[0] < 0 ? here[0] : deeper(here) + here[0];
+}
+static int stack_overflow(void)
+{
+        char top = 1;
+        return deeper(&top);
+}
 static int memory_bomb_family(void)
 {
         for (int i = 0; i < 16; i++)
@@ -910,7 +917,6 @@ static const struct {
         A(dev_ptmx),
         A(write_usr),
         A(write_root),
-        A(write_input),
         A(docker_socket),
         A(symlink_out),
         A(hard_link),
@@ -1011,6 +1017,7 @@ static const struct {
         A(memory_bomb),
         A(memory_bomb_family),
         A(use_32_mib),
+        A(stack_overflow),
         A(descriptor_bomb),
         A(disk_fill),
         A(grant_fill),

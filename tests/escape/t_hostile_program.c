@@ -423,8 +423,10 @@ TEST(nothing_outside_its_own_directories_can_be_written) /* REQ-PROC-11 */
                 { "write_usr", NULL, "EROFS|EACCES" },
                 { "write_root", NULL, "EROFS|EACCES" },
                 { "write_arg", attacker, "EROFS|EACCES|ETXTBSY" },
+                { "create_arg", "/usr/share/made", "EROFS|EACCES" },
         };
         ALL_REFUSED(list);
+        CHECK(access("/usr/share/made", F_OK) < 0);
 }
 
 TEST(process_one_can_be_neither_read_nor_entered) /* REQ-RES-09 */
@@ -619,6 +621,19 @@ TEST(bombs_end_at_their_limits) /* REQ-RES-01, -04, -05 */
                 { "file_size_caught", NULL, "EFBIG" },
         };
         ALL_REFUSED(list);
+}
+
+TEST(a_stack_ends) /* REQ-RES-01: at 8 MiB */
+{
+        struct attack a = { .name = "stack_overflow" };
+        struct rest before = rest_now();
+        struct mv_result *r = run(&a, NULL);
+        REQUIRE(r != NULL);
+        CHECK(mv_result_termination(r) == MV_END_KILLED);
+        CHECK(mv_result_metadata(r)->signal == SIGSEGV);
+        CHECK(mv_result_metadata(r)->memory_peak_bytes < 16 << 20);
+        mv_result_free(r);
+        check_rest(before);
 }
 
 TEST(memory_that_belongs_to_no_process_is_held) /* REQ-RES-03 */
@@ -850,7 +865,8 @@ static const char python_attacks[] =
         "    'shadow': lambda: open('/etc/shadow'), 'home': lambda: os.listdir('/root'),\n"
         "    'link': link, 'every_root': every_root, 'root_of_1': lambda: "
         "os.listdir('/proc/1/root'),\n"
-        "    'memory_of_1': lambda: open('/proc/1/mem', 'r+b'), 'write': lambda: open('/usr/x', "
+        "    'memory_of_1': lambda: open('/proc/1/mem', 'r+b'), 'write_input': lambda: "
+        "open('/workspace/input/x', 'w'), 'write': lambda: open('/usr/x', "
         "'w'),\n"
         "    'hard_link': lambda: os.link('/usr/bin/env', '/workspace/e'),\n"
         "    'chroot': lambda: os.chroot('/tmp'), 'device': device,\n"
@@ -890,6 +906,7 @@ static const struct {
         { "root_of_1", "EACCES|EPERM" },
         { "memory_of_1", "EACCES|EPERM" },
         { "write", "EROFS|EACCES" },
+        { "write_input", "EROFS|EACCES" },
         { "hard_link", "EXDEV|EACCES|EPERM" },
         { "chroot", "EPERM" },
         { "device", "EPERM|ENXIO" }, /* gVisor makes one that leads nowhere */

@@ -618,6 +618,18 @@ def nothing_is_left():
     assert not processes and not mounts and not set(now) - groups, (processes, mounts, now)
 
 
+def the_memory_peak_is_what_a_module_used():  # REQ-RES-08
+    text = ('(module (memory (export "memory") 1) (func (export "_start") (local i32) (drop (memory.grow (i32.const %d))) (loop '
+            '(i32.store8 (local.get 0) (i32.const 1)) (local.set 0 (i32.add (local.get 0) (i32.const 4096))) '
+            '(br_if 0 (i32.lt_u (local.get 0) (i32.const %d))))))')
+    small, large = (wat(text % (n // 65536, n)) for n in (1 << 20, 33 << 20))
+    assert small['ok'] and large['ok'], (small, large)
+    more = large['metadata']['memory_peak_bytes'] - small['metadata']['memory_peak_bytes']
+    assert 0.9 * (32 << 20) <= more <= 1.1 * (32 << 20), (small['metadata'], large['metadata'])
+    assert large['metadata']['memory_peak_bytes'] <= 1.1 * (33 << 20), large['metadata']
+
+
+TESTS.append(('the memory peak is what a module used', the_memory_peak_is_what_a_module_used))
 if HAS_CLANG:
     TESTS.append(('each attack is on record', each_attack_is_on_record))
 TESTS.append(('nothing is left on the host', nothing_is_left))

@@ -147,12 +147,25 @@ static int runner_start(struct gv_cell *c, uint64_t deadline_ns, struct mv_err *
         return r;
 }
 
-/* (2), (4) */
+/* (4) What the run took, while it has it still: behind its last frame it waits at the door. */
+static bool runner_measure(struct gv_cell *c, uint64_t deadline_ns)
+{
+        uint8_t bytes[MV_AGENT_HEADER_BYTES];
+        struct mv_out o = mv_out(bytes, sizeof bytes);
+        struct mv_cell_report r;
+        struct mv_err err;
+        put_header(&o, MV_AGENT_MEASURE, 0);
+        return gv_send(c, mv_out_slice(&o), NULL, 0, deadline_ns, &err) == 0 &&
+               gv_report(c, deadline_ns, &r) && r.kind == MV_AGENT_MEASURED;
+}
+
+/* (2) */
 static void runner_finish(struct gv_cell *c, struct mv_exit *x)
 {
         uint64_t deadline_ns = mv__now_ns() + MV_GVISOR_END_NS;
+        bool measured = x->termination == MV_END_COMPLETED && runner_measure(c, deadline_ns);
         mv_fd_closep(&c->base.door_fd);
-        if (x->termination != MV_END_COMPLETED)
+        if (!measured)
                 return;
         c->clean = gv_report(c, deadline_ns, &c->end) && c->end.kind == MV_CELL_ENDED &&
                    c->end.exit_code == 0 && c->end.signal == 0;

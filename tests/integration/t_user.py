@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""An ordinary user runs the same examples as root does, behind each wall that he can have, with the same outcome. Needs root,
+to be two users; an account is not needed. Prints TAP. Usage: t_user.py MICROVM SOURCE EMBED"""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+MICROVM, SOURCE, EMBED = map(os.path.abspath, sys.argv[1:4])
+USER = 54321
+EXAMPLES = os.path.join(SOURCE, 'examples')
+WORK = tempfile.mkdtemp(prefix='microvm-user-')
+os.chmod(WORK, 0o755)
+WALLS = ('mock', 'process', 'wasm', 'kvm', 'gvisor')
+PEOPLE = {'root': {}, 'user': {'user': USER, 'group': USER, 'extra_groups': []}}
+
+
+def home(who):
+    return os.path.join(WORK, who)
+
+
+for person in PEOPLE:
+    os.mkdir(home(person))
+os.chown(home('user'), USER, USER)
+
+
+def run(who, *args, text=None):
+    env = {'PATH': '/usr/local/bin:/usr/bin:/bin', 'HOME': home(who), 'LC_ALL': 'C.UTF-8'}
+    for name in ('ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS'):
+        if name in os.environ:
+            env[name] = os.environ[name]
+    return subprocess.run(args, capture_output=True, text=True, timeout=120, env=env, cwd=home(who), input=text, **PEOPLE[who])
+
+
+def providers(who):
+    return {p['name'] for p in json.loads(run(who, MICROVM, 'providers', '--json').stdout)['providers'] if p['available']}
+
+
+def outcome(r):
+    """What does not name this execution, its time, or the strongest wall that somebody has."""
+    try:
+        d = json.loads(r.stdout)
+    except ValueError:
+        return r.returncode, re.sub(r'behind the \w+ wall \(tier \w+\)', 'behind a wall', r.stdout)
+    e = d.get('error') or {}
+    return r.returncode, d.get('ok'), d.get('value'), d.get('termination'), e.get('kind'), e.get('message'), d.get('stdout')
+
+
+def put(name, content):
+    path = os.path.join(WORK, name)
+    with open(path, 'wb') as f:
+        f.write(content)
+    os.chmod(path, 0o644)
+    return path
+
+
+CALLS = {'py': b'import microvm\nprint(microvm.call("ccos.math.add", 40, 2))\n',
+         'js': b'const m = require("microvm"); console.log(m.call("ccos.math.add", 40, 2))\n',
+         'sh': b'read line; echo "[1, \\"$line\\"]"; echo left > /workspace/output/left.txt\n',
+         'rb': b'puts [1, 2, 3].sum\n', 'lua': b'print(6 * 7)\n'}
+TOOLS = {'py': 'python3', 'js': 'node', 'sh': 'sh', 'rb': 'ruby', 'lua': 'lua'}
+SALES = os.path.join(EXAMPLES, 'data', 'sales.csv')
+# Its _start writes 42 to descriptor 1; made by hand, so that no compiler of modules is needed to have it.
+MODULE = bytes.fromhex(
+    '0061736d01000000010c0260047f7f7f7f017f60000002230116776173695f736e617073686f745f7072657669657731'
+    '0866645f77726974650000030201010503010001071302066d656d6f72790200065f737461727400010a0f010d004101'
+    '41004101411010001a0b0b16020041080b0334320a0041000b080800000003000000')
+
+
+def first(who, wall):
+    report = os.path.join(home(who), 'report.txt')
+    r = run(who, MICROVM, 'run', os.path.join(EXAMPLES, 'first.rtfs'), '--provider', wall, '--json', '--audit', 'none',
+            '--allow', 'ccos.io.read-file', '--allow', 'ccos.io.write-file', '--allow-read', SALES, '--allow-write', home(who),
+            '--arg', json.dumps(SALES), '--arg', json.dumps(report), '--arg', '"/etc/hostname"')
+    return outcome(r) + (open(report).read() if os.path.exists(report) else None,)
+
+
+def script(kind):
+    def one(who, wall):
+        out = os.path.join(home(who), f'out-{kind}-{wall}')
+        r = run(who, MICROVM, 'run', SCRIPTS[kind], '--provider', wall, '--json', '--audit', 'none', '--allow', 'external_program',
+                '--allow', 'ccos.math.add', '--output', out, text='a line\n')
+        return outcome(r) + (sorted(os.listdir(out)) if os.path.isdir(out) else None,)
+    return one
+
+
+def command(*args, text=None):
+    return lambda who, wall: outcome(run(who, MICROVM, *args, *(('--provider', wall) if wall else ()), text=text))
+
+
+def dashed(*args, text=None):
+    """Options go before the program."""
+    return lambda who, wall: outcome(run(who, MICROVM, 'exec', '--json', '--audit', 'none', '--provider', wall, '--allow',
+                                         'external_program', '--', *args, text=text))
+
+
+SCRIPTS = {k: put('script.' + k, v) for k, v in CALLS.items()}
+MODULE_FILE = put('module.wasm', MODULE)
+AGENT = os.path.join(EXAMPLES, 'agent')
+EACH_WALL = {  # what it is: how, and the walls
+    'examples/first.rtfs': (first, WALLS),
+    'examples/agent': (command('run', os.path.join(AGENT, 'summary.rtfs'), '--agent', os.path.join(AGENT, 'agent.config.rtfs'),
+                               '--json', '--audit', 'none'), ('process', 'wasm', 'kvm', 'gvisor')),
+    'a session': (command('repl', text='(def a 40)\n(+ a 2)\n'), ('process', 'wasm', 'kvm')),
+    'a program': (dashed('/usr/bin/env', '-i', '/bin/sh', '-c', 'cat; id -u | wc -l', text='in'), ('process', 'gvisor')),
+    'a program that fails': (dashed('/bin/sh', '-c', 'exit 3'), ('process', 'gvisor')),
+    'a program that is denied': (dashed('/bin/cat', '/etc/shadow'), ('process', 'gvisor')),
+    'a module': (command('run', MODULE_FILE, '--json', '--audit', 'none', '--allow', 'external_program'), ('wasm',)),
+    **{f'a script in {TOOLS[k]}': (script(k), ('process', 'gvisor')) for k in CALLS if shutil.which(TOOLS[k], path='/usr/bin:/bin')},
+}
+NO_WALL = {
+    'inspect': command('inspect', os.path.join(EXAMPLES, 'first.rtfs')),
+    'explain': command('run', os.path.join(EXAMPLES, 'first.rtfs'), '--explain'),
+    **{'policy ' + f: command('run', os.path.join(EXAMPLES, 'first.rtfs'), '--policy', os.path.join(EXAMPLES, 'settings', f), '--explain')
+       for f in sorted(os.listdir(os.path.join(EXAMPLES, 'settings')))},
+    **{'config ' + f: command('config', 'check', os.path.join(EXAMPLES, 'config', f))
+       for f in sorted(os.listdir(os.path.join(EXAMPLES, 'config')))},
+    'the example that embeds the library': lambda who, wall: (lambda r: (r.returncode, len(r.stdout.splitlines())))(run(who, EMBED)),
+}
+
+
+class Skip(Exception):
+    pass
+
+
+def same(how, wall, walls):
+    seen = {who: how(who, wall) for who in PEOPLE}
+    if seen['user'][0] == 5 and walls['root'] != walls['user']:
+        raise Skip('it demands a wall that is not available to user')
+    assert seen['root'] == seen['user'], seen
+    return seen['root']
+
+
+def main():
+    if os.geteuid() != 0:
+        print('1..0 # SKIP only root can be two users')
+        return 0
+    has = {who: providers(who) for who in PEOPLE}
+    tests = [(f'{name}, {wall}', how, wall) for name, (how, walls) in EACH_WALL.items() for wall in walls]
+    tests += [(name, how, None) for name, how in NO_WALL.items()]
+    print(f'1..{len(tests)}')
+    failed = 0
+    for n, (name, how, wall) in enumerate(tests, 1):
+        missing = [who for who in PEOPLE if wall and wall not in has[who]]
+        try:
+            if missing:
+                print(f'ok {n} - {name} # SKIP {wall} is not available to {" and ".join(missing)}', flush=True)
+                continue
+            got = same(how, wall, has)
+            assert got[0] in (0, 1, 3), got
+            print(f'ok {n} - {name}', flush=True)
+        except Skip as e:
+            print(f'ok {n} - {name} # SKIP {e}', flush=True)
+        except Exception as e:
+            failed += 1
+            print(f'not ok {n} - {name}')
+            print('\n'.join('# ' + line for line in (str(e) or repr(e)).splitlines()), flush=True)
+    return failed > 0
+
+
+try:
+    status = main()
+finally:
+    shutil.rmtree(WORK, ignore_errors=True)
+sys.exit(status)
