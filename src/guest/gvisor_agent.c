@@ -2,7 +2,7 @@
 /* guest/gvisor_agent.c - process 1 of a gVisor sandbox, and the step before it.
  *
  * `outside RUNSC ARG...`: in the cell around the sandbox; makes the door's socket the standard input
- * of runsc, because that is what this runsc hands on. `inside`: in the sandbox; serves requests from
+ * of runsc, because that is what this runsc hands on; `outside-network` starts one half of relay.c before. `inside`: in the sandbox; serves requests from
  * descriptor 0 (wire/gvisor_agent.h), one at a time.
  *
  * (1) Each RTFS run is a fork of this process as it was when the sandbox started: it has read nothing
@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <guest/cell.h>
 #include <guest/linux_runner.h>
+#include <guest/relay.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -34,6 +35,7 @@
 
 #define STRINGS_MAX 1200
 #define DOOR_AT     3
+#define LOOKS_MIN   4          /* a program that was looked at so often did not grow unseen */
 #define FDS_LAST    0x7fffffff /* the sentry takes them for signed numbers */
 
 struct request {
@@ -42,11 +44,13 @@ struct request {
         uint8_t *bytes;
         int fds[MV_AGENT_FDS_MAX];
         unsigned fds_count;
+        uint32_t streams; /* of a program */
 };
 
 struct watch {
-        uint64_t bytes_max, cpu_ns_max, cpu_ns_before;
-        uint32_t period_ms;
+        uint64_t bytes_max, bytes_before, bytes_peak;
+        uint64_t cpu_ns_max, cpu_ns_before;
+        uint32_t period_ms, looks;
 };
 
 /* --- the socket ------------------------------------------------------------------------------- */
@@ -159,20 +163,41 @@ static void control_while_running(void)
         request_done(&q);
 }
 
+/* Of the whole sandbox, as the sentry counts the pages that it took, files in memory among them. Its resident sizes of
+ * processes say more: they hold each mapped file whole, once per process, though those pages are the host's. */
+static uint64_t sandbox_bytes(void)
+{
+        static const char key[] = "AnonPages:";
+        char text[2048];
+        int fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+        if (fd >= 0)
+                close(fd);
+        text[n > 0 ? n : 0] = 0;
+        const char *at = strstr(text, key);
+        return at ? strtoull(at + sizeof key - 1, NULL, 10) * 1024 : 0;
+}
+
 static struct watch watch_start(struct mv_cur *c)
 {
-        uint64_t bytes;
-        struct watch w = { .bytes_max = mv_get_u64(c), .cpu_ns_max = mv_get_u64(c) };
+        uint64_t resident;
+        struct watch w = { .bytes_max = mv_get_u64(c) };
+        w.cpu_ns_max = mv_get_u64(c);
         w.period_ms = mv_get_u32(c);
         if (w.period_ms)
-                cell_usage(&bytes, &w.cpu_ns_before);
+                cell_usage(&resident, &w.cpu_ns_before);
+        if (w.period_ms)
+                w.bytes_before = sandbox_bytes();
         return w;
 }
 
-static enum mv_cell_report_kind looked(const struct watch *w, struct mv_cell_report *r)
+static enum mv_cell_report_kind looked(struct watch *w, struct mv_cell_report *r)
 {
-        uint64_t bytes, cpu_ns;
-        cell_usage(&bytes, &cpu_ns);
+        uint64_t resident, cpu_ns, bytes = sandbox_bytes();
+        cell_usage(&resident, &cpu_ns);
+        bytes -= bytes < w->bytes_before ? bytes : w->bytes_before;
+        w->looks++;
+        w->bytes_peak = bytes > w->bytes_peak ? bytes : w->bytes_peak;
         bool memory = w->bytes_max && bytes > w->bytes_max;
         if (!memory && (!w->cpu_ns_max || cpu_ns - w->cpu_ns_before < w->cpu_ns_max))
                 return MV_CELL_ENDED;
@@ -181,6 +206,15 @@ static enum mv_cell_report_kind looked(const struct watch *w, struct mv_cell_rep
                                       .memory_peak_bytes = bytes,
                                       .cpu_ns = cpu_ns - w->cpu_ns_before };
         return r->kind;
+}
+
+/* Of a program: of all its processes at a time. One that was gone too soon to be looked at took at most what its largest
+ * process held, mapped files and all, and no more than it might. */
+static uint64_t peak(const struct watch *w, uint64_t largest)
+{
+        if (w->looks >= LOOKS_MIN || largest < w->bytes_peak)
+                return w->bytes_peak;
+        return largest < w->bytes_max ? largest : w->bytes_max;
 }
 
 static void wait_child(pid_t pid, struct watch w)
@@ -203,6 +237,8 @@ static void wait_child(pid_t pid, struct watch w)
         }
         kill(-1, SIGKILL); /* (2) */
         reap(0, &r, 0);
+        if (w.bytes_max)
+                r.memory_peak_bytes = peak(&w, r.memory_peak_bytes);
         report(&r);
 }
 
@@ -318,7 +354,7 @@ static int filter(struct mv_cur *c)
 /* The streams and the door at their numbers, `status_fd` behind them, everything else closed. */
 static int descriptors(struct request *q, int *status_fd)
 {
-        uint32_t streams = mv_get_u32(&q->body);
+        uint32_t streams = q->streams;
         bool in = streams & MV_AGENT_STDIN, door = streams & MV_AGENT_DOOR;
         int null = open("/dev/null", O_RDONLY), aside[MV_AGENT_FDS_MAX + 1];
         if (q->fds_count != 2u + in + door)
@@ -369,20 +405,35 @@ _Noreturn static void program(struct request *q, int status_fd)
         _exit(127);
 }
 
+/* Whoever moves bytes between the program and its proxy is there before the program. 0 or an errno. */
+static int network(struct request *q)
+{
+        q->streams = mv_get_u32(&q->body);
+        uint32_t port = mv_get_u32(&q->body);
+        if (q->body.bad || !(q->streams & MV_AGENT_NETWORK))
+                return 0;
+        if (q->fds_count == 0 || port == 0 || port > UINT16_MAX)
+                _exit(MV_AGENT_EXIT_REQUEST);
+        return relay_inside(q->fds[--q->fds_count], (uint16_t)port);
+}
+
 static void start_program(struct request *q)
 {
         int status[2];
         struct mv_cell_report failed;
         struct watch w = watch_start(&q->body);
+        int error = network(q);
         if (pipe2(status, O_CLOEXEC) < 0)
                 _exit(MV_AGENT_EXIT_REQUEST);
-        pid_t pid = fork();
+        pid_t pid = error ? -1 : fork();
         if (pid == 0)
                 program(q, status[1]);
+        if (error)
+                say(status[1], error, "listen for the proxy", "");
         close(status[1]);
         request_done(q);
         /* The pipe closes with exec; before, it says why there is none. */
-        ssize_t n = pid < 0 ? -1 : read(status[0], &failed, sizeof failed);
+        ssize_t n = pid < 0 && !error ? -1 : read(status[0], &failed, sizeof failed);
         close(status[0]);
         if (n == 0) {
                 wait_child(pid, w);
@@ -424,8 +475,13 @@ static int serve(void)
         }
 }
 
-static int outside(char **argv, char **env)
+static int outside(bool network, char **argv, char **env)
 {
+        int error = network ? relay_outside(0) : 0;
+        if (error) {
+                dprintf(2, "start the relay: error %d\n", error);
+                return MV_AGENT_EXIT_REQUEST;
+        }
         if (dup2(DOOR_AT, 0) < 0)
                 return MV_AGENT_EXIT_REQUEST;
         close(DOOR_AT);
@@ -436,7 +492,8 @@ static int outside(char **argv, char **env)
 
 int main(int argc, char **argv, char **env)
 {
-        if (argc > 2 && strcmp(argv[1], "outside") == 0)
-                return outside(argv + 2, env);
-        return argc == 2 && strcmp(argv[1], "inside") == 0 ? serve() : MV_AGENT_EXIT_REQUEST;
+        bool network = argc > 2 && strcmp(argv[1], MV_AGENT_OUTSIDE_NETWORK) == 0;
+        if (network || (argc > 2 && strcmp(argv[1], MV_AGENT_OUTSIDE) == 0))
+                return outside(network, argv + 2, env);
+        return argc == 2 && strcmp(argv[1], MV_AGENT_INSIDE) == 0 ? serve() : MV_AGENT_EXIT_REQUEST;
 }

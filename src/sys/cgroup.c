@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -386,6 +387,13 @@ static bool limits_same(const struct mv_sys_group_limits *a, const struct mv_sys
                a->pids_max == b->pids_max && a->cpu_time == b->cpu_time;
 }
 
+/* The kernel tells first and kills then; who was killed by us in between is not counted, but told of. */
+static bool was_full(const struct mv_sys_group *g)
+{
+        struct pollfd told = { g->oom_event_fd, POLLIN, 0 };
+        return number_in(g->oom_fd, "oom_kill ") != 0 || poll(&told, 1, 0) != 0;
+}
+
 bool mv_sys_group_again(struct mv_sys_group *g, const struct mv_sys_group_limits *l)
 {
         if (!g->in || g->in->version != 1 || g->peak_fd < 0 || !limits_same(&g->limits, l))
@@ -395,7 +403,7 @@ bool mv_sys_group_again(struct mv_sys_group *g, const struct mv_sys_group_limits
         mv_auto_fd members = open_at(dir, g->name, "tasks", O_RDONLY);
         char byte;
         if (usage < 0 || number_in(usage, "") > l->memory_bytes_max / REST_PART_MAX ||
-            members < 0 || read(members, &byte, 1) != 0 || number_in(g->oom_fd, "oom_kill ") != 0)
+            members < 0 || read(members, &byte, 1) != 0 || was_full(g))
                 return false;
         if (g->usage_fd >= 0)
                 g->cpu_ns_before = cpu_ns_now(g);

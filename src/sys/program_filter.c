@@ -4,6 +4,7 @@
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -632,8 +633,9 @@ static void put_abi(struct mv_sys_program_filter *f) /* (2) */
         put(f, ANSWER(SECCOMP_RET_KILL_PROCESS));
 }
 
-void mv_sys_program_filter(struct mv_sys_program_filter *ret, bool local_sockets)
+void mv_sys_program_filter(struct mv_sys_program_filter *ret, unsigned with)
 {
+        const bool local_sockets = with & MV_SYS_FILTER_LOCAL_SOCKETS;
         const struct list list = { allowed, sizeof allowed / sizeof allowed[0] };
         struct leaf leaves[2 * ANSWERS_MAX + 1];
         put_abi(ret);
@@ -642,6 +644,10 @@ void mv_sys_program_filter(struct mv_sys_program_filter *ret, bool local_sockets
         put_socketpair(ret, local_sockets);
         put_arguments(ret);
         put_modes(ret);
+        if (!(with & MV_SYS_FILTER_MEMORY_FILES)) {
+                put(ret, JUMP(BPF_JEQ, SYS_memfd_create, 0, 1));
+                put(ret, FAIL(ENOSYS)); /* (1) */
+        }
         put_tree(ret, leaves, leaves_make(leaves, list));
 }
 

@@ -17,16 +17,18 @@
  * (6) A WebAssembly module's process gets a list of its own: files it has, memory that is never executable, its end. No
  *     process, no socket, no signal to anybody. */
 #include <linux/filter.h>
-#include <stdbool.h>
 
 #define MV_SYS_PROGRAM_FILTER_MAX 512
 struct mv_sys_program_filter {
         struct sock_filter code[MV_SYS_PROGRAM_FILTER_MAX];
         unsigned short len;
 };
-/* local_sockets: socket(AF_UNIX) and pairs of datagram sockets too. Not when host directories are granted: a socket file in one
- * leads to its owner. */
-void mv_sys_program_filter(struct mv_sys_program_filter *ret, bool local_sockets);
+/* Socket(AF_UNIX) and pairs of datagram sockets too. Not when host directories are granted: a socket file in one leads to its
+ * owner. */
+#define MV_SYS_FILTER_LOCAL_SOCKETS 1u
+/* memfd_create. Not where memory is counted by looking at processes: such a file belongs to none. */
+#define MV_SYS_FILTER_MEMORY_FILES 2u
+void mv_sys_program_filter(struct mv_sys_program_filter *ret, unsigned with);
 void mv_sys_module_filter(struct mv_sys_program_filter *ret);
 
 #endif

@@ -41,7 +41,7 @@ bool rt_memory_access(uint8_t *from, size_t bytes)
 
 /* --- the door --------------------------------------------------------------------------------- */
 
-static bool ready(void)
+static bool rooms_ready(void)
 {
         size_t total = 3 * (size_t)FRAME_BYTES + NODES_BYTES;
         if (sending)
@@ -59,7 +59,7 @@ static bool ready(void)
 
 bool rt_call_room(struct rt_call_room *ret)
 {
-        if (!ready())
+        if (!rooms_ready())
                 return false;
         *ret = (struct rt_call_room){ nodes, answering, NODES_BYTES, FRAME_BYTES };
         return true;
@@ -67,7 +67,7 @@ bool rt_call_room(struct rt_call_room *ret)
 
 struct mv_out rt_door_out(void)
 {
-        return mv_out(ready() ? sending : NULL, ready() ? FRAME_BYTES : 0);
+        return mv_out(rooms_ready() ? sending : NULL, ready() ? FRAME_BYTES : 0);
 }
 
 static bool write_all(struct mv_slice s)

@@ -32,7 +32,8 @@ enum mv_cell_op {
         MV_CELL_HOSTNAME, /* str name */
         MV_CELL_OUTPUT,   /* str path below the scratch place: hand its descriptor to the host */
         MV_CELL_ENTER,    /* make the root read-only, enter it, let go of the old one */
-        MV_CELL_PROXY, /* u16 port: bring loopback up and hand a socket to the host that listens there */
+        MV_CELL_PROXY, /* u16 port: bring loopback up and hand a socket to the host that listens there; 0: one
+                        * that listens under MV_CELL_PROXY_NAME, for the wall inside the cell */
         MV_CELL_WATCH, /* u64 resident bytes, u64 CPU ns (0: not watched), u32 period in ms */
         /* in either: the rest of the plan is in the next part */
         MV_CELL_MORE,
@@ -53,6 +54,9 @@ enum mv_cell_place { MV_CELL_HOST, MV_CELL_IN_ROOT, MV_CELL_IN_SCRATCH };
 #define MV_CELL_NO_EXEC   4u
 #define MV_CELL_DEVICE    8u  /* device nodes work */
 #define MV_CELL_STRICT    16u /* no symbolic link on the way to the source */
+
+/* Abstract, so it is a name of the cell's network namespace and of nothing else. */
+#define MV_CELL_PROXY_NAME "microvm-egress"
 
 #define MV_CELL_HAS_DOOR  1u
 #define MV_CELL_HAS_INPUT 2u

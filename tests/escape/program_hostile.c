@@ -741,6 +741,7 @@ static int use_32_mib(void)
         if (p == MAP_FAILED)
                 return errno;
         memset(p, 1, 32 << 20);
+        usleep(100000); /* so that it is seen where memory is looked at now and then */
         return ESRCH;
 }
 static int memory_bomb_family(void)

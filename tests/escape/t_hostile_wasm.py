@@ -3,6 +3,7 @@
 """Hostile WebAssembly behind the wasm or the kvm wall: malformed modules, traps, limits, and WASI attacks by name. Every attack
 fails for its right reason. Prints TAP. Usage: t_hostile_wasm.py MICROVM HOSTILE.c PROVIDER [TEST...]"""
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -23,6 +24,9 @@ ENV = {'PATH': os.environ['PATH'], 'HOME': WORK, 'LC_ALL': 'C.UTF-8', 'SECRET': 
 for name in ('ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS'):
     if name in os.environ:
         ENV[name] = os.environ[name]
+if os.environ.get('MV_TEST_AS_USER') and os.geteuid() == 0:  # the command, and the compilers too, as an ordinary user
+    subprocess.run = functools.partial(subprocess.run, user=54321, group=54321, extra_groups=[])
+    os.chown(WORK, 54321, 54321)
 TESTS = []
 
 
@@ -557,6 +561,66 @@ def main():
             print('\n'.join('# ' + line for line in (str(e) or repr(e)).splitlines()), flush=True)
     return failed > 0
 
+
+# --- the record, and what is left -------------------------------------------------------------------------------------------
+def recorded(name, *args):
+    record = os.path.join(WORK, 'record.mva')
+    if os.path.exists(record):
+        os.unlink(record)
+    r = attack(name, '--audit', record, *args)
+    verified = subprocess.run([MICROVM, 'audit', 'verify', record], capture_output=True, env=ENV, cwd=WORK)
+    shown = subprocess.run([MICROVM, 'audit', 'show', record], capture_output=True, env=ENV, cwd=WORK).stdout.decode()
+    assert verified.returncode == 0, verified.stderr.decode()
+    return r, shown
+
+
+def leftovers():
+    processes, groups = [], []
+    for p in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            with open(f'/proc/{p}/environ', 'rb') as f, open(f'/proc/{p}/cmdline', 'rb') as g:
+                line = g.read()
+                if WORK.encode() in f.read() + line and int(p) != os.getpid():
+                    processes.append(line)
+        except OSError:
+            pass
+    mounts = [line for line in open('/proc/self/mounts') if WORK in line]
+    for top, directories, _ in os.walk('/sys/fs/cgroup'):
+        for d in directories:
+            owner = d.split('-')[1] if d.startswith('microvm-') else ''
+            if owner.isdigit() and not os.path.exists(f'/proc/{owner}'):
+                groups.append(os.path.join(top, d))
+    return processes, mounts, groups
+
+
+def each_attack_is_on_record():
+    ways = {'dotdot': 'completed', 'capability_denied': 'completed', 'forge_a_trap': 'error', 'sleep_long': 'completed'}
+    for name, termination in ways.items():
+        r, shown = recorded(name)
+        assert r['termination'] == termination, r
+        assert shown.count(' PlanStarted ') == 1, shown
+        assert [line.split()[4] for line in shown.splitlines() if ' PlanEnded ' in line] == [termination], shown
+    _, shown = recorded('capability_denied')
+    assert any('SecurityDecision denied' in line and 'ccos.io.read-file' in line for line in shown.splitlines()), shown
+
+
+def nothing_is_left():
+    before = sorted(os.listdir(os.path.join(WORK, 'granted'))) if HAS_CLANG else []
+    groups = set(leftovers()[2])
+    if HAS_CLANG:
+        for name in ('dotdot', 'create_read_only', 'make_link_up', 'hard_link_out', 'all_descriptors'):
+            attack(name)
+        assert open(os.path.join(WORK, 'granted', 'plain')).read() == 'plain'
+        assert open(os.path.join(WORK, 'secret')).read() == 'secret' and os.stat(os.path.join(WORK, 'secret')).st_nlink == 1
+        assert sorted(os.listdir(os.path.join(WORK, 'granted'))) == before
+    wat('(module (func (export "_start") (loop (br 0))))', '--timeout', '200ms')
+    processes, mounts, now = leftovers()
+    assert not processes and not mounts and not set(now) - groups, (processes, mounts, now)
+
+
+if HAS_CLANG:
+    TESTS.append(('each attack is on record', each_attack_is_on_record))
+TESTS.append(('nothing is left on the host', nothing_is_left))
 
 try:
     status = main()

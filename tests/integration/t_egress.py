@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The network of programs and scripts: what was granted is reached through the proxy, nothing else is reached at all, and each
 decision is in the record. The other end is a server of this test on 127.0.0.1. Prints TAP.
-Usage: t_egress.py MICROVM"""
+Usage: t_egress.py MICROVM [PROVIDER]"""
 import http.server
 import json
 import os
@@ -16,7 +16,13 @@ import threading
 import time
 
 MICROVM = os.path.abspath(sys.argv[1])
+PROVIDER = sys.argv[2] if len(sys.argv) > 2 else 'process'
 DIR = tempfile.mkdtemp(prefix='microvm-egress-')
+AS = {}  # whom the command runs as
+if os.environ.get('MV_TEST_AS_USER') and os.geteuid() == 0:  # an ordinary user, who owns nothing else on this machine
+    AS = {'user': 54321, 'group': 54321, 'extra_groups': []}
+    os.chown(DIR, 54321, 54321)
+    os.environ['HOME'] = DIR
 AUDIT = os.path.join(DIR, 'audit.mva')
 seen = []  # requests that arrived: (method, path, host, headers, body)
 
@@ -63,11 +69,12 @@ NAME = 'localhost:%d' % PORT
 
 
 def microvm(*args, text=None):
-    return subprocess.run([MICROVM, *args], capture_output=True, text=True, timeout=120, input=text)
+    return subprocess.run([MICROVM, *args], capture_output=True, text=True, timeout=120, input=text, **AS)
 
 
 def grants(options):
-    return list(options) if '--level' in options else ['--allow', 'external_program', *options]
+    options = ['--provider', PROVIDER, *options]
+    return options if '--level' in options else ['--allow', 'external_program', *options]
 
 
 def program(argv, *options):
@@ -368,6 +375,7 @@ def two_hundred_connections_share_the_places_there_are():
     before = len(seen)
     r, _ = script('''
 import threading
+threading.stack_size(65536)  # where no control group counts, what threads reserve counts
 results = []
 def one():
     results.append(status(talk('GET http://%s/many HTTP/1.1\\r\\n\\r\\n', wait=20)))
@@ -444,8 +452,8 @@ def an_execution_whose_proxy_dies_ends():  # REQ-NET-18
     path = os.path.join(DIR, 'sleep.py')
     with open(path, 'w') as f:
         f.write('import time; time.sleep(4)')
-    child = subprocess.Popen([MICROVM, 'run', path, '--json', '--audit', 'none', '--allow', 'external_program', '--allow-net', NAME],
-                             stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen([MICROVM, 'run', path, '--json', '--audit', 'none', *grants(['--allow-net', NAME])],
+                             stdout=subprocess.PIPE, text=True, **AS)
     end = time.monotonic() + 3
     while not proxies() and time.monotonic() < end:
         time.sleep(0.02)
@@ -468,6 +476,40 @@ def no_proxy_is_left_when_the_program_is_gone():
         except OSError:
             pass
     assert not [n for n in names if n.startswith('microvm-egress')], names
+
+
+@test
+def who_carries_the_bytes_out_of_a_sandbox_gives_nothing_away():  # the relay stands beside the program there
+    if PROVIDER != 'gvisor':
+        raise Skip('only gvisor has a relay in the sandbox')
+    before = len(seen)
+    r, _ = script('''
+def error(f):
+    try:
+        return 'got ' + str(f())
+    except OSError as e:
+        return type(e).__name__
+others = [int(p) for p in os.listdir('/proc') if p.isdigit() and int(p) not in (1, os.getpid())]
+out = {'others': len(others)}
+for p in others:
+    out['open'] = error(lambda: os.open('/proc/%%d/fd/0' %% p, os.O_RDWR))
+    out['mem'] = error(lambda: open('/proc/%%d/mem' %% p, 'r+b').read(1))
+def name():
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(chr(0) + 'microvm-egress')
+    return 'the cell'
+out['name'] = error(name)
+out['before'] = status(talk('GET http://%s/relay HTTP/1.1\\r\\n\\r\\n'))
+for p in others:
+    os.kill(p, 9)
+time.sleep(0.2)
+out['after'] = error(lambda: talk('GET http://%s/relay HTTP/1.1\\r\\n\\r\\n'))
+print(json.dumps(out))''' % (NAME, NAME), '--allow-net', NAME)
+    assert r['ok'], r
+    v = r['value']
+    assert v['others'] == 1 and v['before'] == 200 and len(seen) == before + 1, v
+    assert v['name'] == v['after'] == 'ConnectionRefusedError', v
+    assert not any(str(v[k]).startswith('got') for k in ('open', 'mem')), v
 
 
 def main():

@@ -3,7 +3,7 @@
  *
  * (1) The root is the directory that the cell's plan has built, with everything mounted in it already, read-only where it
  *     must be; runsc adds /proc, /dev and memory file systems of its own, and mounts nothing of the host.
- * (2) No network but a loopback, no capability, no_new_privs; ids of the sandbox are one id outside. */
+ * (2) No network but a loopback (the proxy's port on it is the agent's work), no capability, no_new_privs; ids of the sandbox are one id outside. */
 #include <stdlib.h>
 #include <string.h>
 #include <base/slice.h>
@@ -47,7 +47,7 @@ static struct mv_value process_part(void)
         for (uint32_t i = 0; i < COUNT(names); i++)
                 sets[i] = (struct mv_entry){ string(names[i]), list(NULL, 0) };
         args[0] = string("/" MV_NESTED_AGENT);
-        args[1] = string("inside");
+        args[1] = string(MV_AGENT_INSIDE);
         env[0] = string("PATH=/usr/bin:/bin");
         user[0] = (struct mv_entry){ string("uid"), integer(0) };
         user[1] = (struct mv_entry){ string("gid"), integer(0) };
@@ -134,9 +134,9 @@ char *gv_config(const struct mv_cell_spec *spec, uint64_t scratch_bytes)
 }
 
 /* One sandbox in a cell of its own: its name, its state and its socket need not differ from another's. */
-void gv_command(struct gv_cell *c, const char *platform)
+void gv_command(struct gv_cell *c, const char *platform, bool network)
 {
-        static const char *const before[] = { MV_NESTED_AGENT,   "outside",
+        static const char *const before[] = { MV_NESTED_AGENT,   MV_AGENT_OUTSIDE,
                                               "/runsc",          "--root=/tmp",
                                               "--rootless",      "--network=none",
                                               "--host-uds=none", "--ignore-cgroups" };
@@ -144,6 +144,8 @@ void gv_command(struct gv_cell *c, const char *platform)
         unsigned n = 0;
         for (uint32_t i = 0; i < COUNT(before); i++)
                 c->argv[n++] = before[i];
+        if (network)
+                c->argv[1] = MV_AGENT_OUTSIDE_NETWORK;
         mv_fmt(c->platform_arg, sizeof c->platform_arg, "--platform=%s", platform);
         c->argv[n++] = c->platform_arg;
         for (uint32_t i = 0; i < COUNT(after); i++)

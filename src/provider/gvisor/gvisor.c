@@ -160,7 +160,7 @@ static int open_inside(struct gv_cell *c, const struct gv_provider *p,
         c->config = gv_config(spec, mv__program_scratch_bytes(memory));
         if (!c->config)
                 return mv_fail(err, MV_E_NOMEM, 0, "the bundle of a sandbox");
-        gv_command(c, p->platform);
+        gv_command(c, p->platform, spec->program && spec->program->network);
         c->nested =
                 (struct mv__nested){ .binary = p->runsc,
                                      .binary_at = "runsc",
@@ -188,12 +188,6 @@ int gv_open(struct gv_provider *p, const struct mv_cell_spec *spec, struct mv_ce
         struct gv_cell *c = calloc(1, sizeof *c);
         if (!c)
                 return mv_fail(err, MV_E_NOMEM, 0, "gvisor cell: %zu bytes", sizeof *c);
-        if (spec->program && spec->program->network) {
-                free(c);
-                return mv_fail(err, MV_E_UNSUPPORTED, 0,
-                               "the gvisor provider gives programs no network: run without "
-                               "--allow-net, or --provider process");
-        }
         c->base.provider = &p->base;
         c->base.child = MV_SYS_CHILD_NONE;
         c->base.door_fd = -1;

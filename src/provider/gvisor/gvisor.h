@@ -42,7 +42,8 @@ int gv_find_runsc(char *buf, size_t cap, struct mv_err *err);
 
 /* bundle.c. malloc'ed text of config.json. */
 char *gv_config(const struct mv_cell_spec *spec, uint64_t scratch_bytes);
-void gv_command(struct gv_cell *c, const char *platform);
+/* network: the agent outside carries connections to the proxy. */
+void gv_command(struct gv_cell *c, const char *platform, bool network);
 
 /* start.c */
 /* 1: the time of the execution is over, and the sandbox is not up. */

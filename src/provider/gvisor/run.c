@@ -227,7 +227,9 @@ static void put_request(struct mv_out *o, const struct mv_cell *c)
                 p->no_local ? &p->wall->filter_no_local : &p->wall->filter;
         put_watch(o, c, c->limits.memory_bytes_max);
         mv_put_u32(o, (p->theirs[2] >= 0 ? MV_AGENT_STDIN : 0) |
-                              (p->theirs[3] >= 0 ? MV_AGENT_DOOR : 0));
+                              (p->theirs[3] >= 0 ? MV_AGENT_DOOR : 0) |
+                              (p->theirs[4] >= 0 ? MV_AGENT_NETWORK : 0));
+        mv_put_u32(o, p->theirs[4] >= 0 ? MV_PROXY_PORT : 0);
         put_limits(o, &c->limits);
         mv_put_u32(o, (uint32_t)(f->len * sizeof f->code[0]));
         mv_put_bytes(o, f->code, f->len * sizeof f->code[0]);

@@ -2,7 +2,9 @@
 /* From an init that waits for its plan to an agent that answers, and talking to it.
  *
  * (1) Nothing here waits longer than its deadline, nor than the execution may take for which it is done.
- * (2) When the sandbox does not come up the reason is what runsc wrote, or which step failed. */
+ * (2) When the sandbox does not come up the reason is what runsc wrote, or which step failed.
+ * (3) Starting takes a processor for a fifth of a second. More starts at once than there are processors
+ *     would only make each of them late, so that the others wait for their turn. */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -57,15 +59,15 @@ static void log_line(struct mv__program *p, char *buf, size_t cap)
                         *s = '?';
 }
 
-/* (2) Init has something to say before the agent did: a step failed, or runsc ended. A descriptor of the output directory
- * comes first and is kept. */
+/* (2) Init has something to say before the agent did: a step failed, or runsc ended. Descriptors of the output directory
+ * and of the proxy's socket come first and are kept. */
 static int control_says(struct gv_cell *c, bool *ret_over, struct mv_err *err)
 {
         struct mv__program *p = c->base.program;
         struct mv_cell_report r = { 0 };
         char text[300];
         int got = mv__program_control(p, &r);
-        *ret_over = got != 0 && r.kind != MV_CELL_GIVE_OUTPUT;
+        *ret_over = got != 0 && r.kind != MV_CELL_GIVE_OUTPUT && r.kind != MV_CELL_GIVE_LISTENER;
         if (!*ret_over)
                 return 0;
         if (got < 0)
@@ -108,14 +110,51 @@ static int wait_ready(struct gv_cell *c, uint64_t deadline_ns, struct mv_err *er
         }
 }
 
+/* --- one start after the other (3) ------------------------------------------------------------ */
+
+static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t gate_left = PTHREAD_COND_INITIALIZER;
+static unsigned starting;
+
+static unsigned starts_max(void)
+{
+        long n = sysconf(_SC_NPROCESSORS_ONLN);
+        return n > 0 ? (unsigned)n + 1 : 2;
+}
+
+/* false: it was not our turn until then. */
+static bool gate_enter(uint64_t until_ns)
+{
+        struct timespec t = { (time_t)(until_ns / 1000000000u), (long)(until_ns % 1000000000u) };
+        int late = 0;
+        pthread_mutex_lock(&gate_lock);
+        while (starting >= starts_max() && !late)
+                late = pthread_cond_clockwait(&gate_left, &gate_lock, CLOCK_MONOTONIC, &t);
+        starting += !late;
+        pthread_mutex_unlock(&gate_lock);
+        return !late;
+}
+
+static void gate_leave(void)
+{
+        pthread_mutex_lock(&gate_lock);
+        starting--;
+        pthread_cond_signal(&gate_left);
+        pthread_mutex_unlock(&gate_lock);
+}
+
 int gv_start(struct gv_cell *c, struct mv_err *err)
 {
-        uint64_t now = mv__now_ns(), wall_ns = c->base.limits.wall_ns_max;
-        bool short_time = wall_ns < MV_GVISOR_START_NS;
-        uint64_t deadline_ns = now + (short_time ? wall_ns : MV_GVISOR_START_NS);
+        uint64_t own_ns = mv__now_ns() + c->base.limits.wall_ns_max;
+        if (!gate_enter(own_ns))
+                return 1;
+        uint64_t deadline_ns = mv__now_ns() + MV_GVISOR_START_NS;
+        bool short_time = own_ns < deadline_ns;
+        deadline_ns = short_time ? own_ns : deadline_ns;
         int r = plan_send(c->base.program, deadline_ns, err);
         if (r == 0)
                 r = wait_ready(c, deadline_ns, err);
+        gate_leave();
         return r < 0 && short_time && mv__now_ns() >= deadline_ns ? 1 : r;
 }
 

@@ -354,7 +354,7 @@ static void put_limit(struct mv_out *o, int resource, uint64_t value)
         mv_put_u64(o, value);
 }
 
-static void put_limits(struct mv_out *o, const struct mv_limits *l, bool group)
+static void put_limits(struct mv_out *o, const struct mv_limits *l, bool group, bool bare)
 {
         put_limit(o, RLIMIT_CORE, 0);
         put_limit(o, RLIMIT_MEMLOCK, 0);
@@ -367,7 +367,8 @@ static void put_limits(struct mv_out *o, const struct mv_limits *l, bool group)
         put_limit(o, RLIMIT_STACK, MV_PROGRAM_STACK_BYTES);
         put_limit(o, RLIMIT_NPROC, MV_PROGRAM_PIDS_MAX);
         if (!group) /* of each process; init watches their sum */
-                put_limit(o, RLIMIT_DATA, l->memory_bytes_max);
+                put_limit(o, RLIMIT_DATA,
+                          l->memory_bytes_max + (bare ? MV_MODULE_RUNTIME_BYTES : 0));
         if (l->cpu_ns_max)
                 put_limit(o, RLIMIT_CPU, l->cpu_ns_max / 1000000000u + 2);
 }
@@ -440,10 +441,11 @@ static void put_strings(struct mv_out *o, const char *const *list)
                 put_text(o, list[i]);
 }
 
-static void put_wall_program(struct mv_out *o, const struct mv__nested *n)
+/* Where others have their standard input it has the way to the proxy. */
+static void put_wall_program(struct mv_out *o, const struct mv__nested *n, bool network)
 {
         mv_put_u8(o, MV_CELL_PROGRAM);
-        mv_put_u8(o, true);
+        mv_put_u8(o, (uint8_t)(MV_CELL_HAS_DOOR | (network ? MV_CELL_HAS_INPUT : 0)));
         put_limit(o, RLIMIT_CORE, 0);
         put_limit(o, RLIMIT_NOFILE, MV_NESTED_FILES_MAX);
         mv_put_u8(o, MV_CELL_EXEC);
@@ -462,7 +464,7 @@ static void put_program(struct mv_out *o, struct mv__program *p, const struct mv
         mv_put_u8(o, MV_CELL_PROGRAM);
         mv_put_u8(o, (uint8_t)((p->spec->door ? MV_CELL_HAS_DOOR : 0) |
                                (p->spec->input ? MV_CELL_HAS_INPUT : 0)));
-        put_limits(o, limits, p->group.peak_fd >= 0);
+        put_limits(o, limits, p->group.peak_fd >= 0, p->spec->bare);
         put_landlock(o, p, given);
         mv_put_u8(o, MV_CELL_FILTER);
         mv_put_u32(o, (uint32_t)(f->len * sizeof f->code[0]));
@@ -497,7 +499,7 @@ static void put_plan(struct mv_out *o, struct mv__program *p, const struct mv_li
         put_root(o, p, given);
         if (p->spec->network) {
                 mv_put_u8(o, MV_CELL_PROXY);
-                mv_put_u16(o, MV_PROXY_PORT);
+                mv_put_u16(o, p->nested ? 0 : MV_PROXY_PORT);
         }
         mv_put_u8(o, MV_CELL_HOSTNAME);
         put_text(o, "microvm");
@@ -509,7 +511,7 @@ static void put_plan(struct mv_out *o, struct mv__program *p, const struct mv_li
                 mv_put_u32(o, MV_PROGRAM_WATCH_MS);
         }
         if (p->nested)
-                put_wall_program(o, p->nested);
+                put_wall_program(o, p->nested, p->spec->network);
         else
                 put_program(o, p, limits, given);
 }

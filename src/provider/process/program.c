@@ -182,7 +182,8 @@ static int channels_nested(struct mv__program *p, struct ends *e)
         return pipe_make(&p->out_fd, &p->theirs[0]) < 0 ||
                                pipe_make(&p->err_fd, &p->theirs[1]) < 0 ||
                                (p->spec->input && feed_make(&p->feed_fd, &p->theirs[2]) < 0) ||
-                               (p->spec->door && pair_make(&p->door_fd, &p->theirs[3]) < 0)
+                               (p->spec->door && pair_make(&p->door_fd, &p->theirs[3]) < 0) ||
+                               (p->spec->network && pair_make(&e->in, &p->theirs[4]) < 0)
                        ? -1
                        : 0;
 }
@@ -240,7 +241,7 @@ static int start_init(struct mv__program *p, const struct mv__given *g, const ch
                                      .image_at = MV_CELL_FD_IMAGE,
                                      .group_fd = p->group.dir_fd,
                                      .own_network = true,
-                                     .keep_network = p->spec->network,
+                                     .keep_network = p->spec->network && !p->nested,
                                      .name = name };
         return mv_sys_cell_start(&start, &p->child, err);
 }
@@ -390,7 +391,7 @@ struct mv__program *mv__program_new(struct mv__wall *w)
         *p = (struct mv__program){ .wall = w,
                                    .agent_fd = -1,
                                    .log_fd = -1,
-                                   .theirs = { -1, -1, -1, -1 },
+                                   .theirs = { -1, -1, -1, -1, -1 },
                                    .child = MV_SYS_CHILD_NONE,
                                    .group = MV_SYS_GROUP_NONE,
                                    .control_fd = -1,
@@ -399,6 +400,7 @@ struct mv__program *mv__program_new(struct mv__wall *w)
                                    .door_fd = -1,
                                    .output_fd = -1,
                                    .given_fd = -1,
+                                   .listener_fd = -1,
                                    .feed_fd = -1 };
         return p;
 }
@@ -430,9 +432,10 @@ static void streams_close(struct mv__program *p)
         mv_fd_closep(&p->output_fd);
         mv_fd_closep(&p->agent_fd);
         mv_fd_closep(&p->log_fd);
-        for (int i = 0; i < 4; i++)
+        for (unsigned i = 0; i < MV_NESTED_FDS; i++)
                 mv_fd_closep(&p->theirs[i]);
         mv_fd_closep(&p->given_fd);
+        mv_fd_closep(&p->listener_fd);
         mv_fd_closep(&p->feed_fd);
 }
 

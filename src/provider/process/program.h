@@ -18,9 +18,12 @@
 #define MV_PROGRAM_SCRATCH_BYTES_MAX ((uint64_t)256 << 20)
 #define MV_PROGRAM_INODES_MAX        8192u
 #define MV_PROGRAM_STACK_BYTES       ((uint64_t)8 << 20)
-#define MV_PROGRAM_GROUPS_IDLE       4u /* control groups that wait for the next cell */
-#define MV_PROGRAM_GRANTS_MAX        64u
-#define MV_PROGRAM_SPARES_MAX        4u /* cells made beforehand; each holds a few hundred KiB */
+/* What the runtime of a module reserves beside the module's own memory, for frames and the values of calls
+ * (wasm/host_call.c) and for tables; hardly any of it is touched. */
+#define MV_MODULE_RUNTIME_BYTES ((uint64_t)128 << 20)
+#define MV_PROGRAM_GROUPS_IDLE  4u /* control groups that wait for the next cell */
+#define MV_PROGRAM_GRANTS_MAX   64u
+#define MV_PROGRAM_SPARES_MAX   4u /* cells made beforehand; each holds a few hundred KiB */
 #define MV_PROGRAM_GRACE_NS                                                                        \
         10000000ull /* between SIGTERM and SIGKILL when a limit ends it; inside the 50 ms promised \
                      */
@@ -33,6 +36,7 @@
 #define MV_NESTED_FILES_MAX     16384u
 /* Of the 50 ms that an answer may take after a deadline: to see that everything in such a cell is dead. */
 #define MV_NESTED_END_MS 20
+#define MV_NESTED_FDS    5u
 #define MV_NESTED_DIR    "nested"              /* in the cell: what the wall is given */
 #define MV_NESTED_ROOT   MV_NESTED_DIR "/root" /* what the program sees as its root */
 #define MV_NESTED_AGENT  "opt/microvm/agent"   /* below that root */
@@ -78,13 +82,15 @@ struct mv__program {
         const struct mv_program_spec *spec;
         const struct mv__nested *nested; /* NULL: none */
         int agent_fd, log_fd; /* nested: the agent's socket; what the wall says of itself */
-        int theirs[4]; /* nested: stdout, stderr, stdin, door of the program, until handed over */
+        /* nested: stdout, stderr, stdin, door, relay of the program, until handed over */
+        int theirs[MV_NESTED_FDS];
         struct mv_sys_child child;
         struct mv_sys_group group;
         int control_fd, out_fd, err_fd, door_fd;
-        int output_fd; /* handed out by init; -1: none */
-        int feed_fd;   /* where its standard input goes; -1: none, or its end was reached */
-        int given_fd;  /* came with a report that is not whole yet; -1: none */
+        int output_fd;   /* handed out by init; -1: none */
+        int feed_fd;     /* where its standard input goes; -1: none, or its end was reached */
+        int given_fd;    /* came with a report that is not whole yet; -1: none */
+        int listener_fd; /* handed out by init, for whoever serves the network; -1: none */
         struct mv_cell_report part; /* of init, as far as it has arrived */
         size_t part_len;
         bool no_local;                       /* a grant is a directory: no local sockets */
@@ -137,7 +143,7 @@ void mv__spares_close(struct mv__program *p);
 
 int mv__program_open(struct mv_cell *c, const struct mv_cell_spec *spec, struct mv_err *err);
 void mv__program_close(struct mv_cell *c);
-/* What init has to say; a descriptor that comes with it becomes output_fd or waits in given_fd. 1: *ret is a report; 0: not
+/* What init has to say; a descriptor that comes with it becomes output_fd or listener_fd. 1: *ret is a report; 0: not
  * a whole one yet; -1: init is gone. */
 int mv__program_control(struct mv__program *p, struct mv_cell_report *ret);
 int mv__program_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret,

@@ -234,7 +234,7 @@ static void serve_network(struct watch *w)
 {
         struct mv_err why = { .msg = "" };
         const struct mv_egress_server *e = w->run->egress;
-        int fd = mv_fd_take(&w->program->given_fd);
+        int fd = mv_fd_take(&w->program->listener_fd);
         if (e && fd >= 0) {
                 if (e->serve(e->ctx, fd, &why) < 0)
                         end_kill(w, MV_END_KILLED, "%s", why.msg);
@@ -358,6 +358,10 @@ int mv__program_control(struct mv__program *p, struct mv_cell_report *ret)
         if (ret->kind == MV_CELL_GIVE_OUTPUT) {
                 mv_fd_closep(&p->output_fd);
                 p->output_fd = mv_fd_take(&p->given_fd);
+        }
+        if (ret->kind == MV_CELL_GIVE_LISTENER) {
+                mv_fd_closep(&p->listener_fd);
+                p->listener_fd = mv_fd_take(&p->given_fd);
         }
         return 1;
 }
@@ -567,6 +571,9 @@ int mv__program_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit 
         w.cpu_ns_max = lower(run->limits.cpu_ns_max, c->limits.cpu_ns_max);
         plan_send(&w);
         mv__spares_ask(w.program);
+        if (w.program->listener_fd >=
+            0) /* a cell with another wall in it has come that far before */
+                serve_network(&w);
         while (!w.over)
                 look(&w);
         finish(&w);

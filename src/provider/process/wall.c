@@ -48,8 +48,9 @@ int mv__wall_init(struct mv__wall *w, struct mv_err *err)
         mv_sys_groups_find(&w->groups);
         int abi = mv_sys_probe_landlock();
         w->landlock_abi = abi > 0 ? abi : 0;
-        mv_sys_program_filter(&w->filter, true);
-        mv_sys_program_filter(&w->filter_no_local, false);
+        unsigned files = w->groups.missing[0] ? 0 : MV_SYS_FILTER_MEMORY_FILES;
+        mv_sys_program_filter(&w->filter, files | MV_SYS_FILTER_LOCAL_SOCKETS);
+        mv_sys_program_filter(&w->filter_no_local, files);
         mv_sys_module_filter(&w->filter_module);
         mv__spares_init(w);
         return 0;
