@@ -155,10 +155,22 @@ static int start(struct kvm_exchange *x, struct mv_err *err)
 
 /* --- requests and answers (2) ----------------------------------------------------------------- */
 
+/* A process that is busy, or does not go within GONE_NS, is killed. */
+static void thread_end(struct kvm_files *f)
+{
+        uint64_t at = mv__now_ns() + GONE_NS;
+        struct timespec until = { (time_t)(at / 1000000000u), (long)(at % 1000000000u) };
+        if (!f->busy && pthread_clockjoin_np(f->thread, NULL, CLOCK_MONOTONIC, &until) == 0)
+                return;
+        mv_provider_process.cancel(f->cell);
+        pthread_join(f->thread, NULL);
+}
+
 /* The process has ended before the module: its end is the module's. */
 static void ended_first(struct kvm_files *f, struct kvm_exchange *x)
 {
-        pthread_join(f->thread, NULL);
+        f->busy = false;
+        thread_end(f);
         f->thread_started = false;
         enum mv_termination t = f->exit.termination;
         mv__kvm_end(x->e, t == MV_END_COMPLETED ? MV_END_KILLED : t, "%s", f->exit.detail);
@@ -254,16 +266,6 @@ void mv__kvm_files_ask(struct kvm_exchange *x, struct mv_slice request, struct m
 }
 
 /* --- the end (3) ------------------------------------------------------------------------------ */
-
-static void thread_end(struct kvm_files *f)
-{
-        uint64_t at = mv__now_ns() + GONE_NS;
-        struct timespec until = { (time_t)(at / 1000000000u), (long)(at % 1000000000u) };
-        if (!f->busy && pthread_clockjoin_np(f->thread, NULL, CLOCK_MONOTONIC, &until) == 0)
-                return;
-        mv_provider_process.cancel(f->cell);
-        pthread_join(f->thread, NULL);
-}
 
 void mv__kvm_files_end(struct kvm_files *f, struct mv_exit *ret_exit)
 {
