@@ -676,8 +676,8 @@ TEST(memory_is_held_for_the_whole_family) /* REQ-RES-03, REQ-PROC-18 */
         struct mv_result *r = run(&one, &small);
         REQUIRE(r != NULL);
         CHECK(mv_result_termination(r) == MV_END_MEMORY || refused_rightly(&one, r));
-        /* without control groups a sandbox counts what it took of the host, in pieces of 2 MiB */
-        uint64_t more = (on_gvisor() && geteuid() != 0 ? 8u : 2u) << 20;
+        /* without control groups a sandbox counts every 10 ms what it took of the host, and a bomb is fast */
+        uint64_t more = (on_gvisor() && geteuid() != 0 ? 32u : 2u) << 20;
         CHECK(mv_result_metadata(r)->memory_peak_bytes <= (32 << 20) + more);
         mv_result_free(r);
 }
