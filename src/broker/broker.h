@@ -15,8 +15,8 @@
  *            fault: what the guest was told when nothing was done. One decided inside a running call (a redirect, an address, a
  *            link) has no "args" and no "fault": the RESULT behind it says how the call ended.
  *   CALL     {"seq","args","capability"}        durable before the effect, see needs_sync in broker.c
- *   RESULT   {"seq","fault"|"reply"}            whole, exactly as the guest got it; observed {"spent"?,"retries"?,"effect_ns"?}; spent: of
- *            each kind of budget, by the execution so far
+ *   RESULT   {"seq","fault"|"reply"}            whole, exactly as the guest got it; observed {"spent"?,"retries"?,"effect_ns"?}:
+ *            spent: of each kind of budget, by the execution so far; effect_ns: not of a pure capability
  *   STEP     the payload of the frame; observed, of a step that runs in another cell: {"tier","provider"} of its wall
  *   STEP_PROFILE  see mv_profile_encode; written before the program starts (host/plan.c)
  * A call inside a step is decided by the context and by the profiles of the open steps (step.c).

@@ -2,8 +2,8 @@
 /* guest/gvisor_agent.c - process 1 of a gVisor sandbox, and the step before it.
  *
  * `outside RUNSC ARG...`: in the cell around the sandbox; makes the door's socket the standard input
- * of runsc, because that is what this runsc hands on; `outside-network` starts one half of relay.c before. `inside`: in the sandbox; serves requests from
- * descriptor 0 (wire/gvisor_agent.h), one at a time.
+ * of runsc, because that is what this runsc hands on; `outside-network` starts one half of relay.c before. `inside`: in
+ * the sandbox; serves requests from descriptor 0 (wire/gvisor_agent.h), one at a time.
  *
  * (1) Each RTFS run is a fork of this process as it was when the sandbox started: it has read nothing
  *     of any program, so there is nothing in it that one execution could leave for the next. The

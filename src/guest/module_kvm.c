@@ -59,7 +59,8 @@ static size_t rounded(size_t n)
 void *malloc(size_t bytes)
 {
         size_t left = (size_t)(room_end - room_at);
-        if (left < sizeof(struct block) || bytes > left - sizeof(struct block) - ALIGNMENT)
+        const size_t around = sizeof(struct block) + ALIGNMENT;
+        if (left < around || bytes > left - around)
                 return NULL;
         struct block *b = (void *)room_at;
         b->bytes = bytes;

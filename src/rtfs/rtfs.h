@@ -94,7 +94,8 @@ struct mv_rtfs_fault {
 void mv_rtfs_fault(struct mv_rtfs *r, const struct mv_rtfs_fault *f);
 
 /* Inside enter: the step ran in another evaluator, which counted on from where this one stands. outcome: the array
- * [fuel used, steps, calls, failed, value or error] (counts nil: nothing ran, they stay), valid until mv_rtfs_run returns or the next event. */
+ * [fuel used, steps, calls, failed, value or error] (counts nil: nothing ran, they stay), valid until mv_rtfs_run returns
+ * or the next event. */
 void mv_rtfs_step_ran(struct mv_rtfs *r, struct mv_slice outcome);
 /* Inside leave: nil, or the error that ends the step, [kind message display data operation capability context place].
  * false: o is too small. */

@@ -6,7 +6,9 @@
  * may stand for one that another thread would start.
  *
  * (1) What cannot be seen is not guessed: a thread with no_new_privs may have put itself behind Landlock, which
- *     cannot be asked for, and its standing is not known. Two unknown ones are not the same. */
+ *     cannot be asked for, and its standing is not known. Two unknown ones are not the same.
+ * (2) With CAP_SYS_ADMIN a thread can do that without no_new_privs, and nobody sees it: such a thread is taken for one that did
+ *     not. Whoever does it among threads that share a host sets no_new_privs as well, or prepared_cells to 0. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/resource.h>

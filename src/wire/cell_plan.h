@@ -6,8 +6,8 @@
  *
  * Host to init, on descriptor 0 (a stream socket): a part of the plan, that is u32 length and the
  * bytes, then the next part when a step (MORE) asks for it; later single bytes (below). The plan is a
- * list of steps, carried out in order and without a decision: u8 op, then what the table says. str is u32 length (NUL included) and the bytes; blob is u32 length and
- * the bytes. Integers are little-endian. Paths are inside the cell, without a leading slash before
+ * list of steps, carried out in order and without a decision: u8 op, then what the table says. str is u32 length (NUL
+ * included) and the bytes; blob is u32 length and the bytes. Integers are little-endian. Paths are inside the cell, without a leading slash before
  * MV_CELL_ENTER, and absolute after it; the source of a BIND from the host is absolute. Init to
  * host, on the same socket: struct mv_cell_report. The first of FAILED, ENDED, OVER_* is the last
  * that counts. */

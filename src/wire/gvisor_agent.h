@@ -6,8 +6,8 @@
  * Host to agent, on descriptor 0 (a stream socket): u32 op, u32 length, the payload; descriptors come
  * with the first byte. Integers are little-endian; str is u32 length (NUL included) and the bytes.
  * Agent to host, on the same socket: struct mv_cell_report of wire/cell_plan.h: MV_AGENT_READY once,
- * then one ENDED, FAILED or OVER_* for each RUN or PROGRAM, and a MEASURED for each MEASURE before. watch is u64 resident bytes, u64 CPU ns (0: not
- * watched), u32 period in ms (0: no watch): for hosts without control groups. What comes from the agent is hostile once a
+ * then one ENDED, FAILED or OVER_* for each RUN or PROGRAM, and a MEASURED for each MEASURE before. watch is u64 resident
+ * bytes, u64 CPU ns (0: not watched), u32 period in ms (0: no watch): for hosts without control groups. What comes from the agent is hostile once a
  * program has run.
  *
  * The network of a program: the agent listens on the sandbox's loopback and makes a process that moves bytes (guest/relay.c).

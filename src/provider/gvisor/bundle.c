@@ -3,7 +3,8 @@
  *
  * (1) The root is the directory that the cell's plan has built, with everything mounted in it already, read-only where it
  *     must be; runsc adds /proc, /dev and memory file systems of its own, and mounts nothing of the host.
- * (2) No network but a loopback (the proxy's port on it is the agent's work), no capability, no_new_privs; ids of the sandbox are one id outside. */
+ * (2) No network but a loopback (the proxy's port on it is the agent's work), no capability, no_new_privs; ids of the
+ *     sandbox are one id outside. */
 #include <stdlib.h>
 #include <string.h>
 #include <base/slice.h>
