@@ -14,7 +14,12 @@ shift
 objects=$(mktemp -d "$output.XXXXXX")
 trap 'rm -rf "$objects"' EXIT
 n=0
+archives=
 for source in "$@"; do
+        case $source in *.a)
+                archives="$archives $source"
+                continue ;;
+        esac
         n=$((n + 1))
         case $source in *.o) # compiled before
                 cp "$source" "$objects/$n.o"
@@ -26,4 +31,5 @@ for source in "$@"; do
 done
 cat "$objects"/*.d >"$depfile"
 # shellcheck disable=SC2086
-"$compiler" $flags -static -no-pie -s -Wl,--gc-sections -Wl,-z,noexecstack -Wl,--build-id=none "$objects"/*.o -o "$output"
+"$compiler" $flags -static -no-pie -s -Wl,--gc-sections -Wl,-z,noexecstack -Wl,--build-id=none "$objects"/*.o $archives \
+        -o "$output"
