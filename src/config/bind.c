@@ -210,6 +210,26 @@ static bool bind_texts(const struct place *p, const struct mv_field *f, struct m
 
 #define ANY_DEPTH_MAX 32 /* every syntax can write it */
 
+/* The key of pair i, in a map that is kept as it is: there is nobody who could let the last one count. */
+static bool check_any_key(const struct place *p, const struct mv_form *map, uint32_t i)
+{
+        const struct mv_form *key = &map->items[i];
+        struct place at = { p->b, p->path, key };
+        char message[160], shown[80];
+        if (key->kind != MV_KEYWORD && key->kind != MV_STRING)
+                return wrong_shape(&at, "EXPECTED_KEYWORD_KEY", "Expected keyword or string as key",
+                                   NULL);
+        if (i >= 2 * KEYS_MAX)
+                return wrong_shape(&at, "TOO_MANY_ENTRIES", "Too many entries: at most 4096", NULL);
+        for (uint32_t k = 0; k < i; k += 2)
+                if (mv__same_name(map->items[k].text, key->text)) {
+                        mv__show(shown, sizeof shown, key->text);
+                        mv_fmt(message, sizeof message, "Duplicate key '%s'", shown);
+                        return wrong_shape(&at, "DUPLICATE_KEY", message, "Remove one of the two");
+                }
+        return true;
+}
+
 /* Kept as it is, but only what every syntax can say. */
 static bool check_any(const struct place *p, const struct mv_form *v, uint32_t depth)
 {
@@ -222,13 +242,8 @@ static bool check_any(const struct place *p, const struct mv_form *v, uint32_t d
         if (v->kind != MV_VECTOR && v->kind != MV_LIST && v->kind != MV_MAP)
                 return true;
         for (uint32_t i = 0; i < v->count; i++) {
-                const struct mv_form *item = &v->items[i];
                 bool is_key = v->kind == MV_MAP && i % 2 == 0;
-                at.at = item;
-                if (is_key && item->kind != MV_KEYWORD && item->kind != MV_STRING)
-                        return wrong_shape(&at, "EXPECTED_KEYWORD_KEY",
-                                           "Expected keyword or string as key", NULL);
-                if (!is_key && !check_any(p, item, depth + 1))
+                if (is_key ? !check_any_key(p, v, i) : !check_any(p, &v->items[i], depth + 1))
                         return false;
         }
         return true;

@@ -14,15 +14,19 @@ static char same_letter(char c)
         return c == '_' ? '-' : c;
 }
 
-bool mv__name_is(struct mv_slice key, const char *name)
+bool mv__same_name(struct mv_slice a, struct mv_slice b)
 {
-        size_t n = strlen(name);
-        if (key.len != n)
+        if (a.len != b.len)
                 return false;
-        for (size_t i = 0; i < n; i++)
-                if (same_letter((char)key.p[i]) != same_letter(name[i]))
+        for (size_t i = 0; i < a.len; i++)
+                if (same_letter((char)a.p[i]) != same_letter((char)b.p[i]))
                         return false;
         return true;
+}
+
+bool mv__name_is(struct mv_slice key, const char *name)
+{
+        return mv__same_name(key, mv_slice_str(name));
 }
 
 /* The next word of "a|b|c"; false: none is left. */
