@@ -17,13 +17,15 @@ enum mv_level { MV_LEVEL_PURE, MV_LEVEL_CONTROLLED, MV_LEVEL_FULL, MV_LEVEL_MAX_
 /* Tiers of isolation, weakest first. */
 enum mv_tier {
         MV_TIER_NONE,
+        MV_TIER_LANDLOCK, /* programs without namespaces: only where it was asked for by name */
         MV_TIER_PROCESS,
         MV_TIER_WASM,
         MV_TIER_CONTAINER,
         MV_TIER_VM,
         MV_TIER_MAX_
 };
-const char *mv_tier_name(enum mv_tier tier);    /* "none" "process" "wasm" "container" "vm" */
+const char *
+mv_tier_name(enum mv_tier tier); /* "none" "landlock" "process" "wasm" "container" "vm" */
 const char *mv_level_name(enum mv_level level); /* "pure" "controlled" "full" */
 
 /* 0 in a field means "no limit of the caller's": the context's level and the provider's floor

@@ -32,8 +32,8 @@ int mv_host_new(const struct mv_host_options *o, struct mv_host **ret, struct mv
 struct mv_host *mv_host_free(struct mv_host *h);
 int mv_host_add_capability(struct mv_host *h, const struct mv_capability *c, struct mv_err *err);
 
-/* Providers (REQ-FACT). Listed in registration order: mock process wasm gvisor kvm firecracker, then added ones; the same
- * name replaces. Unavailable ones stay listed, with the reason. */
+/* Providers (REQ-FACT). Listed in registration order: mock process wasm gvisor kvm firecracker landlock, then added ones;
+ * the same name replaces. Unavailable ones stay listed, with the reason. */
 struct mv_provider_info {
         const char *name, *title;
         enum mv_tier tier;

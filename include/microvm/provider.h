@@ -171,6 +171,9 @@ struct mv_provider_ops {
         /* Work that a module needs once and no execution's time is spent on (compiling). NULL: none. INVALID: the module is at
          * fault, err says of what. */
         int (*prepare)(struct mv_provider *p, struct mv_slice module, struct mv_err *err);
+        /* With MV_FEAT_PROGRAMS: do programs and scripts run here too? 0, or UNAVAILABLE with the reason. NULL: wherever probe
+         * says 0. */
+        int (*probe_programs)(struct mv_err *err);
 };
 
 #endif

@@ -36,7 +36,9 @@ static void check_user_namespaces(struct check *c)
         int sys = mv_sys_probe_user_namespaces();
         c->name = "user-namespaces";
         c->ok = sys == 0;
-        c->consequence = "external programs and scripts are refused; RTFS is not affected";
+        c->consequence =
+                "external programs and scripts are refused, unless --min-tier landlock admits the "
+                "weaker wall that does without; RTFS is not affected";
         c->mend = "sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000";
         snprintf(c->detail, sizeof c->detail, "%s", sys ? strerror(sys) : "can be made");
 }
@@ -57,10 +59,13 @@ static void check_landlock(struct check *c)
         int abi = mv_sys_probe_landlock();
         c->name = "landlock";
         c->ok = abi > 0;
-        c->consequence = "one wall fewer around external programs; RTFS is not affected";
+        c->consequence = "one wall fewer around external programs, and no tier landlock; RTFS is "
+                         "not affected";
         c->mend = "add landlock to the kernel's lsm= parameter (kernel 5.13 and later)";
         if (c->ok)
-                snprintf(c->detail, sizeof c->detail, "ABI %d", abi);
+                snprintf(c->detail, sizeof c->detail, "ABI %d%s", abi,
+                         abi < MV_LANDLOCK_ABI_CONFINED ? "; tier landlock needs 6 (Linux 6.12)"
+                                                        : "");
         else
                 snprintf(c->detail, sizeof c->detail, "%s", strerror(-abi));
 }

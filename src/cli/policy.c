@@ -126,6 +126,20 @@ static const char *agent_wall(const struct cli_policy *p, struct mv_host *h, enu
         return here ? p->grants.provider : NULL;
 }
 
+/* Programs without namespaces are what no file means that does not say so. */
+static bool asks_landlock(const struct cli_options *o)
+{
+        return (o->tier_given && o->tier_min == MV_TIER_LANDLOCK) ||
+               (o->provider && strcmp(o->provider, mv_tier_name(MV_TIER_LANDLOCK)) == 0);
+}
+
+static bool admits_landlock(const struct mv_policy_settings *s, const struct cli_policy *p)
+{
+        return (s->has_tier_min && s->tier_min <= MV_TIER_LANDLOCK) ||
+               (s->provider && strcmp(s->provider, mv_tier_name(MV_TIER_LANDLOCK)) == 0) ||
+               (!p->loaded && p->has_agent && p->grants.tier_min <= MV_TIER_LANDLOCK);
+}
+
 int cli_policy_wall(const struct cli_options *o, const struct cli_policy *p, struct mv_host *h,
                     struct mv_execution *x, struct mv_err *err)
 {
@@ -142,6 +156,12 @@ int cli_policy_wall(const struct cli_options *o, const struct cli_policy *p, str
                 x->provider = !o->tier_given ? agent_wall(p, h, tier) : NULL;
         else if (!x->provider && s->provider)
                 x->provider = s->provider;
+        if (asks_landlock(o) && !admits_landlock(s, p))
+                return mv_fail(
+                        err, MV_E_DENIED, 0,
+                        "tier landlock: %s does not admit it (min_tier = \"landlock\" would), and "
+                        "options only narrow",
+                        cli_policy_name(p));
         bool automatic = !x->provider || strcmp(x->provider, "auto") == 0;
         if (!o->tier_given)
                 x->tier_min = has_tier ? tier : automatic ? MV_TIER_PROCESS : MV_TIER_NONE;

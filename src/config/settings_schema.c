@@ -9,7 +9,7 @@
                 .name = name_, .type = MV_F_##kind, .offset = offsetof(struct struct_, member),    \
                 .fallback = fallback_, .doc = doc_, __VA_ARGS__                                    \
         }
-#define TIERS "none|process|wasm|container|vm"
+#define TIERS "none|landlock|process|wasm|container|vm"
 
 static const struct mv_field grants_fields[] = {
         ROW("capabilities", TEXTS, mv_grants_section, capabilities, "",

@@ -15,6 +15,11 @@ struct cell {
         uint32_t watch_period_ms;
         int control_fd;
         bool spare;
+        bool confined; /* signals reach nobody but the cell's processes, which are no namespace of their own */
+        const char *place;
+        uint64_t place_bytes_max, place_entries_max;
+        int score_fd; /* how gladly the kernel kills this process when memory is short; -1 */
+        char score[8];
         char step[96]; /* what is being done, for the report */
 };
 
@@ -35,5 +40,15 @@ int cell_network(struct cell *c, uint16_t port);
 int cell_program(struct cell *c, struct mv_cur *plan);
 /* cell_watch.c: what all processes of the cell but init use now. */
 void cell_usage(uint64_t *ret_resident_bytes, uint64_t *ret_cpu_ns);
+/* The same of one process, by its name in /proc. */
+void cell_usage_add(int proc, const char *name, bool resident, uint64_t *bytes, uint64_t *cpu_ns);
+/* cell_confined.c: stand in for what a process namespace does. 0 or an errno. */
+int cell_confine(struct cell *c);
+/* Before and after the program's process is made, which keeps the score it is made under. */
+void cell_score(struct cell *c, bool program);
+/* What init's descendants use now; false: it cannot be told. */
+bool cell_family_usage(uint64_t *ret_resident_bytes, uint64_t *ret_cpu_ns);
+/* Is there more below the place than there may be, or something that cannot be looked at? */
+bool cell_place_full(const struct cell *c);
 
 #endif

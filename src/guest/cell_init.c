@@ -15,7 +15,9 @@
  * (4) Init keeps no capability once the program runs.
  * (5) A spare, made before there is an execution for it, also ends with the thread that made it: that
  *     thread lives as long as whoever would use it. The kernel forgets this wish when ids change, so it is
- *     told again; should the thread end just then, the wait for the second part has an end as well. */
+ *     told again; should the thread end just then, the wait for the second part has an end as well.
+ * (6) In a cell without namespaces (cell_confined.c) the kernel does not do (1): init ends whatever is left by
+ *     itself, on every way out, and waits until all of it is dead. */
 #include <errno.h>
 #include <guest/cell.h>
 #include <linux/capability.h>
@@ -37,8 +39,28 @@
 
 #define PLAN_BYTES_MAX      ((uint32_t)64 << 20)
 #define PROGRAM_STACK_BYTES 65536
+#define PLACE_LOOKS         10u /* every how many looks of the watch */
+
+static bool confined; /* (6): a program runs, and no namespace ends with this process */
 
 /* --- the control socket ----------------------------------------------------------------------- */
+
+/* Reaches the cell's processes alone: init is process 1 of a namespace, or confined. */
+static void signal_all(int signal)
+{
+        if (getpid() == 1 || confined)
+                kill(-1, signal);
+}
+
+_Noreturn static void leave(void)
+{
+        if (confined) {
+                signal_all(SIGKILL);
+                while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
+                        ;
+        }
+        _exit(MV_CELL_EXIT_MUTE);
+}
 
 static void read_exactly(int fd, void *p, size_t len)
 {
@@ -76,7 +98,7 @@ static void report(const struct mv_cell_report *r)
         for (size_t at = 0; at < sizeof *r;) {
                 ssize_t n = send(MV_CELL_FD_CONTROL, p + at, sizeof *r - at, MSG_NOSIGNAL);
                 if (n <= 0)
-                        _exit(MV_CELL_EXIT_MUTE);
+                        leave();
                 at += (size_t)n;
         }
 }
@@ -164,6 +186,13 @@ static int step(struct cell *c, enum mv_cell_op op, struct mv_cur *plan)
                 c->watch_cpu_ns_max = mv_get_u64(plan);
                 c->watch_period_ms = mv_get_u32(plan);
                 return 0;
+        case MV_CELL_CONFINE:
+                return cell_confine(c);
+        case MV_CELL_PLACE:
+                c->place = cell_str(plan);
+                c->place_bytes_max = mv_get_u64(plan);
+                c->place_entries_max = mv_get_u64(plan);
+                return 0;
         case MV_CELL_MORE:
                 *plan = cell_part(c);
                 prctl(PR_SET_NAME, MV_CELL_NAME);
@@ -194,7 +223,10 @@ static pid_t start_program(struct cell *c, struct mv_cur *plan)
         static uint8_t stack[PROGRAM_STACK_BYTES] __attribute__((aligned(16)));
         struct start s = { c, plan, 0 };
         cell_step(c, "start the program's process");
+        cell_score(c, true);
+        confined = c->confined;
         pid_t pid = clone(program_main, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &s);
+        cell_score(c, false);
         prctl(PR_SET_NAME, MV_CELL_NAME);
         if (pid < 0)
                 fail(c, errno);
@@ -209,7 +241,7 @@ static void capabilities_drop(void)
         struct __user_cap_data_struct none[2] = { { 0 } };
         prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || syscall(SYS_capset, &head, none) < 0)
-                _exit(MV_CELL_EXIT_MUTE); /* (4) */
+                leave(); /* (4) */
 }
 
 /* --- while it runs ---------------------------------------------------------------------------- */
@@ -228,7 +260,7 @@ static bool reap(pid_t program, struct mv_cell_report *r, int options)
         bool ended = false;
         int status;
         pid_t pid;
-        while ((pid = waitpid(-1, &status, options)) > 0 || (pid < 0 && errno == EINTR)) {
+        while ((pid = waitpid(-1, &status, options | __WALL)) > 0 || (pid < 0 && errno == EINTR)) {
                 if (pid != program)
                         continue;
                 r->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
@@ -247,26 +279,43 @@ static void control_byte(void)
 {
         char byte;
         if (read(MV_CELL_FD_CONTROL, &byte, 1) <= 0)
-                _exit(MV_CELL_EXIT_MUTE); /* (1) */
+                leave(); /* (1) */
         if (byte == MV_CELL_TERMINATE)
-                kill(-1, SIGTERM);
+                signal_all(SIGTERM);
+}
+
+static bool usage(const struct cell *c, uint64_t *bytes, uint64_t *cpu_ns)
+{
+        if (c->confined)
+                return cell_family_usage(bytes, cpu_ns);
+        cell_usage(bytes, cpu_ns);
+        return true;
+}
+
+static void over(enum mv_cell_report_kind kind, uint64_t bytes, uint64_t cpu_ns)
+{
+        struct mv_cell_report r = { .kind = kind, .memory_peak_bytes = bytes, .cpu_ns = cpu_ns };
+        report(&r);
+        signal_all(SIGKILL);
 }
 
 static void watch(const struct cell *c)
 {
-        uint64_t bytes, cpu_ns;
-        struct mv_cell_report r = { 0 };
-        cell_usage(&bytes, &cpu_ns);
-        if (c->watch_bytes_max && bytes > c->watch_bytes_max)
-                r.kind = MV_CELL_OVER_MEMORY;
+        uint64_t bytes = 0, cpu_ns = 0;
+        if ((c->watch_bytes_max || c->watch_cpu_ns_max) && !usage(c, &bytes, &cpu_ns))
+                over(MV_CELL_OVER_MEMORY, bytes, cpu_ns); /* what cannot be counted */
+        else if (c->watch_bytes_max && bytes > c->watch_bytes_max)
+                over(MV_CELL_OVER_MEMORY, bytes, cpu_ns);
         else if (c->watch_cpu_ns_max && cpu_ns > c->watch_cpu_ns_max)
-                r.kind = MV_CELL_OVER_CPU;
-        if (!r.kind)
-                return;
-        r.memory_peak_bytes = bytes;
-        r.cpu_ns = cpu_ns;
-        report(&r);
-        kill(-1, SIGKILL);
+                over(MV_CELL_OVER_CPU, bytes, cpu_ns);
+}
+
+/* Looking through directories takes longer, and is done less often. */
+static void watch_place(const struct cell *c)
+{
+        static unsigned looks;
+        if (c->place && ++looks % PLACE_LOOKS == 0 && cell_place_full(c))
+                over(MV_CELL_OVER_PLACE, 0, 0);
 }
 
 static void wait_program(const struct cell *c, pid_t program, int events, struct mv_cell_report *r)
@@ -280,16 +329,18 @@ static void wait_program(const struct cell *c, pid_t program, int events, struct
                 if (on[0].revents)
                         control_byte();
                 if (on[1].revents && read(events, &info, sizeof info) < 0)
-                        _exit(MV_CELL_EXIT_MUTE);
-                if (c->watch_period_ms && n >= 0)
+                        leave();
+                if (c->watch_period_ms && n >= 0) {
                         watch(c);
+                        watch_place(c);
+                }
         }
 }
 
 static void end_everything(struct mv_cell_report *r)
 {
         struct rusage used;
-        kill(-1, SIGKILL); /* (2) */
+        signal_all(SIGKILL); /* (2) */
         struct mv_cell_report rest;
         reap(0, &rest, 0);
         getrusage(RUSAGE_CHILDREN, &used);
@@ -301,9 +352,11 @@ static void end_everything(struct mv_cell_report *r)
 
 int main(int argc, char **argv)
 {
-        struct cell c = {
-                .root_fd = -1, .top_fd = -1, .scratch_fd = -1, .control_fd = MV_CELL_FD_CONTROL
-        };
+        struct cell c = { .root_fd = -1,
+                          .top_fd = -1,
+                          .scratch_fd = -1,
+                          .control_fd = MV_CELL_FD_CONTROL,
+                          .score_fd = -1 };
         struct mv_cell_report r = { .exit_code = -1 };
         const char *name = argc == 1 ? argv[0] : MV_CELL_NAME;
         c.spare = strcmp(name, MV_CELL_NAME_SPARE) == 0;
@@ -330,7 +383,7 @@ int main(int argc, char **argv)
         syscall(SYS_close_range, MV_CELL_FD_CONTROL + 1, ~0u, 0);
         int events = open_child_events();
         if (events < 0)
-                _exit(MV_CELL_EXIT_MUTE);
+                leave();
         capabilities_drop();
         wait_program(&c, program, events, &r);
         end_everything(&r);

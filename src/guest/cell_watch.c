@@ -56,6 +56,13 @@ static uint64_t cpu_ns(int proc, const char *name)
                (1000000000u / (uint64_t)sysconf(_SC_CLK_TCK));
 }
 
+void cell_usage_add(int proc, const char *name, bool resident, uint64_t *bytes, uint64_t *cpu)
+{
+        *cpu += cpu_ns(proc, name);
+        if (resident)
+                *bytes += resident_bytes(proc, name);
+}
+
 void cell_usage(uint64_t *ret_resident_bytes, uint64_t *ret_cpu_ns)
 {
         static char buf[DIRECTORY_BYTES] __attribute__((aligned(8)));
@@ -68,9 +75,8 @@ void cell_usage(uint64_t *ret_resident_bytes, uint64_t *ret_cpu_ns)
                         at += e->len;
                         if (e->name[0] < '0' || e->name[0] > '9')
                                 continue;
-                        *ret_cpu_ns += cpu_ns(proc, e->name);
-                        if (strcmp(e->name, "1") != 0)
-                                *ret_resident_bytes += resident_bytes(proc, e->name);
+                        cell_usage_add(proc, e->name, strcmp(e->name, "1") != 0, ret_resident_bytes,
+                                       ret_cpu_ns);
                 }
         }
         if (proc >= 0)

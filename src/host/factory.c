@@ -4,7 +4,8 @@
  * (1) The order of entries is the order of registration and never changes; the same name
  *     replaces in place.
  * (2) A choice is never below the tier that was asked for, and says for every provider why it
- *     was passed over. */
+ *     was passed over.
+ * (3) Tier landlock is taken only when it, or its provider, was asked for by name: no other request means it. */
 #include <base/slice.h>
 #include <host/host.h>
 #include <provider/provider.h>
@@ -354,6 +355,9 @@ static int entry_fits(struct mv__entry *e, const struct mv_execution *x,
         if (!entry_ready(e) && mv__entry_probe(e, &why) < 0)
                 return mv_fail(err, MV_E_UNAVAILABLE, 0,
                                "%s provider not available on this system: %s", ops->title, why.msg);
+        if (mv__program_is_foreign(x->program.kind) && ops->probe_programs &&
+            ops->probe_programs(&why) < 0)
+                return mv_fail(err, MV_E_UNAVAILABLE, 0, "%s", why.msg);
         if (limits->fuel_max && mv__program_is_foreign(x->program.kind) &&
             strcmp(ops->name, "mock") != 0)
                 return mv_fail(err, MV_E_UNSUPPORTED, 0,
@@ -403,8 +407,23 @@ static struct mv__entry *first_that_fits(struct mv_host *h, const struct mv_exec
 {
         struct mv__entry *e = NULL;
         for (int tier = MV_TIER_MAX_ - 1; !e && tier >= (int)x->tier_min; tier--)
-                e = first_in_tier(h, x, limits, (enum mv_tier)tier, on_request, ret);
+                if (tier != MV_TIER_LANDLOCK || x->tier_min == MV_TIER_LANDLOCK) /* (3) */
+                        e = first_in_tier(h, x, limits, (enum mv_tier)tier, on_request, ret);
         return e;
+}
+
+/* Is there a provider whose tier would do, and that runs programs, but not on this machine? */
+static int lacks_programs(struct mv_host *h, const struct mv_execution *x, struct mv_err *err)
+{
+        int r = 0;
+        for (uint32_t i = 0; r == 0 && i < h->entries_count; i++) {
+                const struct mv_provider_ops *ops = h->entries[i].ops;
+                if (ops->probe_programs && ops->tier >= x->tier_min &&
+                    (x->program.kind == MV_PROGRAM_EXTERNAL ||
+                     x->program.kind == MV_PROGRAM_SCRIPT))
+                        r = ops->probe_programs(err);
+        }
+        return r;
 }
 
 /* Strongest tier first, and inside a tier in the order of registration: a choice probes nothing
@@ -413,6 +432,7 @@ static int choose_auto(struct mv_host *h, const struct mv_execution *x,
                        const struct mv_limits *limits, struct mv__entry **ret, struct mv_err *err)
 {
         struct refusals refused = { .text = "" };
+        struct mv_err why;
         struct mv__entry *e = first_that_fits(h, x, limits, false, &refused);
         if (!e)
                 e = first_that_fits(h, x, limits, true, &refused);
@@ -420,6 +440,10 @@ static int choose_auto(struct mv_host *h, const struct mv_execution *x,
                 *ret = e;
                 return 0;
         }
+        if (lacks_programs(h, x, &why) < 0) /* of all the reasons the one that can be mended */
+                return mv_fail(err, MV_E_UNAVAILABLE, 0,
+                               "no provider of tier %s or stronger can run this here: %s",
+                               mv_tier_name(x->tier_min), why.msg);
         return mv_fail(err, MV_E_UNAVAILABLE, 0,
                        "no provider of tier %s or stronger can run this here: %s",
                        mv_tier_name(x->tier_min), refused.text);

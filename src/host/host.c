@@ -7,8 +7,8 @@
 
 /* REQ-FACT-01, -04: the order in which `microvm providers` lists them. */
 static const struct mv_provider_ops *const built_in[] = {
-        &mv_provider_mock,   &mv_provider_process, &mv_provider_wasm,
-        &mv_provider_gvisor, &mv_provider_kvm,     &mv_provider_firecracker,
+        &mv_provider_mock, &mv_provider_process,     &mv_provider_wasm,     &mv_provider_gvisor,
+        &mv_provider_kvm,  &mv_provider_firecracker, &mv_provider_landlock,
 };
 
 static int audit_open(const struct mv_host_options *o, struct mv_audit **ret, struct mv_err *err)

@@ -116,6 +116,24 @@ static void put_metadata(struct mv__jsonw *w, const struct mv_metadata *m)
         mv__json_close(w, '}');
 }
 
+/* What the tier's name alone might hide. */
+static void put_lacks(struct mv__jsonw *w, const struct mv_result *r)
+{
+        static const char *const lacks[] = { "user namespace",
+                                             "mount namespace",
+                                             "process namespace",
+                                             "network namespace",
+                                             "IPC namespace",
+                                             "host name namespace",
+                                             "size limit of a file system" };
+        if (!r->provider[0] || r->tier != MV_TIER_LANDLOCK)
+                return;
+        mv__json_open(w, "lacks", '[');
+        for (size_t i = 0; i < sizeof lacks / sizeof lacks[0]; i++)
+                mv__json_str(w, NULL, lacks[i]);
+        mv__json_close(w, ']');
+}
+
 char *mv_result_json(const struct mv_result *r)
 {
         struct mv__jsonw w;
@@ -129,6 +147,7 @@ char *mv_result_json(const struct mv_result *r)
         mv__json_str(&w, "execution_id", r->execution_id);
         mv__json_text(&w, "provider", r->provider);
         mv__json_str(&w, "tier", r->provider[0] ? mv_tier_name(r->tier) : NULL);
+        put_lacks(&w, r);
         mv__json_str(&w, "termination", mv_termination_name(r->termination));
         mv__json_slice(&w, "stdout", r->stdout_bytes);
         mv__json_slice(&w, "stderr", r->stderr_bytes);

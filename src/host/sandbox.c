@@ -152,7 +152,7 @@ static int run(struct mv_call *call, const struct mv_value *args, uint32_t args_
                 .program = { .kind = MV_PROGRAM_SCRIPT, .bytes = q.code, .language = s->language },
                 .context = c,
                 .provider = q.provider[0] ? q.provider : NULL,
-                .tier_min = call->tier_min > MV_TIER_PROCESS ? call->tier_min : MV_TIER_PROCESS,
+                .tier_min = call->tier_min != MV_TIER_NONE ? call->tier_min : MV_TIER_PROCESS,
                 .args = q.args,
                 .limits = limits_left(call),
                 .cancel = call->cancel

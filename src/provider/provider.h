@@ -5,7 +5,7 @@
  * run time. */
 #include <microvm/provider.h>
 
-extern const struct mv_provider_ops mv_provider_mock, mv_provider_process, mv_provider_wasm,
-        mv_provider_gvisor, mv_provider_kvm, mv_provider_firecracker;
+extern const struct mv_provider_ops mv_provider_mock, mv_provider_landlock, mv_provider_process,
+        mv_provider_wasm, mv_provider_gvisor, mv_provider_kvm, mv_provider_firecracker;
 
 #endif

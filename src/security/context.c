@@ -61,8 +61,8 @@ const char *mv_level_name(enum mv_level level)
 
 const char *mv_tier_name(enum mv_tier tier)
 {
-        static const char *const names[MV_TIER_MAX_] = { "none", "process", "wasm", "container",
-                                                         "vm" };
+        static const char *const names[MV_TIER_MAX_] = { "none", "landlock",  "process",
+                                                         "wasm", "container", "vm" };
         return tier < MV_TIER_MAX_ ? names[tier] : "unknown tier";
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/mount.h>
@@ -8,6 +9,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/beneath.h>
 #include <sys/cell.h>
@@ -97,7 +99,7 @@ IN_CHILD static void child_main(struct launch *l)
 {
         static char *const no_environment[] = { NULL };
         char *const argv[] = { (char *)(uintptr_t)l->want->name, NULL };
-        if (descriptors_place(l) && capabilities_keep(l)) {
+        if (descriptors_place(l) && (l->want->confined || capabilities_keep(l))) {
                 syscall(SYS_execveat, l->want->image_at, "", argv, no_environment, AT_EMPTY_PATH);
                 l->step = "execute the image";
                 l->error = errno;
@@ -196,15 +198,54 @@ static void ids_look(void)
         ids_exist = id_exists("/proc/self/uid_map") && id_exists("/proc/self/gid_map");
 }
 
-bool mv_sys_cell_maps_ids(void)
+static bool ids_found(void)
 {
         static pthread_once_t once = PTHREAD_ONCE_INIT;
         pthread_once(&once, ids_look);
+        return ids_exist;
+}
+
+bool mv_sys_cell_maps_ids(void)
+{
         struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
         struct __user_cap_data_struct sets[2];
         const uint32_t needed = 1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_SYS_ADMIN;
-        return ids_exist && geteuid() == 0 && syscall(SYS_capget, &head, sets) == 0 &&
+        return ids_found() && geteuid() == 0 && syscall(SYS_capget, &head, sets) == 0 &&
                (sets[0].effective & needed) == needed;
+}
+
+bool mv_sys_cell_has_id(void)
+{
+        struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+        struct __user_cap_data_struct sets[2];
+        const uint32_t needed = 1u << CAP_SETUID | 1u << CAP_SETGID;
+        return ids_found() && syscall(SYS_capget, &head, sets) == 0 &&
+               (sets[0].effective & needed) == needed;
+}
+
+static unsigned threads_of(int proc, const char *pid, unsigned uid)
+{
+        char path[64], text[2048];
+        mv_fmt(path, sizeof path, "%s/status", pid);
+        mv_auto_fd fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+        text[n > 0 ? n : 0] = 0;
+        const char *ids = strstr(text, "\nUid:"), *threads = strstr(text, "\nThreads:");
+        return ids && threads && strtoul(ids + 5, NULL, 10) == uid
+                       ? (unsigned)strtoul(threads + 9, NULL, 10)
+                       : 0;
+}
+
+uint64_t mv_sys_tasks_of(unsigned uid)
+{
+        uint64_t n = 0;
+        DIR *d = opendir("/proc");
+        for (struct dirent *e; d && (e = readdir(d));)
+                if (e->d_name[0] >= '1' && e->d_name[0] <= '9')
+                        n += threads_of(dirfd(d), e->d_name, uid);
+        if (d)
+                closedir(d);
+        return n;
 }
 
 static int proc_write(pid_t pid, const char *file, const char *text)
@@ -262,20 +303,24 @@ static const char *refused(int error)
         return "";
 }
 
+static uint64_t namespaces(const struct mv_sys_cell *s)
+{
+        return CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
+               (s->own_network ? CLONE_NEWNET : 0);
+}
+
 int mv_sys_cell_start(const struct mv_sys_cell *s, struct mv_sys_child *ret, struct mv_err *err)
 {
         struct launch l = { s, "", 0 };
         struct mv_sys_child c = MV_SYS_CHILD_NONE;
-        uint64_t flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
-                         (s->own_network ? CLONE_NEWNET : 0);
-        int error = clone_blocked(&l, flags, &c);
+        int error = clone_blocked(&l, s->confined ? 0 : namespaces(s), &c);
         if (error)
                 return mv_fail(err, MV_E_SYS, error, "start a cell%s", refused(error));
         if (l.error) {
                 mv_sys_child_done(&c);
                 return mv_fail(err, MV_E_SYS, l.error, "start a cell: %s", l.step);
         }
-        int r = started_map(&c, err);
+        int r = s->confined ? 0 : started_map(&c, err);
         if (r < 0) {
                 mv_sys_child_done(&c);
                 return r;

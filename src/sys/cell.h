@@ -10,7 +10,8 @@
  *     over its own namespaces as ambient ones, because exec takes them from a process whose id is
  *     not mapped.
  * (3) Init is killed through its pidfd, which ends everything in its process namespace; it ends by
- *     itself when the last copy of our end of its control socket is closed. */
+ *     itself when the last copy of our end of its control socket is closed. Without a process namespace it has to be asked
+ *     to end, which it does when that socket is shut down: what it started outlives it when it is killed. */
 #include <sys/child.h>
 
 #define MV_SYS_CELL_ID_INSIDE 1000u
@@ -24,11 +25,17 @@ struct mv_sys_cell {
         unsigned fds_count; /* image and these fit below MV_CELL_FDS_MAX */
         int image_at;       /* the number of the image's descriptor in the child */
         int group_fd;       /* directory of a version 2 control group to start in; -1: none */
+        bool confined;      /* no namespace at all: init does without (guest/cell_confined.c) */
         bool own_network;   /* a network namespace of its own, with nothing in it */
         bool keep_network;  /* init keeps the right to bring its loopback up */
         const char *name;   /* argv[0] of init */
 };
 int mv_sys_cell_start(const struct mv_sys_cell *s, struct mv_sys_child *ret, struct mv_err *err);
+
+/* May it become such an id without a user namespace? */
+bool mv_sys_cell_has_id(void);
+/* Tasks that this user has now, of all processes that can be seen: what RLIMIT_NPROC counts before anything is added. */
+uint64_t mv_sys_tasks_of(unsigned uid);
 
 /* May this process map an id that is not its own (2)? */
 bool mv_sys_cell_maps_ids(void);

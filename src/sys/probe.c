@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/probe.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -37,7 +38,11 @@ int mv_sys_probe_user_namespaces(void)
         if (pid < 0)
                 return errno;
         if (pid == 0)
-                _exit(unshare(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS) == 0 ? 0 : errno);
+                /* some systems let anybody make one and do nothing in it: a change of its mounts tells */
+                _exit(unshare(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS) == 0 &&
+                                      mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0
+                              ? 0
+                              : errno);
         while (waitpid(pid, &status, 0) < 0)
                 if (errno != EINTR)
                         return errno;

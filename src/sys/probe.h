@@ -12,6 +12,8 @@ int mv_sys_probe_kvm(char *backend, size_t cap);
 int mv_sys_probe_user_namespaces(void); /* a child tries one: 0, or its errno */
 int mv_sys_probe_seccomp(
         void); /* 0: a filter that kills the process can be installed; else the errno */
+/* That keeps signals inside, and everything before it: what programs without namespaces need. */
+#define MV_LANDLOCK_ABI_CONFINED 6
 int mv_sys_probe_landlock(void); /* the ABI version, or -errno */
 int mv_sys_probe_openat2(void);  /* 0, or the errno */
 /* First file of that name on PATH that may be executed: its path into buf; false: none. */

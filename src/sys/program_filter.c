@@ -448,10 +448,13 @@ static void put_socket(struct mv_sys_program_filter *f, bool local) /* (4) */
         put(f, ANSWER(SECCOMP_RET_ALLOW));
 }
 
-/* A datagram socket of a pair may be connected anew, to any socket file. */
+/* A datagram socket of a pair may be connected anew, to any socket file. Other families that make pairs (TIPC) are networks. */
 static void put_socketpair(struct mv_sys_program_filter *f, bool local)
 {
-        put(f, JUMP(BPF_JEQ, SYS_socketpair, 0, 7));
+        put(f, JUMP(BPF_JEQ, SYS_socketpair, 0, 10));
+        put(f, LOAD(args[0]));
+        put(f, JUMP(BPF_JEQ, AF_UNIX, 1, 0));
+        put(f, FAIL(EAFNOSUPPORT));
         put(f, LOAD(args[1]));
         put(f, (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xf));
         put(f, JUMP(BPF_JEQ, SOCK_STREAM, 3, 0));
@@ -517,6 +520,116 @@ static void put_modes(struct mv_sys_program_filter *f)
         put_mode(f, SYS_open, 2);
         put_mode(f, SYS_creat, 1);
         put_mode(f, SYS_mknod, 1);
+#endif
+}
+
+/* --- without namespaces (7) ------------------------------------------------------------------- */
+
+struct refusal {
+        short nr;
+        short error;
+};
+
+static const struct refusal refused_confined[] = {
+        { SYS_fchmod, EPERM },
+        { SYS_fchown, EPERM },
+        { SYS_utimensat, EPERM },
+        { SYS_fsetxattr, EPERM },
+        { SYS_fremovexattr, EPERM },
+        { SYS_fchmodat, EPERM },
+        { NR_FCHMODAT2, EPERM },
+        { SYS_fchownat, EPERM },
+        { SYS_setxattr, EPERM },
+        { SYS_lsetxattr, EPERM },
+        { SYS_removexattr, EPERM },
+        { SYS_lremovexattr, EPERM },
+        { SYS_getxattr,
+          EOPNOTSUPP }, /* as if there were none: who lists a directory asks for them */
+        { SYS_lgetxattr, EOPNOTSUPP },
+        { SYS_listxattr, EOPNOTSUPP },
+        { SYS_llistxattr, EOPNOTSUPP },
+        { SYS_inotify_init1, EPERM },
+        { SYS_inotify_add_watch, EPERM },
+        { SYS_bind, EACCES },
+        { SYS_listen, EACCES },
+        { SYS_connect, EACCES },
+        { SYS_accept, EACCES },
+        { SYS_accept4, EACCES },
+#ifdef SYS_open
+        { SYS_chmod, EPERM },
+        { SYS_chown, EPERM },
+        { SYS_lchown, EPERM },
+        { SYS_utime, EPERM },
+        { SYS_utimes, EPERM },
+        { SYS_futimesat, EPERM },
+        { SYS_inotify_init, EPERM },
+#endif
+};
+static void put_refusals(struct mv_sys_program_filter *f, const struct refusal *list, size_t count)
+{
+        for (size_t i = 0; i < count; i++) {
+                put(f, JUMP(BPF_JEQ, list[i].nr, 0, 1));
+                put(f, FAIL((uint32_t)list[i].error));
+        }
+}
+
+static void put_load(struct mv_sys_program_filter *f, unsigned argument)
+{
+        put(f, (struct sock_filter)BPF_STMT(
+                       BPF_LD | BPF_W | BPF_ABS,
+                       (uint32_t)(offsetof(struct seccomp_data, args) + 8 * argument)));
+}
+
+/* Fails when the argument is not zero. The kernel takes a number of a process as 32 bits. */
+static void put_zero_only(struct mv_sys_program_filter *f, long nr, unsigned argument)
+{
+        put(f, JUMP(BPF_JEQ, nr, 0, 4));
+        put_load(f, argument);
+        put(f, JUMP(BPF_JEQ, 0, 1, 0));
+        put(f, FAIL(EPERM));
+        put(f, LOAD(nr));
+}
+
+/* An error when the argument has one of these bits; what else is asked about this call comes after it. */
+static void put_without(struct mv_sys_program_filter *f, long nr, unsigned argument, uint32_t bits,
+                        uint32_t error)
+{
+        put(f, JUMP(BPF_JEQ, nr, 0, 4));
+        put_load(f, argument);
+        put(f, JUMP(BPF_JSET, bits, 0, 1));
+        put(f, FAIL(error));
+        put(f, LOAD(nr));
+}
+
+static void put_sockets_refused(struct mv_sys_program_filter *f)
+{
+        put(f, JUMP(BPF_JEQ, SYS_socket, 0, 6));
+        put_load(f, 0);
+        put(f, JUMP(BPF_JEQ, AF_UNIX, 2, 0));
+        put(f, JUMP(BPF_JEQ, AF_INET, 1, 0));
+        put(f, JUMP(BPF_JEQ, AF_INET6, 0, 1));
+        put(f, FAIL(EACCES));
+        put(f, FAIL(EAFNOSUPPORT));
+}
+
+static void put_confined(struct mv_sys_program_filter *f)
+{
+        const uint32_t unnamed = 020000000; /* O_TMPFILE */
+        const uint32_t of_a_process = 1u << 31;
+        put_sockets_refused(f);
+        put_refusals(f, refused_confined, sizeof refused_confined / sizeof refused_confined[0]);
+        put_zero_only(f, SYS_prlimit64, 0);
+        put_zero_only(f, SYS_sched_setaffinity, 0);
+        put_zero_only(f, SYS_sched_setscheduler, 0);
+        put_zero_only(f, SYS_setpriority, 0); /* PRIO_PROCESS */
+        put_zero_only(f, SYS_setpriority, 1);
+        put_without(f, SYS_clock_gettime, 0, of_a_process, EINVAL);
+        put_without(f, SYS_clock_getres, 0, of_a_process, EINVAL);
+        put_without(f, SYS_clock_nanosleep, 0, of_a_process, EINVAL);
+        put_without(f, SYS_timer_create, 0, of_a_process, EINVAL);
+        put_without(f, SYS_openat, 2, unnamed, EOPNOTSUPP);
+#ifdef SYS_open
+        put_without(f, SYS_open, 1, unnamed, EOPNOTSUPP);
 #endif
 }
 
@@ -639,6 +752,8 @@ void mv_sys_program_filter(struct mv_sys_program_filter *ret, unsigned with)
         const struct list list = { allowed, sizeof allowed / sizeof allowed[0] };
         struct leaf leaves[2 * ANSWERS_MAX + 1];
         put_abi(ret);
+        if (with & MV_SYS_FILTER_CONFINED)
+                put_confined(ret);
         put_clone(ret);
         put_socket(ret, local_sockets);
         put_socketpair(ret, local_sockets);

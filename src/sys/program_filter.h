@@ -15,7 +15,11 @@
  *     the caller's rights for anybody on the host. openat2, whose mode a filter cannot see, does
  *     not exist.
  * (6) A WebAssembly module's process gets a list of its own: files it has, memory that is never executable, its end. No
- *     process, no socket, no signal to anybody. */
+ *     process, no socket, no signal to anybody.
+ * (7) Without namespaces the program has the host's names before it. What Landlock does not look at is refused here: whatever
+ *     changes owner, mode, times or attributes of a file, also of one that is open (nobody can tell here which was opened to be
+ *     read only), watches on files, files without a name, limits and scheduling of other processes, their clocks, every socket
+ *     but pairs. */
 #include <linux/filter.h>
 
 #define MV_SYS_PROGRAM_FILTER_MAX 512
@@ -28,6 +32,8 @@ struct mv_sys_program_filter {
 #define MV_SYS_FILTER_LOCAL_SOCKETS 1u
 /* memfd_create. Not where memory is counted by looking at processes: such a file belongs to none. */
 #define MV_SYS_FILTER_MEMORY_FILES 2u
+/* There are no namespaces around it (7). */
+#define MV_SYS_FILTER_CONFINED 4u
 void mv_sys_program_filter(struct mv_sys_program_filter *ret, unsigned with);
 void mv_sys_module_filter(struct mv_sys_program_filter *ret);
 

@@ -10,7 +10,9 @@
  * included) and the bytes; blob is u32 length and the bytes. Integers are little-endian. Paths are inside the cell, without a leading slash before
  * MV_CELL_ENTER, and absolute after it; the source of a BIND from the host is absolute. Init to
  * host, on the same socket: struct mv_cell_report. The first of FAILED, ENDED, OVER_* is the last
- * that counts. */
+ * that counts.
+ *
+ * A plan with CONFINE has no step on the root: its paths are the host's. */
 #include <stdint.h>
 
 enum mv_cell_op {
@@ -34,6 +36,9 @@ enum mv_cell_op {
         MV_CELL_ENTER,    /* make the root read-only, enter it, let go of the old one */
         MV_CELL_PROXY, /* u16 port: bring loopback up and hand a socket to the host that listens there; 0: one
                         * that listens under MV_CELL_PROXY_NAME, for the wall inside the cell */
+        MV_CELL_CONFINE, /* a cell without namespaces: init becomes the heir of every orphan, and its signals
+                          * reach the cell's processes alone */
+        MV_CELL_PLACE, /* str path, u64 bytes, u64 entries: what there may be below that directory */
         MV_CELL_WATCH, /* u64 resident bytes, u64 CPU ns (0: not watched), u32 period in ms */
         /* in either: the rest of the plan is in the next part */
         MV_CELL_MORE,
@@ -90,6 +95,7 @@ enum mv_cell_report_kind {
                           its processes */
         MV_CELL_OVER_MEMORY, /* the watch saw more than it may */
         MV_CELL_OVER_CPU,
+        MV_CELL_OVER_PLACE,
         MV_CELL_GIVE_OUTPUT,   /* with the descriptor; not the last report */
         MV_CELL_GIVE_LISTENER, /* the same, of PROXY */
 };

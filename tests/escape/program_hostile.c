@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -32,12 +33,24 @@
 #include <unistd.h>
 
 extern char **environ;
+static int daemon_left(void);
 static const char *arg;
 
 /* An attack returns 0 when it succeeded, else the errno that stopped it. */
 static int result(long r)
 {
         return r >= 0 ? 0 : errno;
+}
+
+/* In its own directory for such files, which is /tmp where there are namespaces. */
+static const char *own(const char *name)
+{
+        static char path[2][512];
+        static unsigned n;
+        const char *dir = getenv("TMPDIR");
+        n = !n;
+        snprintf(path[n], sizeof path[n], "%s/%s", dir ? dir : "/tmp", name);
+        return path[n];
 }
 
 static int try_open(const char *path, int flags)
@@ -161,27 +174,28 @@ static int docker_socket(void)
 
 static int symlink_out(void)
 {
-        if (symlink("/etc/shadow", "/tmp/link") < 0)
+        const char *link = own("link");
+        if (symlink("/etc/shadow", link) < 0)
                 return 0;
-        return try_open("/tmp/link", O_RDONLY);
+        return try_open(link, O_RDONLY);
 }
 
 static int hard_link(void)
 {
-        return result(link("/usr/bin/env", "/tmp/hard"));
+        return result(link("/usr/bin/env", own("hard")));
 }
 static int hard_link_arg(void)
 {
-        return result(linkat(AT_FDCWD, arg, AT_FDCWD, "/tmp/hard", 0));
+        return result(linkat(AT_FDCWD, arg, AT_FDCWD, own("hard"), 0));
 }
 static int rename_out(void)
 {
-        return result(rename("/usr/bin/env", "/tmp/env"));
+        return result(rename("/usr/bin/env", own("env")));
 }
 
 static int block_device(void)
 {
-        return result(mknod("/tmp/disk", S_IFBLK | 0666, makedev(254, 0)));
+        return result(mknod(own("disk"), S_IFBLK | 0666, makedev(254, 0)));
 }
 static int by_handle(void)
 {
@@ -314,6 +328,401 @@ static int setuid_binary(void) /* is there any left that would change our id? */
 static int host_name(void)
 {
         return result(sethostname("evil", 4));
+}
+
+/* --- the host's processes and files, which have names where there are no namespaces ------------- */
+static pid_t victim(void) /* arg: a process of the same user outside */
+{
+        return (pid_t)atoi(arg);
+}
+static int victim_file(const char *file, int flags)
+{
+        char path[64];
+        snprintf(path, sizeof path, "/proc/%s/%s", arg, file);
+        return try_open(path, flags);
+}
+static int host_environ(void)
+{
+        return victim_file("environ", O_RDONLY);
+}
+static int host_memory(void)
+{
+        return victim_file("mem", O_RDWR);
+}
+static int host_maps(void)
+{
+        return victim_file("maps", O_RDONLY);
+}
+static int host_command(void)
+{
+        return victim_file("cmdline", O_RDONLY);
+}
+static int host_root(void)
+{
+        return victim_file("root/etc/passwd", O_RDONLY);
+}
+static int host_cwd(void)
+{
+        return victim_file("cwd", O_RDONLY | O_DIRECTORY);
+}
+static int host_fd(void)
+{
+        return victim_file("fd/1", O_WRONLY);
+}
+static int host_links(void) /* what they lead to, without opening it */
+{
+        char path[64], to[256];
+        struct stat st;
+        snprintf(path, sizeof path, "/proc/%s/exe", arg);
+        if (readlink(path, to, sizeof to) >= 0)
+                return 0;
+        snprintf(path, sizeof path, "/proc/%s/cwd/.", arg);
+        return result(stat(path, &st));
+}
+static int host_score(void)
+{
+        return victim_file("oom_score_adj", O_WRONLY);
+}
+static int own_environ(void) /* of all of /proc there is nothing, or nothing but the cell's own */
+{
+        int fd = open("/proc/self/environ", O_RDONLY);
+        return fd < 0 ? errno : ESRCH;
+}
+static int host_signal(void)
+{
+        return result(kill(victim(), SIGUSR1));
+}
+static int host_probe(void)
+{
+        return result(kill(victim(), 0));
+}
+static int host_thread_signal(void)
+{
+        return result(syscall(SYS_tgkill, victim(), victim(), SIGUSR1));
+}
+static int host_tkill(void)
+{
+        return result(syscall(SYS_tkill, victim(), SIGUSR1));
+}
+static int host_queue(void)
+{
+        union sigval v = { .sival_int = 1 };
+        return result(sigqueue(victim(), SIGUSR1, v));
+}
+static int host_pidfd_signal(void)
+{
+        int fd = (int)syscall(SYS_pidfd_open, victim(), 0);
+        return fd < 0 ? errno : result(syscall(SYS_pidfd_send_signal, fd, SIGUSR1, NULL, 0));
+}
+static int host_group_signal(void)
+{
+        return result(kill(-victim(), SIGUSR1));
+}
+static int parent_signal(void)
+{
+        return getppid() > 0 ? result(kill(getppid(), SIGUSR1)) : ESRCH;
+}
+static int owner_signal(void) /* who is told that a pipe can be read; nobody says whether it came */
+{
+        int pair[2];
+        if (pipe(pair) < 0 || fcntl(pair[0], F_SETOWN, victim()) < 0)
+                return errno;
+        fcntl(pair[0], F_SETSIG, SIGUSR1);
+        if (fcntl(pair[0], F_SETFL, O_ASYNC | O_NONBLOCK) < 0)
+                return errno;
+        (void)!write(pair[1], "x", 1);
+        return ESRCH;
+}
+static int host_limit(void)
+{
+        struct rlimit l;
+        return result(syscall(SYS_prlimit64, victim(), RLIMIT_NOFILE, NULL, &l));
+}
+static int host_nice(void)
+{
+        return result(setpriority(PRIO_PROCESS, (id_t)victim(), 19));
+}
+static int user_nice(void)
+{
+        return result(setpriority(PRIO_USER, getuid(), 19));
+}
+static int host_affinity(void)
+{
+        unsigned long one = 1;
+        return result(syscall(SYS_sched_setaffinity, victim(), sizeof one, &one));
+}
+static int host_scheduler(void)
+{
+        struct sched_param p = { 0 };
+        return result(syscall(SYS_sched_setscheduler, victim(), SCHED_BATCH, &p));
+}
+static int host_clock(void) /* how much CPU time it has used */
+{
+        struct timespec t;
+        return result(syscall(SYS_clock_gettime, (~(clockid_t)victim() << 3) | 2, &t));
+}
+static int host_trace(void)
+{
+        return result(ptrace(PTRACE_SEIZE, victim(), 0, 0));
+}
+static int host_read(void)
+{
+        char buf[8];
+        struct iovec to = { buf, sizeof buf }, from = { (void *)0x400000, sizeof buf };
+        return result(process_vm_readv(victim(), &to, 1, &from, 1, 0));
+}
+static int host_robust_list(void)
+{
+        void *head;
+        size_t len;
+        return result(syscall(SYS_get_robust_list, victim(), &head, &len));
+}
+static int shared_memory(void)
+{
+        return result(syscall(SYS_shmget, 0x4d56, 4096, 0666 | 01000));
+}
+static int message_queue(void)
+{
+        return result(syscall(SYS_msgget, 0x4d56, 0666 | 01000));
+}
+static int semaphores(void)
+{
+        return result(syscall(SYS_semget, 0x4d56, 1, 0666 | 01000));
+}
+static int posix_queue(void)
+{
+        return result(syscall(SYS_mq_open, "microvm", O_RDWR | O_CREAT, 0600, NULL));
+}
+static int in_directory(const char *dir) /* a file made in it */
+{
+        char path[512];
+        snprintf(path, sizeof path, "%s/microvm-escape-made", dir);
+        int fd = open(path, O_WRONLY | O_CREAT, 0644);
+        return fd < 0 ? errno : 0;
+}
+static int list_arg(void)
+{
+        int fd = open(arg, O_RDONLY | O_DIRECTORY);
+        return fd < 0 ? errno : 0;
+}
+static int list_root(void)
+{
+        int fd = open("/", O_RDONLY | O_DIRECTORY);
+        return fd < 0 ? errno : ESRCH; /* of its own */
+}
+static int write_tmp(void)
+{
+        return strcmp(own(""), "/tmp/") == 0 ? ESRCH : in_directory("/tmp");
+}
+static int write_shm(void)
+{
+        return strcmp(own(""), "/tmp/") == 0 ? ESRCH : in_directory("/dev/shm");
+}
+static int create_in_arg(void)
+{
+        return in_directory(arg);
+}
+static int make_dir_in_arg(void)
+{
+        char path[512];
+        snprintf(path, sizeof path, "%s/microvm-escape-made", arg);
+        return result(mkdir(path, 0755));
+}
+static int link_in_arg(void)
+{
+        char path[512];
+        snprintf(path, sizeof path, "%s/microvm-escape-made", arg);
+        return result(symlink("/etc/passwd", path));
+}
+static int mode_arg(void)
+{
+        return result(chmod(arg, 0777));
+}
+static int mode_at_arg(void)
+{
+        return result(syscall(SYS_fchmodat, AT_FDCWD, arg, 0777));
+}
+static int mode_at_2_arg(void)
+{
+        return result(syscall(452, AT_FDCWD, arg, 0777, 0));
+}
+static int mode_opened_arg(void)
+{
+        int fd = open(arg, O_RDONLY);
+        return fd < 0 ? errno : result(fchmod(fd, 0777));
+}
+static int owner_arg(void)
+{
+        return result(chown(arg, getuid(), getgid()));
+}
+static int owner_at_arg(void)
+{
+        return result(fchownat(AT_FDCWD, arg, getuid(), getgid(), 0));
+}
+static int owner_link_arg(void)
+{
+        return result(lchown(arg, getuid(), getgid()));
+}
+static int times_arg(void)
+{
+        const struct timespec t[2] = { { 1, 0 }, { 1, 0 } };
+        return result(utimensat(AT_FDCWD, arg, t, 0));
+}
+static int times_opened_arg(void)
+{
+        const struct timespec t[2] = { { 1, 0 }, { 1, 0 } };
+        int fd = open(arg, O_RDONLY);
+        return fd < 0 ? errno : result(syscall(SYS_utimensat, fd, NULL, t, 0));
+}
+static int times_empty_arg(void) /* a descriptor that was not opened for anything, and no name */
+{
+        const struct timespec t[2] = { { 1, 0 }, { 1, 0 } };
+        int fd = open(arg, O_PATH);
+        return fd < 0 ? errno : result(syscall(SYS_utimensat, fd, "", t, AT_EMPTY_PATH));
+}
+static int mode_path_arg(void)
+{
+        int fd = open(arg, O_PATH);
+        return fd < 0 ? errno : result(fchmod(fd, 0777));
+}
+static int attribute_arg(void)
+{
+        return result(syscall(SYS_setxattr, arg, "user.x", "x", 1, 0));
+}
+static int attribute_read_arg(void)
+{
+        char buf[64];
+        return result(syscall(SYS_listxattr, arg, buf, sizeof buf));
+}
+static int truncate_arg(void)
+{
+        return result(truncate(arg, 0));
+}
+static int truncate_open_arg(void)
+{
+        int fd = open(arg, O_RDONLY | O_TRUNC);
+        return fd < 0 ? errno : 0;
+}
+static int rename_arg(void)
+{
+        return result(rename(arg, own("stolen")));
+}
+static int rename_beside_arg(void)
+{
+        char path[512];
+        snprintf(path, sizeof path, "%s.moved", arg);
+        return result(rename(arg, path));
+}
+static int exchange_arg(void)
+{
+        close(open(own("mine"), O_WRONLY | O_CREAT, 0644));
+        return result(syscall(SYS_renameat2, AT_FDCWD, own("mine"), AT_FDCWD, arg, 2));
+}
+static int unlink_arg(void)
+{
+        return result(unlink(arg));
+}
+static int hard_link_path_arg(void)
+{
+        int fd = open(arg, O_PATH);
+        return fd < 0 ? errno : result(linkat(fd, "", AT_FDCWD, own("hard"), AT_EMPTY_PATH));
+}
+static int reopen_arg(void) /* what was opened without any right, opened again with one */
+{
+        char path[64];
+        int fd = open(arg, O_PATH);
+        if (fd < 0)
+                return errno;
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        return try_open(path, O_RDONLY);
+}
+static int execute_path_arg(void)
+{
+        char *const argv[] = { (char *)(uintptr_t) "x", NULL }, *const none[] = { NULL };
+        int fd = open(arg, O_PATH);
+        return fd < 0 ? errno : result(syscall(SYS_execveat, fd, "", argv, none, AT_EMPTY_PATH));
+}
+static int enter_arg(void) /* a directory one may go to, and what is in it by a short name */
+{
+        char path[512], *slash;
+        snprintf(path, sizeof path, "%s", arg);
+        if (!(slash = strrchr(path, '/')))
+                return 0;
+        *slash = 0;
+        return chdir(path) < 0 ? errno : try_open(slash + 1, O_RDONLY);
+}
+static int watch_arg(void)
+{
+        int fd = inotify_init1(0);
+        return fd < 0 ? errno : result(inotify_add_watch(fd, arg, IN_ALL_EVENTS));
+}
+static int unnamed_file(void) /* one that no look at a directory would find */
+{
+        const char *dir = own("");
+        int fd = open(dir, O_TMPFILE | O_RDWR, 0600);
+        return fd < 0 ? errno : strcmp(dir, "/tmp/") == 0 ? ESRCH : 0;
+}
+static int move_home(void) /* the directory that it was given, for another one */
+{
+        char path[512];
+        const char *home = getenv("HOME");
+        snprintf(path, sizeof path, "%s-moved", home ? home : "");
+        return home ? result(rename(home, path)) : 0;
+}
+static int replace_input(void) /* the link is its own; what it leads to is not */
+{
+        char path[512];
+        const char *home = getenv("HOME");
+        snprintf(path, sizeof path, "%s/../input", home ? home : "");
+        return home ? result(rmdir(path)) : 0;
+}
+static int fork_storm(void) /* daemons that never stand still: gone with the program all the same */
+{
+        for (int i = 0; i < 20; i++)
+                if (fork() == 0) {
+                        setsid();
+                        for (;;)
+                                if (fork() !=
+                                    0) /* each lives for as long as it takes to make the next one */
+                                        _exit(0);
+                }
+        usleep(100000);
+        return ESRCH;
+}
+static int heir(void) /* orphans of its own, whom nobody else buries */
+{
+        prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+        daemon_left();
+        return ESRCH;
+}
+static int sibling(void) /* a child of init's, beside this one */
+{
+        long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+        if (pid == 0) {
+                setsid();
+                for (;;)
+                        pause();
+        }
+        return ESRCH;
+}
+static int silent_child(void) /* its end tells nobody */
+{
+        long pid = syscall(SYS_clone, 0, 0, 0, 0, 0);
+        if (pid == 0) {
+                setsid();
+                for (;;)
+                        pause();
+        }
+        return ESRCH;
+}
+static int new_rules(void) /* Landlock of its own: it only takes away */
+{
+        const uint64_t scopes[3] = { 0, 0, 2 };
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        int fd = (int)syscall(444, scopes, sizeof scopes, 0);
+        if (fd < 0 || syscall(446, fd, 0) < 0)
+                return errno;
+        return host_signal();
 }
 
 /* --- the kernel ------------------------------------------------------------------------------- */
@@ -463,7 +872,7 @@ static int environment(void)
 static int see_processes(void) /* nobody but init and this one */
 {
         for (int pid = 3; pid < 70000; pid++)
-                if (kill(pid, 0) == 0)
+                if (pid != getpid() && kill(pid, 0) == 0)
                         return 0;
         return ESRCH;
 }
@@ -685,6 +1094,11 @@ static int pair_stream(void)
         snprintf(a.sun_path, sizeof a.sun_path, "%s", arg);
         return result(connect(pair[0], (struct sockaddr *)&a, sizeof a));
 }
+static int pair_other(void) /* of a family that is a network, and makes pairs */
+{
+        int pair[2];
+        return result(socketpair(30 /* AF_TIPC */, SOCK_STREAM, 0, pair));
+}
 static int raw_socket(void)
 {
         return result(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
@@ -783,11 +1197,11 @@ static int fill(const char *path)
 static int disk_fill(void)
 {
         signal(SIGXFSZ, SIG_IGN);
-        return fill("/tmp/fill");
+        return fill(own("fill"));
 }
 static int file_size(void) /* larger than a file may be, without a byte of it written */
 {
-        int fd = open("/tmp/large", O_WRONLY | O_CREAT, 0644);
+        int fd = open(own("large"), O_WRONLY | O_CREAT, 0644);
         return fd < 0 ? errno : result(pwrite(fd, "x", 1, 256 << 20));
 }
 static int file_size_caught(void)
@@ -804,8 +1218,8 @@ static int inode_fill(void)
 {
         char path[64];
         for (int i = 0; i < 100000; i++) {
-                snprintf(path, sizeof path, "/tmp/f%d", i);
-                int fd = open(path, O_WRONLY | O_CREAT, 0644);
+                snprintf(path, sizeof path, "f%d", i);
+                int fd = open(own(path), O_WRONLY | O_CREAT, 0644);
                 if (fd < 0)
                         return errno;
                 close(fd);
@@ -896,6 +1310,78 @@ static const struct {
         A(write_arg),
         A(create_arg),
         A(root_home),
+        A(host_environ),
+        A(host_memory),
+        A(host_maps),
+        A(host_command),
+        A(host_root),
+        A(host_cwd),
+        A(host_fd),
+        A(host_score),
+        A(host_links),
+        A(pair_other),
+        A(own_environ),
+        A(host_signal),
+        A(host_probe),
+        A(host_thread_signal),
+        A(host_tkill),
+        A(host_queue),
+        A(host_pidfd_signal),
+        A(host_group_signal),
+        A(parent_signal),
+        A(owner_signal),
+        A(host_limit),
+        A(host_nice),
+        A(user_nice),
+        A(host_affinity),
+        A(host_scheduler),
+        A(host_clock),
+        A(host_trace),
+        A(host_read),
+        A(host_robust_list),
+        A(shared_memory),
+        A(message_queue),
+        A(semaphores),
+        A(posix_queue),
+        A(list_arg),
+        A(list_root),
+        A(write_tmp),
+        A(write_shm),
+        A(create_in_arg),
+        A(make_dir_in_arg),
+        A(link_in_arg),
+        A(mode_arg),
+        A(mode_at_arg),
+        A(mode_at_2_arg),
+        A(mode_opened_arg),
+        A(mode_path_arg),
+        A(owner_arg),
+        A(owner_at_arg),
+        A(owner_link_arg),
+        A(times_arg),
+        A(times_opened_arg),
+        A(times_empty_arg),
+        A(attribute_arg),
+        A(attribute_read_arg),
+        A(truncate_arg),
+        A(truncate_open_arg),
+        A(rename_arg),
+        A(rename_beside_arg),
+        A(exchange_arg),
+        A(unlink_arg),
+        A(hard_link_path_arg),
+        A(reopen_arg),
+        A(execute_path_arg),
+        A(enter_arg),
+        A(watch_arg),
+        A(unnamed_file),
+        A(move_home),
+        A(replace_input),
+        A(fork_storm),
+        A(heir),
+        A(sibling),
+        A(silent_child),
+        A(new_rules),
         A(proc_1_root),
         A(proc_1_cwd),
         A(proc_1_mem),

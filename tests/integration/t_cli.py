@@ -564,7 +564,7 @@ def every_provider_gives_the_same_root():
 @test
 def the_lists_are_json():
     names = [p['name'] for p in run_json('providers')[1]['providers']]
-    equal(names, ['mock', 'process', 'wasm', 'gvisor', 'kvm', 'firecracker'])
+    equal(names, ['mock', 'process', 'wasm', 'gvisor', 'kvm', 'firecracker', 'landlock'])
     ids = {c['id'] for c in run_json('capabilities')[1]['capabilities']}
     assert {'ccos.echo', 'ccos.math.add', 'ccos.io.read-file', 'ccos.network.http-fetch'} <= ids
     for c in run_json('capabilities')[1]['capabilities']:

@@ -102,18 +102,18 @@ static uint64_t now_ms(void)
 /* REQ-FACT-01, -04, -09 */
 TEST(providers_are_listed_in_order_and_unavailable_ones_say_why)
 {
-        static const char *const names[] = { "mock",   "process", "wasm",
-                                             "gvisor", "kvm",     "firecracker" };
+        static const char *const names[] = { "mock", "process",     "wasm",    "gvisor",
+                                             "kvm",  "firecracker", "landlock" };
         struct mv_host *h = new_host();
         struct mv_provider_info info;
-        CHECK(mv_host_provider_count(h) == 6);
-        for (uint32_t i = 0; i < 6; i++) {
+        CHECK(mv_host_provider_count(h) == 7);
+        for (uint32_t i = 0; i < 7; i++) {
                 REQUIRE(mv_host_provider_info(h, i, &info, &err) == 0);
                 CHECK_STR(info.name, names[i]);
                 CHECK(info.available || info.reason[0]);
                 CHECK(!info.initialized);
         }
-        CHECK(mv_host_provider_info(h, 6, &info, &err) == -(int)MV_E_NOT_FOUND);
+        CHECK(mv_host_provider_info(h, 7, &info, &err) == -(int)MV_E_NOT_FOUND);
         CHECK(available(h, "mock"));
         mv_host_free(h);
 }
@@ -1140,9 +1140,9 @@ TEST(a_third_party_provider_is_registered_and_not_believed)
         wrong.abi = 99;
         CHECK(mv_host_add_provider(h, &wrong, &err) == -(int)MV_E_INVALID);
         CHECK(mv_host_add_provider(h, &odd, &err) == 0);
-        CHECK(mv_host_provider_count(h) == 7);
+        CHECK(mv_host_provider_count(h) == 8);
         CHECK(mv_host_add_provider(h, &odd, &err) == 0);
-        CHECK(mv_host_provider_count(h) == 7);
+        CHECK(mv_host_provider_count(h) == 8);
         struct mv_result *r = run_source(h, "odd", NULL, "1");
         REQUIRE(r);
         CHECK(mv_result_termination(r) == MV_END_KILLED);

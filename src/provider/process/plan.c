@@ -9,7 +9,8 @@
  *     scratch one beneath /tmp, /workspace and /dev/shm, whose size is the execution's disk limit.
  * (3) Grants come last, so that one inside /tmp or /workspace is not covered by ours.
  * (4) A plan has two parts. The first holds nothing that an execution brought with it, only how large it may
- *     be and which streams it has: whatever has an equal first part may use what it made (spare.c). */
+ *     be and which streams it has: whatever has an equal first part may use what it made (spare.c).
+ * (5) Without namespaces there is no root to make: the same is held by rules over the host's own paths. */
 #include <assert.h>
 #include <errno.h>
 #include <sched.h>
@@ -354,8 +355,15 @@ static void put_limit(struct mv_out *o, int resource, uint64_t value)
         mv_put_u64(o, value);
 }
 
-static void put_limits(struct mv_out *o, const struct mv_limits *l, bool group, bool bare)
+/* Of its own user namespace, else of everything that the user runs. */
+static uint64_t tasks_max(const struct mv__program *p)
 {
+        return p->tasks_before + MV_PROGRAM_PIDS_MAX;
+}
+
+static void put_limits(struct mv_out *o, const struct mv__program *p, const struct mv_limits *l)
+{
+        const bool group = p->group.peak_fd >= 0, bare = p->spec->bare;
         put_limit(o, RLIMIT_CORE, 0);
         put_limit(o, RLIMIT_MEMLOCK, 0);
         put_limit(o, RLIMIT_MSGQUEUE, 0);
@@ -365,7 +373,7 @@ static void put_limits(struct mv_out *o, const struct mv_limits *l, bool group, 
         put_limit(o, RLIMIT_NOFILE, MV_PROGRAM_FILES_MAX);
         put_limit(o, RLIMIT_FSIZE, MV_PROGRAM_FILE_BYTES_MAX);
         put_limit(o, RLIMIT_STACK, MV_PROGRAM_STACK_BYTES);
-        put_limit(o, RLIMIT_NPROC, MV_PROGRAM_PIDS_MAX);
+        put_limit(o, RLIMIT_NPROC, tasks_max(p));
         if (!group) /* of each process; init watches their sum */
                 put_limit(o, RLIMIT_DATA,
                           l->memory_bytes_max + (bare ? MV_MODULE_RUNTIME_BYTES : 0));
@@ -455,6 +463,13 @@ static void put_wall_program(struct mv_out *o, const struct mv__nested *n, bool 
         put_strings(o, n->env);
 }
 
+static void put_filter(struct mv_out *o, const struct mv_sys_program_filter *f)
+{
+        mv_put_u8(o, MV_CELL_FILTER);
+        mv_put_u32(o, (uint32_t)(f->len * sizeof f->code[0]));
+        mv_put_bytes(o, f->code, f->len * sizeof f->code[0]);
+}
+
 static void put_program(struct mv_out *o, struct mv__program *p, const struct mv_limits *limits,
                         const struct mv__given *given)
 {
@@ -464,11 +479,9 @@ static void put_program(struct mv_out *o, struct mv__program *p, const struct mv
         mv_put_u8(o, MV_CELL_PROGRAM);
         mv_put_u8(o, (uint8_t)((p->spec->door ? MV_CELL_HAS_DOOR : 0) |
                                (p->spec->input ? MV_CELL_HAS_INPUT : 0)));
-        put_limits(o, limits, p->group.peak_fd >= 0, p->spec->bare);
+        put_limits(o, p, limits);
         put_landlock(o, p, given);
-        mv_put_u8(o, MV_CELL_FILTER);
-        mv_put_u32(o, (uint32_t)(f->len * sizeof f->code[0]));
-        mv_put_bytes(o, f->code, f->len * sizeof f->code[0]);
+        put_filter(o, f);
         if (!brings(p->spec))
                 put_cut(o, p);
         mv_put_u8(o, MV_CELL_EXEC);
@@ -478,16 +491,179 @@ static void put_program(struct mv_out *o, struct mv__program *p, const struct mv
         put_strings(o, p->spec->env);
 }
 
+/* --- without namespaces ------------------------------------------------------------------------ */
+/* Paths are the host's. What is not beneath one of these rules cannot be opened, listed, made, moved, removed or executed; how
+ * Landlock's gaps are closed is in docs/design/landlock.md. Devices and sockets cannot be made. */
+#define LL_MAKE_CHAR  (1u << 6)
+#define LL_MAKE_SOCK  (1u << 9)
+#define LL_MAKE_BLOCK (1u << 11)
+#define LL_NEVER      (LL_MAKE_CHAR | LL_MAKE_SOCK | LL_MAKE_BLOCK | LL_IOCTL_DEV)
+
+/* What interpreters read at their start, where they have it. No secrets: each is readable by everybody. */
+static const char *const confined_files[] = {
+        "/etc/alternatives", "/etc/ld.so.cache", "/etc/ssl/openssl.cnf",
+        "/etc/python3",      "/etc/python3.9",   "/etc/python3.10",
+        "/etc/python3.11",   "/etc/python3.12",  "/etc/python3.13",
+        "/etc/python3.14",   "/etc/localtime",   "/etc/timezone",
+        "/dev/null",         "/dev/zero",        "/dev/full",
+        "/dev/random",       "/dev/urandom"
+};
+
+struct rules {
+        struct mv_out *o; /* NULL: they are counted */
+        uint32_t count;
+};
+
+static void rule(struct rules *r, const char *path, uint64_t access)
+{
+        if (r->o)
+                put_rule(r->o, path, access);
+        r->count++;
+}
+
+static void rule_if_there(struct rules *r, const char *path)
+{
+        struct stat st;
+        if (lstat(path, &st) < 0 ||
+            S_ISLNK(st.st_mode)) /* where a link leads has a rule of its own */
+                return;
+        rule(r, path,
+             S_ISDIR(st.st_mode)   ? LL_READ
+             : S_ISCHR(st.st_mode) ? LL_READ_FILE | LL_WRITE_FILE
+                                   : LL_READ_FILE);
+}
+
+static void rules_confined(struct rules *r, const struct mv__program *p,
+                           const struct mv__given *given)
+{
+        static const char *const written[] = { "/workspace", "/tmp" }, *const brought[] = {
+                "/workspace/input", "/opt/microvm"
+        };
+        const uint64_t own = landlock_files(p->wall->landlock_abi) & ~(uint64_t)LL_NEVER;
+        char path[512];
+        for (size_t i = 0; i < COUNT(system_trees); i++)
+                rule_if_there(r, system_trees[i]);
+        for (size_t i = 0; i < COUNT(confined_files); i++)
+                rule_if_there(r, confined_files[i]);
+        for (size_t i = 0; i < COUNT(written); i++) {
+                mv__private_path(p->private, written[i], path, sizeof path);
+                rule(r, path, own);
+                mv__private_path(p->private, brought[i], path, sizeof path);
+                rule(r, path, LL_READ);
+        }
+        for (uint32_t i = 0; i < p->spec->grants_count; i++) {
+                const struct mv_program_grant *g = &p->spec->grants[i];
+                uint64_t access = g->write ? own : LL_READ;
+                rule(r, g->path, given->is_dir[i] ? access : access & LL_ON_FILES);
+        }
+}
+
+static void put_landlock_confined(struct mv_out *o, const struct mv__program *p,
+                                  const struct mv__given *given)
+{
+        struct rules count = { NULL, 0 }, all = { o, 0 };
+        rules_confined(&count, p, given);
+        mv_put_u8(o, MV_CELL_LANDLOCK);
+        mv_put_u64(o, landlock_files(p->wall->landlock_abi));
+        mv_put_u64(o, 3);
+        mv_put_u64(o, 3);
+        mv_put_u16(o, 0);
+        mv_put_u32(o, 24);
+        mv_put_u32(o, count.count);
+        rules_confined(&all, p, given);
+}
+
+static bool is_brought(const struct mv_program_spec *s, const char *path)
+{
+        for (uint32_t i = 0; i < s->files_count; i++)
+                if (strcmp(s->files[i].path, path) == 0)
+                        return true;
+        return strcmp(path, "/opt/microvm") == 0;
+}
+
+/* A name that this library gave out is told as what it is here: NAME=PATH, or PATH alone. */
+static void put_text_here(struct mv_out *o, const struct mv__program *p, const char *text,
+                          bool variable)
+{
+        const char *equals = variable ? strchr(text, '=') : NULL;
+        const char *path = equals ? equals + 1 : text;
+        const bool own =
+                is_brought(p->spec, path) || (variable && (strcmp(text, "HOME=/workspace") == 0 ||
+                                                           strcmp(text, "TMPDIR=/tmp") == 0));
+        char real[512], whole[600];
+        mv__private_path(p->private, path, real, sizeof real);
+        mv_fmt(whole, sizeof whole, "%.*s%s", (int)(path - text), text, real);
+        put_text(o, own ? whole : text);
+}
+
+static void put_strings_here(struct mv_out *o, const struct mv__program *p, const char *const *list,
+                             bool variables)
+{
+        uint32_t n = 0;
+        while (list && list[n])
+                n++;
+        mv_put_u32(o, n);
+        for (uint32_t i = 0; i < n; i++)
+                put_text_here(o, p, list[i], variables);
+}
+
+static void put_program_confined(struct mv_out *o, const struct mv__program *p,
+                                 const struct mv_limits *limits, const struct mv__given *given)
+{
+        char directory[512];
+        mv__private_path(p->private, "/workspace", directory, sizeof directory);
+        mv_put_u8(o, MV_CELL_PROGRAM);
+        mv_put_u8(o, (uint8_t)((p->spec->door ? MV_CELL_HAS_DOOR : 0) |
+                               (p->spec->input ? MV_CELL_HAS_INPUT : 0)));
+        put_limits(o, p, limits);
+        put_landlock_confined(o, p, given);
+        put_filter(o, &p->wall->filter_confined);
+        mv_put_u8(o, MV_CELL_EXEC);
+        put_text(o, p->spec->path);
+        put_text(o, directory);
+        put_strings_here(o, p, p->spec->argv, false);
+        put_strings_here(o, p, p->spec->env, true);
+}
+
+static void put_watch(struct mv_out *o, uint64_t bytes, uint64_t cpu_ns)
+{
+        mv_put_u8(o, MV_CELL_WATCH);
+        mv_put_u64(o, bytes);
+        mv_put_u64(o, cpu_ns);
+        mv_put_u32(o, MV_PROGRAM_WATCH_MS);
+}
+
+static void put_confined(struct mv_out *o, struct mv__program *p, const struct mv_limits *limits,
+                         const struct mv__given *given)
+{
+        const bool group = p->group.peak_fd >= 0;
+        if (p->private->owner) {
+                mv_put_u8(o, MV_CELL_IDS);
+                mv_put_u32(o, p->private->owner);
+        }
+        mv_put_u8(o, MV_CELL_CONFINE);
+        mv_put_u8(o, MV_CELL_PLACE);
+        put_text(o, p->private->path);
+        mv_put_u64(o, p->scratch_bytes + files_bytes(p->spec));
+        mv_put_u64(o, MV_PROGRAM_INODES_MAX);
+        put_watch(o, group ? 0 : limits->memory_bytes_max, group ? 0 : limits->cpu_ns_max);
+        put_program_confined(o, p, limits, given);
+}
+
 /* --- the whole -------------------------------------------------------------------------------- */
 
 static void put_plan(struct mv_out *o, struct mv__program *p, const struct mv_limits *limits,
                      const struct mv__given *given)
 {
-        if (p->nested)
+        if (p->nested || p->private)
                 put_cut(o, p);
         for (unsigned i = 0; i < given->joins_count; i++) {
                 mv_put_u8(o, MV_CELL_JOIN);
                 mv_put_u8(o, (uint8_t)(given->joins_at + i));
+        }
+        if (p->private) {
+                put_confined(o, p, limits, given);
+                return;
         }
         if (mv_sys_cell_maps_ids()) {
                 mv_put_u8(o, MV_CELL_IDS);
@@ -504,11 +680,9 @@ static void put_plan(struct mv_out *o, struct mv__program *p, const struct mv_li
         mv_put_u8(o, MV_CELL_HOSTNAME);
         put_text(o, "microvm");
         if (p->group.peak_fd < 0) {
-                mv_put_u8(o, MV_CELL_WATCH);
                 /* the wall's stand-ins for one process share their pages: their sum says nothing */
-                mv_put_u64(o, p->nested ? 0 : limits->memory_bytes_max);
-                mv_put_u64(o, p->nested ? 0 : limits->cpu_ns_max);
-                mv_put_u32(o, MV_PROGRAM_WATCH_MS);
+                put_watch(o, p->nested ? 0 : limits->memory_bytes_max,
+                          p->nested ? 0 : limits->cpu_ns_max);
         }
         if (p->nested)
                 put_wall_program(o, p->nested, p->spec->network);

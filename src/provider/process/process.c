@@ -135,6 +135,16 @@ int mv__process_init_image(struct mv_slice image, const struct mv_value *config,
         return 0;
 }
 
+static int landlock_probe(struct mv_err *err)
+{
+        int r = process_probe(err);
+        if (r == 0)
+                r = mv__wall_probe_confined(err);
+        if (r == 0)
+                mv__wall_text_confined(err->msg, sizeof err->msg);
+        return r;
+}
+
 static int process_init(const struct mv_value *config, struct mv_provider **ret, struct mv_err *err)
 {
         int r = process_probe(err);
@@ -256,7 +266,10 @@ static int process_open(struct mv_provider *p, const struct mv_cell_spec *spec,
 static void process_cancel(struct mv_cell *c)
 {
         c->cancelled = true; /* before the kill: whoever sees the end must see the reason */
-        mv_sys_child_kill(c->program ? &c->program->child : &c->child);
+        if (c->program)
+                mv__program_kill(c->program);
+        else
+                mv_sys_child_kill(&c->child);
 }
 
 const struct mv_provider_ops mv_provider_process = {
@@ -269,6 +282,38 @@ const struct mv_provider_ops mv_provider_process = {
                     MV_FEAT_SESSION | MV_FEAT_PROGRAMS,
         .probe = process_probe,
         .init = process_init,
+        .open_cell = process_open,
+        .run = process_run,
+        .cancel = process_cancel,
+        .reset = NULL, /* (5) */
+        .close_cell = process_close,
+        .fini = process_fini,
+        .schema = process_schema,
+        .probe_programs = mv__wall_probe_programs,
+};
+
+static int landlock_init(const struct mv_value *config, struct mv_provider **ret,
+                         struct mv_err *err)
+{
+        int r = landlock_probe(err);
+        if (r == 0)
+                r = process_init(config, ret, err);
+        if (r == 0)
+                (*ret)->confined = true;
+        return r;
+}
+
+/* The same for RTFS; programs and scripts do without namespaces (docs/design/landlock.md). */
+const struct mv_provider_ops mv_provider_landlock = {
+        .abi = MV_PROVIDER_ABI,
+        .name = "landlock",
+        .title = "Landlock",
+        .tier = MV_TIER_LANDLOCK,
+        .features = MV_FEAT_WALL_TIME | MV_FEAT_CPU_TIME | MV_FEAT_MEMORY | MV_FEAT_FUEL |
+                    MV_FEAT_OUTPUT | MV_FEAT_SEPARATE_ADDRESS_SPACE | MV_FEAT_SYSCALL_FILTER |
+                    MV_FEAT_SESSION | MV_FEAT_PROGRAMS,
+        .probe = landlock_probe,
+        .init = landlock_init,
         .open_cell = process_open,
         .run = process_run,
         .cancel = process_cancel,

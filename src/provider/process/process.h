@@ -17,7 +17,8 @@ struct mv_provider {
         struct mv__wall *wall; /* around programs; NULL until the first one */
         pthread_mutex_t wall_lock;
         uint32_t cpu_percent, spares_max;
-        bool kept; /* runners restore themselves after a run (mv__process_keeps) */
+        bool confined; /* programs get no namespaces: provider landlock */
+        bool kept;     /* runners restore themselves after a run (mv__process_keeps) */
         int image_fd;
         size_t image_bytes;
         uint64_t timeout_ns, memory_bytes; /* configured ceilings; 0: not configured */

@@ -6,7 +6,9 @@
  * (2) close ends init, and with it every process of the cell, before the group is given back and
  *     the descriptors are closed; mounts and namespaces go with their last process.
  * (3) A grant is opened without following a symbolic link, by this process or by init, and mounted
- *     from that descriptor. */
+ *     from that descriptor.
+ * (4) Without namespaces, what a dead init started would live on: init is asked to end, which it does when it has
+ *     ended everything else, and is killed only when it does not. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -27,7 +29,8 @@ static int wall_of(struct mv_provider *p, struct mv__wall **ret, struct mv_err *
                 struct mv__wall *w = calloc(1, sizeof *w);
                 r = w ? 0 : mv_fail(err, MV_E_NOMEM, 0, "%zu bytes", sizeof *w);
                 if (w)
-                        *w = (struct mv__wall){ .cpu_percent = p->cpu_percent,
+                        *w = (struct mv__wall){ .confined = p->confined,
+                                                .cpu_percent = p->cpu_percent,
                                                 .spares_max = p->spares_max };
                 if (w && (r = mv__wall_init(w, err)) < 0) {
                         mv__wall_done(w);
@@ -96,7 +99,7 @@ static int owner_namespace(struct mv__wall *w, struct mv_err *err)
  * such mounts. */
 static int grants_mount(const struct mv__program *p, struct mv__given *given, struct mv_err *err)
 {
-        given->mounts = mv_sys_cell_maps_ids();
+        given->mounts = !p->private && mv_sys_cell_maps_ids();
         given->mounts_at = given->count;
         if (!given->mounts || p->spec->grants_count == 0)
                 return 0;
@@ -112,6 +115,19 @@ static int grants_mount(const struct mv__program *p, struct mv__given *given, st
         return r;
 }
 
+/* Other executions have their places there, and this one what it may not write. */
+static int grant_check_confined(const struct mv__program *p, const struct mv_program_grant *g,
+                                struct mv_err *err)
+{
+        if (below(p->private->path, g->path) || below(g->path, p->private->path))
+                return grant_refused(
+                        g,
+                        "without namespaces the private directories of programs are in "
+                        "there; grant a directory in it, or move them with TMPDIR",
+                        err);
+        return 0;
+}
+
 static int grants_prepare(const struct mv__program *p, struct mv__given *given, struct mv_err *err)
 {
         if (p->spec->grants_count > MV_PROGRAM_GRANTS_MAX)
@@ -122,6 +138,8 @@ static int grants_prepare(const struct mv__program *p, struct mv__given *given, 
                 if (r < 0)
                         return r;
                 given->directories |= given->is_dir[i];
+                if (p->private && (r = grant_check_confined(p, &p->spec->grants[i], err)) < 0)
+                        return r;
         }
         return grants_mount(p, given, err);
 }
@@ -236,6 +254,7 @@ static int start_init(struct mv__program *p, const struct mv__given *g, const ch
                       struct mv_err *err)
 {
         struct mv_sys_cell start = { .image_fd = p->wall->image_fd,
+                                     .confined = p->private != NULL,
                                      .fds = g->fds,
                                      .fds_count = g->count,
                                      .image_at = MV_CELL_FD_IMAGE,
@@ -312,11 +331,38 @@ static int begin(struct mv__program *p, struct ends *e, struct mv__given *given,
         return r;
 }
 
+/* What only namespaces can hold is refused. */
+static int place_take(struct mv__program *p, struct mv_err *err)
+{
+        if (p->spec->network)
+                return mv_fail(err, MV_E_UNSUPPORTED, 0,
+                               "hosts were granted to a program, and without a network namespace "
+                               "nothing holds "
+                               "it to them: Landlock knows ports and no addresses; leave them out, "
+                               "or let the "
+                               "program call ccos.network.http-fetch");
+        if (p->spec->bare)
+                return mv_fail(err, MV_E_UNSUPPORTED, 0, "modules need namespaces");
+        int r = mv__private_make(p->spec, geteuid() == 0 ? MV_SYS_CELL_ID_OUTSIDE : 0, &p->private,
+                                 err);
+        if (r < 0)
+                return r;
+        p->tasks_before = mv_sys_tasks_of(p->private->owner ? p->private->owner : getuid());
+        if (!p->spec->output)
+                return 0;
+        char path[400];
+        mv__private_path(p->private, "/workspace/output", path, sizeof path);
+        p->output_fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        return p->output_fd < 0 ? mv_fail(err, MV_E_SYS, errno, "open %s", path) : 0;
+}
+
 static int start_fresh(struct mv_cell *c, struct ends *e, struct mv_err *err)
 {
         struct mv__program *p = c->program;
         struct mv__given given = { 0 };
-        int r = begin(p, e, &given, err);
+        int r = p->wall->confined ? place_take(p, err) : 0;
+        if (r == 0)
+                r = begin(p, e, &given, err);
         if (r == 0)
                 r = grants_prepare(p, &given, err);
         p->no_local = given.directories;
@@ -439,10 +485,23 @@ static void streams_close(struct mv__program *p)
         mv_fd_closep(&p->feed_fd);
 }
 
+void mv__program_kill(struct mv__program *p)
+{
+        if (p->private && p->control_fd >= 0)
+                shutdown(p->control_fd, SHUT_WR); /* (4) */
+        else
+                mv_sys_child_kill(&p->child);
+}
+
 void mv__program_free(struct mv__program *p)
 {
+        if (p->private && !p->child.reaped) {
+                mv__program_kill(p);
+                mv_sys_child_ends(&p->child, MV_PROGRAM_END_MS);
+        }
         mv_sys_child_done(&p->child); /* (2) */
         group_give(p);
+        mv__private_remove(p->private);
         streams_close(p);
         free(p->plan);
         free(p);

@@ -2,7 +2,7 @@
 #ifndef MV_PROVIDER_PROCESS_PROGRAM_H
 #define MV_PROVIDER_PROCESS_PROGRAM_H
 /* Cells that run external programs and interpreters. wall.c: what this machine offers, once per
- * provider. plan.c: what the init of a cell is told. program.c: a cell's life. program_run.c: while
+ * provider. plan.c: what the init of a cell is told. private.c: what stands in for its file system without namespaces. program.c: a cell's life. program_run.c: while
  * it runs. spare.c: cells made beforehand. docs/design/process-cell.md has the whole order and the reasons. */
 #include <provider/process/process.h>
 #include <sys/cell.h>
@@ -37,17 +37,39 @@
 /* Of the 50 ms that an answer may take after a deadline: to see that everything in such a cell is dead. */
 #define MV_NESTED_END_MS 20
 #define MV_NESTED_FDS    5u
-#define MV_NESTED_DIR    "nested"              /* in the cell: what the wall is given */
-#define MV_NESTED_ROOT   MV_NESTED_DIR "/root" /* what the program sees as its root */
-#define MV_NESTED_AGENT  "opt/microvm/agent"   /* below that root */
+/* In which an init without namespaces has to end its family, which takes it less than a millisecond. */
+#define MV_PROGRAM_END_MS 1000
+#define MV_NESTED_DIR     "nested"              /* in the cell: what the wall is given */
+#define MV_NESTED_ROOT    MV_NESTED_DIR "/root" /* what the program sees as its root */
+#define MV_NESTED_AGENT   "opt/microvm/agent"   /* below that root */
 
 struct mv__spares;
 
+/* Directories of the host that one program has to itself, where there are no mounts (private.c). */
+struct mv__private {
+        int parent_fd, lock_fd; /* lock_fd: locked for as long as it is somebody's */
+        char name[48], parent[256];
+        char path[320];
+        uint32_t owner; /* the id that programs run under here; 0: the caller's */
+};
+/* Made, with the files of the execution in it; owner as above. */
+int mv__private_make(const struct mv_program_spec *s, uint32_t owner, struct mv__private **ret,
+                     struct mv_err *err);
+/* Accepts NULL. Nothing may run in it any more. */
+void mv__private_remove(struct mv__private *p);
+/* Where a path of the program's own is really; a path that is not its own is itself. */
+void mv__private_path(const struct mv__private *p, const char *path, char *buf, size_t cap);
+/* The directory in which places are made, without a symbolic link on the way. */
+int mv__private_parent(char *buf, size_t cap, struct mv_err *err);
+/* Remove what dead processes left. */
+void mv__private_sweep(void);
+
 struct mv__wall {
-        int image_fd; /* of init; -1: this build has none */
+        bool confined; /* no namespaces: Landlock, seccomp and a place instead */
+        int image_fd;  /* of init; -1: this build has none */
         struct mv_sys_groups groups;
         int landlock_abi; /* 0: none */
-        struct mv_sys_program_filter filter, filter_no_local, filter_module;
+        struct mv_sys_program_filter filter, filter_no_local, filter_module, filter_confined;
         int owner_namespace_fd; /* -1 until the first grant that needs it */
         pthread_mutex_t
                 owner_lock; /* not taken by the thread of spares: a process that forks may need it */
@@ -59,12 +81,17 @@ struct mv__wall {
         struct mv__spares *spares;
 };
 
-/* Why programs cannot run here, or 0. Cheap: no cell is made. */
+/* Why programs cannot run here, or 0. Cheap: no cell is made, and "yes" is remembered. */
 int mv__wall_probe(struct mv_err *err);
+/* The same, of a wall without namespaces. */
+int mv__wall_probe_confined(struct mv_err *err);
+/* The first, with what would allow it. */
+int mv__wall_probe_programs(struct mv_err *err);
 int mv__wall_init(struct mv__wall *w, struct mv_err *err);
 void mv__wall_done(struct mv__wall *w);
 /* One line: what stands around programs here, and what is missing. */
 void mv__wall_text(char *buf, size_t cap);
+void mv__wall_text_confined(char *buf, size_t cap);
 
 /* Another wall inside the cell (provider/gvisor). The program of the cell is then the binary of that
  * wall, started by an agent's image that is also the first thing behind it; the caller's program is
@@ -83,7 +110,9 @@ struct mv__program {
         struct mv__wall *wall;
         const struct mv_program_spec *spec;
         const struct mv__nested *nested; /* NULL: none */
-        int agent_fd, log_fd; /* nested: the agent's socket; what the wall says of itself */
+        struct mv__private *private;     /* NULL: it has namespaces */
+        uint64_t tasks_before; /* of its user, without namespaces: RLIMIT_NPROC counts them too */
+        int agent_fd, log_fd;  /* nested: the agent's socket; what the wall says of itself */
         /* nested: stdout, stderr, stdin, door, relay of the program, until handed over */
         int theirs[MV_NESTED_FDS];
         struct mv_sys_child child;
@@ -128,6 +157,8 @@ struct mv__program *mv__program_new(struct mv__wall *w);
 /* Streams, group and an init that waits for the plan, of a program without grants. */
 int mv__program_start(struct mv__program *p, const char *name, struct mv_err *err);
 void mv__program_free(struct mv__program *p);
+/* End everything in it; any thread. Its end is not waited for. */
+void mv__program_kill(struct mv__program *p);
 /* In a process that forked: it was the other one's. */
 void mv__program_forget(struct mv__program *p);
 

@@ -79,9 +79,11 @@ static void kill_and_wait(struct watch *w)
 {
         struct mv_sys_child *init = &w->program->child;
         struct mv_sys_end ended;
-        mv_sys_child_kill(init);
+        mv__program_kill(w->program);
         if (w->program->nested && !mv_sys_child_ends(init, MV_NESTED_END_MS))
                 return;
+        if (w->program->private && !mv_sys_child_ends(init, MV_PROGRAM_END_MS))
+                mv_sys_child_kill(init);
         mv_sys_child_wait(init, &ended);
         /* the kernel has made init the heir of everything it ended */
         if (!w->program->nested && ended.cpu_ns > w->exit->cpu_ns)
@@ -269,6 +271,12 @@ static void reported(struct watch *w)
                 break;
         case MV_CELL_OVER_CPU:
                 end_cpu(w, w->report.cpu_ns);
+                break;
+        case MV_CELL_OVER_PLACE:
+                end_kill(w, MV_END_KILLED,
+                         "its private directories hold more than %llu KiB, or more than %u entries",
+                         (unsigned long long)(w->program->scratch_bytes >> 10),
+                         MV_PROGRAM_INODES_MAX);
                 break;
         case MV_CELL_GIVE_LISTENER:
                 serve_network(w);

@@ -72,7 +72,7 @@ static bool alike(const struct mv__program *a, const struct mv__program *b)
 /* A grant is a mount of its own, which the cell is born with. */
 static bool may_use(const struct mv__program *p)
 {
-        return !p->nested && p->spec->grants_count == 0;
+        return !p->nested && !p->wall->confined && p->spec->grants_count == 0;
 }
 
 /* A program that was not started, and is to be like p. */
