@@ -504,7 +504,8 @@ static bool refused_rightly(const struct attack *a, const struct mv_result *r)
                  (const char *)out.p);
         if (strcmp(right, "DIED") == 0)
                 return mv_result_termination(r) == MV_END_KILLED;
-        if (one_of(right, "KILLED") && mv_result_termination(r) == MV_END_KILLED)
+        if (one_of(right, "KILLED") && (mv_result_termination(r) == MV_END_KILLED ||
+                                        mv_result_termination(r) == MV_END_MEMORY))
                 return true; /* where nothing but a look holds it, which is the end of it */
         snprintf(wanted, sizeof wanted, "%s: %s", a->name,
                  strcmp(right, "SUCCEEDED") == 0 ? "" : "refused ");

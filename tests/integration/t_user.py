@@ -1,35 +1,55 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""An ordinary user runs the same examples as root does, behind each wall that he can have, with the same outcome. Needs root,
-to be two users; an account is not needed. Prints TAP. Usage: t_user.py MICROVM SOURCE EMBED"""
+"""An ordinary user runs the same examples as root does, behind each wall that he can have, with the same outcome. The user is one that
+useradd makes for this test and userdel removes. Needs root for that. Prints TAP. Usage: t_user.py MICROVM SOURCE EMBED"""
 import json
 import os
+import pwd
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 
 MICROVM, SOURCE, EMBED = map(os.path.abspath, sys.argv[1:4])
-USER = 54321
 EXAMPLES = os.path.join(SOURCE, 'examples')
 WORK = tempfile.mkdtemp(prefix='microvm-user-')
 os.chmod(WORK, 0o755)
-WALLS = ('mock', 'process', 'wasm', 'kvm', 'gvisor')
-PEOPLE = {'root': {}, 'user': {'user': USER, 'group': USER, 'extra_groups': []}}
+WALLS = ('mock', 'landlock', 'process', 'wasm', 'kvm', 'gvisor')
+PROGRAMS = ('process', 'gvisor', 'landlock')
+PEOPLE = {'root': {}}
 
 
 def home(who):
     return os.path.join(WORK, who)
 
 
-for person in PEOPLE:
-    os.mkdir(home(person))
-os.chown(home('user'), USER, USER)
+def account_make():
+    """The name, or why there is none. Its group and home are its own; nobody logs in as it."""
+    name = f'microvm-test-{os.getpid()}'
+    os.mkdir(home('root'))
+    try:
+        made = subprocess.run(['useradd', '--system', '--user-group', '--create-home', '--home-dir', home('user'), '--skel', '/nonexistent',
+                               '--shell', '/bin/sh', '--comment', 'a test of microvm', name], capture_output=True, text=True, timeout=30)
+    except FileNotFoundError:
+        return None, 'there is no useradd'
+    if made.returncode != 0:
+        account_remove(name)
+        return None, f'useradd: {made.stderr.strip()}'
+    who = pwd.getpwnam(name)
+    PEOPLE['user'] = {'user': who.pw_uid, 'group': who.pw_gid, 'extra_groups': os.getgrouplist(name, who.pw_gid)}
+    os.chmod(home('user'), 0o755)
+    return name, None
+
+
+def account_remove(name):
+    for command in ('userdel', name), ('groupdel', name):
+        subprocess.run(command, capture_output=True, timeout=30)
 
 
 def run(who, *args, text=None):
-    env = {'PATH': '/usr/local/bin:/usr/bin:/bin', 'HOME': home(who), 'LC_ALL': 'C.UTF-8'}
+    env = {'PATH': '/usr/local/bin:/usr/bin:/bin', 'HOME': home(who), 'LC_ALL': 'C.UTF-8', 'TMPDIR': home(who)}
     for name in ('ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS'):
         if name in os.environ:
             env[name] = os.environ[name]
@@ -60,7 +80,7 @@ def put(name, content):
 
 CALLS = {'py': b'import microvm\nprint(microvm.call("ccos.math.add", 40, 2))\n',
          'js': b'const m = require("microvm"); console.log(m.call("ccos.math.add", 40, 2))\n',
-         'sh': b'read line; echo "[1, \\"$line\\"]"; echo left > /workspace/output/left.txt\n',
+         'sh': b'read line; echo "[1, \\"$line\\"]"; echo left > output/left.txt\n',
          'rb': b'puts [1, 2, 3].sum\n', 'lua': b'print(6 * 7)\n'}
 TOOLS = {'py': 'python3', 'js': 'node', 'sh': 'sh', 'rb': 'ruby', 'lua': 'lua'}
 SALES = os.path.join(EXAMPLES, 'data', 'sales.csv')
@@ -106,11 +126,11 @@ EACH_WALL = {  # what it is: how, and the walls
     'examples/agent': (command('run', os.path.join(AGENT, 'summary.rtfs'), '--agent', os.path.join(AGENT, 'agent.config.rtfs'),
                                '--json', '--audit', 'none'), ('process', 'wasm', 'kvm', 'gvisor')),
     'a session': (command('repl', text='(def a 40)\n(+ a 2)\n'), ('process', 'wasm', 'kvm')),
-    'a program': (dashed('/usr/bin/env', '-i', '/bin/sh', '-c', 'cat; id -u | wc -l', text='in'), ('process', 'gvisor')),
-    'a program that fails': (dashed('/bin/sh', '-c', 'exit 3'), ('process', 'gvisor')),
-    'a program that is denied': (dashed('/bin/cat', '/etc/shadow'), ('process', 'gvisor')),
+    'a program': (dashed('/usr/bin/env', '-i', '/bin/sh', '-c', 'cat; id -u | wc -l', text='in'), PROGRAMS),
+    'a program that fails': (dashed('/bin/sh', '-c', 'exit 3'), PROGRAMS),
+    'a program that is denied': (dashed('/bin/cat', '/etc/shadow'), PROGRAMS),
     'a module': (command('run', MODULE_FILE, '--json', '--audit', 'none', '--allow', 'external_program'), ('wasm',)),
-    **{f'a script in {TOOLS[k]}': (script(k), ('process', 'gvisor')) for k in CALLS if shutil.which(TOOLS[k], path='/usr/bin:/bin')},
+    **{f'a script in {TOOLS[k]}': (script(k), PROGRAMS) for k in CALLS if shutil.which(TOOLS[k], path='/usr/bin:/bin')},
 }
 NO_WALL = {
     'inspect': command('inspect', os.path.join(EXAMPLES, 'first.rtfs')),
@@ -136,9 +156,6 @@ def same(how, wall, walls):
 
 
 def main():
-    if os.geteuid() != 0:
-        print('1..0 # SKIP only root can be two users')
-        return 0
     has = {who: providers(who) for who in PEOPLE}
     tests = [(f'{name}, {wall}', how, wall) for name, (how, walls) in EACH_WALL.items() for wall in walls]
     tests += [(name, how, None) for name, how in NO_WALL.items()]
@@ -162,8 +179,23 @@ def main():
     return failed > 0
 
 
+def with_account():
+    if os.geteuid() != 0:
+        print('1..0 # SKIP only root can make another user')
+        return 0
+    name, why = account_make()
+    if not name:
+        print(f'1..0 # SKIP {why}')
+        return 0
+    try:
+        return main()
+    finally:
+        account_remove(name)
+
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the account goes all the same
 try:
-    status = main()
+    status = with_account()
 finally:
     shutil.rmtree(WORK, ignore_errors=True)
 sys.exit(status)
