@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <guest/cell.h>
 #include <linux/capability.h>
+#include <linux/securebits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -156,6 +157,14 @@ static int become(struct cell *c, uint32_t id)
         return 0;
 }
 
+/* Root's rights would go with root's id; init has steps to do that need them (4). Nothing that it starts gets any by being root. */
+static int keep(struct cell *c)
+{
+        const int bits = SECBIT_NO_SETUID_FIXUP | SECBIT_NOROOT;
+        cell_step(c, "keep rights for the steps to come");
+        return prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) < 0 ? errno : 0;
+}
+
 static void end_with_maker(const struct cell *c) /* (5) */
 {
         if (c->spare)
@@ -169,6 +178,8 @@ static int step(struct cell *c, enum mv_cell_op op, struct mv_cur *plan)
         switch (op) {
         case MV_CELL_JOIN:
                 return join(c, mv_get_u8(plan));
+        case MV_CELL_KEEP:
+                return keep(c);
         case MV_CELL_IDS:
                 return become(c, mv_get_u32(plan));
         case MV_CELL_UNSHARE:

@@ -5,8 +5,8 @@
  *     visible with more rights than it ends with.
  * (2) Every path inside the cell is resolved beneath the new root's descriptor, before and after
  *     ENTER alike.
- * (3) The new mount namespace belongs to the cell's user namespace, so the kernel has made every
- *     inherited mount a slave: nothing done here is seen outside. */
+ * (3) Nothing done here is seen outside: the first step makes every inherited mount private. Where the mount namespace
+ *     belongs to a user namespace of the cell's own, the kernel has done so before. */
 #include <errno.h>
 #include <fcntl.h>
 #include <guest/cell.h>

@@ -15,6 +15,7 @@
 #include <sys/cell.h>
 #include <sys/fd.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -223,6 +224,26 @@ bool mv_sys_cell_has_id(void)
                (sets[0].effective & needed) == needed;
 }
 
+int mv_sys_cell_without_user(void)
+{
+        int status;
+        if (geteuid() != 0 || !mv_sys_cell_has_id())
+                return EPERM;
+        pid_t pid = fork();
+        if (pid < 0)
+                return errno;
+        if (pid == 0)
+                _exit(unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
+                              CLONE_NEWUTS) == 0 &&
+                                      mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0
+                              ? 0
+                              : errno);
+        while (waitpid(pid, &status, 0) < 0)
+                if (errno != EINTR)
+                        return errno;
+        return WIFEXITED(status) ? WEXITSTATUS(status) : ECHILD;
+}
+
 static unsigned threads_of(int proc, const char *pid, unsigned uid)
 {
         char path[64], text[2048];
@@ -305,8 +326,8 @@ static const char *refused(int error)
 
 static uint64_t namespaces(const struct mv_sys_cell *s)
 {
-        return CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
-               (s->own_network ? CLONE_NEWNET : 0);
+        return (s->no_user ? 0 : CLONE_NEWUSER) | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC |
+               CLONE_NEWUTS | (s->own_network ? CLONE_NEWNET : 0);
 }
 
 int mv_sys_cell_start(const struct mv_sys_cell *s, struct mv_sys_child *ret, struct mv_err *err)
@@ -320,7 +341,7 @@ int mv_sys_cell_start(const struct mv_sys_cell *s, struct mv_sys_child *ret, str
                 mv_sys_child_done(&c);
                 return mv_fail(err, MV_E_SYS, l.error, "start a cell: %s", l.step);
         }
-        int r = s->confined ? 0 : started_map(&c, err);
+        int r = s->confined || s->no_user ? 0 : started_map(&c, err);
         if (r < 0) {
                 mv_sys_child_done(&c);
                 return r;
@@ -386,7 +407,8 @@ int mv_sys_cell_granted_mount(const char *path, bool read_only, int owner_namesp
                     sizeof attributes) < 0)
                 return -errno;
         /* Only the top of the tree: what is mounted below it keeps its owners. */
-        if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &owners, sizeof owners) < 0 &&
+        if (owner_namespace_fd >= 0 &&
+            syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &owners, sizeof owners) < 0 &&
             errno != EINVAL)
                 return -errno;
         *ret_fd = mv_fd_take(&tree);

@@ -26,12 +26,15 @@ struct mv_sys_cell {
         int image_at;       /* the number of the image's descriptor in the child */
         int group_fd;       /* directory of a version 2 control group to start in; -1: none */
         bool confined;      /* no namespace at all: init does without (guest/cell_confined.c) */
+        bool no_user;       /* namespaces, but none of users: mv_sys_cell_without_user */
         bool own_network;   /* a network namespace of its own, with nothing in it */
         bool keep_network;  /* init keeps the right to bring its loopback up */
         const char *name;   /* argv[0] of init */
 };
 int mv_sys_cell_start(const struct mv_sys_cell *s, struct mv_sys_child *ret, struct mv_err *err);
 
+/* May this process, which is root, make every namespace but that of users, and become such an id? 0, or why not. */
+int mv_sys_cell_without_user(void);
 /* May it become such an id without a user namespace? */
 bool mv_sys_cell_has_id(void);
 /* Tasks that this user has now, of all processes that can be seen: what RLIMIT_NPROC counts before anything is added. */
@@ -43,7 +46,8 @@ bool mv_sys_cell_maps_ids(void);
 /* A user namespace in which files of the caller (id 0) belong to MV_SYS_CELL_ID_OUTSIDE: for mounts
  * that translate owners. Only where mv_sys_cell_maps_ids. */
 int mv_sys_cell_owner_namespace(int *ret_fd, struct mv_err *err);
-/* What is at `path`, as a mount of its own that is attached nowhere, with owners translated.
+/* What is at `path`, as a mount of its own that is attached nowhere, with owners translated (a descriptor of -1: with their
+ * own).
  * -errno; -EINVAL also means that the file system cannot translate. read_only: nothing can be
  * written through it. */
 int mv_sys_cell_granted_mount(const char *path, bool read_only, int owner_namespace_fd,

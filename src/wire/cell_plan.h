@@ -18,10 +18,11 @@
 enum mv_cell_op {
         /* in init */
         MV_CELL_JOIN = 1, /* u8 fd: write "0" there, a control group's list of members */
-        MV_CELL_IDS,      /* u32 id: become that user and group, with no other group */
-        MV_CELL_UNSHARE,  /* u32 namespace flags */
-        MV_CELL_ROOT,     /* u64 bytes, u64 inodes: the memory file system that becomes "/" */
-        MV_CELL_RESIZE,   /* u64 bytes, u64 inodes: what ROOT made gets another size */
+        MV_CELL_KEEP, /* rights stay when the id changes: no user namespace says what they are over */
+        MV_CELL_IDS,     /* u32 id: become that user and group, with no other group */
+        MV_CELL_UNSHARE, /* u32 namespace flags */
+        MV_CELL_ROOT,    /* u64 bytes, u64 inodes: the memory file system that becomes "/" */
+        MV_CELL_RESIZE,  /* u64 bytes, u64 inodes: what ROOT made gets another size */
         MV_CELL_SCRATCH, /* u64 bytes, u64 inodes: the one that holds whatever the program writes */
         MV_CELL_DIR,     /* u8 place, str path, u32 mode; one that exists is success */
         MV_CELL_LINK,    /* str target, str path */

@@ -10,6 +10,8 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <netinet/in.h>
@@ -35,6 +37,7 @@ static char dir[64], attacker_name[16], attacker[96], shared[96], secret[96], re
 static struct mv_host *host;
 static const char *provider = "process"; /* MV_TEST_PROVIDER names another wall */
 static char host_text[16];
+static bool no_user;                      /* root without user namespaces */
 static volatile sig_atomic_t signals_met; /* SIGUSR1, which nobody sends but an attacker */
 
 /* --- the place -------------------------------------------------------------------------------- */
@@ -194,6 +197,12 @@ static bool on_landlock(void)
         return strcmp(provider, "landlock") == 0;
 }
 
+/* Root gives them an id, and there nothing translates owners. */
+static bool programs_are_others(void)
+{
+        return geteuid() == 0 && (no_user || on_landlock());
+}
+
 /* Programs in a sandbox have no name on the host; what is not in its group does not exist. */
 static struct rest rest_now(void)
 {
@@ -271,6 +280,23 @@ static void put(const char *path, const char *text)
         close(fd);
 }
 
+/* The same for root, who is left every right and every other namespace: the call that would make one of users is refused. */
+static void forbid_user_namespaces(void)
+{
+        struct sock_filter code[] = {
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_unshare, 0, 3),
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args)),
+                BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_NEWUSER, 0, 1),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+        };
+        struct sock_fprog program = { sizeof code / sizeof code[0], code };
+        if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0 ||
+            unshare(CLONE_NEWUSER) == 0)
+                abort();
+}
+
 /* A user namespace, with the same user in it, which says that none can be made in it; after that this is an ordinary process
  * of a system whose user.max_user_namespaces is 0. */
 static void forbid_namespaces(void)
@@ -321,7 +347,10 @@ __attribute__((constructor(200))) static void set_up(void)
                 abort();
         prctl(PR_SET_DUMPABLE, 1, 0, 0,
               0); /* what it is for whoever started it, it is for attackers */
-        if (getenv("MV_TEST_NO_NAMESPACES"))
+        no_user = getenv("MV_TEST_NO_NAMESPACES") && geteuid() == 0;
+        if (no_user)
+                forbid_user_namespaces();
+        else if (getenv("MV_TEST_NO_NAMESPACES"))
                 forbid_namespaces();
         if (on_landlock()) /* where it makes private directories: in memory ten thousand files are made in a moment */
                 setenv("TMPDIR", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", 1);
@@ -339,7 +368,7 @@ __attribute__((constructor(200))) static void set_up(void)
             !copy_file("/etc/hostname", secret) || !copy_file("/etc/hostname", readable))
                 abort();
         /* programs are somebody else then, and nothing translates owners */
-        if (on_landlock() && geteuid() == 0 &&
+        if (programs_are_others() &&
             (chmod(dir, 0755) < 0 || chown(shared, PROGRAM_ID, PROGRAM_ID) < 0))
                 abort();
         listen_all();
@@ -644,7 +673,7 @@ TEST(a_granted_directory_cannot_be_turned_against_the_host) /* REQ-FS-11 */
         struct stat st;
         CHECK(stat(suid, &st) == 0 && !(st.st_mode & (S_ISUID | S_ISGID)));
         CHECK(stat(suid, &st) == 0 &&
-              st.st_uid == (on_landlock() && geteuid() == 0 ? PROGRAM_ID : geteuid()));
+              st.st_uid == (programs_are_others() ? PROGRAM_ID : geteuid()));
         CHECK(stat(owned, &st) == 0 && st.st_uid == geteuid());
 }
 

@@ -40,9 +40,6 @@ static const char *const links[][2] = { { "/proc/self/fd", "dev/fd" },
 static const struct {
         const char *path, *text;
 } made_up[] = {
-        { "etc/passwd",
-          "program:x:1000:1000::/workspace:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n" },
-        { "etc/group", "program:x:1000:\nnogroup:x:65534:\n" },
         { "etc/hosts", "127.0.0.1 localhost\n::1 localhost\n" },
         { "etc/hostname", "microvm\n" },
         { "etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n" },
@@ -151,10 +148,29 @@ static void put_system_trees(struct mv_out *o)
         }
 }
 
-static void put_system_files(struct mv_out *o, uint64_t *sources)
+/* The id that the program has, as it sees it. */
+static uint32_t id_inside(const struct mv__program *p)
 {
+        return p->wall->no_user ? MV_SYS_CELL_ID_OUTSIDE : MV_SYS_CELL_ID_INSIDE;
+}
+
+static void put_names(struct mv_out *o, const struct mv__program *p)
+{
+        char text[160];
+        mv_fmt(text, sizeof text,
+               "program:x:%u:%u::/workspace:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n",
+               id_inside(p), id_inside(p));
+        put_file(o, "etc/passwd", mv_slice_str(text));
+        mv_fmt(text, sizeof text, "program:x:%u:\nnogroup:x:65534:\n", id_inside(p));
+        put_file(o, "etc/group", mv_slice_str(text));
+}
+
+static void put_system_files(struct mv_out *o, struct mv__program *p)
+{
+        uint64_t *sources = &p->sources;
         struct stat st;
         put_dir(o, MV_CELL_IN_ROOT, "etc", 0755);
+        put_names(o, p);
         for (size_t i = 0; i < COUNT(made_up); i++)
                 put_file(o, made_up[i].path, mv_slice_str(made_up[i].text));
         for (size_t i = 0; i < COUNT(system_files); i++) {
@@ -279,7 +295,7 @@ static void put_seen(struct mv_out *o, struct mv__program *p, const struct mv__g
         bool bare = p->spec->bare;
         if (!bare) {
                 put_system_trees(o);
-                put_system_files(o, &p->sources);
+                put_system_files(o, p);
         }
         if (p->spec->network)
                 put_certificates(o);
@@ -373,7 +389,8 @@ static void put_limits(struct mv_out *o, const struct mv__program *p, const stru
         put_limit(o, RLIMIT_NOFILE, MV_PROGRAM_FILES_MAX);
         put_limit(o, RLIMIT_FSIZE, MV_PROGRAM_FILE_BYTES_MAX);
         put_limit(o, RLIMIT_STACK, MV_PROGRAM_STACK_BYTES);
-        put_limit(o, RLIMIT_NPROC, tasks_max(p));
+        if (!p->wall->no_user || !group) /* a group counts its own */
+                put_limit(o, RLIMIT_NPROC, tasks_max(p));
         if (!group) /* of each process; init watches their sum */
                 put_limit(o, RLIMIT_DATA,
                           l->memory_bytes_max + (bare ? MV_MODULE_RUNTIME_BYTES : 0));
@@ -665,9 +682,11 @@ static void put_plan(struct mv_out *o, struct mv__program *p, const struct mv_li
                 put_confined(o, p, limits, given);
                 return;
         }
-        if (mv_sys_cell_maps_ids()) {
+        if (p->wall->no_user)
+                mv_put_u8(o, MV_CELL_KEEP);
+        if (p->wall->no_user || mv_sys_cell_maps_ids()) {
                 mv_put_u8(o, MV_CELL_IDS);
-                mv_put_u32(o, MV_SYS_CELL_ID_INSIDE);
+                mv_put_u32(o, id_inside(p));
         }
         mv_put_u8(o,
                   MV_CELL_UNSHARE); /* after joining, so that its own group is the root it sees */

@@ -58,7 +58,26 @@ static int grant_refused(const struct mv_program_grant *g, const char *why, stru
                        g->write ? "--allow-write" : "--allow-read", g->path, why);
 }
 
-static int grant_check(const struct mv_program_grant *g, bool *ret_is_dir, struct mv_err *err)
+/* Programs are somebody else, and nothing translates owners: what everybody may do is what they may. */
+static int grant_is_of_use(const struct mv_program_grant *g, const struct stat *st,
+                           struct mv_err *err)
+{
+        unsigned needed = g->write ? 06 : 04, have = st->st_mode;
+        if (st->st_uid == MV_SYS_CELL_ID_OUTSIDE)
+                have = st->st_mode >> 6;
+        if ((have & needed) == needed && (!S_ISDIR(st->st_mode) || have & 01))
+                return 0;
+        return mv_fail(
+                err, MV_E_INVALID, 0,
+                "%s %s: without user namespaces a program that root runs has the id %u, for whom "
+                "nothing is "
+                "translated, and which may not %s this; let that id, or run it as an ordinary user",
+                g->write ? "--allow-write" : "--allow-read", g->path, MV_SYS_CELL_ID_OUTSIDE,
+                g->write ? "write" : "read");
+}
+
+static int grant_check(const struct mv_program_grant *g, bool somebody_else, bool *ret_is_dir,
+                       struct mv_err *err)
 {
         struct stat st;
         if (strcmp(g->path, "/") == 0)
@@ -82,7 +101,7 @@ static int grant_check(const struct mv_program_grant *g, bool *ret_is_dir, struc
         if (mv_sys_is_procfs(fd))
                 return grant_refused(g, "it is on a /proc file system", err);
         *ret_is_dir = S_ISDIR(st.st_mode);
-        return 0;
+        return somebody_else ? grant_is_of_use(g, &st, err) : 0;
 }
 
 static int owner_namespace(struct mv__wall *w, struct mv_err *err)
@@ -99,11 +118,11 @@ static int owner_namespace(struct mv__wall *w, struct mv_err *err)
  * such mounts. */
 static int grants_mount(const struct mv__program *p, struct mv__given *given, struct mv_err *err)
 {
-        given->mounts = !p->private && mv_sys_cell_maps_ids();
+        given->mounts = !p->private && (p->wall->no_user || mv_sys_cell_maps_ids());
         given->mounts_at = given->count;
         if (!given->mounts || p->spec->grants_count == 0)
                 return 0;
-        int r = owner_namespace(p->wall, err);
+        int r = p->wall->no_user ? 0 : owner_namespace(p->wall, err);
         for (uint32_t i = 0; r == 0 && i < p->spec->grants_count; i++) {
                 const struct mv_program_grant *g = &p->spec->grants[i];
                 int sys = mv_sys_cell_granted_mount(g->path, !g->write, p->wall->owner_namespace_fd,
@@ -130,11 +149,12 @@ static int grant_check_confined(const struct mv__program *p, const struct mv_pro
 
 static int grants_prepare(const struct mv__program *p, struct mv__given *given, struct mv_err *err)
 {
+        const bool somebody_else = p->wall->no_user || (p->private && p->private->owner);
         if (p->spec->grants_count > MV_PROGRAM_GRANTS_MAX)
                 return mv_fail(err, MV_E_LIMIT, 0, "a program gets at most %u granted paths",
                                MV_PROGRAM_GRANTS_MAX);
         for (uint32_t i = 0; i < p->spec->grants_count; i++) {
-                int r = grant_check(&p->spec->grants[i], &given->is_dir[i], err);
+                int r = grant_check(&p->spec->grants[i], somebody_else, &given->is_dir[i], err);
                 if (r < 0)
                         return r;
                 given->directories |= given->is_dir[i];
@@ -255,6 +275,7 @@ static int start_init(struct mv__program *p, const struct mv__given *g, const ch
 {
         struct mv_sys_cell start = { .image_fd = p->wall->image_fd,
                                      .confined = p->private != NULL,
+                                     .no_user = p->wall->no_user,
                                      .fds = g->fds,
                                      .fds_count = g->count,
                                      .image_at = MV_CELL_FD_IMAGE,
@@ -361,6 +382,11 @@ static int start_fresh(struct mv_cell *c, struct ends *e, struct mv_err *err)
         struct mv__program *p = c->program;
         struct mv__given given = { 0 };
         int r = p->wall->confined ? place_take(p, err) : 0;
+        if (p->wall->no_user && p->nested)
+                r = mv_fail(err, MV_E_UNAVAILABLE, 0,
+                            "a wall inside of the cell needs user namespaces");
+        if (p->wall->no_user && p->group.peak_fd < 0)
+                p->tasks_before = mv_sys_tasks_of(MV_SYS_CELL_ID_OUTSIDE);
         if (r == 0)
                 r = begin(p, e, &given, err);
         if (r == 0)

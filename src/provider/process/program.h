@@ -66,7 +66,8 @@ void mv__private_sweep(void);
 
 struct mv__wall {
         bool confined; /* no namespaces: Landlock, seccomp and a place instead */
-        int image_fd;  /* of init; -1: this build has none */
+        bool no_user; /* root, and no user namespace can be made: programs get an id, and nothing translates owners */
+        int image_fd; /* of init; -1: this build has none */
         struct mv_sys_groups groups;
         int landlock_abi; /* 0: none */
         struct mv_sys_program_filter filter, filter_no_local, filter_module, filter_confined;

@@ -26,19 +26,25 @@ static int probe_image(struct mv_err *err)
         return 0;
 }
 
+/* What cells can be made of here; an answer is remembered, a refusal is not. */
+static _Atomic enum { UNKNOWN, WITH_USER, WITHOUT_USER } namespaces;
+
 int mv__wall_probe(struct mv_err *err)
 {
-        static atomic_bool known; /* the answer "yes" */
-        int r = known ? 0 : probe_image(err);
-        if (r < 0 || known)
+        int r = namespaces == UNKNOWN ? probe_image(err) : 0;
+        if (r < 0 || namespaces != UNKNOWN)
                 return r;
         int error = mv_sys_probe_user_namespaces();
+        if (error && mv_sys_cell_without_user() == 0) {
+                namespaces = WITHOUT_USER;
+                return 0;
+        }
         if (error)
                 return mv_fail(err, MV_E_UNAVAILABLE, error,
                                "programs and scripts need user namespaces, refused here (sysctl "
                                "user.max_user_namespaces, kernel.unprivileged_userns_clone; "
                                "AppArmor; a container)");
-        known = true;
+        namespaces = WITH_USER;
         return 0;
 }
 
@@ -91,6 +97,7 @@ int mv__wall_init(struct mv__wall *w, struct mv_err *err)
         pthread_mutex_init(&w->lock, NULL);
         pthread_mutex_init(&w->owner_lock, NULL);
         int r = w->confined ? mv__wall_probe_confined(err) : mv__wall_probe(err);
+        w->no_user = !w->confined && namespaces == WITHOUT_USER;
         if (r == 0)
                 r = mv_sys_memfd_sealed("microvm-init", init_image().p, init_image().len,
                                         &w->image_fd, err);
@@ -145,7 +152,9 @@ void mv__wall_text(char *buf, size_t cap)
                 mv_fmt(buf, cap, "RTFS only: %s", err.msg);
                 return;
         }
-        size_t n = mv_fmt(buf, cap, "programs: namespaces, seccomp%s",
+        size_t n = mv_fmt(buf, cap, "programs: namespaces%s, seccomp%s",
+                          namespaces == WITHOUT_USER ? " (none of users: owners are not translated)"
+                                                     : "",
                           mv_sys_probe_landlock() > 0 ? ", Landlock" : "");
         groups_text(buf + n, cap - n);
 }
