@@ -132,7 +132,9 @@ static const struct mv_section governance = { .what = "governance",
 
 static const struct mv_field environment_fields[] = {
         ROW("default-provider", TEXT, mv_environment, default_provider, NULL, "the wall to use"),
-        ROW("min-tier", TEXT, mv_environment, min_tier, NULL, "never run below this",
+        ROW("min-tier", TEXT, mv_environment, min_tier, NULL,
+            "never run below this; landlock admits programs without namespaces where none can be "
+            "made",
             .choices = TIERS, .code = "UNKNOWN_TIER"),
         ROW("grants", SECTION, mv_environment, grants, NULL,
             "what is left of the file's grants; a list that is absent stays", .section = &grants),
@@ -170,8 +172,10 @@ static const struct mv_section tls = { .what = "tls",
 static const struct mv_field settings_fields[] = {
         ROW("default-provider", TEXT, mv_settings, default_provider, NULL,
             "the wall to use; absent: the strongest"),
-        ROW("min-tier", TEXT, mv_settings, min_tier, NULL, "never run below this", .choices = TIERS,
-            .code = "UNKNOWN_TIER"),
+        ROW("min-tier", TEXT, mv_settings, min_tier, NULL,
+            "never run below this; landlock admits programs without namespaces where none can be "
+            "made",
+            .choices = TIERS, .code = "UNKNOWN_TIER"),
         ROW("level", TEXT, mv_settings, level, "controlled", "most that a program may be",
             .choices = "pure|controlled|full", .code = "UNKNOWN_LEVEL"),
         ROW("environment", TEXT, mv_settings, environment, NULL, "taken when none is named"),

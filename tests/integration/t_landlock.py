@@ -260,6 +260,34 @@ def its_group_can_be_killed_and_nothing_is_left():
     wait(lambda: not running('335') and not running('336'))
 
 
+@test
+def the_end_of_one_is_not_the_end_of_another():
+    """Both are processes of one user; what one of them ends, and however it ends, the other goes on."""
+    slow = subprocess.Popen([MICROVM, 'exec', '--audit', 'none', '--allow', 'external_program', '--min-tier', 'landlock', '--timeout', '5s',
+                             '--', '/bin/sh', '-c', 'setsid sleep 337 & read line; kill -0 $! && echo "$line"'], env=home(), cwd=DIR,
+                            preexec_fn=without_namespaces, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    wait(lambda: len(running('337')) == 1)
+    ok(program('/bin/sh', '-c', 'sleep 338 & kill -TERM -1; echo still'))
+    r = program('/bin/sh', '-c', 'setsid sleep 338 & sleep 338', options=('--min-tier', 'landlock', '--timeout', '200ms'))
+    assert r.returncode == 4 and not running('338'), r
+    assert len(running('337')) == 1
+    assert slow.communicate('the other one goes on\n', timeout=10)[0] == 'the other one goes on\n'
+    assert not running('337')
+
+
+@test
+def an_interrupt_ends_all_of_it():
+    p = subprocess.Popen([MICROVM, 'exec', '--audit', 'none', '--allow', 'external_program', '--min-tier', 'landlock', '--timeout', '5s',
+                          '--', '/bin/sh', '-c', 'trap "" INT TERM; setsid sleep 339 & sleep 339'], env=home(), cwd=DIR,
+                         preexec_fn=without_namespaces, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait(lambda: len(running('339')) == 2)
+    p.send_signal(signal.SIGINT)
+    p.wait(timeout=10)
+    wait(lambda: not running('339'))
+    ok(program('/bin/true'))
+    assert not places()
+
+
 def running(seconds):
     found = []
     for d in glob.glob('/proc/[0-9]*'):

@@ -389,7 +389,8 @@ static void put_limits(struct mv_out *o, const struct mv__program *p, const stru
         put_limit(o, RLIMIT_NOFILE, MV_PROGRAM_FILES_MAX);
         put_limit(o, RLIMIT_FSIZE, MV_PROGRAM_FILE_BYTES_MAX);
         put_limit(o, RLIMIT_STACK, MV_PROGRAM_STACK_BYTES);
-        if (!p->wall->no_user || !group) /* a group counts its own */
+        if (!group || !(p->wall->no_user ||
+                        p->private)) /* a group counts its own, and not the user's others */
                 put_limit(o, RLIMIT_NPROC, tasks_max(p));
         if (!group) /* of each process; init watches their sum */
                 put_limit(o, RLIMIT_DATA,

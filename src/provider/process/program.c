@@ -368,7 +368,6 @@ static int place_take(struct mv__program *p, struct mv_err *err)
                                  err);
         if (r < 0)
                 return r;
-        p->tasks_before = mv_sys_tasks_of(p->private->owner ? p->private->owner : getuid());
         if (!p->spec->output)
                 return 0;
         char path[400];
@@ -377,20 +376,27 @@ static int place_take(struct mv__program *p, struct mv_err *err)
         return p->output_fd < 0 ? mv_fail(err, MV_E_SYS, errno, "open %s", path) : 0;
 }
 
+static int without_user(struct mv__program *p, struct mv_err *err)
+{
+        if (p->wall->confined)
+                return place_take(p, err);
+        if (p->wall->no_user && p->nested)
+                return mv_fail(err, MV_E_UNAVAILABLE, 0,
+                               "a wall inside of the cell needs user namespaces");
+        return 0;
+}
+
 static int start_fresh(struct mv_cell *c, struct ends *e, struct mv_err *err)
 {
         struct mv__program *p = c->program;
         struct mv__given given = { 0 };
-        int r = p->wall->confined ? place_take(p, err) : 0;
-        if (p->wall->no_user && p->nested)
-                r = mv_fail(err, MV_E_UNAVAILABLE, 0,
-                            "a wall inside of the cell needs user namespaces");
-        if (p->wall->no_user && p->group.peak_fd < 0)
-                p->tasks_before = mv_sys_tasks_of(MV_SYS_CELL_ID_OUTSIDE);
+        int r = without_user(p, err);
         if (r == 0)
                 r = begin(p, e, &given, err);
         if (r == 0)
                 r = grants_prepare(p, &given, err);
+        if (r == 0 && (p->wall->no_user || p->private) && p->group.peak_fd < 0)
+                p->tasks_before = mv_sys_tasks_of(geteuid() ? getuid() : MV_SYS_CELL_ID_OUTSIDE);
         p->no_local = given.directories;
         if (r == 0)
                 r = mv__program_plan(p, &c->limits, &given, err);
