@@ -108,7 +108,7 @@ struct mv_execution {
         struct mv_program program;
         enum mv_purpose purpose;
         const struct mv_context *context; /* NULL: pure */
-        /* NULL or "auto": the strongest available one of at least tier_min */
+        /* NULL or "auto": the strongest available one of at least tier_min; of tier landlock only when tier_min is that very tier */
         const char *provider;
         enum mv_tier tier_min;
         const struct mv_value *args;    /* VECTOR or NULL: the program's `args` */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <host/jsonw.h>
 #include <string.h>
+#include <sys/cell.h>
 #include <sys/cgroup.h>
 #include <sys/probe.h>
 
@@ -37,8 +38,11 @@ static void check_user_namespaces(struct check *c)
         c->name = "user-namespaces";
         c->ok = sys == 0;
         c->consequence =
-                "external programs and scripts are refused, unless --min-tier landlock admits the "
-                "weaker wall that does without; RTFS is not affected";
+                sys && mv_sys_cell_without_user() == 0
+                        ? "root's programs run without one: owners of granted files are not "
+                          "translated, and gvisor is unavailable; RTFS is not affected"
+                        : "external programs and scripts are refused, unless --min-tier landlock "
+                          "admits the weaker wall that does without; RTFS is not affected";
         c->mend = "sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000";
         snprintf(c->detail, sizeof c->detail, "%s", sys ? strerror(sys) : "can be made");
 }
