@@ -59,6 +59,25 @@ def without_namespaces():
     put('/proc/sys/user/max_user_namespaces', '0')
 
 
+class Filter(ctypes.Structure):
+    _fields_ = [('code', ctypes.c_ushort), ('yes', ctypes.c_ubyte), ('no', ctypes.c_ubyte), ('k', ctypes.c_uint)]
+
+
+class Program(ctypes.Structure):
+    _fields_ = [('len', ctypes.c_ushort), ('filter', ctypes.POINTER(Filter))]
+
+
+def in_a_container():
+    """What a container's filter does about namespaces: clone3 does not exist, unshare is refused."""
+    become_user()
+    clone3, unshare = 435, {'x86_64': 272, 'aarch64': 97}[os.uname().machine]
+    code = (Filter * 6)((0x20, 0, 0, 0), (0x15, 0, 1, clone3), (0x06, 0, 0, 0x50000 | 38), (0x15, 0, 1, unshare),
+                        (0x06, 0, 0, 0x50000 | 1), (0x06, 0, 0, 0x7fff0000))
+    LIBC.prctl(38, 1, 0, 0, 0)
+    if LIBC.prctl(22, 2, ctypes.byref(Program(6, code)), 0, 0) != 0:
+        os._exit(99)
+
+
 def home():
     return {'PATH': '/usr/local/bin:/usr/bin:/bin', 'HOME': DIR, 'LC_ALL': 'C.UTF-8', 'XDG_STATE_HOME': DIR, 'TMPDIR': TMP,
             **{k: v for k, v in os.environ.items() if k.endswith('SAN_OPTIONS')}}
@@ -107,6 +126,14 @@ def without_the_option_it_is_refused_with_the_option():
 def with_the_option_it_runs():
     assert ok(program('/bin/echo', 'hi')) == 'hi\n'
     assert ok(program('/bin/echo', 'hi', options=('--provider', 'landlock'))) == 'hi\n'
+
+
+@test
+def in_a_container_it_is_the_same():
+    r = program('/bin/echo', 'hi', options=(), start=in_a_container)
+    assert r.returncode == 5 and '--min-tier landlock admits the weaker wall' in r.stderr, r
+    assert ok(program('/bin/sh', '-c', 'setsid sleep 340 & echo hi', start=in_a_container)) == 'hi\n'
+    assert not running('340')
 
 
 @test
