@@ -420,7 +420,10 @@ static int host_group_signal(void)
 }
 static int parent_signal(void)
 {
-        return getppid() > 0 ? result(kill(getppid(), SIGUSR1)) : ESRCH;
+        pid_t parent = getppid();
+        if (parent == 0 || (kill(parent, SIGUSR1) == 0 && parent == 1))
+                return ESRCH; /* process 1 of its own namespace, whom it does not reach */
+        return result(kill(parent, SIGUSR1));
 }
 static int owner_signal(void) /* who is told that a pipe can be read; nobody says whether it came */
 {
@@ -720,7 +723,7 @@ static int new_rules(void) /* Landlock of its own: it only takes away */
         const uint64_t scopes[3] = { 0, 0, 2 };
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         int fd = (int)syscall(444, scopes, sizeof scopes, 0);
-        if (fd < 0 || syscall(446, fd, 0) < 0)
+        if (fd >= 0 && syscall(446, fd, 0) < 0) /* an older kernel has none for signals */
                 return errno;
         return host_signal();
 }
