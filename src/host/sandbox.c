@@ -7,7 +7,8 @@
  *     adds nothing else.
  * (2) It ends with its caller: the time left, the memory and output limits and the cancel flag are
  *     the caller's.
- * (3) The reply has four keys: result, stdout, stderr, exit_code. A script that failed is a reply
+ * (3) A script may start another one, a few deep: each of them waits on the stack of this thread.
+ * (4) The reply has four keys: result, stdout, stderr, exit_code. A script that failed is a reply
  *     (its exit code says so); one that was killed, or could not be run, is an error. */
 #include <base/slice.h>
 #include <host/host.h>
@@ -16,6 +17,9 @@
 #include <sys/clock.h>
 #include <wire/cbor.h>
 #include <wire/text.h>
+
+/* Each takes some 40 KiB of stack, and a program has no use for more. */
+#define NESTED_MAX 8
 
 struct sandbox {
         struct mv_host *host;
@@ -141,9 +145,13 @@ static int run(struct mv_call *call, const struct mv_value *args, uint32_t args_
         int rc = request_read(call, &args[0], &q);
         if (rc < 0)
                 return rc;
+        if (call->context->nested >= NESTED_MAX) /* (3) */
+                return mv_call_fail(call, "LimitExceeded",
+                                    "scripts start one another at most %d deep", NESTED_MAX);
         struct mv_context *c = mv_context_copy(call->context);
         if (!c)
                 return mv_call_fail(call, "Generic", "no memory for a context");
+        mv__context_nest(c);
         close_budget(c);
         rc = mv_context_level(c) == MV_LEVEL_CONTROLLED
                      ? mv_context_allow(c, "external_program", &err)

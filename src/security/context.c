@@ -127,6 +127,7 @@ struct mv_context *mv_context_copy(const struct mv_context *c)
                 return copy;
         copy->limits = c->limits;
         copy->steps = c->steps;
+        copy->nested = c->nested;
         copy->use_microvm = c->use_microvm;
         copy->log_capability_calls = c->log_capability_calls;
         memcpy(copy->policy_name, c->policy_name, sizeof copy->policy_name);
@@ -142,6 +143,13 @@ struct mv_context *mv_context_copy(const struct mv_context *c)
                      mv_context_narrow(copy, c->narrowings[i].capability, narrow, NULL) == 0;
         }
         return ok ? copy : mv_context_free(copy);
+}
+
+void mv__context_nest(struct mv_context *c)
+{
+        c->nested++;
+        for (uint32_t i = 0; i < c->narrowings_count; i++)
+                c->narrowings[i].context->nested++;
 }
 
 static const struct policy *policy_find(const char *name)

@@ -49,6 +49,8 @@ struct mv_context {
         uint32_t narrowings_count;
         /* inside a step: what holds besides; not the context's own. NULL: nothing */
         const struct mv_step_view *steps;
+        /* how many executions this one was started in, one inside of the other; decides nothing else */
+        uint32_t nested;
         struct mv_rule *rules; /* in order; texts are ours */
         uint32_t rules_count;
         /* Where the second constitution begins, and so on: each file that has a say has one of its own (rules.c). */
@@ -122,6 +124,9 @@ int64_t mv__grants_find(const struct mv_grant_list *l, const char *text);
 /* For the layers that decide about arguments: adds a permission (information, REQ-AUTH-04)
  * unless it is there already. */
 void mv__decision_permission(struct mv_decision *d, const char *permission);
+
+/* For an execution that is started by a call of this one: it, and what its capabilities see, is one deeper. */
+void mv__context_nest(struct mv_context *c);
 
 /* The effective limits: for each field the smallest non-zero of the context's and the request's. */
 struct mv_limits mv_limits_min(struct mv_limits a, struct mv_limits b);

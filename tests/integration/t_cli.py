@@ -296,6 +296,18 @@ def a_program_may_run_a_script_as_a_capability():
 
 
 @test
+def scripts_that_start_one_another_are_told_to_stop():
+    if not os.access(INTERPRETERS['py'], os.X_OK):
+        return
+    code = ('import json, microvm, sys\na, n = json.loads(sys.argv[1]), int(sys.argv[2])\ntry:\n'
+            '  print(json.dumps(microvm.call("ccos.sandbox.python", {"code": a, "args": [a, n + 1]})["result"]))\n'
+            'except microvm.Error as e:\n  print(json.dumps([n, e.kind, e.message]))\n')
+    text = '(get (call "ccos.sandbox.python" {:code %s :args [%s 1]}) "result")' % (json.dumps(code), json.dumps(code))
+    got, r = run_json('eval', text, '--level', 'full')
+    equal((got, r.get('value')), (0, [8, 'LimitExceeded', 'scripts start one another at most 8 deep']))
+
+
+@test
 def without_user_namespaces_programs_are_refused_and_told_why():
     if not shutil.which('unshare') or subprocess.run(['unshare', '-Ur', 'true'], check=False).returncode:
         return
