@@ -119,7 +119,12 @@ struct mv_tls_files {
 };
 int mv_context_use_tls(struct mv_context *c, const struct mv_tls_files *files, struct mv_err *err);
 
-/* Limits may only be lowered below what the level gives; 0 leaves a field as it is. */
+/* Instead of the wall time and the memory that the level gives, for whoever makes a context: below level full at most
+ * MV_GIVEN_WALL_NS_MAX and MV_GIVEN_MEMORY_BYTES_MAX (REQ-SEC-10), and what is more is that much. Other fields as below. */
+#define MV_GIVEN_WALL_NS_MAX      60000000000ull
+#define MV_GIVEN_MEMORY_BYTES_MAX (512ull << 20)
+void mv_context_give(struct mv_context *c, const struct mv_limits *limits);
+/* From there on limits are only lowered; 0 leaves a field as it is. */
 void mv_context_limit(struct mv_context *c, const struct mv_limits *limits);
 
 /* Of each execution with this context; may only be lowered (REQ-RES-12). A call that would spend more fails with

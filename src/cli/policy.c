@@ -41,6 +41,8 @@ static int choose(const struct cli_options *o, struct cli_policy *p, struct mv_c
                 .counts = { o->allow.count, reads.count, writes.count, o->allow_net.count,
                             o->deny_net.count, o->env.count },
         };
+        if (p->has_agent && !p->loaded)
+                mv_agent_limits(&p->grants, &w.limits);
         int r = absolute_paths(&reads, "--allow-read", kept[0], err);
         if (r == 0)
                 r = absolute_paths(&writes, "--allow-write", kept[1], err);

@@ -161,7 +161,7 @@ static int grant_all(struct mv_context *c, const struct cli_options *o, struct m
         if (r == 0)
                 r = grant(c, &o->env, mv_context_allow_env, "--env", err);
         if (r == 0)
-                mv_context_limit(c, &o->limits);
+                mv_context_give(c, &o->limits);
         return r;
 }
 
@@ -228,23 +228,19 @@ static int evaluate_args(const struct cli_options *o, struct cli_request *q, str
 /* --- the request ------------------------------------------------------------------------------ */
 static void warn_about_limits(const struct cli_options *o, const struct mv_context *c)
 {
-        struct mv_limits level = { 0 };
+        const char *level = mv_level_name(mv_context_level(c));
         if (mv_context_level(c) == MV_LEVEL_FULL)
                 return;
-        level.wall_ns_max = mv_context_level(c) == MV_LEVEL_PURE ? 1000000000ull : 5000000000ull;
-        level.memory_bytes_max = mv_context_level(c) == MV_LEVEL_PURE ? 16ull << 20 : 64ull << 20;
-        if (o->limits.wall_ns_max > level.wall_ns_max)
+        if (o->limits.wall_ns_max > MV_GIVEN_WALL_NS_MAX)
                 fprintf(stderr,
-                        "note: level %s ends a program after %llu s; --level full has no limit of "
-                        "its own\n",
-                        mv_level_name(mv_context_level(c)),
-                        (unsigned long long)(level.wall_ns_max / 1000000000u));
-        if (o->limits.memory_bytes_max > level.memory_bytes_max)
+                        "note: level %s ends a program after at most %llu s; --level full has no "
+                        "limit of its own\n",
+                        level, MV_GIVEN_WALL_NS_MAX / 1000000000u);
+        if (o->limits.memory_bytes_max > MV_GIVEN_MEMORY_BYTES_MAX)
                 fprintf(stderr,
-                        "note: level %s gives a program %llu MiB; --level full has no limit of its "
-                        "own\n",
-                        mv_level_name(mv_context_level(c)),
-                        (unsigned long long)(level.memory_bytes_max >> 20));
+                        "note: level %s gives a program at most %llu MiB; --level full has no "
+                        "limit of its own\n",
+                        level, MV_GIVEN_MEMORY_BYTES_MAX >> 20);
 }
 
 static int context_of_options(const struct cli_options *o, struct cli_request *q,

@@ -110,8 +110,7 @@ static int take_narrowing(struct mv_context *to, const struct mv_narrowing *n, s
                 mv_context_free(both);
                 return r;
         }
-        mv_context_limit(both, &now->limits);
-        mv_context_limit(both, &n->context->limits);
+        both->limits = mv_limits_min(now->limits, n->context->limits);
         return mv_context_narrow(to, n->capability, both, err);
 }
 
@@ -130,6 +129,8 @@ int mv_context_choose(const struct mv_giver *giver, const struct mv_context *wit
              kind++)
                 r = choose_kind(&k, to, kind);
         if (to) {
+                if (level == most) /* a lower level has less to begin with */
+                        to->limits = within->limits;
                 mv_context_limit(to, &within->limits);
                 mv_context_limit(to, &w->limits);
                 if (!mv__context_bind(to, within))

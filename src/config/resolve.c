@@ -334,7 +334,7 @@ static int make_base(struct mv_settings_file *f, struct mv_context *to, struct m
                 r = grant_policies(&g, &s->default_config, "default_config");
         if (r == 0)
                 r = grant_vars(&g, &s->default_config.env_vars, "default_config.env_vars");
-        mv_context_limit(to, &limits);
+        mv_context_give(to, &limits);
         if (r == 0)
                 r = use_tls(&g, &s->tls);
         return r < 0 ? r : govern(&g, &s->governance, "governance.rules");

@@ -83,9 +83,10 @@ static const struct mv_section fs_policy = {
 
 static const struct mv_field exec_fields[] = {
         ROW("timeout", DURATION, mv_exec_config, timeout, NULL,
-            "wall time: \"30s\", \"500ms\", \"5m\", or seconds"),
-        ROW("memory-limit-mb", INTEGER, mv_exec_config, memory_limit_mb, NULL, "memory in MiB",
-            .min = 1, .max = 1048576, .code = "INVALID_MEMORY_LIMIT"),
+            "wall time: \"30s\", \"500ms\", \"5m\", or seconds; below level full at most 60 s"),
+        ROW("memory-limit-mb", INTEGER, mv_exec_config, memory_limit_mb, NULL,
+            "memory in MiB; below level full at most 512", .min = 1, .max = 1048576,
+            .code = "INVALID_MEMORY_LIMIT"),
         ROW("cpu-limit", NUMBER, mv_exec_config, cpu_limit, NULL,
             "cores: with a timeout, CPU time is limited to this share of it", .not_negative = true,
             .code = "INVALID_CPU_LIMIT"),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Contexts: what an execution may do (REQ-SEC-01..06, -09, -10, -17, -18).
  * (1) Every grant is stored in the canonical form of security/lexical.h, so that deciding is comparing.
- * (2) Limits only go down: what a level gives is its ceiling.
+ * (2) Limits only go down from what is given when a context is made: by its level, or instead of that by whoever makes it.
  * (3) An execution decides by a copy, so nobody can widen what is running. */
 #include <security/grants.h>
 #include <security/lexical.h>
@@ -9,15 +9,18 @@
 #include <security/tls.h>
 #include <stdlib.h>
 
-#define SECOND_NS        1000000000ull
-#define MIB              (1ull << 20)
-#define WALL_NS_SANE_MAX (60 * SECOND_NS) /* REQ-SEC-10 */
-#define MEMORY_SANE_MAX  (512 * MIB)      /* REQ-SEC-10 */
+#define SECOND_NS 1000000000ull
+#define MIB       (1ull << 20)
 
 static const struct mv_limits level_limits[MV_LEVEL_MAX_] = {
         [MV_LEVEL_PURE] = { .wall_ns_max = 1 * SECOND_NS, .memory_bytes_max = 16 * MIB },
         [MV_LEVEL_CONTROLLED] = { .wall_ns_max = 5 * SECOND_NS, .memory_bytes_max = 64 * MIB },
 };
+
+struct mv_limits mv_level_limits(enum mv_level level)
+{
+        return level_limits[level];
+}
 
 /* REQ-SEC-09, the exact lists. limits: only what differs from level controlled. */
 #define POLICY_IDS_MAX 10
@@ -345,6 +348,24 @@ struct mv_limits mv_limits_min(struct mv_limits a, struct mv_limits b)
         };
 }
 
+void mv_context_give(struct mv_context *c, const struct mv_limits *limits)
+{
+        static const struct mv_limits most[MV_LEVEL_MAX_] = {
+                [MV_LEVEL_PURE] = { .wall_ns_max = MV_GIVEN_WALL_NS_MAX,
+                                    .memory_bytes_max = MV_GIVEN_MEMORY_BYTES_MAX },
+                [MV_LEVEL_CONTROLLED] = { .wall_ns_max = MV_GIVEN_WALL_NS_MAX,
+                                          .memory_bytes_max = MV_GIVEN_MEMORY_BYTES_MAX },
+        };
+        if (!c || !limits)
+                return;
+        struct mv_limits given = mv_limits_min(*limits, most[c->level]);
+        if (limits->wall_ns_max)
+                c->limits.wall_ns_max = given.wall_ns_max;
+        if (limits->memory_bytes_max)
+                c->limits.memory_bytes_max = given.memory_bytes_max;
+        mv_context_limit(c, limits);
+}
+
 void mv_context_limit(struct mv_context *c, const struct mv_limits *limits)
 {
         if (c && limits)
@@ -421,9 +442,9 @@ int mv_context_validate(const struct mv_context *c, struct mv_err *err)
 {
         if (!c)
                 return 0;
-        if (c->limits.wall_ns_max > WALL_NS_SANE_MAX)
+        if (c->limits.wall_ns_max > MV_GIVEN_WALL_NS_MAX)
                 return mv_fail(err, MV_E_INVALID, 0, "Execution time limit too high");
-        if (c->limits.memory_bytes_max > MEMORY_SANE_MAX)
+        if (c->limits.memory_bytes_max > MV_GIVEN_MEMORY_BYTES_MAX)
                 return mv_fail(err, MV_E_INVALID, 0, "Memory limit too high");
         if (c->level == MV_LEVEL_FULL || c->use_microvm)
                 return 0;

@@ -128,6 +128,7 @@ void mv__decision_permission(struct mv_decision *d, const char *permission);
 /* For an execution that is started by a call of this one: it, and what its capabilities see, is one deeper. */
 void mv__context_nest(struct mv_context *c);
 
+struct mv_limits mv_level_limits(enum mv_level level); /* what a new context of it has */
 /* The effective limits: for each field the smallest non-zero of the context's and the request's. */
 struct mv_limits mv_limits_min(struct mv_limits a, struct mv_limits b);
 /* Context digest for the audit: canonical encoding of everything that decides. Of a literal environment value only the

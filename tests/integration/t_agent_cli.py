@@ -139,6 +139,21 @@ def the_environment_names_the_agent_where_no_option_does():  # REQ-AC-13
 
 
 @test
+def an_agent_gets_the_time_and_memory_that_options_and_settings_give():  # REQ-SEC-17, REQ-CFG-09
+    text = '(count (map inc (range 0 3000000)))'
+    small, large = agent(''), agent(':microvm {:kernel {:image "k"} :rootfs {:image "r"} :resources {:mem-mb 500}}', ':microvm', 'l.rtfs')
+    write('l.rtfs', open(large, encoding='utf-8').read().replace('{:mode :microvm}', '{:mode :microvm :fs {:ephemeral true}}'))
+    settings = write('time.toml', '[default_config]\ntimeout = "30s"\nmemory_limit_mb = 400\n')
+    ends = lambda config, *options: json.loads(evaluate(text, config, '--json', *options)[1])['termination']
+    equal(ends(small), 'memory')
+    equal(ends(small, '--memory', '400M', '--timeout', '20s'), 'completed')
+    equal(ends(small, '--policy', settings), 'completed')
+    equal(evaluate('1', small, '--policy', settings, '--timeout', '31s')[0], 3)
+    assert ends(large, '--timeout', '20s') in ('completed', 'unavailable')
+    equal(evaluate('1', large, '--memory', '501M')[0], 3)
+
+
+@test
 def an_agent_never_runs_below_the_tier_of_its_mode():  # REQ-FACT-07
     path = agent('', ':process')
     code, _, err = evaluate('1', path, '--provider', 'mock')

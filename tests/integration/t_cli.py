@@ -128,6 +128,19 @@ def limits_are_4_each_with_its_own_termination():
 
 
 @test
+def options_give_more_than_the_level_begins_with_up_to_a_bound():  # REQ-CFG-01, REQ-SEC-10
+    text = '(count (map inc (range 0 3000000)))'
+    for provider in providers():
+        equal(run_json('eval', text, '--provider', provider)[1]['termination'], 'memory')
+        equal(run_json('eval', text, '--provider', provider, '--memory', '512M', '--timeout', '20s')[1].get('value'), 3000000)
+    code, out, err = run('eval', '1', '--timeout', '5m', '--memory', '1G', '--audit', 'none')
+    equal((code, out), (0, '1\n'))
+    has(err, 'note: level controlled ends a program after at most 60 s')
+    has(err, 'note: level controlled gives a program at most 512 MiB')
+    equal(run('eval', '1', '--timeout', '60s', '--audit', 'none'), (0, '1\n', ''))
+
+
+@test
 def an_unavailable_provider_is_5():
     code, out, err = run('eval', '1', '--provider', 'firecracker')
     equal((code, out), (5, ''))

@@ -103,8 +103,25 @@ def a_failed_run_says_what_it_has_undone():
 
 
 @test
+def a_run_with_limits_of_its_own_is_resumed_with_the_same():  # REQ-CKPT-06, REQ-SEC-14
+    with open(os.path.join(WORK, 'ask.toml'), 'w', encoding='utf-8') as f:
+        f.write('[grants]\ncapabilities = ["ccos.echo"]\n[[governance.rules]]\nid = "ask"\naction = "require-approval"\n')
+    limits = ('--memory', '32M', '--fuel', '100000', '--max-output', '1M', '--timeout', '4s')
+    files = ('--policy', 'ask.toml', '--audit', 'limits.mva')
+    code, _, err = run('eval', '(call "ccos.echo" 5)', *files, *limits)
+    equal(code, 3)
+    equal(run('approvals', 'approve', re.search(r'apr_[0-9a-f]{32}', err)[0], '--as', 'ada', '--audit', 'limits.mva')[0], 0)
+    execution = re.search(r'resume (exec_[-0-9a-f]+)', err)[1]
+    for other in ((), limits[:6], ('--memory', '64M', *limits[2:])):
+        code, _, err = run('resume', execution, *files, *other)
+        equal(code, 3)
+        has(err, 'begun with another context')
+    equal(run('resume', execution, *files, *limits)[:2], (0, '5\n'))
+
+
+@test
 def options_that_say_what_is_run_are_usage_errors():
-    for options in (['--fuel', '7'], ['--explain'], ['--memory', '1M'], ['--arg', '1'], ['--in-doubt', 'x'],
+    for options in (['--explain'], ['--output', 'x'], ['--arg', '1'], ['--in-doubt', 'x'],
                     ['--in-doubt', '7=maybe'], ['--in-doubt', '0=done'], ['--audit', 'none']):
         equal(run('resume', 'exec_x', *options)[0], 2)
     equal(run('resume')[0], 2)

@@ -268,6 +268,26 @@ TEST(limits_may_only_be_lowered)
         mv_context_free(c);
 }
 
+/* REQ-SEC-10, -17: whoever makes a context gives; from there on it goes down only */
+TEST(a_context_is_given_no_more_than_the_validator_takes)
+{
+        struct mv_context *c = controlled(NULL), *f = mv_context_new(MV_LEVEL_FULL);
+        struct mv_limits much = { .wall_ns_max = UINT64_MAX, .memory_bytes_max = UINT64_MAX },
+                         some = { .wall_ns_max = 30000000000ull, .fuel_max = 7 };
+        mv_context_give(c, &some);
+        CHECK(c->limits.wall_ns_max == 30000000000ull && c->limits.memory_bytes_max == 64u << 20 &&
+              c->limits.fuel_max == 7);
+        mv_context_give(c, &much);
+        CHECK(c->limits.wall_ns_max == 60000000000ull && c->limits.memory_bytes_max == 512u << 20);
+        CHECK(mv_context_validate(c, NULL) == 0);
+        mv_context_limit(c, &some);
+        CHECK(c->limits.wall_ns_max == 30000000000ull);
+        mv_context_give(f, &some);
+        CHECK(f->limits.wall_ns_max == 30000000000ull && f->limits.memory_bytes_max == 0);
+        mv_context_free(c);
+        mv_context_free(f);
+}
+
 /* REQ-SEC-10 */
 TEST(the_validator_names_what_is_too_high_or_unwalled)
 {

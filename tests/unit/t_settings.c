@@ -196,14 +196,52 @@ TEST(a_file_becomes_a_context) /* REQ-CFG-03, -04, -06, -08 */
         done(&r);
 }
 
+/* REQ-CFG-01, -12, X-37: what the file says counts instead of what its level begins with, as far as REQ-SEC-10 goes. */
+TEST(a_file_gives_the_time_and_the_memory_that_it_names)
+{
+        static const struct {
+                const char *text;
+                uint64_t seconds, mib;
+                unsigned warnings;
+        } rows[] = {
+                { "", 5, 64, 0 },
+                { "[default_config]\ntimeout = \"30s\"\nmemory_limit_mb = 256", 30, 256, 0 },
+                { "[default_config]\ntimeout = \"1s\"\nmemory_limit_mb = 8", 1, 8, 0 },
+                { "[default_config]\ntimeout = \"1h\"\nmemory_limit_mb = 1024", 60, 512, 2 },
+                { "level = \"pure\"\n[default_config]\ntimeout = \"20s\"", 20, 16, 0 },
+                { "level = \"full\"\n[default_config]\ntimeout = \"300s\"\nmemory_limit_mb = 4096",
+                  300, 4096, 0 },
+                { "environment = \"e\"\n[default_config]\ntimeout = \"30s\"\nmemory_limit_mb = "
+                  "256\n"
+                  "[environments.e.default_config]\ntimeout = \"40s\"\nmemory_limit_mb = 128",
+                  30, 128, 0 }, /* what comes later only narrows */
+        };
+        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+                struct resolved r;
+                struct mv_context *c;
+                struct mv_wishes none = { 0 }, ten = { .limits.wall_ns_max = 10000000000u },
+                                 more = { .limits.wall_ns_max = 400000000000u };
+                resolve(rows[i].text, NULL, &r);
+                REQUIRE(r.r == 0 && r.file.diagnostics.warnings == rows[i].warnings);
+                if (rows[i].warnings)
+                        CHECK_STR(r.file.diagnostics.items[0].code, "LIMIT_ABOVE_LEVEL");
+                REQUIRE(mv_policy_choose(&r.file, &r.p, &none, &c, &r.err) == 0);
+                CHECK(c->limits.wall_ns_max == rows[i].seconds * 1000000000u &&
+                      c->limits.memory_bytes_max == rows[i].mib << 20);
+                mv_context_free(c);
+                CHECK(mv_policy_choose(&r.file, &r.p, &more, &c, &r.err) == -MV_E_DENIED);
+                if (rows[i].seconds >= 10) {
+                        REQUIRE(mv_policy_choose(&r.file, &r.p, &ten, &c, &r.err) == 0);
+                        CHECK(c->limits.wall_ns_max == 10000000000u);
+                        mv_context_free(c);
+                }
+                done(&r);
+        }
+}
+
 TEST(a_file_can_not_give_more_than_its_level) /* REQ-CFG-09 */
 {
         struct resolved r;
-        resolve("[default_config]\ntimeout = \"1h\"\nmemory_limit_mb = 100000", NULL, &r);
-        REQUIRE(r.r == 0);
-        CHECK(r.p.context->limits.wall_ns_max == 5000000000u &&
-              r.p.context->limits.memory_bytes_max == 64u << 20);
-        done(&r);
         resolve("level = \"pure\"\n[grants]\nread = [\"/a\"]", NULL, &r);
         CHECK(r.r == -MV_E_INVALID && strstr(r.err.msg, "s.toml:3:9: grants.read[0] '/a'"));
         done(&r);
