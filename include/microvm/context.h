@@ -77,6 +77,12 @@ int mv_context_allow_write(struct mv_context *c, const char *path, struct mv_err
 int mv_context_allow_host(struct mv_context *c, const char *host, struct mv_err *err);
 int mv_context_deny_host(struct mv_context *c, const char *host, struct mv_err *err);
 int mv_context_allow_env(struct mv_context *c, const char *name, struct mv_err *err);
+/* Effects, whatever capability has them (REQ-SEC-07): compute filesystem network system ai agent io streaming user-interaction, with
+ * or without a colon in front. Denying wins; only: none but these. Both only narrow. An external program has the effects system,
+ * filesystem and, where hosts are granted, network. INVALID: no capability has such an effect. */
+int mv_context_deny_effect(struct mv_context *c, const char *effect, struct mv_err *err);
+int mv_context_only_effects(struct mv_context *c, const char *const *effects, uint32_t count,
+                            struct mv_err *err);
 /* The constitution (REQ-SEC-16): rules about calls that are granted. They are asked in the order in which they were added; the
  * first whose conditions all hold decides, none leaves it to the grants. A rule never allows what no grant allows.
  * Conditions: 0 or NULL holds always. Texts are compared as they are written, whole, or up to a `*` at their end. The names of

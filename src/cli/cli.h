@@ -40,7 +40,7 @@ struct cli_options {
         enum mv_tier tier_min;
         enum mv_level level;
         struct mv_limits limits;
-        struct cli_list allow, allow_net, deny_net, allow_read, allow_write, env, arg;
+        struct cli_list allow, allow_net, deny_net, deny_effect, allow_read, allow_write, env, arg;
         struct cli_list operands; /* what is not an option */
 };
 enum cli_accepts { /* which options a verb takes */

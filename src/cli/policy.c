@@ -81,7 +81,17 @@ int cli_policy_context(const struct cli_options *o, struct cli_policy *p, struct
         if (r == 0 && o->agent && o->policy)
                 r = mv_settings_fit(&p->file, &p->settings, p->grants.context, &p->grants.origins,
                                     err);
-        return r < 0 ? r : choose(o, p, ret, err);
+        struct mv_context *c = NULL;
+        if (r == 0)
+                r = choose(o, p, &c, err);
+        for (unsigned i = 0; r == 0 && i < o->deny_effect.count; i++)
+                if (mv_context_deny_effect(c, o->deny_effect.items[i], err) < 0)
+                        r = mv_wrap(err, "--deny-effect");
+        if (r == 0)
+                *ret = c;
+        else
+                mv_context_free(c);
+        return r;
 }
 
 const char *cli_policy_name(const struct cli_policy *p)

@@ -155,6 +155,8 @@ static int grant_all(struct mv_context *c, const struct cli_options *o, struct m
         if (r == 0)
                 r = grant(c, &o->deny_net, mv_context_deny_host, "--deny-net", err);
         if (r == 0)
+                r = grant(c, &o->deny_effect, mv_context_deny_effect, "--deny-effect", err);
+        if (r == 0)
                 r = grant_paths(c, &o->allow_read, mv_context_allow_read, "--allow-read", err);
         if (r == 0)
                 r = grant_paths(c, &o->allow_write, mv_context_allow_write, "--allow-write", err);
@@ -326,6 +328,13 @@ static void print_output(void *ctx, bool to_stderr, struct mv_slice bytes)
         fflush(to_stderr ? stderr : stdout);
 }
 
+/* What rules and the policy of effects take away, no grant gives. */
+static bool wants_grant(const struct mv_result *r)
+{
+        const char *operation = mv_result_error(r)->operation;
+        return strcmp(operation, "governance") != 0 && strcmp(operation, "effect_policy") != 0;
+}
+
 int cli_execute(struct cli_request *q, const struct cli_options *o, const char *call_id)
 {
         struct mv_result *result;
@@ -341,8 +350,7 @@ int cli_execute(struct cli_request *q, const struct cli_options *o, const char *
                 code = cli_error(&err, o->json);
         else {
                 code = cli_result(result, o, &q->x.program);
-                if (code == CLI_DENIED && q->policy && !o->json &&
-                    strcmp(mv_result_error(result)->operation, "governance") != 0)
+                if (code == CLI_DENIED && q->policy && !o->json && wants_grant(result))
                         fprintf(stderr,
                                 "  note: %s does not grant it, and options only narrow: grant it "
                                 "there\n",

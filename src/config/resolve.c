@@ -224,6 +224,30 @@ static const struct mv_item *list_of(const struct mv_grants_section *s, enum mv_
         return lists[kind];
 }
 
+/* They only narrow, so an environment adds its own. */
+static int limit_effects(const struct granting *g, const struct mv_grants_section *s)
+{
+        char text[64];
+        const char *names[64];
+        int r = 0;
+        for (uint32_t i = 0; r == 0 && i < s->deny_effects.count; i++) {
+                mv_fmt(text, sizeof text, "%.*s", MV_SARG(s->deny_effects.texts[i].text));
+                r = mv_context_deny_effect(g->to, text, g->err);
+        }
+        if (r < 0 || !s->effects.given)
+                return r;
+        uint32_t count = s->effects.count;
+        if (count > sizeof names / sizeof names[0])
+                return mv_fail(g->err, MV_E_INVALID, 0, "%s: grants.effects: too many", g->f->name);
+        for (uint32_t i = 0; i < count; i++) {
+                mv_fmt(text, sizeof text, "%.*s", MV_SARG(s->effects.texts[i].text));
+                names[i] = kept(&g->f->arena, text);
+                if (!names[i])
+                        return mv_fail(g->err, MV_E_LIMIT, 0, "%s: too many grants", g->f->name);
+        }
+        return mv_context_only_effects(g->to, names, count, g->err);
+}
+
 /* Names in a table of variables are grants with a literal value. */
 static int grant_vars(const struct granting *g, const struct mv_item *vars, const char *path)
 {
@@ -331,6 +355,8 @@ static int make_base(struct mv_settings_file *f, struct mv_context *to, struct m
         for (enum mv_grant_kind k = 0; r == 0 && k < MV_GRANT_KINDS; k++)
                 r = grant_list(&g, k, list_of(&s->grants, k), kinds[k].section);
         if (r == 0)
+                r = limit_effects(&g, &s->grants);
+        if (r == 0)
                 r = grant_policies(&g, &s->default_config, "default_config");
         if (r == 0)
                 r = grant_vars(&g, &s->default_config.env_vars, "default_config.env_vars");
@@ -373,6 +399,8 @@ static int narrow_environment(const struct granting *g, const struct mv_environm
                         mv__grants_clear(g->to, k);
                 r = grant_list(g, k, list, path);
         }
+        if (r == 0)
+                r = limit_effects(g, &e->grants);
         mv_fmt(path, sizeof path, "environments.%.*s.default_config", MV_SARG(e->at.name));
         if (r == 0)
                 r = narrow_policies(g, &e->default_config, path);

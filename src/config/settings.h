@@ -13,7 +13,7 @@
 
 struct mv_grants_section {
         struct mv_head at;
-        struct mv_item capabilities, read, write, hosts, deny_hosts, env;
+        struct mv_item capabilities, read, write, hosts, deny_hosts, env, effects, deny_effects;
 };
 struct mv_network_policy { /* a word (Denied, Full), or one of the lists */
         struct mv_head at;

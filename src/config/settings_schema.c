@@ -28,6 +28,13 @@ static const struct mv_field grants_fields[] = {
         ROW("env", TEXTS, mv_grants_section, env, "",
             "variables: NAME passes the host's value, NAME=VALUE this one", .check = MV_CHECK_ENV,
             .code = "INVALID_ENV_NAME"),
+        ROW("effects", TEXTS, mv_grants_section, effects, NULL,
+            "the only effects that a call may have, whatever grants it: compute, filesystem, "
+            "network, system, ai, agent, io, streaming, user-interaction",
+            .check = MV_CHECK_EFFECT, .code = "UNKNOWN_EFFECT"),
+        ROW("deny-effects", TEXTS, mv_grants_section, deny_effects, "",
+            "effects that are refused whatever grants them", .check = MV_CHECK_EFFECT,
+            .code = "UNKNOWN_EFFECT"),
 };
 static const struct mv_section grants = { .what = "grants",
                                           .doc = "What programs may be granted.",

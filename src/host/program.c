@@ -3,6 +3,7 @@
 #include <base/slice.h>
 #include <host/egress.h>
 #include <host/host.h>
+#include <security/effects.h>
 #include <security/rules.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +94,7 @@ int mv__program_rules(const struct mv_context *c, const struct mv_program *p, st
                 args[i + 1] =
                         (struct mv_value){ .kind = MV_STRING, .text = mv_slice_str(p->argv[i]) };
         struct mv_governed g = { .capability = &call, .args = args, .args_count = count + 1 };
+        mv__effects_decide(c, call.id, call.effects, d);
         mv_rules_explain(c, &g, d);
         free(args);
         return 0;

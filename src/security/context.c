@@ -3,6 +3,7 @@
  * (1) Every grant is stored in the canonical form of security/lexical.h, so that deciding is comparing.
  * (2) Limits only go down from what is given when a context is made: by its level, or instead of that by whoever makes it.
  * (3) An execution decides by a copy, so nobody can widen what is running. */
+#include <security/effects.h>
 #include <security/grants.h>
 #include <security/lexical.h>
 #include <security/rules.h>
@@ -76,6 +77,7 @@ struct mv_context *mv_context_new(enum mv_level level)
                 return NULL;
         *c = (struct mv_context){ .level = level,
                                   .limits = level_limits[level],
+                                  .effects = { .allowed = UINT32_MAX },
                                   .use_microvm = level == MV_LEVEL_CONTROLLED,
                                   .log_capability_calls = true };
         for (size_t i = 0; i < MV_SPEND_MAX_; i++)
@@ -111,12 +113,14 @@ struct mv_context *mv_context_free(struct mv_context *c)
 bool mv__context_bind(struct mv_context *to, const struct mv_context *from)
 {
         mv_context_budget(to, &from->budget);
+        mv__effects_join(to, from);
         return mv__rules_copy(to, from) && mv__tls_copy(to, from);
 }
 
 int mv__context_join(struct mv_context *c, const struct mv_context *most, struct mv_err *err)
 {
         mv_context_budget(c, &most->budget);
+        mv__effects_join(c, most);
         int r = mv__rules_join(c, most, err);
         for (uint32_t i = 0; r == 0 && i < c->narrowings_count; i++)
                 r = mv__context_join(c->narrowings[i].context, most, err);
@@ -302,6 +306,7 @@ int mv_context_narrow(struct mv_context *c, const char *capability, struct mv_co
                       struct mv_err *err)
 {
         drop_narrowings(narrow); /* one level: a narrower one has none of its own */
+        mv__effects_join(narrow, c);
         /* what a capability starts with its own context (ccos.sandbox) is under the same constitution */
         if ((!narrow->rules_count && !mv__rules_copy(narrow, c)) ||
             (!mv__tls_any(narrow) && !mv__tls_copy(narrow, c))) {

@@ -34,6 +34,9 @@ struct mv_tls { /* tls.c; texts are ours */
         struct mv_grant_list pins;
         char *ca, *client_cert, *client_key;
 };
+struct mv_effects { /* effects.c: bits of its labels */
+        uint32_t allowed, denied;
+};
 struct mv_step_view; /* policy/profile.h */
 struct mv_context {
         enum mv_level level;
@@ -42,6 +45,7 @@ struct mv_context {
         struct mv_limits limits;
         struct mv_budget budget;
         struct mv_tls tls;
+        struct mv_effects effects;
         bool use_microvm;
         bool log_capability_calls;
         char policy_name[48];            /* "" unless made by mv_context_new_policy */

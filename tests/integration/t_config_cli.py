@@ -166,6 +166,35 @@ def options_only_narrow():  # REQ-CFG-09
 
 
 @test
+def effects_are_refused_whatever_grants_them():  # REQ-SEC-07
+    base = f'default_provider = "mock"\nlevel = "%s"\n[grants]\n%s\n[environments.calm.grants]\ndeny_effects = ["system"]\n'
+    ids = 'capabilities = ["ccos.*", "external_program"]\nhosts = ["a.invalid"]\n'
+    fetch, clock = ('call', 'ccos.network.http-fetch', '"http://a.invalid/"'), ('call', 'ccos.system.current-timestamp-ms')
+    path = settings(base % ('controlled', ids + 'deny_effects = [":Network"]'))
+    code, _, err = run(*fetch, '--policy', path)
+    equal(code, 3)
+    has(err, "effect_policy operation on capability 'ccos.network.http-fetch'")
+    has(err, "Effect ':network' denied by runtime context")
+    equal(run(*clock, '--policy', path)[0], 0)
+    equal(run(*clock, '--policy', path, '--environment', 'calm')[0], 3)
+    equal(run(*clock, '--policy', path, '--deny-effect', 'system')[0], 3)
+    equal(run(*clock, '--policy', path, '--deny-effect', 'clock')[0], 2)
+    code, _, err = run('exec', '--policy', path, '--provider', 'process', '--', '/bin/true')  # it could reach the granted host
+    equal(code, 3)
+    has(err, "Effect ':network' denied")
+    path = settings(base % ('full', 'effects = ["compute"]'))
+    equal(run('call', 'ccos.math.add', '1', '2', '--policy', path)[0], 0)
+    for call in (fetch, clock, ('call', 'ccos.io.read-file', '"/etc/hostname"')):
+        code, _, err = run(*call, '--policy', path)
+        equal(code, 3)
+        has(err, 'not permitted by runtime context allowlist')
+    code, out, _ = run(*fetch, '--policy', path, '--explain')
+    equal(code, 3)
+    has(out, 'allow the effect network too')
+    equal(run(*clock, '--level', 'full', '--deny-effect', 'system', '--audit', 'none')[0], 3)
+
+
+@test
 def a_capability_has_settings_of_its_own():  # REQ-CFG-05, -06
     inner, outer = os.path.join(WORK, 'in'), os.path.join(WORK, 'out')
     os.makedirs(inner, exist_ok=True)

@@ -90,6 +90,8 @@ TEST(a_wrong_settings_file_is_told_by_code_and_place) /* REQ-CFG-10, -15 */
                 { "level = \"full\"\n[grants]\nread = [\"/a\"]", "LIST_AT_LEVEL_FULL", 3, 8 },
                 { "level = \"full\"\n[capability_configs.\"a.b\"]\nfs_policy = \"None\"",
                   "LIST_AT_LEVEL_FULL", 3, 13 },
+                { "[grants]\ndeny_effects = [\"network\", \"netwrok\"]", "UNKNOWN_EFFECT", 2, 28 },
+                { "[environments.e.grants]\neffects = [\":disk\"]", "UNKNOWN_EFFECT", 2, 12 },
                 { "[grants\n", "SYNTAX", 1, 8 },
                 { "[[governance.rules]]\naction = \"deny\"", "MISSING_RULE_ID", 1, 14 },
                 { "[[governance.rules]]\nid = \"a\"\naction = \"stop\"", "UNKNOWN_RULE_ACTION", 3,
