@@ -104,10 +104,23 @@ enum mv_purpose {
         MV_PURPOSE_MAX_
 };
 
+/* On whose behalf: stands in the first record of an execution, beside the uid of this process, and no root depends on it
+ * (REQ-SEC-19, -20). NULL: not said. Texts are UTF-8 of at most 255 bytes. */
+#define MV_BEHALF_TEXT_MAX 255
+struct mv_config_digest {
+        const char *name, *digest; /* of a file that decides: "agent.config.rtfs", "sha256:..." */
+};
+struct mv_behalf {
+        const char *agent, *tenant, *user;
+        const struct mv_config_digest *configs; /* at most 16 */
+        uint32_t configs_count;
+};
+
 struct mv_execution {
         struct mv_program program;
         enum mv_purpose purpose;
         const struct mv_context *context; /* NULL: pure */
+        const struct mv_behalf *behalf;   /* NULL: nobody is named */
         /* NULL or "auto": the strongest available one of at least tier_min */
         const char *provider;
         enum mv_tier tier_min;

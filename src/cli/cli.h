@@ -99,6 +99,8 @@ struct cli_request {
         struct mv_host *host;
         struct mv_context *context;
         struct mv_result *args; /* holds the values of --arg */
+        struct mv_behalf behalf;
+        struct mv_config_digest configs[2];
         struct mv_execution x;
 };
 /* Host, context and arguments as the options say. Returns 0 or an exit code, having said why. */

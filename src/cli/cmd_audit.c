@@ -98,6 +98,7 @@ static void print_summary(const struct mv_audit_record *rec)
                 print_text("", s, "kind");
                 print_text(", level ", s, "level");
                 print_text(", provider ", rec->observed, "provider");
+                print_text(", agent ", rec->observed, "agent");
                 print_field(", args ", s, "args");
                 break;
         case MV_REC_DECISION:

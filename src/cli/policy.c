@@ -212,6 +212,7 @@ static int exchange(const struct cli_options *o, struct cli_request *q, struct c
         q->context = context;
         q->x = x;
         q->x.context = context;
+        cli_behalf(q);
         return 0;
 }
 

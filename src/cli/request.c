@@ -283,6 +283,7 @@ static int request(const struct cli_options *o, struct cli_request *q, struct mv
         warn_about_limits(o, q->context);
         /* Left to itself the command never takes the mock provider, which is no wall. */
         bool automatic = !o->provider || strcmp(o->provider, "auto") == 0;
+        cli_behalf(q);
         q->x.context = q->context;
         q->x.provider = o->provider;
         q->x.tier_min = o->tier_given ? o->tier_min : automatic ? MV_TIER_PROCESS : MV_TIER_NONE;

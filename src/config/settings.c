@@ -3,6 +3,7 @@
 #include <config/config.h>
 #include <config/forms.h>
 #include <config/governance.h>
+#include <config/lexical.h>
 #include <config/settings.h>
 #include <errno.h>
 #include <policy/policy.h>
@@ -295,6 +296,8 @@ int mv_settings_load(const char *path, struct mv_settings_file *ret, struct mv_e
         if (r < 0)
                 return r;
         r = mv_settings_parse(mv_slice(text, len), path, ret, err);
+        if (r == 0)
+                mv__digest_text(mv_slice(text, len), ret->digest);
         free(text);
         return r;
 }

@@ -91,6 +91,7 @@ struct mv_settings_file { /* stays where it was made: diagnostics point to the a
         struct mv_settings settings;
         struct mv_diagnostics diagnostics;
         bool valid;
+        char digest[72]; /* of the file that was loaded: "sha256:..." */
         struct mv_origins origins;
 };
 /* TOML. 0: *ret says what is in it and what is wrong with it. */

@@ -266,6 +266,25 @@ static int purpose_check(const struct mv_execution *x, struct mv_err *err)
         return 0;
 }
 
+static bool behalf_text(const char *s)
+{
+        return !s || (strlen(s) <= MV_BEHALF_TEXT_MAX && mv_utf8_valid(mv_slice_str(s)));
+}
+
+static int behalf_check(const struct mv_behalf *b, struct mv_err *err)
+{
+        bool ok = behalf_text(b->agent) && behalf_text(b->tenant) && behalf_text(b->user) &&
+                  b->configs_count <= MV__BEHALF_CONFIGS_MAX;
+        for (uint32_t i = 0; ok && i < b->configs_count; i++)
+                ok = b->configs[i].name && b->configs[i].digest &&
+                     behalf_text(b->configs[i].name) && behalf_text(b->configs[i].digest);
+        return ok ? 0
+                  : mv_fail(err, MV_E_INVALID, 0,
+                            "on whose behalf: texts are UTF-8 of at most %d bytes, and there are "
+                            "at most %d files",
+                            MV_BEHALF_TEXT_MAX, MV__BEHALF_CONFIGS_MAX);
+}
+
 int mv__execution_check(const struct mv_execution *x, struct mv_err *err)
 {
         if ((unsigned)x->program.kind >= MV_PROGRAM_MAX_)
@@ -276,7 +295,7 @@ int mv__execution_check(const struct mv_execution *x, struct mv_err *err)
                 return mv_fail(err, MV_E_INVALID, 0, "a terminal is no input for a program");
         if (x->input && !mv__program_is_foreign(x->program.kind))
                 return mv_fail(err, MV_E_INVALID, 0, "only programs and scripts have an input");
-        if (purpose_check(x, err) < 0)
+        if (purpose_check(x, err) < 0 || (x->behalf && behalf_check(x->behalf, err) < 0))
                 return -(int)err->code;
         if (x->args && x->args->kind != MV_VECTOR)
                 return mv_fail(err, MV_E_INVALID, 0, "args must be a vector, got %s",
