@@ -36,6 +36,7 @@ struct cli_options {
         const char *provider, *audit, *execution, *output;
         const char *as;       /* of approvals: the approver's name */
         const char *in_doubt; /* of resume: CALL=repeat|done|fail */
+        const char *checkpoint;
         bool tier_given, level_given;
         enum mv_tier tier_min;
         enum mv_level level;
@@ -53,7 +54,7 @@ enum cli_accepts { /* which options a verb takes */
                    CLI_LIMITS = 1u << 3,
                    CLI_OUTPUT = 1u << 4,     /* -o FILE, --ast */
                    CLI_APPROVALS = 1u << 11, /* --audit, --as */
-                   CLI_RESUME = 1u << 10,    /* --in-doubt */
+                   CLI_RESUME = 1u << 10,    /* --in-doubt, --checkpoint */
 };
 /* 0, or CLI_USAGE after saying on stderr what is wrong. Words after `--` are operands whatever
  * they look like. */

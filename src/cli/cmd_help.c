@@ -52,6 +52,7 @@ static const char resuming[] =
         "result, when it may\n"
         "                         not simply be repeated: it happened; carry it out; tell the "
         "program it failed\n"
+        "  --checkpoint CP        go on from this state only: what `audit list` shows for it\n"
         "  --arg VALUE            with CALL=done: the call's reply, an RTFS literal (default: "
         "nil)\n";
 
@@ -110,6 +111,11 @@ static const char inspecting[] =
         "  --json                 one JSON object on stdout\n";
 
 static const char audit[] =
+        "audit list [FILE] [--execution ID] [--denied] [--json]\n"
+        "                                  the executions: ended, waiting, unfinished or denied, "
+        "and "
+        "the checkpoint of each;\n"
+        "                                  FILE defaults to the user's store\n"
         "audit show FILE [--execution ID] [--denied] [--json]\n"
         "audit verify FILE [--json]        chain, roots and seals; names the first bad record\n"
         "audit replay FILE --execution ID [--provider NAME] [--json]\n"

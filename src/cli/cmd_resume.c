@@ -78,6 +78,7 @@ int cmd_resume(int argc, char **argv)
         if (r)
                 return r;
         x.execution_id = o.operands.items[0];
+        x.checkpoint = o.checkpoint;
         r = resume(&o, &q, &x);
         cli_request_done(&q);
         return r;

@@ -120,6 +120,7 @@ enum option_id {
         O_OUTPUT,
         O_AST,
         O_IN_DOUBT,
+        O_CHECKPOINT,
         O_AS,
 };
 
@@ -167,6 +168,7 @@ static const struct option {
         { "--ast", O_AST, CLI_OUTPUT, NULL },
         { "--as", O_AS, CLI_APPROVALS, "the approver's name" },
         { "--in-doubt", O_IN_DOUBT, CLI_RESUME, "CALL=repeat, CALL=done or CALL=fail" },
+        { "--checkpoint", O_CHECKPOINT, CLI_RESUME, "cp- and 64 hexadecimal digits" },
         { "--output", O_OUTPUT, CLI_OUTPUT, "a file" },
         { "-o", O_OUTPUT, CLI_OUTPUT, "a file" },
 };
@@ -274,6 +276,9 @@ static bool set(struct cli_options *o, enum option_id id, const char *value)
                 return value[0] != 0;
         case O_IN_DOUBT:
                 o->in_doubt = value;
+                return value[0] != 0;
+        case O_CHECKPOINT:
+                o->checkpoint = value;
                 return value[0] != 0;
         case O_EXECUTION:
                 o->execution = value;

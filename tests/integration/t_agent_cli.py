@@ -411,6 +411,39 @@ def the_record_goes_where_the_configuration_says():
 
 
 @test
+def the_first_record_names_the_agent_and_the_files_that_decided():  # REQ-SEC-19, -20
+    path = agent(':capabilities {:wiring [{:capability "ccos.echo"}]}', name='named.rtfs')
+    settings = write('named.toml', '[grants]\ncapabilities = ["ccos.echo"]\n')
+    store = os.path.join(WORK, 'named.mva')
+    digest = lambda f: 'sha256:' + hashlib.sha256(open(f, 'rb').read()).hexdigest()
+    roots = []
+    for config in (path, write('other-name.rtfs', open(path, encoding='utf-8').read().replace('agent.test', 'agent.other'))):
+        out = json.loads(run('eval', '(call "ccos.echo" 1)', '--agent', config, '--policy', settings, '--audit', store, '--json')[1])
+        roots.append(out['audit']['root'])
+    equal(roots[0], roots[1])  # who asks does not change what happened
+    equal(run('exec', '--agent', path, '--audit', store, '--', '/bin/true')[0], 3)
+    equal(run('eval', '1', '--audit', store, '--provider', 'mock')[0], 0)
+    records = json.loads(run('audit', 'show', store, '--json')[1])['records']
+    first = {}
+    for r in records:
+        if r['execution_id']:
+            first.setdefault(r['execution_id'], r)
+    one, two, denied, plain = first.values()
+    equal((one['type'], one['observed']['agent'], one['observed']['uid']), ('PlanStarted', 'agent.test', os.getuid()))
+    equal(one['observed']['configs'], [[path, digest(path)], [settings, digest(settings)]])
+    equal(two['observed']['agent'], 'agent.other')
+    equal((denied['type'], denied['observed']['agent'], denied['observed']['configs']),
+          ('SecurityDecision', 'agent.test', [[path, digest(path)]]))
+    equal((plain['observed']['uid'], 'agent' in plain['observed'], 'configs' in plain['observed']), (os.getuid(), False, False))
+    equal(run('audit', 'verify', store)[0], 0)
+    has(run('audit', 'list', store)[1], 'agent agent.test')
+    for shown in (one, two):
+        equal(run('audit', 'replay', store, '--execution', shown['execution_id'])[0], 0)
+    _, out, _ = run('repl', '--agent', path, '--audit', os.path.join(WORK, 'repl.mva'), stdin=b'(+ 1 2)\n')
+    has(run('audit', 'show', os.path.join(WORK, 'repl.mva'))[1], 'agent agent.test')
+
+
+@test
 def the_program_is_the_one_that_is_expected():
     program = write('p.rtfs', '(+ 40 2)\n')
     digest = hashlib.sha256(b'(+ 40 2)\n').hexdigest()

@@ -120,6 +120,52 @@ def a_run_with_limits_of_its_own_is_resumed_with_the_same():  # REQ-CKPT-06, REQ
 
 
 @test
+def a_list_says_how_each_execution_stands_and_a_checkpoint_is_gone_on_from():  # REQ-CKPT-02, -03, -04
+    with open(os.path.join(WORK, 'ask.toml'), 'w', encoding='utf-8') as f:
+        f.write('[grants]\ncapabilities = ["ccos.echo"]\n[[governance.rules]]\nid = "ask"\naction = "require-approval"\n')
+    files = ('--policy', 'ask.toml', '--audit', 'list.mva')
+    listed = lambda *o: json.loads(run('audit', 'list', 'list.mva', '--json', *o)[1])['executions']
+    equal(run('eval', '(+ 1 2)', *files)[0], 0)
+    equal(run('eval', '(/ 1 0)', *files)[0], 1)
+    equal(run('exec', *files, '--', '/bin/true')[0], 3)
+    _, _, err = run('eval', '(call "ccos.echo" 5)', *files)
+    equal([(e['state'], e['termination']) for e in listed()],
+          [('ended', 'completed'), ('ended', 'error'), ('denied', None), ('waiting', None)])
+    assert len({e['checkpoint'] for e in listed()}) == 4, listed()
+    waits = listed()[3]
+    equal(waits['execution_id'], re.search(r'resume (exec_[-0-9a-f]+)', err)[1])
+    equal([e['execution_id'] for e in listed('--denied')], [listed()[2]['execution_id']])
+    equal(listed('--execution', waits['execution_id']), [waits])
+    equal(run('approvals', 'approve', re.search(r'apr_[0-9a-f]{32}', err)[0], '--as', 'ada', '--audit', 'list.mva')[0], 0)
+    for checkpoint, wanted in (('cp-1', 'Checkpoint not found'), ('cp-' + 'G' * 64, 'Checkpoint not found'),
+                               (listed()[0]['checkpoint'], 'Checkpoint does not match plan/intent: it stands at ' + waits['checkpoint'])):
+        code, _, err = run('resume', waits['execution_id'], *files, '--checkpoint', checkpoint)
+        assert code != 0
+        has(err, wanted)
+    equal(listed()[3], waits)  # a refused resumption changes nothing
+    equal(run('resume', waits['execution_id'], *files, '--checkpoint', waits['checkpoint'])[:2], (0, '5\n'))
+    equal((listed()[3]['state'], listed()[3]['termination']), ('ended', 'completed'))
+    out = run('audit', 'list', 'list.mva')[1]
+    has(out, waits['execution_id'] + ' ended      completed')
+    os.makedirs(os.path.join(WORK, 'state'), exist_ok=True)
+    state = {**ENV, 'XDG_STATE_HOME': os.path.join(WORK, 'state')}
+    subprocess.run([MICROVM, 'eval', '1'], env=state, check=True, capture_output=True)
+    has(subprocess.run([MICROVM, 'audit', 'list'], env=state, check=True, capture_output=True).stdout.decode(), 'completed')
+
+
+@test
+def a_secret_that_a_program_did_not_ask_for_is_in_no_record():  # REQ-CKPT-07
+    for program, there in (('(call "ccos.echo" 1)', False), ('(count (call "ccos.system.get-env" "TOKEN"))', True)):
+        store = os.path.join(WORK, 'secret-%d.mva' % there)
+        code, _, _ = run('eval', program, '--allow', 'ccos.echo', '--allow', 'ccos.system.get-env', '--env', 'TOKEN=s3cr3t-value',
+                         '--audit', store)
+        equal(code, 0)
+        with open(store, 'rb') as f:
+            equal(b's3cr3t-value' in f.read(), there)
+        equal(os.stat(store).st_mode & 0o777, 0o600)
+
+
+@test
 def options_that_say_what_is_run_are_usage_errors():
     for options in (['--explain'], ['--output', 'x'], ['--arg', '1'], ['--in-doubt', 'x'],
                     ['--in-doubt', '7=maybe'], ['--in-doubt', '0=done'], ['--audit', 'none']):

@@ -833,6 +833,60 @@ TEST(every_decision_is_recorded)
         mv_host_free(h);
 }
 
+static bool first_record_holds(struct mv_host *h, const char *execution_id, const char *text)
+{
+        struct mv_audit_reader *reader;
+        struct mv_audit_record rec;
+        bool found = false, first = true;
+        if (mv_audit_reader_of(h->audit, &reader, &err) < 0)
+                return false;
+        while (first && mv_audit_read(reader, &rec, &err) == 1) {
+                if (strcmp(rec.execution_id, execution_id) != 0)
+                        continue;
+                first = false;
+                found = memmem(rec.observed.p, rec.observed.len, text, strlen(text)) != NULL;
+        }
+        mv_audit_reader_close(reader);
+        return found;
+}
+
+/* REQ-SEC-19, -20 */
+TEST(an_embedder_says_on_whose_behalf_and_no_root_depends_on_it)
+{
+        struct mv_host *h = new_host();
+        struct mv_config_digest file = { "policy.toml", "sha256:00" };
+        struct mv_behalf b = { .agent = "agent.a",
+                               .tenant = "tenant-7",
+                               .user = "ada",
+                               .configs = &file,
+                               .configs_count = 1 };
+        struct mv_execution x = { .program = mv_program_source("(+ 1 2)"), .provider = "mock" };
+        struct mv_result *plain, *named;
+        static const char *const texts[] = { "agent.a", "tenant-7", "ada", "policy.toml",
+                                             "sha256:00" };
+        REQUIRE(mv_execute(h, &x, &plain, &err) == 0);
+        x.behalf = &b;
+        REQUIRE(mv_execute(h, &x, &named, &err) == 0);
+        CHECK(memcmp(mv_result_root(plain), mv_result_root(named), 32) == 0);
+        for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+                CHECK(first_record_holds(h, mv_result_execution_id(named), texts[i]));
+                CHECK(!first_record_holds(h, mv_result_execution_id(plain), texts[i]));
+        }
+        mv_result_free(plain);
+        mv_result_free(named);
+        char longest[MV_BEHALF_TEXT_MAX + 2];
+        memset(longest, 'x', sizeof longest);
+        longest[MV_BEHALF_TEXT_MAX + 1] = '\0';
+        b.tenant = longest;
+        CHECK(mv_execute(h, &x, &named, &err) == -MV_E_INVALID);
+        b.tenant = "\xff";
+        CHECK(mv_execute(h, &x, &named, &err) == -MV_E_INVALID);
+        b.tenant = NULL;
+        b.configs_count = 17;
+        CHECK(mv_execute(h, &x, &named, &err) == -MV_E_INVALID);
+        mv_host_free(h);
+}
+
 static char store[64];
 static bool open_store(struct mv_host **ret)
 {
