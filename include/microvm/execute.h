@@ -129,7 +129,7 @@ struct mv_execution {
         const char *const *permissions; /* of the token; NULL: derived by the authoriser */
         uint32_t permissions_count;
         struct mv_limits limits; /* only lower what the context gives */
-        /* MAP or NULL: host context values (`@name`, context/get) */
+        /* MAP or NULL: host context values by name (`@name`, context/get); keys are strings */
         const struct mv_value *variables;
         /* What a program or script writes, as it comes (captured all the same); on the thread of
          * mv_execute. May be NULL. */

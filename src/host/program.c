@@ -303,6 +303,11 @@ int mv__execution_check(const struct mv_execution *x, struct mv_err *err)
         if (x->variables && x->variables->kind != MV_MAP)
                 return mv_fail(err, MV_E_INVALID, 0, "variables must be a map, got %s",
                                mv_kind_name(x->variables->kind));
+        for (uint32_t i = 0; x->variables && i < x->variables->count; i++)
+                if (x->variables->entries[i].key.kind != MV_STRING)
+                        return mv_fail(err, MV_E_INVALID, 0,
+                                       "the keys of variables are strings, got %s",
+                                       mv_kind_name(x->variables->entries[i].key.kind));
         if (x->program.bytes.len > MV_FRAME_PAYLOAD_MAX / 2)
                 return mv_fail(err, MV_E_LIMIT, 0, "program of %zu bytes, at most %u",
                                x->program.bytes.len, MV_FRAME_PAYLOAD_MAX / 2);

@@ -212,7 +212,7 @@ def what_is_not_given_is_said():
 
 
 @test
-def a_wired_capability_keeps_its_time():  # REQ-AC-49
+def a_wired_capability_keeps_its_time():  # REQ-AC-49, -61
     path = agent(':capabilities {:wiring [{:capability :ccos.system.sleep-ms :resources {:max_time_ms 20}}'
                  ' {:capability "ccos.echo" :enabled false}]}')
     equal(evaluate('(call "ccos.system.sleep-ms" 1)', path)[0], 0)
@@ -242,7 +242,7 @@ def wired(entry):
 
 
 @test
-def a_wired_capability_stays_within_its_contract():  # REQ-AC-49, REQ-CAP-15
+def a_wired_capability_stays_within_its_contract():  # REQ-AC-49, -61, REQ-CAP-15
     write('data/other.txt', 'other')
     digest = registry(CONTRACT % (WORK + '/data/in.txt'))
     path = wired(':contract "read.rtfs" :digest "%s"' % digest)
@@ -456,11 +456,12 @@ def the_program_is_the_one_that_is_expected():
 
 
 @test
-def a_wrong_configuration_runs_nothing_and_explain_names_its_line():
-    path = write('bad.rtfs', '(agent.config :profile :microvn)')
-    code, out, err = evaluate('1', path)
+def a_wrong_configuration_runs_nothing_and_explain_names_its_line():  # REQ-AC-60
+    path = write('bad.rtfs', '(agent.config :profile :microvn :causal-chain {:storage {:mode :append_file :path "never.mva"}})')
+    code, out, err = run('eval', '1', '--agent', path)
     equal((code, out), (2, ''))
     has(err, 'bad.rtfs:1:24: profile')
+    assert not os.path.exists(os.path.join(WORK, 'never.mva'))  # checked before anything is begun
     path = agent(':capabilities {:fs {:enabled true :paths ["data"]}}')
     code, out, _ = run('call', 'ccos.io.read-file', f'"{WORK}/data/in.txt"', '--agent', path, '--explain', '--json')
     equal(code, 0)
@@ -551,7 +552,7 @@ def a_session_without_files_has_nothing_to_reload_and_asks_for_approval_like_a_r
 
 
 @test
-def the_example_of_an_agent_does_what_its_comments_say():
+def the_example_of_an_agent_does_what_its_comments_say():  # REQ-AC-62
     folder = os.path.join(ROOT, 'examples', 'agent')
     config = os.path.join(folder, 'agent.config.rtfs')
     equal(run('config', 'check', config, '--strict')[0], 0)
@@ -647,6 +648,24 @@ def explain_tells_the_rules_of_each_call_of_a_program():
     equal([c['verdict'] for c in told['calls']], ['depends', 'allowed', 'denied', 'allowed'])
     equal(told['calls'][2]['rule'], 'rule not-this')
     equal([c for c in told['granted'] if c.startswith('ccos.io.')], ['ccos.io.println'])
+
+
+@test
+def a_program_that_needs_more_than_the_agent_has_is_refused_before_it_begins():  # REQ-AC-63
+    store = os.path.join(WORK, 'admission.mva')
+    path = agent(':capabilities {:fs {:enabled true :paths ["data"]}} :network {:enabled true :egress {:via :proxy '
+                 ':allow-domains ["a.invalid"]}}')
+    said = '(do (call "ccos.io.read-file" "%s/data/in.txt") ^{:effects [%%s]} (call "ccos.io.file-exists" "%s/data/in.txt"))' % (WORK, WORK)
+    for effects, code in ((':fs', 0), ('[:fs {:paths ["%s/data"]}]' % WORK, 0), ('[:fs {:paths ["/etc"]}]', 3), (':gpu', 5), (':llm', 5),
+                          ('[:network {:domains ["a.invalid"]}]', 0), ('[:network {:domains ["b.invalid"]}]', 3)):
+        got = run('eval', said % effects, '--agent', path, '--audit', store)
+        assert got[0] == code, (effects, got)
+    calls = [r for r in json.loads(run('audit', 'show', store, '--json')[1])['records'] if r['type'] == 'CapabilityCall']
+    equal(len(calls), 3 * 2)  # of those that were refused no call was made
+    for tier, needed in (('low', True), ('medium', True), ('high', False)):  # the policy of a call is found by its risk
+        policy = agent(':capabilities {:fs {:enabled true :paths ["data"]}} :governance {:policies {:default :allow :p '
+                       '{:risk_tier "%s" :requires_approvals 1}}}' % tier)
+        equal(run('eval', READ, '--agent', policy, '--audit', store)[0], 3 if needed else 0)
 
 
 @test

@@ -358,6 +358,28 @@ def granted_paths_appear_at_their_place_and_nothing_else_does():
 
 
 @test
+def the_command_is_small_and_an_idle_session_too():  # REQ-AC-64: below 10 MB; below 100 MB
+    strip = shutil.which('strip')
+    with open(MICROVM, 'rb') as f:
+        if not strip or b'__asan_init' in f.read():
+            return
+    subprocess.run([strip, '-o', path('stripped'), MICROVM], check=True)
+    size = os.path.getsize(path('stripped'))
+    assert size < 10_000_000, size
+    for provider in providers():
+        with subprocess.Popen([MICROVM, 'repl', '--provider', provider, '--audit', 'none'], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, env=ENV) as p:
+            p.stdin.write(b'(+ 1 2)\n')
+            p.stdin.flush()
+            equal(p.stdout.readline(), b'3\n')
+            with open(f'/proc/{p.pid}/status', encoding='ascii') as f:
+                resident = int([l for l in f if l.startswith('VmRSS')][0].split()[1])
+            p.stdin.close()
+            assert resident < 100_000, (provider, resident)
+            print(f'# {provider}: {size} bytes, {resident} KiB resident')
+
+
+@test
 def a_missing_file_is_named():
     code, _, err = run('run', 'no-such-file.rtfs')
     equal(code, 1)

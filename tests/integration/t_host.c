@@ -99,7 +99,7 @@ static uint64_t now_ms(void)
 }
 
 /* --- factory ---------------------------------------------------------------------------------- */
-/* REQ-FACT-01, -04, -09 */
+/* REQ-FACT-01, -04, -09; X-13: a provider is asked by its name */
 TEST(providers_are_listed_in_order_and_unavailable_ones_say_why)
 {
         static const char *const names[] = { "mock",   "process", "wasm",
@@ -383,7 +383,7 @@ TEST(a_caller_can_cancel_from_another_thread)
 }
 
 /* --- tiers ------------------------------------------------------------------------------------ */
-/* REQ-FACT-07, REQ-PRV-19 */
+/* REQ-FACT-06, -07, REQ-PRV-19 */
 TEST(a_tier_is_never_lowered)
 {
         struct mv_host *h = new_host();
@@ -1040,13 +1040,17 @@ TEST(hostile_text_stays_valid_json)
 }
 
 /* --- settings --------------------------------------------------------------------------------- */
-/* REQ-CFG-05, REQ-CAP-06, REQ-DEMO-04 */
+/* REQ-CFG-01, -02, -05, -06, REQ-CAP-06, REQ-DEMO-04; X-37 */
 TEST(capabilities_have_settings_of_their_own)
 {
         CHECK(mv__settings_of("ccos.network.http-fetch")->limits.memory_bytes_max == 64u << 20);
         CHECK(mv__settings_of("ccos.io.open-file")->limits.wall_ns_max == 10000000000ull);
         CHECK(mv__settings_of("no.such.capability") == mv__settings_of(NULL));
-        CHECK(mv__settings_of(NULL)->limits.wall_ns_max == 30000000000ull);
+        CHECK(mv__settings_of(NULL)->limits.wall_ns_max == 30000000000ull &&
+              mv__settings_of(NULL)->limits.memory_bytes_max == 512u << 20);
+        CHECK(mv__settings_of(NULL)->cpu_percent == 100);
+        CHECK_STR(mv__settings_of(NULL)->network, "denied");
+        CHECK_STR(mv__settings_of(NULL)->files, "none");
 }
 
 /* --- performance ------------------------------------------------------------------------------ */
@@ -1214,6 +1218,11 @@ TEST(malformed_requests_are_refused)
         CHECK(!run(h, &x) && err.code == MV_E_INVALID);
         x.args = NULL;
         x.variables = &not_a_vector;
+        CHECK(!run(h, &x) && err.code == MV_E_INVALID);
+        struct mv_entry keyword = { { .kind = MV_KEYWORD, .text = MV_SLICE("k") },
+                                    { .kind = MV_NIL } };
+        struct mv_value by_keyword = { .kind = MV_MAP, .count = 1, .entries = &keyword };
+        x.variables = &by_keyword; /* nothing would find it */
         CHECK(!run(h, &x) && err.code == MV_E_INVALID);
         x.variables = NULL;
         x.program.bytes = (struct mv_slice){ (const uint8_t *)"\"\xff\xfe\"", 4 };

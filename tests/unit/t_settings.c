@@ -137,6 +137,58 @@ TEST(a_policy_of_paths_without_paths_grants_none_and_says_so) /* X-15, REQ-CFG-0
         }
 }
 
+static bool reaches(const struct mv_context *c, const char *url)
+{
+        struct mv_url u;
+        struct mv_decision d;
+        struct mv_err err;
+        CHECK(mv_url_parse(mv_slice_str(url), &u, &err) == 0);
+        mv_policy_host(c, &u, "ccos.network.http-fetch", &d);
+        return d.allowed;
+}
+
+TEST(each_policy_of_hosts_and_paths_means_what_its_name_says) /* REQ-CFG-02, -03 */
+{
+        static const struct {
+                const char *level, *policy;
+                bool a, b;
+        } rows[] = {
+                { "controlled", "\"Denied\"", false, false },
+                { "controlled", "{ AllowList = [\"a.example\"] }", true, false },
+                { "full", "\"Full\"", true, true },
+                { "full", "{ DenyList = [\"b.example\"] }", true, false },
+        };
+        static const struct {
+                const char *level, *policy;
+                bool read, write;
+        } files[] = {
+                { "controlled", "\"None\"", false, false },
+                { "controlled", "{ ReadOnly = [\"/srv\"] }", true, false },
+                { "controlled", "{ ReadWrite = [\"/srv\"] }", true, true },
+                { "full", "\"Full\"", true, true },
+        };
+        char text[300];
+        struct resolved r;
+        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+                mv_fmt(text, sizeof text, "level = \"%s\"\n[default_config]\nnetwork_policy = %s",
+                       rows[i].level, rows[i].policy);
+                resolve(text, NULL, &r);
+                REQUIRE(r.r == 0);
+                CHECK(reaches(r.p.context, "https://a.example/") == rows[i].a);
+                CHECK(reaches(r.p.context, "https://b.example/") == rows[i].b);
+                done(&r);
+        }
+        for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+                mv_fmt(text, sizeof text, "level = \"%s\"\n[default_config]\nfs_policy = %s",
+                       files[i].level, files[i].policy);
+                resolve(text, NULL, &r);
+                REQUIRE(r.r == 0);
+                CHECK(mv_grant_covered(r.p.context, MV_GRANT_READ, "/srv/x") == files[i].read);
+                CHECK(mv_grant_covered(r.p.context, MV_GRANT_WRITE, "/srv/x") == files[i].write);
+                done(&r);
+        }
+}
+
 TEST(every_example_is_valid_and_resolves) /* REQ-CFG-08, -11, -12 */
 {
         static const char *const environments[] = { NULL, "dev", "prod", "test" };
