@@ -651,7 +651,7 @@ def explain_tells_the_rules_of_each_call_of_a_program():
 
 
 @test
-def a_program_that_needs_more_than_the_agent_has_is_refused_before_it_begins():  # REQ-AC-63
+def a_program_that_needs_more_than_the_agent_has_is_refused_before_it_begins():  # REQ-AC-63, REQ-GOV-05
     store = os.path.join(WORK, 'admission.mva')
     path = agent(':capabilities {:fs {:enabled true :paths ["data"]}} :network {:enabled true :egress {:via :proxy '
                  ':allow-domains ["a.invalid"]}}')
@@ -660,6 +660,11 @@ def a_program_that_needs_more_than_the_agent_has_is_refused_before_it_begins(): 
                           ('[:network {:domains ["a.invalid"]}]', 0), ('[:network {:domains ["b.invalid"]}]', 3)):
         got = run('eval', said % effects, '--agent', path, '--audit', store)
         assert got[0] == code, (effects, got)
+    budget = agent(':capabilities {:fs {:enabled true :paths ["data"]}} :governance {:policies {:default {:budgets {:max_cost_usd 1.5 '
+                   ':token_budget 100 :max_calls 9 :max_egress_bytes 10 :max_written_bytes 11}}}}')
+    for what, code in ((':cost_usd 1.5 :tokens 100 :calls 9 :egress_bytes 10 :written_bytes 11', 0), (':cost_usd 1.51', 3),
+                       (':tokens 101', 3), (':calls 10', 3), (':egress_bytes 11', 3), (':written_bytes 12', 3)):
+        equal((what, run('eval', said % '[:resources {%s}]' % what, '--agent', budget, '--audit', 'none')[0]), (what, code))
     calls = [r for r in json.loads(run('audit', 'show', store, '--json')[1])['records'] if r['type'] == 'CapabilityCall']
     equal(len(calls), 3 * 2)  # of those that were refused no call was made
     for tier, needed in (('low', True), ('medium', True), ('high', False)):  # the policy of a call is found by its risk
