@@ -121,7 +121,8 @@ struct mv_execution {
         enum mv_purpose purpose;
         const struct mv_context *context; /* NULL: pure */
         const struct mv_behalf *behalf;   /* NULL: nobody is named */
-        /* NULL or "auto": the strongest available one of at least tier_min */
+        /* NULL or "auto": the strongest available one of at least tier_min. A name, or what is needed (REQ-FACT-05):
+         * "development" is mock, "light" process, "portable" wasm, "container" gvisor, "high-security" the best of tier vm */
         const char *provider;
         enum mv_tier tier_min;
         const struct mv_value *args;    /* VECTOR or NULL: the program's `args` */

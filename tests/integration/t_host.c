@@ -409,6 +409,44 @@ TEST(a_tier_is_never_lowered)
         mv_host_free(h);
 }
 
+/* REQ-FACT-05, -06: a need is met by its wall, or refused with the reason. */
+TEST(a_provider_is_chosen_by_what_is_needed)
+{
+        static const struct {
+                const char *need, *provider; /* NULL: any of that tier */
+                enum mv_tier tier;
+        } rows[] = { { "development", "mock", MV_TIER_NONE },
+                     { "light", "process", MV_TIER_PROCESS },
+                     { "portable", "wasm", MV_TIER_WASM },
+                     { "container", "gvisor", MV_TIER_CONTAINER },
+                     { "high-security", NULL, MV_TIER_VM } };
+        struct mv_host *h = new_host();
+        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+                struct mv_execution x = { .program = mv_program_source("1"),
+                                          .provider = rows[i].need };
+                struct mv_result *r = run(h, &x);
+                if (r) {
+                        CHECK(mv_result_tier(r) == rows[i].tier);
+                        if (rows[i].provider)
+                                CHECK_STR(mv_result_provider(r), rows[i].provider);
+                } else {
+                        CHECK(err.code == MV_E_UNAVAILABLE);
+                        CHECK(rows[i].provider ? !available(h, rows[i].provider)
+                                               : !available(h, "kvm"));
+                        CHECK(strstr(err.msg, rows[i].provider ? "not available" : "tier vm"));
+                }
+                mv_result_free(r);
+                x.tier_min = MV_TIER_VM; /* a need never lowers the tier */
+                r = run(h, &x);
+                CHECK(!r || mv_result_tier(r) == MV_TIER_VM);
+                CHECK(r || rows[i].provider || !available(h, "kvm"));
+                mv_result_free(r);
+        }
+        struct mv_execution x = { .program = mv_program_source("1"), .provider = "heavy" };
+        CHECK(!run(h, &x) && err.code == MV_E_NOT_FOUND);
+        mv_host_free(h);
+}
+
 TEST(auto_takes_the_strongest_provider_there_is)
 {
         struct mv_host *h = new_host();
