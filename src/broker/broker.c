@@ -224,6 +224,7 @@ static int carry_out(struct mv_broker *b, struct asked *q, struct mv_value *v)
 {
         struct mv_call call = { .capability = q->capability,
                                 .context = b->o.context,
+                                .whole = b->o.context,
                                 .host = mv__services(b),
                                 .files = &b->files,
                                 .arena = &q->arena,

@@ -3,7 +3,7 @@
  * program.
  *
  * (1) The script is an execution of its own: decided, recorded, walled and limited like any other,
- *     by the caller's own context. The grant of the capability stands for "external_program"; it
+ *     by the caller's own context, in which other capabilities keep the settings of their own. The grant of the capability stands for "external_program"; it
  *     adds nothing else.
  * (2) It ends with its caller: the time left, the memory and output limits and the cancel flag are
  *     the caller's.
@@ -12,6 +12,7 @@
  *     (its exit code says so); one that was killed, or could not be run, is an error. */
 #include <base/slice.h>
 #include <host/host.h>
+#include <policy/cover.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/clock.h>
@@ -135,6 +136,25 @@ static void close_budget(struct mv_context *c)
         mv_context_budget(c, &closed);
 }
 
+/* What this capability sees, and for every other one what both leave: a capability with settings of its own keeps them when
+ * a script calls it. */
+static int nested_context(const struct mv_call *call, struct mv_context **ret, struct mv_err *err)
+{
+        struct mv_context *c = mv_context_copy(call->context);
+        int r = c ? 0 : mv_fail(err, MV_E_NOMEM, 0, "no memory for a context");
+        for (uint32_t i = 0; r == 0 && call->whole && i < call->whole->narrowings_count; i++)
+                if (strcmp(call->whole->narrowings[i].capability, call->capability->id) != 0)
+                        r = mv__take_narrowing(c, &call->whole->narrowings[i], err);
+        if (r < 0) {
+                mv_context_free(c);
+                return r;
+        }
+        mv__context_nest(c);
+        close_budget(c);
+        *ret = c;
+        return 0;
+}
+
 static int run(struct mv_call *call, const struct mv_value *args, uint32_t args_count,
                struct mv_value *ret)
 {
@@ -148,11 +168,9 @@ static int run(struct mv_call *call, const struct mv_value *args, uint32_t args_
         if (call->context->nested >= NESTED_MAX) /* (3) */
                 return mv_call_fail(call, "LimitExceeded",
                                     "scripts start one another at most %d deep", NESTED_MAX);
-        struct mv_context *c = mv_context_copy(call->context);
-        if (!c)
-                return mv_call_fail(call, "Generic", "no memory for a context");
-        mv__context_nest(c);
-        close_budget(c);
+        struct mv_context *c;
+        if (nested_context(call, &c, &err) < 0)
+                return mv_call_fail(call, "Generic", "%s", err.msg);
         rc = mv_context_level(c) == MV_LEVEL_CONTROLLED
                      ? mv_context_allow(c, "external_program", &err)
                      : 0; /* (1) */

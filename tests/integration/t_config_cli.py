@@ -210,6 +210,24 @@ def a_capability_has_settings_of_its_own():  # REQ-CFG-05, -06
 
 
 @test
+def a_script_that_a_capability_runs_finds_the_settings_of_the_others():  # REQ-CFG-09
+    inner, outer = os.path.join(WORK, 'in'), os.path.join(WORK, 'out')
+    for d in (inner, outer):
+        os.makedirs(d, exist_ok=True)
+    base = (f'[grants]\ncapabilities = ["ccos.io.write-file", "ccos.sandbox.shell", "ccos.sandbox.python"]\n'
+            f'write = ["{inner}", "{outer}"]\n[capability_configs."ccos.io.write-file"]\nfs_policy = {{ ReadWrite = ["{outer}"] }}\n')
+    code = ('import json, microvm\nr = []\nfor d in ("%s", "%s"):\n  try:\n    microvm.call("ccos.io.write-file", d + "/nested", "x")\n'
+            '    r.append("done")\n  except microvm.Denied:\n    r.append("denied")\nprint(json.dumps(r))' % (inner, outer))
+    for own in ('', '[capability_configs."ccos.sandbox.python"]\ntimeout = "4s"\n'):
+        r, out, err = run('eval', '(get (call "ccos.sandbox.python" {:code %s}) "result")' % json.dumps(code), '--policy', settings(base + own),
+                          '--provider', 'process', '--audit', 'none')
+        if r == 5 or 'interpreter' in out + err:
+            return
+        equal((r, out), (0, '["denied" "done"]\n'))
+        assert not os.path.exists(os.path.join(inner, 'nested'))
+
+
+@test
 def a_capability_has_a_deadline_of_its_own():  # REQ-CFG-05
     path = settings('default_provider = "mock"\n[grants]\ncapabilities = ["ccos.system.*"]\n'
                     '[capability_configs."ccos.system.sleep-ms"]\ntimeout = "100ms"\n')
