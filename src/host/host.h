@@ -140,6 +140,7 @@ void mv__result_deny(struct mv_result *r, const struct mv_decision *d);
 
 /* --- scripts as capabilities (sandbox.c) ------------------------------------------------------ */
 int mv__sandbox_register(struct mv_host *h, struct mv_err *err);
+int mv__microvm_call_register(struct mv_host *h, struct mv_err *err); /* microvm_call.c */
 
 /* --- replay (replay.c) ------------------------------------------------------------------------ */
 struct mv__replay {

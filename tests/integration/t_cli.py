@@ -317,7 +317,7 @@ def scripts_that_start_one_another_are_told_to_stop():
             'except microvm.Error as e:\n  print(json.dumps([n, e.kind, e.message]))\n')
     text = '(get (call "ccos.sandbox.python" {:code %s :args [%s 1]}) "result")' % (json.dumps(code), json.dumps(code))
     got, r = run_json('eval', text, '--level', 'full')
-    equal((got, r.get('value')), (0, [8, 'LimitExceeded', 'scripts start one another at most 8 deep']))
+    equal((got, r.get('value')), (0, [8, 'LimitExceeded', 'executions start one another at most 8 deep']))
 
 
 @test

@@ -228,6 +228,30 @@ def a_script_that_a_capability_runs_finds_the_settings_of_the_others():  # REQ-C
 
 
 @test
+def a_program_that_another_one_starts_is_under_the_same_settings():  # REQ-CFG-09, -13
+    inner, outer = os.path.join(WORK, 'in'), os.path.join(WORK, 'out')
+    for d in (inner, outer):
+        os.makedirs(d, exist_ok=True)
+    base = (f'[grants]\ncapabilities = ["ccos.io.write-file", "ccos.microvm.execute", "ccos.echo"]\nwrite = ["{inner}", "{outer}"]\n'
+            f'[capability_configs."ccos.io.write-file"]\nfs_policy = {{ ReadWrite = ["{outer}"] }}\n')
+    asks = '[[governance.rules]]\nid = "ask"\ncapability = "ccos.echo"\naction = "require-approval"\n'
+    own = '[capability_configs."ccos.microvm.execute"]\ntimeout = "4s"\n'
+    start = '(get (call "ccos.microvm.execute" {:program {:type "RtfsSource" :source %s} %s}) "ok")'
+    write_file = lambda d: json.dumps('(call "ccos.io.write-file" "%s/started" "x")' % d)
+    for more in ('', own, own + asks):
+        path = settings(base + more)
+        for source, config, wanted in (
+                (write_file(inner), '', 'false\n'), (write_file(outer), '', 'true\n'),
+                (write_file(inner), ':config {:fs_policy {:ReadWrite ["%s"]}}' % inner, 'false\n'),
+                (write_file(outer), ':config {:fs_policy {:ReadWrite ["%s"]}}' % inner, 'false\n'),
+                (json.dumps('(call "ccos.echo" 1)'), '', 'false\n' if asks in more else 'true\n')):  # nobody could resume it
+            equal(run('eval', start % (source, config), '--policy', path, '--audit', os.path.join(WORK, 'start.mva'))[:2], (0, wanted))
+        assert not os.path.exists(os.path.join(inner, 'started'))
+    code, out, _ = run('approvals', 'list', '--audit', os.path.join(WORK, 'start.mva'), '--json')
+    equal((code, json.loads(out).get('approvals')), (0, []))
+
+
+@test
 def a_capability_has_a_deadline_of_its_own():  # REQ-CFG-05
     path = settings('default_provider = "mock"\n[grants]\ncapabilities = ["ccos.system.*"]\n'
                     '[capability_configs."ccos.system.sleep-ms"]\ntimeout = "100ms"\n')

@@ -693,6 +693,104 @@ TEST(a_capability_without_a_program_runs_through_the_broker)
         mv_host_free(h);
 }
 
+/* What a program gets that starts `request` with these grants: its value, or the kind of its error. */
+static const char *started(struct mv_host *h, const char *provider, const struct mv_context *c,
+                           const char *request)
+{
+        static char buf[600];
+        char text[2000];
+        snprintf(text, sizeof text,
+                 "(try (let [r (call :ccos.microvm.execute %s)]\n"
+                 "  [(get r \"ok\") (get r \"value\") (get r \"error_kind\") (get r "
+                 "\"termination\")])\n"
+                 "  (catch e (:kind e)))",
+                 request);
+        struct mv_result *r = run_source(h, provider, c, text);
+        char *shown = r && mv_result_ok(r) ? mv_value_display(mv_result_value(r), NULL) : NULL;
+        snprintf(buf, sizeof buf, "%s",
+                 shown                     ? shown
+                 : r && mv_result_error(r) ? mv_result_error(r)->message
+                                           : err.msg);
+        free(shown);
+        mv_result_free(r);
+        return buf;
+}
+
+#define RTFS(source) "{:program {:type \"RtfsSource\" :source \"" source "\"}"
+
+/* REQ-CFG-13 */
+TEST(a_program_starts_another_one_with_less_than_it_has_itself)
+{
+        static const struct {
+                const char *request, *gives;
+        } rows[] = {
+                { RTFS("(+ 1 2)") "}", "[true 3 \"\" \"completed\"]" },
+                { RTFS("(reduce + args)") " :args [1 2 3]}", "[true 6 \"\" \"completed\"]" },
+                { RTFS("(/ 1 0)") "}", "[false nil \"DivisionByZero\" \"error\"]" },
+                { RTFS("(call :ccos.echo 5)") "}", "[true 5 \"\" \"completed\"]" },
+                { RTFS("(call :ccos.echo 5)") " :config {:capabilities [:ccos.math.*]}}",
+                  "[false nil \"SecurityViolation\" \"denied\"]" },
+                { RTFS("(call :ccos.math.add 5 1)") " :config {:capabilities [:ccos.math.*]}}",
+                  "[true 6 \"\" \"completed\"]" },
+                { RTFS("(call :ccos.io.file-exists \\\"/tmp/x\\\")") "}",
+                  "[true false \"\" \"completed\"]" },
+                { RTFS("(call :ccos.io.file-exists \\\"/tmp/x\\\")") " :config {:fs_policy "
+                                                                     "\"None\"}}",
+                  "[false nil \"SecurityViolation\" \"denied\"]" },
+                { RTFS("(call :ccos.io.file-exists \\\"/tmp/x\\\")") " :config {:fs_policy "
+                                                                     "{:ReadOnly [\"/tmp/x\"]}}}",
+                  "[true false \"\" \"completed\"]" },
+                { RTFS("(loop [] (recur))") " :config {:timeout_ms 50}}",
+                  "[false nil \"LimitExceeded\" \"timeout\"]" },
+                /* more than it has: recorded denials */
+                { RTFS("1") " :config {:capabilities [:ccos.network.http-fetch]}}",
+                  ":security-violation" },
+                { RTFS("1") " :config {:fs_policy {:ReadWrite [\"/tmp\"]}}}",
+                  ":security-violation" },
+                { RTFS("1") " :config {:network_policy {:AllowList [\"a.example\"]}}}",
+                  ":security-violation" },
+                { RTFS("1") " :config {:env_vars {:A \"1\"}}}", ":security-violation" },
+                { "{:program {:type \"ExternalProgram\" :path \"/bin/true\"}}",
+                  "[false nil \"SecurityViolation\" \"denied\"]" },
+                /* what is not known is refused */
+                { RTFS("1") " :config {:timeout 5}}", ":invalid-argument" },
+                { RTFS("1") " :limits {}}", ":invalid-argument" },
+                { RTFS("1") " :config {:network_policy \"Full\"}}", ":invalid-argument" },
+                { RTFS("1") " :config {:memory_limit_mb 0}}", ":invalid-argument" },
+                { "{:program {:type \"NativeFunction\"}}", ":invalid-argument" },
+                { "{:program {:type \"RtfsSource\"}}", ":invalid-argument" },
+                { "{:args []}", ":invalid-argument" },
+                { "5", ":invalid-argument" },
+        };
+        struct mv_host *h = new_host();
+        struct mv_context *c = ALLOWING("ccos.microvm.execute");
+        const char *names[3];
+        unsigned n = rtfs_providers(h, names);
+        CHECK(mv_context_allow(c, "ccos.echo", &err) == 0 &&
+              mv_context_allow(c, "ccos.math.*", &err) == 0 &&
+              mv_context_allow(c, "ccos.io.file-exists", &err) == 0 &&
+              mv_context_allow_read(c, "/tmp", &err) == 0);
+        for (unsigned p = 0; p < n; p++)
+                for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+                        CHECK_STR(started(h, names[p], c, rows[i].request), rows[i].gives);
+        struct mv_context *other = ALLOWING("ccos.echo");
+        CHECK_STR(started(h, "mock", other, RTFS("1") "}"), ":security-violation");
+        /* of level full what is named and nothing else; a rule and a denied effect hold below too */
+        struct mv_context *full = mv_context_new(MV_LEVEL_FULL);
+        CHECK_STR(started(h, "mock", full,
+                          RTFS("(call :ccos.echo 5)") " :config {:capabilities [:ccos.math.*]}}"),
+                  "[false nil \"SecurityViolation\" \"denied\"]");
+        CHECK_STR(started(h, "mock", full, RTFS("(call :ccos.echo 5)") "}"),
+                  "[true 5 \"\" \"completed\"]");
+        CHECK(mv_context_deny_effect(full, "filesystem", &err) == 0);
+        CHECK_STR(started(h, "mock", full, RTFS("(call :ccos.io.file-exists \\\"/tmp\\\")") "}"),
+                  "[false nil \"SecurityViolation\" \"denied\"]");
+        mv_context_free(full);
+        mv_context_free(other);
+        mv_context_free(c);
+        mv_host_free(h);
+}
+
 /* REQ-AUTH-12: shutdown with the permissions of math.add. REQ-PRV-09, -10 */
 TEST(the_boundary_gate_refuses_a_capability_outside_the_token)
 {
