@@ -182,6 +182,10 @@ def effects_are_refused_whatever_grants_them():  # REQ-SEC-07
     code, _, err = run('exec', '--policy', path, '--provider', 'process', '--', '/bin/true')  # it could reach the granted host
     equal(code, 3)
     has(err, "Effect ':network' denied")
+    # a level of steps is denied by the effects that make it: REQ-SEC-03, REQ-STEP-08
+    step = '(step "s" (call "ccos.system.current-timestamp-ms"))'
+    equal(run('eval', step, '--policy', path)[0], 0)
+    has(run('eval', step, '--policy', path, '--deny-effect', 'system')[2], "Effect ':system' denied")
     path = settings(base % ('full', 'effects = ["compute"]'))
     equal(run('call', 'ccos.math.add', '1', '2', '--policy', path)[0], 0)
     for call in (fetch, clock, ('call', 'ccos.io.read-file', '"/etc/hostname"')):

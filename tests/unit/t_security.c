@@ -20,7 +20,7 @@ static struct mv_decision ask(const struct mv_context *c, const char *id)
         return d;
 }
 
-/* REQ-SEC-02 */
+/* REQ-SEC-02, -03 */
 TEST(each_level_starts_with_its_limits)
 {
         struct mv_context *p = mv_context_new(MV_LEVEL_PURE), *c = controlled(NULL),
