@@ -442,6 +442,15 @@ TEST(a_provider_is_chosen_by_what_is_needed)
                 CHECK(r || rows[i].provider || !available(h, "kvm"));
                 mv_result_free(r);
         }
+        struct mv_context *scripts = ALLOWING("external_program");
+        struct mv_execution script = { .program = { .kind = MV_PROGRAM_SCRIPT,
+                                                    .bytes = MV_SLICE("true"),
+                                                    .language = "Shell" },
+                                       .context = scripts,
+                                       .provider = "high-security" };
+        CHECK(!run(h, &script) && err.code == MV_E_UNAVAILABLE); /* no script runs in a microVM */
+        CHECK(strstr(err.msg, "tier vm"));
+        mv_context_free(scripts);
         struct mv_execution x = { .program = mv_program_source("1"), .provider = "heavy" };
         CHECK(!run(h, &x) && err.code == MV_E_NOT_FOUND);
         mv_host_free(h);
@@ -1009,6 +1018,15 @@ TEST(an_embedder_says_on_whose_behalf_and_no_root_depends_on_it)
                 CHECK(!first_record_holds(h, mv_result_execution_id(plain), texts[i]));
         }
         mv_result_free(plain);
+        mv_result_free(named);
+        struct mv_execution denied = { .program = { .kind = MV_PROGRAM_EXTERNAL,
+                                                    .path = "/bin/true" },
+                                       .provider = "process",
+                                       .behalf = &b };
+        REQUIRE(mv_execute(h, &denied, &named, &err) == 0);
+        CHECK(mv_result_termination(named) == MV_END_DENIED);
+        for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+                CHECK(first_record_holds(h, mv_result_execution_id(named), texts[i]));
         mv_result_free(named);
         char longest[MV_BEHALF_TEXT_MAX + 2];
         memset(longest, 'x', sizeof longest);
