@@ -2,7 +2,8 @@
 /* Executions that a call of another one starts (sandbox.c, microvm_call.c).
  *
  * (1) One has the context of its caller and nothing else: what the capability sees, and for every other capability what both
- *     leave. A capability with settings of its own keeps them when it is called from there.
+ *     leave. A capability with settings of its own keeps them when it is called from there, and the steps that the call
+ *     stands in hold for it, besides its own.
  * (2) They are a few deep at most: each of them waits on the stack of this thread.
  * (3) They end with their caller: the time left, the memory and output limits and the cancel flag are the caller's. A budget
  *     is one execution's: what it limits, another one may not spend at all. */
@@ -63,6 +64,9 @@ int mv__nested_context(struct mv_call *call, struct mv_context **ret)
                 return mv_call_fail(call, "Generic", "%s", err.msg);
         }
         mv__context_nest(c);
+        /* the steps that the call stands in hold for whatever it starts */
+        for (uint32_t i = 0; i < c->narrowings_count; i++)
+                c->narrowings[i].context->steps = c->steps;
         close_budget(c);
         *ret = c;
         return 0;

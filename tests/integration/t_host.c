@@ -800,6 +800,55 @@ TEST(a_program_starts_another_one_with_less_than_it_has_itself)
         mv_host_free(h);
 }
 
+/* REQ-STEP-12, -17: what a call of a step starts is part of the step, also inside of steps of its own. */
+TEST(a_program_that_a_step_starts_is_held_to_the_step)
+{
+        static const char *const sources[] = {
+                "(call :ccos.math.add 1 2)", "(step \\\"own\\\" (call :ccos.math.add 1 2))",
+                "(step \\\"a\\\" (step \\\"b\\\" (call :ccos.math.add 1 2)))",
+                "(get (call :ccos.microvm.execute {:program {:type \\\"RtfsSource\\\"\n"
+                " :source \\\"(step 1 (call :ccos.math.add 1 2))\\\"}}) \\\"value\\\")"
+        };
+        static const char *const demands[] = { "{:capabilities [:ccos.microvm.execute]}",
+                                               "{:capabilities [:ccos.microvm.*]}" };
+        struct mv_host *h = new_host();
+        struct mv_context *c = ALLOWING("ccos.*"), *own = ALLOWING("ccos.*");
+        char text[1500];
+        for (int narrowed = 0; narrowed < 2; narrowed++) {
+                for (size_t i = 0; i < 4; i++)
+                        for (size_t k = 0; k < 2; k++) {
+                                /* the text names the capability, so that the demand alone is in the way */
+                                snprintf(text, sizeof text,
+                                         "(call :ccos.math.add 1 1)\n"
+                                         "(with-security-profile %s (get (call "
+                                         ":ccos.microvm.execute\n"
+                                         "  {:program {:type \"RtfsSource\" :source \"%s\"}}) "
+                                         "\"value\"))",
+                                         demands[k], sources[i]);
+                                struct mv_result *r = run_source(h, "mock", c, text);
+                                REQUIRE(r && mv_result_ok(r));
+                                CHECK(mv_result_value(r)->kind == MV_NIL);
+                                mv_result_free(r);
+                        }
+                /* once more with settings of its own for what is called */
+                if (!narrowed)
+                        REQUIRE(mv_context_narrow(c, "ccos.math.add", mv_context_copy(own), &err) ==
+                                0);
+        }
+        snprintf(text, sizeof text,
+                 "(call :ccos.math.add 1 1) (step \"free\" (get (call :ccos.microvm.execute\n"
+                 " {:program {:type \"RtfsSource\" :source \"%s\"}}) \"value\"))",
+                 sources[1]);
+        struct mv_result *r = run_source(h, "mock", c, text);
+        char *shown = r && mv_result_ok(r) ? mv_value_display(mv_result_value(r), NULL) : NULL;
+        CHECK_STR(shown ? shown : "nothing", "nil"); /* nothing in that step's own text calls it */
+        free(shown);
+        mv_result_free(r);
+        mv_context_free(own);
+        mv_context_free(c);
+        mv_host_free(h);
+}
+
 /* REQ-AUTH-12: shutdown with the permissions of math.add. REQ-PRV-09, -10 */
 TEST(the_boundary_gate_refuses_a_capability_outside_the_token)
 {
