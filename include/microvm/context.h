@@ -79,6 +79,12 @@ int mv_context_allow_write(struct mv_context *c, const char *path, struct mv_err
 int mv_context_allow_host(struct mv_context *c, const char *host, struct mv_err *err);
 int mv_context_deny_host(struct mv_context *c, const char *host, struct mv_err *err);
 int mv_context_allow_env(struct mv_context *c, const char *name, struct mv_err *err);
+/* Effects, whatever capability has them (REQ-SEC-07): compute filesystem network system ai agent io streaming user-interaction, with
+ * or without a colon in front. Denying wins; only: none but these. Both only narrow. An external program has the effects system,
+ * filesystem and, where hosts are granted, network. INVALID: no capability has such an effect. */
+int mv_context_deny_effect(struct mv_context *c, const char *effect, struct mv_err *err);
+int mv_context_only_effects(struct mv_context *c, const char *const *effects, uint32_t count,
+                            struct mv_err *err);
 /* The constitution (REQ-SEC-16): rules about calls that are granted. They are asked in the order in which they were added; the
  * first whose conditions all hold decides, none leaves it to the grants. A rule never allows what no grant allows.
  * Conditions: 0 or NULL holds always. Texts are compared as they are written, whole, or up to a `*` at their end. The names of
@@ -121,7 +127,12 @@ struct mv_tls_files {
 };
 int mv_context_use_tls(struct mv_context *c, const struct mv_tls_files *files, struct mv_err *err);
 
-/* Limits may only be lowered below what the level gives; 0 leaves a field as it is. */
+/* Instead of the wall time and the memory that the level gives, for whoever makes a context: below level full at most
+ * MV_GIVEN_WALL_NS_MAX and MV_GIVEN_MEMORY_BYTES_MAX (REQ-SEC-10), and what is more is that much. Other fields as below. */
+#define MV_GIVEN_WALL_NS_MAX      60000000000ull
+#define MV_GIVEN_MEMORY_BYTES_MAX (512ull << 20)
+void mv_context_give(struct mv_context *c, const struct mv_limits *limits);
+/* From there on limits are only lowered; 0 leaves a field as it is. */
 void mv_context_limit(struct mv_context *c, const struct mv_limits *limits);
 
 /* Of each execution with this context; may only be lowered (REQ-RES-12). A call that would spend more fails with

@@ -104,11 +104,26 @@ enum mv_purpose {
         MV_PURPOSE_MAX_
 };
 
+/* On whose behalf: stands in the first record of an execution, beside the uid of this process, and no root depends on it
+ * (REQ-SEC-19, -20). NULL: not said. Texts are UTF-8 of at most 255 bytes. */
+#define MV_BEHALF_TEXT_MAX 255
+struct mv_config_digest {
+        const char *name, *digest; /* of a file that decides: "agent.config.rtfs", "sha256:..." */
+};
+struct mv_behalf {
+        const char *agent, *tenant, *user;
+        const struct mv_config_digest *configs; /* at most 16 */
+        uint32_t configs_count;
+};
+
 struct mv_execution {
         struct mv_program program;
         enum mv_purpose purpose;
         const struct mv_context *context; /* NULL: pure */
-        /* NULL or "auto": the strongest available one of at least tier_min; of tier landlock only when tier_min is that very tier */
+        const struct mv_behalf *behalf;   /* NULL: nobody is named */
+        /* NULL or "auto": the strongest available one of at least tier_min; of tier landlock only when tier_min is that very
+         * tier. A name, or what is needed (REQ-FACT-05): "development" is mock, "light" process, "portable" wasm, "container"
+         * gvisor, "high-security" the best of tier vm */
         const char *provider;
         enum mv_tier tier_min;
         const struct mv_value *args;    /* VECTOR or NULL: the program's `args` */
@@ -116,7 +131,7 @@ struct mv_execution {
         const char *const *permissions; /* of the token; NULL: derived by the authoriser */
         uint32_t permissions_count;
         struct mv_limits limits; /* only lower what the context gives */
-        /* MAP or NULL: host context values (`@name`, context/get) */
+        /* MAP or NULL: host context values by name (`@name`, context/get); keys are strings */
         const struct mv_value *variables;
         /* What a program or script writes, as it comes (captured all the same); on the thread of
          * mv_execute. May be NULL. */

@@ -27,6 +27,8 @@ struct mv_resumption {
         enum mv_tier tier_min;
         struct mv_limits
                 limits; /* wall and CPU time of this attempt; what decides the root is as recorded */
+        /* "cp-" and the root over its records so far, in hexadecimal: another one is refused (STATE). NULL: wherever it stands */
+        const char *checkpoint;
         /* Somebody's decision about the one call in doubt, which it names by its number. */
         enum mv_in_doubt in_doubt;
         uint64_t in_doubt_call;

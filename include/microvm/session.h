@@ -44,6 +44,7 @@ int mv_session_open(struct mv_host *h, const struct mv_session_options *o, struc
 struct mv_evaluation {
         struct mv_program program;        /* SOURCE, AST or BYTECODE */
         const struct mv_context *context; /* NULL: pure */
+        const struct mv_behalf *behalf;   /* NULL: nobody is named */
         /* of this evaluation; no memory limit below the cell's, which is fixed */
         struct mv_limits limits;
         /* set non-zero: stop this evaluation, keep the session; may be NULL */

@@ -219,11 +219,21 @@ static void take_own_settings(struct mv_call *call)
                 call->deadline_ns = end;
 }
 
+/* What the program itself gives a call: of two deadlines the earlier one. */
+static void take_timeout(const struct mv_broker *b, struct mv_call *call)
+{
+        uint64_t ms = b->hints ? b->hints->timeout_ms : 0;
+        uint64_t end = mv__broker_now_ns() + ms * 1000000;
+        if (ms && (!call->deadline_ns || end < call->deadline_ns))
+                call->deadline_ns = end;
+}
+
 /* The call itself. Returns what call() returned; the value or the fault is in the parameters. */
 static int carry_out(struct mv_broker *b, struct asked *q, struct mv_value *v)
 {
         struct mv_call call = { .capability = q->capability,
                                 .context = b->o.context,
+                                .whole = b->o.context,
                                 .host = mv__services(b),
                                 .files = &b->files,
                                 .arena = &q->arena,
@@ -233,6 +243,7 @@ static int carry_out(struct mv_broker *b, struct asked *q, struct mv_value *v)
                                 .cancel = b->o.cancel };
         take_own_settings(&call);
         mv__step_call(b, &call);
+        take_timeout(b, &call);
         *v = (struct mv_value){ .kind = MV_NIL };
         b->denied_inside = false;
         bool timed = !q->capability->pure;

@@ -5,6 +5,8 @@
  *   runtime.idempotency-key     "text", or {:key "text" :scope :plan|:global :window-ms n}
  *   runtime.idempotent          true: the calls may be repeated
  *   runtime.learning.retry      {:max-retries n :backoff-ms n or [n...] :backoff-multiplier n}
+ *   runtime.timeout             n: each of the calls ends after so many milliseconds; or runtime.learning.timeout
+ *                               {:absolute-ms n}
  *   runtime.compensate          ["capability.id" arg...]: undoes the call, should the execution fail
  *
  * (1) Hints come from the program: they decide how its own calls are carried out, never what it may do.
@@ -15,6 +17,7 @@
 
 #define BACKOFF_MS_MAX     60000
 #define BACKOFF_MS_DEFAULT 100
+#define TIMEOUT_MS_MAX     86400000
 
 static void clear(struct mv__hints *h)
 {
@@ -100,6 +103,20 @@ static const char *take_retry(struct mv__hints *h, const struct mv_value *v)
         return NULL;
 }
 
+/* Each attempt by itself; never beyond the deadlines that there are. */
+static const char *take_timeout(struct mv__hints *h, const struct mv_value *v)
+{
+        int64_t ms = 0;
+        const struct mv_value *n = v->kind == MV_MAP ? mv_map_get(v, "absolute-ms") : v;
+        if (!n || (v->kind == MV_MAP && v->count != 1) || !mv_as_int(n, &ms) || ms < 1 ||
+            ms > TIMEOUT_MS_MAX)
+                return "runtime.timeout: milliseconds from 1 to a day, and "
+                       "runtime.learning.timeout "
+                       "{:absolute-ms milliseconds}; nothing here knows what a call usually takes";
+        h->timeout_ms = (uint64_t)ms;
+        return NULL;
+}
+
 static const char *take_idempotent(struct mv__hints *h, const struct mv_value *v)
 {
         return mv_as_bool(v, &h->idempotent) ? NULL : "runtime.idempotent: true or false";
@@ -134,10 +151,9 @@ static const struct {
         const char *key;
         const char *(*take)(struct mv__hints *h, const struct mv_value *v);
 } rows[] = {
-        { "runtime.idempotency-key", take_key },
-        { "runtime.idempotent", take_idempotent },
-        { "runtime.learning.retry", take_retry },
-        { "runtime.compensate", take_compensation },
+        { "runtime.idempotency-key", take_key },      { "runtime.idempotent", take_idempotent },
+        { "runtime.learning.retry", take_retry },     { "runtime.timeout", take_timeout },
+        { "runtime.learning.timeout", take_timeout }, { "runtime.compensate", take_compensation },
 };
 
 static int take(struct mv_broker *b, struct mv_slice key, const struct mv_value *v,

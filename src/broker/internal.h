@@ -50,6 +50,7 @@ struct mv__hints { /* what the program's metadata says about the calls under it 
         bool idempotent;
         uint32_t retries;
         uint32_t backoff_ms[MV__RETRIES_MAX];
+        uint64_t timeout_ms; /* 0: none */
         char key[MV__KEY_BYTES_MAX];
         size_t key_len; /* 0: none */
         bool key_global;

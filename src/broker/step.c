@@ -272,6 +272,9 @@ const struct mv_context *mv__step_context(struct mv_broker *b, const struct mv_c
         if (!c || !b->steps.view.count)
                 return c;
         b->steps.context = *c;
+        if (c->steps != &b->steps.view)
+                b->steps.view.outer =
+                        c->steps; /* a step inside of a step of the execution that started this one */
         b->steps.context.steps = &b->steps.view;
         return &b->steps.context;
 }

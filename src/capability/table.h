@@ -85,6 +85,8 @@ struct mv_call_host { /* services of the broker to built-in capabilities */
 struct mv_call {
         const struct mv_capability *capability;
         const struct mv_context *context;
+        const struct mv_context
+                *whole; /* the execution's; context is what this capability sees of it */
         struct mv_call_host host;
         /* made on first use, freed by the broker with mv_file_table_free */
         struct mv_file_table **files;

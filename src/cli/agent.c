@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <wire/text.h>
 
 int cli_directory_of(const char *path, char *ret, struct mv_err *err)
 {
@@ -119,6 +120,39 @@ int cli_agent_admit(const struct cli_options *o, const struct cli_policy *p, str
                 leave_wall(h, x);
         int r = check_digest(p, x, err);
         return r < 0 ? r : check_approvals(&p->grants, x, err);
+}
+
+static const char *kept(struct mv_arena *a, struct mv_slice s, const char * or)
+{
+        char *p = s.len <= MV_BEHALF_TEXT_MAX ? mv_new(a, char, s.len + 1) : NULL;
+        if (!p)
+                return or ;
+        memcpy(p, s.p, s.len);
+        return p;
+}
+
+/* A path that a record cannot hold is left out there; its digest is not. */
+static const char *short_name(const char *path)
+{
+        bool fits = strlen(path) <= MV_BEHALF_TEXT_MAX && mv_utf8_valid(mv_slice_str(path));
+        return fits ? path : "";
+}
+
+void cli_behalf(struct cli_request *q)
+{
+        struct cli_policy *p = q->policy;
+        if (!p)
+                return;
+        q->behalf = (struct mv_behalf){ .configs = q->configs };
+        if (p->has_agent) {
+                q->behalf.agent = kept(&p->grants.arena, p->agent.config.agent_id.text, NULL);
+                q->configs[q->behalf.configs_count++] =
+                        (struct mv_config_digest){ short_name(p->grants.name), p->agent.digest };
+        }
+        if (p->loaded)
+                q->configs[q->behalf.configs_count++] =
+                        (struct mv_config_digest){ short_name(p->file.name), p->file.digest };
+        q->x.behalf = &q->behalf;
 }
 
 int cli_agent_audit(const struct cli_options *o, const struct cli_policy *p, const char **ret,

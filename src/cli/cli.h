@@ -36,11 +36,12 @@ struct cli_options {
         const char *provider, *audit, *execution, *output;
         const char *as;       /* of approvals: the approver's name */
         const char *in_doubt; /* of resume: CALL=repeat|done|fail */
+        const char *checkpoint;
         bool tier_given, level_given;
         enum mv_tier tier_min;
         enum mv_level level;
         struct mv_limits limits;
-        struct cli_list allow, allow_net, deny_net, allow_read, allow_write, env, arg;
+        struct cli_list allow, allow_net, deny_net, deny_effect, allow_read, allow_write, env, arg;
         struct cli_list operands; /* what is not an option */
 };
 enum cli_accepts { /* which options a verb takes */
@@ -53,7 +54,7 @@ enum cli_accepts { /* which options a verb takes */
                    CLI_LIMITS = 1u << 3,
                    CLI_OUTPUT = 1u << 4,     /* -o FILE, --ast */
                    CLI_APPROVALS = 1u << 11, /* --audit, --as */
-                   CLI_RESUME = 1u << 10,    /* --in-doubt */
+                   CLI_RESUME = 1u << 10,    /* --in-doubt, --checkpoint */
 };
 /* 0, or CLI_USAGE after saying on stderr what is wrong. Words after `--` are operands whatever
  * they look like. */
@@ -99,6 +100,8 @@ struct cli_request {
         struct mv_host *host;
         struct mv_context *context;
         struct mv_result *args; /* holds the values of --arg */
+        struct mv_behalf behalf;
+        struct mv_config_digest configs[2];
         struct mv_execution x;
 };
 /* Host, context and arguments as the options say. Returns 0 or an exit code, having said why. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <base/slice.h>
-#include <cli/cli.h>
+#include <cli/audit_list.h>
 #include <host/cbor_json.h>
 #include <host/cbor_map.h>
 #include <host/host.h>
@@ -98,6 +98,7 @@ static void print_summary(const struct mv_audit_record *rec)
                 print_text("", s, "kind");
                 print_text(", level ", s, "level");
                 print_text(", provider ", rec->observed, "provider");
+                print_text(", agent ", rec->observed, "agent");
                 print_field(", args ", s, "args");
                 break;
         case MV_REC_DECISION:
@@ -292,20 +293,35 @@ static int replay(const struct cli_options *o, const char *path)
         return r;
 }
 
+/* `list` without a FILE: the store that executions are written to when nobody names one. */
+static int list_default(const struct cli_options *o)
+{
+        struct mv_err err;
+        char *path = cli_audit_default(&err);
+        int code = path ? cli_audit_list(o, path) : cli_error(&err, o->json);
+        free(path);
+        return code;
+}
+
 int cmd_audit(int argc, char **argv)
 {
+        static const char wanted[] = "list, show, verify or replay, and a FILE";
         struct cli_options o;
         int r = cli_options(argc, argv, CLI_AUDIT | CLI_JSON, &o);
+        if (r == 0 && o.operands.count == 1 && strcmp(o.operands.items[0], "list") == 0)
+                return list_default(&o);
         if (r == 0)
-                r = cli_operands(&o, 2, 2, "show, verify or replay, and a FILE");
+                r = cli_operands(&o, 2, 2, wanted);
         if (r)
                 return r;
         const char *what = o.operands.items[0], *path = o.operands.items[1];
+        if (strcmp(what, "list") == 0)
+                return cli_audit_list(&o, path);
         if (strcmp(what, "show") == 0)
                 return show(&o, path);
         if (strcmp(what, "verify") == 0)
                 return verify(&o, path);
         if (strcmp(what, "replay") == 0)
                 return replay(&o, path);
-        return cli_usage("audit %s: show, verify or replay", what);
+        return cli_usage("audit %s: %s", what, wanted);
 }

@@ -7,7 +7,9 @@ static const char running[] =
         "  --provider NAME        auto (default), mock, process, wasm, gvisor, kvm or "
         "firecracker;\n"
         "                         auto takes the strongest one, gvisor only if nothing else will "
-        "do\n"
+        "do;\n"
+        "                         or what is needed: development, light, portable, container or "
+        "high-security\n"
         "  --min-tier TIER        none, landlock, process, wasm, container or vm: never run below "
         "this\n"
         "  --level LEVEL          pure, controlled (default) or full\n"
@@ -18,10 +20,13 @@ static const char running[] =
         "  --allow-net HOST[:PORT]  --deny-net HOST    hosts for ccos.network.*        "
         "(repeatable)\n"
         "                         and for programs and scripts, which find a proxy in http_proxy\n"
+        "  --deny-effect NAME     filesystem, network, system, ...: refuse every call with it, "
+        "whatever "
+        "grants it (repeatable)\n"
         "  --env NAME[=VALUE]     a variable for ccos.system.get-env                   "
         "(repeatable)\n"
-        "  --timeout D            wall time: 250ms, 30s, 5m\n"
-        "  --memory S             64K, 512M, 2G\n"
+        "  --timeout D            wall time: 250ms, 30s, 5m (level controlled: 5 s, at most 60 s)\n"
+        "  --memory S             64K, 512M, 2G (level controlled: 64 MiB, at most 512 MiB)\n"
         "  --cpu N                seconds of CPU time\n"
         "  --fuel N               evaluation steps\n"
         "  --max-output S         captured output and the encoded result\n"
@@ -50,6 +55,7 @@ static const char resuming[] =
         "result, when it may\n"
         "                         not simply be repeated: it happened; carry it out; tell the "
         "program it failed\n"
+        "  --checkpoint CP        go on from this state only: what `audit list` shows for it\n"
         "  --arg VALUE            with CALL=done: the call's reply, an RTFS literal (default: "
         "nil)\n";
 
@@ -108,6 +114,11 @@ static const char inspecting[] =
         "  --json                 one JSON object on stdout\n";
 
 static const char audit[] =
+        "audit list [FILE] [--execution ID] [--denied] [--json]\n"
+        "                                  the executions: ended, waiting, unfinished or denied, "
+        "and "
+        "the checkpoint of each;\n"
+        "                                  FILE defaults to the user's store\n"
         "audit show FILE [--execution ID] [--denied] [--json]\n"
         "audit verify FILE [--json]        chain, roots and seals; names the first bad record\n"
         "audit replay FILE --execution ID [--provider NAME] [--json]\n"

@@ -60,6 +60,7 @@ static struct mv_result *evaluate(struct repl *r, const char *text, int *ret_cod
         struct mv_err err;
         struct mv_evaluation v = { .program = mv_program_source(text),
                                    .context = r->q.context,
+                                   .behalf = r->q.x.behalf,
                                    .limits = r->q.x.limits,
                                    .cancel = &repl_interrupted };
         v.limits.memory_bytes_max = 0; /* the cell's */

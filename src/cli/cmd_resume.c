@@ -31,9 +31,6 @@ static int check(const struct cli_options *o)
 {
         if (o->explain || o->output)
                 return cli_usage("resume takes no %s", o->explain ? "--explain" : "--output");
-        if (o->limits.fuel_max || o->limits.memory_bytes_max || o->limits.output_bytes_max)
-                return cli_usage(
-                        "resume takes no --fuel, --memory or --max-output: they are as recorded");
         if (o->arg.count && (!o->in_doubt || !strstr(o->in_doubt, "=done")))
                 return cli_usage("--arg is the reply of a call that is --in-doubt CALL=done; the "
                                  "program's own "
@@ -53,7 +50,8 @@ static int resume(const struct cli_options *o, struct cli_request *q, struct mv_
         x->context = q->context;
         x->provider = q->x.provider;
         x->tier_min = q->x.tier_min;
-        x->limits = o->limits;
+        x->limits.wall_ns_max = o->limits.wall_ns_max;
+        x->limits.cpu_ns_max = o->limits.cpu_ns_max;
         x->reply = q->x.args && q->x.args->count ? &q->x.args->items[0] : NULL;
         if (mv_resume(q->host, x, &result, &err) < 0)
                 return cli_error(&err, o->json);
@@ -80,6 +78,7 @@ int cmd_resume(int argc, char **argv)
         if (r)
                 return r;
         x.execution_id = o.operands.items[0];
+        x.checkpoint = o.checkpoint;
         r = resume(&o, &q, &x);
         cli_request_done(&q);
         return r;

@@ -33,7 +33,7 @@ const struct cli_verb cli_verbs[] = {
         { "capabilities", "[--json]", "what a program can be granted", cmd_capabilities },
         { "schema", "PROVIDER", "a provider's configuration as JSON Schema", cmd_schema },
         { "bench", "[--json]", "measure the walls on this machine", cmd_bench },
-        { "audit", "show|verify|replay FILE [options]", "read, check and re-run a record",
+        { "audit", "list|show|verify|replay FILE [options]", "read, check and re-run a record",
           cmd_audit },
         { "config", "check|show|spec|schema [FILE] [options]",
           "check, print and translate an agent.config", cmd_config },

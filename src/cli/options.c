@@ -97,6 +97,7 @@ enum option_id {
         O_ALLOW,
         O_ALLOW_NET,
         O_DENY_NET,
+        O_DENY_EFFECT,
         O_ALLOW_READ,
         O_ALLOW_WRITE,
         O_ENV,
@@ -119,6 +120,7 @@ enum option_id {
         O_OUTPUT,
         O_AST,
         O_IN_DOUBT,
+        O_CHECKPOINT,
         O_AS,
 };
 
@@ -138,6 +140,8 @@ static const struct option {
         { "--allow", O_ALLOW, CLI_RUNNING, "a capability id, or a prefix like ccos.math.*" },
         { "--allow-net", O_ALLOW_NET, CLI_RUNNING, "HOST or HOST:PORT" },
         { "--deny-net", O_DENY_NET, CLI_RUNNING, "HOST" },
+        { "--deny-effect", O_DENY_EFFECT, CLI_RUNNING,
+          "an effect: filesystem, network, system, ..." },
         { "--allow-read", O_ALLOW_READ, CLI_RUNNING, "a path" },
         { "--allow-write", O_ALLOW_WRITE, CLI_RUNNING, "a path" },
         { "--env", O_ENV, CLI_RUNNING, "NAME or NAME=VALUE" },
@@ -164,6 +168,7 @@ static const struct option {
         { "--ast", O_AST, CLI_OUTPUT, NULL },
         { "--as", O_AS, CLI_APPROVALS, "the approver's name" },
         { "--in-doubt", O_IN_DOUBT, CLI_RESUME, "CALL=repeat, CALL=done or CALL=fail" },
+        { "--checkpoint", O_CHECKPOINT, CLI_RESUME, "cp- and 64 hexadecimal digits" },
         { "--output", O_OUTPUT, CLI_OUTPUT, "a file" },
         { "-o", O_OUTPUT, CLI_OUTPUT, "a file" },
 };
@@ -217,6 +222,8 @@ static bool set(struct cli_options *o, enum option_id id, const char *value)
                 return add(&o->allow_net, value);
         case O_DENY_NET:
                 return add(&o->deny_net, value);
+        case O_DENY_EFFECT:
+                return add(&o->deny_effect, value);
         case O_ALLOW_READ:
                 return add(&o->allow_read, value);
         case O_ALLOW_WRITE:
@@ -269,6 +276,9 @@ static bool set(struct cli_options *o, enum option_id id, const char *value)
                 return value[0] != 0;
         case O_IN_DOUBT:
                 o->in_doubt = value;
+                return value[0] != 0;
+        case O_CHECKPOINT:
+                o->checkpoint = value;
                 return value[0] != 0;
         case O_EXECUTION:
                 o->execution = value;

@@ -41,6 +41,8 @@ static int choose(const struct cli_options *o, struct cli_policy *p, struct mv_c
                 .counts = { o->allow.count, reads.count, writes.count, o->allow_net.count,
                             o->deny_net.count, o->env.count },
         };
+        if (p->has_agent && !p->loaded)
+                mv_agent_limits(&p->grants, &w.limits);
         int r = absolute_paths(&reads, "--allow-read", kept[0], err);
         if (r == 0)
                 r = absolute_paths(&writes, "--allow-write", kept[1], err);
@@ -79,7 +81,17 @@ int cli_policy_context(const struct cli_options *o, struct cli_policy *p, struct
         if (r == 0 && o->agent && o->policy)
                 r = mv_settings_fit(&p->file, &p->settings, p->grants.context, &p->grants.origins,
                                     err);
-        return r < 0 ? r : choose(o, p, ret, err);
+        struct mv_context *c = NULL;
+        if (r == 0)
+                r = choose(o, p, &c, err);
+        for (unsigned i = 0; r == 0 && i < o->deny_effect.count; i++)
+                if (mv_context_deny_effect(c, o->deny_effect.items[i], err) < 0)
+                        r = mv_wrap(err, "--deny-effect");
+        if (r == 0)
+                *ret = c;
+        else
+                mv_context_free(c);
+        return r;
 }
 
 const char *cli_policy_name(const struct cli_policy *p)
@@ -220,6 +232,7 @@ static int exchange(const struct cli_options *o, struct cli_request *q, struct c
         q->context = context;
         q->x = x;
         q->x.context = context;
+        cli_behalf(q);
         return 0;
 }
 

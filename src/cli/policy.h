@@ -41,6 +41,8 @@ int cli_agent_admit(const struct cli_options *o, const struct cli_policy *p, str
 /* Where the record goes; NULL: where the options say. DENIED: they would lose it. */
 int cli_agent_audit(const struct cli_options *o, const struct cli_policy *p, const char **ret,
                     struct mv_err *err);
+/* Who is on record: the agent, and the files. Its texts are those of q->policy. */
+void cli_behalf(struct cli_request *q);
 /* The line of the file that a decision's rule comes from, or NULL. */
 const struct mv_origin *cli_policy_origin(const struct cli_policy *p, const char *rule);
 

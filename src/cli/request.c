@@ -155,13 +155,15 @@ static int grant_all(struct mv_context *c, const struct cli_options *o, struct m
         if (r == 0)
                 r = grant(c, &o->deny_net, mv_context_deny_host, "--deny-net", err);
         if (r == 0)
+                r = grant(c, &o->deny_effect, mv_context_deny_effect, "--deny-effect", err);
+        if (r == 0)
                 r = grant_paths(c, &o->allow_read, mv_context_allow_read, "--allow-read", err);
         if (r == 0)
                 r = grant_paths(c, &o->allow_write, mv_context_allow_write, "--allow-write", err);
         if (r == 0)
                 r = grant(c, &o->env, mv_context_allow_env, "--env", err);
         if (r == 0)
-                mv_context_limit(c, &o->limits);
+                mv_context_give(c, &o->limits);
         return r;
 }
 
@@ -228,23 +230,19 @@ static int evaluate_args(const struct cli_options *o, struct cli_request *q, str
 /* --- the request ------------------------------------------------------------------------------ */
 static void warn_about_limits(const struct cli_options *o, const struct mv_context *c)
 {
-        struct mv_limits level = { 0 };
+        const char *level = mv_level_name(mv_context_level(c));
         if (mv_context_level(c) == MV_LEVEL_FULL)
                 return;
-        level.wall_ns_max = mv_context_level(c) == MV_LEVEL_PURE ? 1000000000ull : 5000000000ull;
-        level.memory_bytes_max = mv_context_level(c) == MV_LEVEL_PURE ? 16ull << 20 : 64ull << 20;
-        if (o->limits.wall_ns_max > level.wall_ns_max)
+        if (o->limits.wall_ns_max > MV_GIVEN_WALL_NS_MAX)
                 fprintf(stderr,
-                        "note: level %s ends a program after %llu s; --level full has no limit of "
-                        "its own\n",
-                        mv_level_name(mv_context_level(c)),
-                        (unsigned long long)(level.wall_ns_max / 1000000000u));
-        if (o->limits.memory_bytes_max > level.memory_bytes_max)
+                        "note: level %s ends a program after at most %llu s; --level full has no "
+                        "limit of its own\n",
+                        level, MV_GIVEN_WALL_NS_MAX / 1000000000u);
+        if (o->limits.memory_bytes_max > MV_GIVEN_MEMORY_BYTES_MAX)
                 fprintf(stderr,
-                        "note: level %s gives a program %llu MiB; --level full has no limit of its "
-                        "own\n",
-                        mv_level_name(mv_context_level(c)),
-                        (unsigned long long)(level.memory_bytes_max >> 20));
+                        "note: level %s gives a program at most %llu MiB; --level full has no "
+                        "limit of its own\n",
+                        level, MV_GIVEN_MEMORY_BYTES_MAX >> 20);
 }
 
 static int context_of_options(const struct cli_options *o, struct cli_request *q,
@@ -285,6 +283,7 @@ static int request(const struct cli_options *o, struct cli_request *q, struct mv
         warn_about_limits(o, q->context);
         /* Left to itself the command never takes the mock provider, which is no wall. */
         bool automatic = !o->provider || strcmp(o->provider, "auto") == 0;
+        cli_behalf(q);
         q->x.context = q->context;
         q->x.provider = o->provider;
         q->x.tier_min = o->tier_given ? o->tier_min : automatic ? MV_TIER_PROCESS : MV_TIER_NONE;
@@ -330,6 +329,13 @@ static void print_output(void *ctx, bool to_stderr, struct mv_slice bytes)
         fflush(to_stderr ? stderr : stdout);
 }
 
+/* What rules and the policy of effects take away, no grant gives. */
+static bool wants_grant(const struct mv_result *r)
+{
+        const char *operation = mv_result_error(r)->operation;
+        return strcmp(operation, "governance") != 0 && strcmp(operation, "effect_policy") != 0;
+}
+
 int cli_execute(struct cli_request *q, const struct cli_options *o, const char *call_id)
 {
         struct mv_result *result;
@@ -345,8 +351,7 @@ int cli_execute(struct cli_request *q, const struct cli_options *o, const char *
                 code = cli_error(&err, o->json);
         else {
                 code = cli_result(result, o, &q->x.program);
-                if (code == CLI_DENIED && q->policy && !o->json &&
-                    strcmp(mv_result_error(result)->operation, "governance") != 0)
+                if (code == CLI_DENIED && q->policy && !o->json && wants_grant(result))
                         fprintf(stderr,
                                 "  note: %s does not grant it, and options only narrow: grant it "
                                 "there\n",

@@ -13,19 +13,6 @@ struct choosing {
         struct mv_err *err;
 };
 
-struct mv_grant_list *mv__grant_list(struct mv_context *c, enum mv_grant_kind kind)
-{
-        struct mv_grant_list *lists[MV_GRANT_KINDS] = { &c->capabilities, &c->reads,
-                                                        &c->writes,       &c->hosts,
-                                                        &c->hosts_denied, &c->env };
-        return lists[kind];
-}
-
-void mv__grants_clear(struct mv_context *c, enum mv_grant_kind kind)
-{
-        mv__grants_done(mv__grant_list(c, kind));
-}
-
 static const struct mv_grant_list *list_of(const struct mv_context *c, enum mv_grant_kind kind)
 {
         return mv__grant_list((struct mv_context *)c, kind);
@@ -76,45 +63,6 @@ static int check_limits(const struct choosing *k)
         return 0;
 }
 
-/* --- the narrower contexts of single capabilities --------------------------------------------- */
-/* What both grant: each entry of one that the other covers. */
-static int covered_part(struct mv_context *to, const struct mv_context *a,
-                        const struct mv_context *b, enum mv_grant_kind kind, struct mv_err *err)
-{
-        const struct mv_grant_list *l = list_of(a, kind);
-        int r = 0;
-        for (uint32_t i = 0; r == 0 && i < l->count; i++)
-                if (mv_grant_covered(b, kind, l->items[i]))
-                        r = mv__grant(to, kind, l->items[i], err);
-        return r;
-}
-
-int mv__intersect_kind(struct mv_context *to, const struct mv_context *a,
-                       const struct mv_context *b, enum mv_grant_kind kind, struct mv_err *err)
-{
-        mv__grants_clear(to, kind);
-        int r = covered_part(to, a, b, kind, err);
-        return r < 0 ? r : covered_part(to, b, a, kind, err);
-}
-
-static int take_narrowing(struct mv_context *to, const struct mv_narrowing *n, struct mv_err *err)
-{
-        const struct mv_context *now = mv_context_for(to, n->capability);
-        struct mv_context *both = mv_context_new(mv_context_level(to));
-        int r = both ? 0 : mv_fail(err, MV_E_NOMEM, 0, "settings");
-        for (enum mv_grant_kind kind = 0;
-             r == 0 && mv_context_level(to) != MV_LEVEL_PURE && kind < MV_GRANT_KINDS; kind++) {
-                r = mv__intersect_kind(both, now, n->context, kind, err);
-        }
-        if (r < 0) {
-                mv_context_free(both);
-                return r;
-        }
-        mv_context_limit(both, &now->limits);
-        mv_context_limit(both, &n->context->limits);
-        return mv_context_narrow(to, n->capability, both, err);
-}
-
 int mv_context_choose(const struct mv_giver *giver, const struct mv_context *within,
                       const struct mv_wishes *w, struct mv_context **ret, struct mv_err *err)
 {
@@ -130,13 +78,15 @@ int mv_context_choose(const struct mv_giver *giver, const struct mv_context *wit
              kind++)
                 r = choose_kind(&k, to, kind);
         if (to) {
+                if (level == most) /* a lower level has less to begin with */
+                        to->limits = within->limits;
                 mv_context_limit(to, &within->limits);
                 mv_context_limit(to, &w->limits);
                 if (!mv__context_bind(to, within))
                         r = mv_fail(err, MV_E_NOMEM, 0, "rules");
         }
         for (uint32_t i = 0; r == 0 && i < within->narrowings_count; i++)
-                r = take_narrowing(to, &within->narrowings[i], err);
+                r = mv__take_narrowing(to, &within->narrowings[i], err);
         if (r < 0)
                 mv_context_free(to);
         else
@@ -206,7 +156,7 @@ int mv_context_fit(struct mv_context *c, const struct mv_context *most,
                         r = mv_context_deny_host(own, most->hosts_denied.items[d], err);
         }
         for (uint32_t i = 0; r == 0 && i < most->narrowings_count; i++)
-                r = take_narrowing(c, &most->narrowings[i], err);
+                r = mv__take_narrowing(c, &most->narrowings[i], err);
         return r;
 }
 

@@ -21,6 +21,7 @@ struct mv_agent_file { /* stays where it was made: diagnostics point to the aren
         struct mv_agent_config config;     /* defaults where nothing was given */
         struct mv_diagnostics diagnostics; /* schema order */
         bool valid;                        /* no errors */
+        char digest[72];                   /* of the file that was loaded: "sha256:..." */
 };
 /* 0: *ret holds what could be read and what is wrong with it, also when it is not valid. Negative: NOMEM, LIMIT, or the
  * file could not be read: "Failed to read agent config file: ...". */

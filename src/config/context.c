@@ -435,10 +435,17 @@ static int add_guest(struct bridge *b)
                 return 0;
         struct mv_limits limits = { .memory_bytes_max = (uint64_t)m->resources.mem_mb.integer
                                                         << 20 };
-        mv_context_limit(b->to->context, &limits);
-        int r = note_head(b, &m->kernel.at, "microvm.kernel",
-                          "not booted: programs run in a machine without a kernel and without a "
-                          "root file system, on one processor");
+        int r = 0;
+        b->to->memory_given = true;
+        mv_context_give(b->to->context, &limits);
+        if (limits.memory_bytes_max > MV_GIVEN_MEMORY_BYTES_MAX)
+                r = note(b, &m->resources.mem_mb, "microvm.resources.mem_mb",
+                         "an agent gets at most 512 MiB");
+        if (r == 0)
+                r = note_head(
+                        b, &m->kernel.at, "microvm.kernel",
+                        "not booted: programs run in a machine without a kernel and without a "
+                        "root file system, on one processor");
         if (r == 0 && m->attestation.enabled.boolean)
                 r = note(b, &m->attestation.enabled, "microvm.attestation",
                          "images that are not booted are not compared");
@@ -604,14 +611,18 @@ int mv_agent_grants(const struct mv_agent_file *f, const struct mv_agent_place *
                     struct mv_agent_grants *ret, struct mv_err *err)
 {
         static int (*const steps[])(struct bridge *) = {
-                add_tls,   add_files,  add_mounts, check_registries, add_network, add_wiring,
-                add_guest, add_budget, add_rules,  place_record,     name_unused,
+                add_guest,  add_tls,    add_files, add_mounts,   check_registries, add_network,
+                add_wiring, add_budget, add_rules, place_record, name_unused,
         };
         struct bridge b = { &f->config, place, ret, err };
         *ret = (struct mv_agent_grants){ .arena = mv_arena_grow(MV_AGENT_GRANTS_BYTES),
                                          .name = place->name,
                                          .context = mv_context_new(MV_LEVEL_CONTROLLED) };
+        /* how long it may run, settings or options say */
+        static const struct mv_limits most = { .wall_ns_max = MV_GIVEN_WALL_NS_MAX,
+                                               .memory_bytes_max = MV_GIVEN_MEMORY_BYTES_MAX };
         int r = ret->context ? 0 : mv_fail(err, MV_E_NOMEM, 0, "context");
+        mv_context_give(ret->context, &most);
         choose_wall(&b);
         for (size_t i = 0; r == 0 && i < sizeof steps / sizeof steps[0]; i++)
                 r = steps[i](&b);
@@ -620,6 +631,15 @@ int mv_agent_grants(const struct mv_agent_file *f, const struct mv_agent_place *
         else
                 sort_notes(ret);
         return r;
+}
+
+void mv_agent_limits(const struct mv_agent_grants *g, struct mv_limits *limits)
+{
+        struct mv_limits level = mv_level_limits(g->context->level);
+        if (!limits->wall_ns_max)
+                limits->wall_ns_max = level.wall_ns_max;
+        if (!limits->memory_bytes_max && !g->memory_given)
+                limits->memory_bytes_max = level.memory_bytes_max;
 }
 
 void mv_agent_grants_done(struct mv_agent_grants *g)

@@ -23,6 +23,7 @@ struct mv_agent_grants { /* stays where it was made */
         struct mv_context *context; /* mv_agent_grants_done frees it */
         const char *provider;       /* the one that orchestrator.isolation.mode means */
         enum mv_tier tier_min;      /* of that mode: never run below it */
+        bool memory_given;          /* microvm.resources says how much; how long nothing says */
         /* that governs a run: "default", else the strictest; NULL: there is none */
         const struct mv_governance_policy *policy;
         const char *audit_path; /* the record belongs there; NULL: anywhere */
@@ -37,6 +38,8 @@ struct mv_agent_place {
 /* f is valid and outlives ret. INVALID, UNSUPPORTED: it can not be run, see (2). */
 int mv_agent_grants(const struct mv_agent_file *f, const struct mv_agent_place *place,
                     struct mv_agent_grants *ret, struct mv_err *err);
+/* An agent alone does not say how long it runs: what is 0 there becomes what its level gives. */
+void mv_agent_limits(const struct mv_agent_grants *g, struct mv_limits *limits);
 void mv_agent_grants_done(struct mv_agent_grants *g);
 /* Who gives, for options that choose from it (mv_context_choose). */
 struct mv_giver mv_agent_giver(const struct mv_agent_grants *g);

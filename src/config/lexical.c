@@ -5,6 +5,7 @@
 #include <config/lexical.h>
 #include <openssl/evp.h>
 #include <math.h>
+#include <security/effects.h>
 #include <security/lexical.h>
 #include <security/tls.h>
 #include <wire/text.h>
@@ -255,6 +256,8 @@ const char *mv__check_text(enum mv_field_check check, struct mv_slice text)
                 return mv__is_digest(text) ? NULL : "it is not sha256: and 64 hexadecimal digits";
         case MV_CHECK_VERSION:
                 return version_check(text);
+        case MV_CHECK_EFFECT:
+                return mv__effect_check(text);
         }
         return NULL;
 }
@@ -271,6 +274,8 @@ const char *mv__check_hint(enum mv_field_check check)
                 [MV_CHECK_ENV] = "Write NAME or NAME=VALUE",
                 [MV_CHECK_DIGEST] = "Write sha256: and the 64 digits that `sha256sum` prints",
                 [MV_CHECK_VERSION] = "Write three numbers such as 1.2.3",
+                [MV_CHECK_EFFECT] = "Write compute, filesystem, network, system, ai, agent, io, "
+                                    "streaming or user-interaction",
         };
         return check < sizeof hints / sizeof hints[0] ? hints[check] : NULL;
 }

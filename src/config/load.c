@@ -2,6 +2,7 @@
 #include <config/bind.h>
 #include <config/config.h>
 #include <config/forms.h>
+#include <config/lexical.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,6 +126,8 @@ int mv_agent_load(const char *path, const struct mv_agent_options *o, struct mv_
         if (r < 0)
                 return r;
         r = mv_agent_parse(mv_slice(text, len), mv_syntax_of(path), o, ret, err);
+        if (r == 0)
+                mv__digest_text(mv_slice(text, len), ret->digest);
         free(text);
         return r;
 }

@@ -10,99 +10,18 @@
 
 #define GRANT_BYTES_MAX 4200
 
-static const struct kind {
-        const char *section;
-        int (*grant)(struct mv_context *c, const char *text, struct mv_err *err);
-} kinds[MV_GRANT_KINDS] = {
-        [MV_GRANT_CAPABILITY] = { "grants.capabilities", mv_context_allow },
-        [MV_GRANT_READ] = { "grants.read", mv_context_allow_read },
-        [MV_GRANT_WRITE] = { "grants.write", mv_context_allow_write },
-        [MV_GRANT_HOST] = { "grants.hosts", mv_context_allow_host },
-        [MV_GRANT_DENY_HOST] = { "grants.deny_hosts", mv_context_deny_host },
-        [MV_GRANT_ENV] = { "grants.env", mv_context_allow_env },
+static const char *const sections[MV_GRANT_KINDS] = {
+        [MV_GRANT_CAPABILITY] = "grants.capabilities",
+        [MV_GRANT_READ] = "grants.read",
+        [MV_GRANT_WRITE] = "grants.write",
+        [MV_GRANT_HOST] = "grants.hosts",
+        [MV_GRANT_DENY_HOST] = "grants.deny_hosts",
+        [MV_GRANT_ENV] = "grants.env",
 };
 
 const char *mv_grant_section_name(enum mv_grant_kind kind)
 {
-        return kinds[kind].section;
-}
-
-int mv__grant(struct mv_context *c, enum mv_grant_kind kind, const char *text, struct mv_err *err)
-{
-        return kinds[kind].grant(c, text, err);
-}
-
-/* --- does a wider grant cover a narrower one? ------------------------------------------------- */
-static bool path_covered(const struct mv_context *c, const char *path, bool write)
-{
-        struct mv_decision d;
-        struct mv_slice root;
-        return mv_policy_path(c, mv_slice_str(path), write, "", &d, &root) >= 0;
-}
-
-/* NAME covers NAME:PORT, *.name covers what ends in .name, also *.more.name. */
-static bool host_covered(const struct mv_context *c, const char *text)
-{
-        char whole[MV_HOST_TEXT_BYTES + 16], host[MV_HOST_TEXT_BYTES + 16],
-                wild[MV_HOST_TEXT_BYTES + 32];
-        if (mv__host_grant_check(mv_slice_str(text), whole))
-                return false;
-        if (mv__grants_find(&c->hosts, whole) >= 0)
-                return true;
-        mv_fmt(host, sizeof host, "%s", whole);
-        char *colon = strrchr(host, ':');
-        const char *port = "";
-        if (colon && (host[0] == '[' ||
-                      strchr(host, ':') == colon)) { /* an IPv6 address alone has no port */
-                port = whole + (colon - host);
-                *colon = '\0';
-                size_t n = strlen(host);
-                if (host[0] == '[') {
-                        memmove(host, host + 1, n);
-                        host[n - 2] = '\0';
-                }
-        }
-        if (mv__grants_find(&c->hosts, host) >= 0)
-                return true;
-        struct mv_host_name name;
-        const char *bare = strncmp(host, "*.", 2) == 0 ? host + 1 : host;
-        if (bare == host && (mv__host_check(mv_slice_str(host), &name) || name.is_ip))
-                return false;
-        for (const char *dot = strchr(bare == host ? host : bare + 1, '.'); dot;
-             dot = strchr(dot + 1, '.')) {
-                mv_fmt(wild, sizeof wild, "*%s", dot);
-                if (mv__grants_find(&c->hosts, wild) >= 0)
-                        return true;
-                mv_fmt(wild, sizeof wild, "*%s%s", dot, port);
-                if (port[0] && mv__grants_find(&c->hosts, wild) >= 0)
-                        return true;
-        }
-        return false;
-}
-
-/* The host's value is covered by NAME only; a value of one's own by NAME too, or by the same
- * literal. */
-static bool env_covered(const struct mv_context *c, const char *text)
-{
-        size_t n = strcspn(text, "=");
-        struct mv_decision d;
-        const char *value = NULL;
-        if (!mv_policy_env(c, mv_slice(text, n), "", &d, &value))
-                return false;
-        return !value || (text[n] == '=' && strcmp(value, text + n + 1) == 0);
-}
-
-bool mv_grant_covered(const struct mv_context *c, enum mv_grant_kind kind, const char *text)
-{
-        if (kind == MV_GRANT_DENY_HOST || mv_context_level(c) == MV_LEVEL_FULL)
-                return true;
-        if (mv_context_level(c) == MV_LEVEL_PURE)
-                return false;
-        if (kind == MV_GRANT_CAPABILITY)
-                return mv__grant_for(c, text[0] == ':' ? text + 1 : text) != NULL;
-        if (kind == MV_GRANT_READ || kind == MV_GRANT_WRITE)
-                return path_covered(c, text, kind == MV_GRANT_WRITE);
-        return kind == MV_GRANT_HOST ? host_covered(c, text) : env_covered(c, text);
+        return sections[kind];
 }
 
 /* --- origins ---------------------------------------------------------------------------------- */
@@ -189,8 +108,7 @@ static int grant_one(const struct granting *g, enum mv_grant_kind kind, const st
                 return mv_fail(g->err, MV_E_DENIED, 0,
                                "%s:%u:%u: %s would widen what the file grants: '%s' is not covered "
                                "by %s; grant it there first",
-                               g->f->name, item->line, item->column, path, text,
-                               kinds[kind].section);
+                               g->f->name, item->line, item->column, path, text, sections[kind]);
         struct mv_origin o = { .kind = kind,
                                .file = g->f->name,
                                .text = text,
@@ -222,6 +140,30 @@ static const struct mv_item *list_of(const struct mv_grants_section *s, enum mv_
         const struct mv_item *lists[MV_GRANT_KINDS] = { &s->capabilities, &s->read,       &s->write,
                                                         &s->hosts,        &s->deny_hosts, &s->env };
         return lists[kind];
+}
+
+/* They only narrow, so an environment adds its own. */
+static int limit_effects(const struct granting *g, const struct mv_grants_section *s)
+{
+        char text[64];
+        const char *names[64];
+        int r = 0;
+        for (uint32_t i = 0; r == 0 && i < s->deny_effects.count; i++) {
+                mv_fmt(text, sizeof text, "%.*s", MV_SARG(s->deny_effects.texts[i].text));
+                r = mv_context_deny_effect(g->to, text, g->err);
+        }
+        if (r < 0 || !s->effects.given)
+                return r;
+        uint32_t count = s->effects.count;
+        if (count > sizeof names / sizeof names[0])
+                return mv_fail(g->err, MV_E_INVALID, 0, "%s: grants.effects: too many", g->f->name);
+        for (uint32_t i = 0; i < count; i++) {
+                mv_fmt(text, sizeof text, "%.*s", MV_SARG(s->effects.texts[i].text));
+                names[i] = kept(&g->f->arena, text);
+                if (!names[i])
+                        return mv_fail(g->err, MV_E_LIMIT, 0, "%s: too many grants", g->f->name);
+        }
+        return mv_context_only_effects(g->to, names, count, g->err);
 }
 
 /* Names in a table of variables are grants with a literal value. */
@@ -329,12 +271,14 @@ static int make_base(struct mv_settings_file *f, struct mv_context *to, struct m
         struct mv_limits limits = limits_of(&s->default_config);
         int r = 0;
         for (enum mv_grant_kind k = 0; r == 0 && k < MV_GRANT_KINDS; k++)
-                r = grant_list(&g, k, list_of(&s->grants, k), kinds[k].section);
+                r = grant_list(&g, k, list_of(&s->grants, k), sections[k]);
+        if (r == 0)
+                r = limit_effects(&g, &s->grants);
         if (r == 0)
                 r = grant_policies(&g, &s->default_config, "default_config");
         if (r == 0)
                 r = grant_vars(&g, &s->default_config.env_vars, "default_config.env_vars");
-        mv_context_limit(to, &limits);
+        mv_context_give(to, &limits);
         if (r == 0)
                 r = use_tls(&g, &s->tls);
         return r < 0 ? r : govern(&g, &s->governance, "governance.rules");
@@ -367,12 +311,13 @@ static int narrow_environment(const struct granting *g, const struct mv_environm
         int r = 0;
         for (enum mv_grant_kind k = 0; r == 0 && k < MV_GRANT_KINDS; k++) {
                 const struct mv_item *list = list_of(&e->grants, k);
-                mv_fmt(path, sizeof path, "environments.%.*s.%s", MV_SARG(e->at.name),
-                       kinds[k].section);
+                mv_fmt(path, sizeof path, "environments.%.*s.%s", MV_SARG(e->at.name), sections[k]);
                 if (list->given && k != MV_GRANT_DENY_HOST)
                         mv__grants_clear(g->to, k);
                 r = grant_list(g, k, list, path);
         }
+        if (r == 0)
+                r = limit_effects(g, &e->grants);
         mv_fmt(path, sizeof path, "environments.%.*s.default_config", MV_SARG(e->at.name));
         if (r == 0)
                 r = narrow_policies(g, &e->default_config, path);

@@ -59,6 +59,7 @@ enum mv_field_check { /* of each text of the field */
                       MV_CHECK_ENV,     /* NAME or NAME=VALUE */
                       MV_CHECK_DIGEST,  /* sha256:<64 hexadecimal digits> */
                       MV_CHECK_VERSION, /* 1.2.3, 1.2.3-rc.1 */
+                      MV_CHECK_EFFECT,  /* network, :network */
 };
 struct mv_section;
 struct mv_field {

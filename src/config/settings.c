@@ -3,6 +3,7 @@
 #include <config/config.h>
 #include <config/forms.h>
 #include <config/governance.h>
+#include <config/lexical.h>
 #include <config/settings.h>
 #include <errno.h>
 #include <policy/policy.h>
@@ -107,6 +108,30 @@ static void check_env_vars(const struct checking *k, const struct mv_item *vars)
         }
 }
 
+/* What is more than a level below full can be given would be cut: nobody should find that out by waiting. */
+static void check_most(const struct checking *k, const struct mv_exec_config *c)
+{
+        const struct {
+                const struct mv_item *at;
+                bool above;
+                struct finding found;
+        } rows[] = {
+                { &c->timeout,
+                  (uint64_t)c->timeout.integer > MV_GIVEN_WALL_NS_MAX / 1000000,
+                  { "LIMIT_ABOVE_LEVEL", "timeout",
+                    "Below level full an execution gets at most 60 s: that is what counts",
+                    "\"60s\", or level = \"full\"" } },
+                { &c->memory_limit_mb,
+                  (uint64_t)c->memory_limit_mb.integer > MV_GIVEN_MEMORY_BYTES_MAX >> 20,
+                  { "LIMIT_ABOVE_LEVEL", "memory_limit_mb",
+                    "Below level full an execution gets at most 512 MiB: that is what counts",
+                    "512, or level = \"full\"" } },
+        };
+        for (size_t i = 0; !k->full && i < sizeof rows / sizeof rows[0]; i++)
+                if (rows[i].at->given && rows[i].above)
+                        tell(k, MV_SEVERE_WARNING, rows[i].at, &rows[i].found);
+}
+
 static void check_exec(const struct checking *k, const struct mv_exec_config *c)
 {
         long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -116,6 +141,7 @@ static void check_exec(const struct checking *k, const struct mv_exec_config *c)
         if (c->cpu_limit.given && (c->cpu_limit.real <= 0 || c->cpu_limit.real > (double)cpus))
                 wrong(k, &c->cpu_limit,
                       &(struct finding){ "INVALID_CPU_LIMIT", "cpu_limit", message, NULL });
+        check_most(k, c);
         check_policies(k, c);
         check_env_vars(k, &c->env_vars);
 }
@@ -270,6 +296,8 @@ int mv_settings_load(const char *path, struct mv_settings_file *ret, struct mv_e
         if (r < 0)
                 return r;
         r = mv_settings_parse(mv_slice(text, len), path, ret, err);
+        if (r == 0)
+                mv__digest_text(mv_slice(text, len), ret->digest);
         free(text);
         return r;
 }

@@ -10,10 +10,11 @@
 #include <config/agent.h>
 #include <config/diagnostics.h>
 #include <microvm/context.h>
+#include <policy/cover.h>
 
 struct mv_grants_section {
         struct mv_head at;
-        struct mv_item capabilities, read, write, hosts, deny_hosts, env;
+        struct mv_item capabilities, read, write, hosts, deny_hosts, env, effects, deny_effects;
 };
 struct mv_network_policy { /* a word (Denied, Full), or one of the lists */
         struct mv_head at;
@@ -58,16 +59,6 @@ struct mv_settings {
 };
 extern const struct mv_section mv__settings_schema;
 
-enum mv_grant_kind {
-        MV_GRANT_CAPABILITY,
-        MV_GRANT_READ,
-        MV_GRANT_WRITE,
-        MV_GRANT_HOST,
-        MV_GRANT_DENY_HOST,
-        MV_GRANT_ENV,
-        MV_GRANT_KINDS,
-        MV_ORIGIN_RULE = MV_GRANT_KINDS /* no grant, but it stands in a line too */
-};
 struct mv_origin { /* where a grant of the file stands, or a rule: its id is the text */
         enum mv_grant_kind kind;
         const char *file;
@@ -91,6 +82,7 @@ struct mv_settings_file { /* stays where it was made: diagnostics point to the a
         struct mv_settings settings;
         struct mv_diagnostics diagnostics;
         bool valid;
+        char digest[72]; /* of the file that was loaded: "sha256:..." */
         struct mv_origins origins;
 };
 /* TOML. 0: *ret says what is in it and what is wrong with it. */
@@ -116,8 +108,6 @@ void mv_policy_settings_done(struct mv_policy_settings *p);
  * counts them all. */
 char *mv_settings_provider(const struct mv_settings_file *f, uint32_t index,
                            struct mv_slice *ret_name);
-/* May this grant be asked for under the context? The texts are as mv_context_allow* take them. */
-bool mv_grant_covered(const struct mv_context *c, enum mv_grant_kind kind, const char *text);
 /* The line that grants, or the section that would: never NULL for a loaded file. */
 const struct mv_origin *mv_settings_origin(const struct mv_settings_file *f,
                                            enum mv_grant_kind kind, const char *text);
@@ -135,7 +125,6 @@ struct mv_wishes {
 /* The context for these wishes; the caller frees it. DENIED: one of them would widen the file. */
 int mv_policy_choose(const struct mv_settings_file *f, const struct mv_policy_settings *p,
                      const struct mv_wishes *w, struct mv_context **ret, struct mv_err *err);
-int mv__grant(struct mv_context *c, enum mv_grant_kind kind, const char *text, struct mv_err *err);
 
 /* --- whatever gives, whoever asks (choose.c) -------------------------------------------------- */
 /* Who gives, for messages: "<name> does not grant it; add it to <sections[kind]> there". */
@@ -155,10 +144,5 @@ int mv_context_fit(struct mv_context *c, const struct mv_context *most,
 /* The same with a settings file for giver. */
 int mv_settings_fit(const struct mv_settings_file *f, const struct mv_policy_settings *p,
                     struct mv_context *c, const struct mv_origins *origins, struct mv_err *err);
-struct mv_grant_list *mv__grant_list(struct mv_context *c, enum mv_grant_kind kind);
-void mv__grants_clear(struct mv_context *c, enum mv_grant_kind kind);
-/* Of one kind, what both a and b grant replaces what `to` grants; `to` is neither of them. */
-int mv__intersect_kind(struct mv_context *to, const struct mv_context *a,
-                       const struct mv_context *b, enum mv_grant_kind kind, struct mv_err *err);
 
 #endif

@@ -28,6 +28,13 @@ static const struct mv_field grants_fields[] = {
         ROW("env", TEXTS, mv_grants_section, env, "",
             "variables: NAME passes the host's value, NAME=VALUE this one", .check = MV_CHECK_ENV,
             .code = "INVALID_ENV_NAME"),
+        ROW("effects", TEXTS, mv_grants_section, effects, NULL,
+            "the only effects that a call may have, whatever grants it: compute, filesystem, "
+            "network, system, ai, agent, io, streaming, user-interaction",
+            .check = MV_CHECK_EFFECT, .code = "UNKNOWN_EFFECT"),
+        ROW("deny-effects", TEXTS, mv_grants_section, deny_effects, "",
+            "effects that are refused whatever grants them", .check = MV_CHECK_EFFECT,
+            .code = "UNKNOWN_EFFECT"),
 };
 static const struct mv_section grants = { .what = "grants",
                                           .doc = "What programs may be granted.",
@@ -83,9 +90,10 @@ static const struct mv_section fs_policy = {
 
 static const struct mv_field exec_fields[] = {
         ROW("timeout", DURATION, mv_exec_config, timeout, NULL,
-            "wall time: \"30s\", \"500ms\", \"5m\", or seconds"),
-        ROW("memory-limit-mb", INTEGER, mv_exec_config, memory_limit_mb, NULL, "memory in MiB",
-            .min = 1, .max = 1048576, .code = "INVALID_MEMORY_LIMIT"),
+            "wall time: \"30s\", \"500ms\", \"5m\", or seconds; below level full at most 60 s"),
+        ROW("memory-limit-mb", INTEGER, mv_exec_config, memory_limit_mb, NULL,
+            "memory in MiB; below level full at most 512", .min = 1, .max = 1048576,
+            .code = "INVALID_MEMORY_LIMIT"),
         ROW("cpu-limit", NUMBER, mv_exec_config, cpu_limit, NULL,
             "cores: with a timeout, CPU time is limited to this share of it", .not_negative = true,
             .code = "INVALID_CPU_LIMIT"),

@@ -7,8 +7,12 @@
  *   llm                  some capability that is granted asks a language model; none is built in
  *   gpu device ipc ui    no run has one
  *   process              external programs are granted
+ *   resources {:time_ms :memory_mb :fuel :calls :tokens :cost_usd :egress_bytes :written_bytes}
+ *                        each is within the limits and the budget of the run (REQ-GOV-05, REQ-AC-63)
  *   clock random         are there; other options are for whoever reads the program */
 #include <base/slice.h>
+#include <math.h>
+#include <stdio.h>
 #include <host/plan.h>
 #include <policy/policy.h>
 #include <security/lexical.h>
@@ -16,6 +20,7 @@
 struct declaration {
         struct mv_host *host;
         const struct mv_context *context;
+        const struct mv_limits *limits;
         int64_t line, column;
         struct mv_err *err;
 };
@@ -119,6 +124,62 @@ static int admit_model(const struct declaration *d)
                       "no capability that is granted asks a language model");
 }
 
+/* What there is of each resource, in the unit that a declaration is written in. */
+static bool available(const struct declaration *d, struct mv_slice name, double *ret)
+{
+        const struct mv_limits *l = d->limits;
+        const uint64_t *budget = d->context->budget.max;
+        const struct {
+                const char *name;
+                uint64_t has;
+                double unit;
+        } rows[] = {
+                { "time_ms", l->wall_ns_max, 1e6 },
+                { "memory_mb", l->memory_bytes_max, 1 << 20 },
+                { "fuel", l->fuel_max, 1 },
+                { "calls", budget[MV_SPEND_CALLS], 1 },
+                { "tokens", budget[MV_SPEND_TOKENS], 1 },
+                { "cost_usd", budget[MV_SPEND_COST_MICROUSD], 1e6 },
+                { "egress_bytes", budget[MV_SPEND_EGRESS_BYTES], 1 },
+                { "written_bytes", budget[MV_SPEND_WRITTEN_BYTES], 1 },
+        };
+        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+                if (!mv_slice_eq_str(name, rows[i].name))
+                        continue;
+                *ret = rows[i].has == MV_SPEND_ANY ? HUGE_VAL : (double)rows[i].has / rows[i].unit;
+                return true;
+        }
+        return false;
+}
+
+static int admit_resources(const struct declaration *d, const struct mv_value *options)
+{
+        char what[200], number[40], has_text[40];
+        for (uint32_t i = 0; options && options->kind == MV_MAP && i < options->count; i++) {
+                const struct mv_value *v = &options->entries[i].value;
+                struct mv_slice name = { NULL, 0 };
+                int64_t whole;
+                double wanted = -1, has = 0;
+                if (mv_as_int(v, &whole))
+                        wanted = (double)whole;
+                else
+                        (void)mv_as_float(v, &wanted);
+                if (!mv_as_text(&options->entries[i].key, &name) || !available(d, name, &has) ||
+                    !(wanted >= 0))
+                        return refuse(d, MV_E_INVALID, "resources",
+                                      "numbers for :time_ms :memory_mb :fuel :calls :tokens "
+                                      ":cost_usd :egress_bytes :written_bytes are expected");
+                if (wanted <= has)
+                        continue;
+                mv_fmt(number, sizeof number, "%.*s", MV_SARG(name));
+                (void)snprintf(has_text, sizeof has_text, "%.10g", has);
+                (void)snprintf(what, sizeof what, "%s %.10g is more than the %s this run has",
+                               number, wanted, has_text);
+                return refuse(d, MV_E_DENIED, "resources", what);
+        }
+        return 0;
+}
+
 static int admit_kind(const struct declaration *d, struct mv_slice kind,
                       const struct mv_value *options)
 {
@@ -130,6 +191,8 @@ static int admit_kind(const struct declaration *d, struct mv_slice kind,
                 return admit_files(d, options);
         if (mv_slice_eq_str(kind, "llm"))
                 return admit_model(d);
+        if (mv_slice_eq_str(kind, "resources"))
+                return admit_resources(d, options);
         for (size_t i = 0; i < sizeof absent / sizeof absent[0]; i++)
                 if (mv_slice_eq_str(kind, absent[i]))
                         return refuse(d, MV_E_UNSUPPORTED, absent[i], "no run has one");
@@ -155,13 +218,15 @@ static int admit_row(const struct declaration *d, const struct mv_value *row)
         return refuse(d, MV_E_INVALID, "row", "a row is :kind or [:kind {options}]");
 }
 
-int mv__declared_admit(struct mv_host *h, const struct mv_context *c,
+int mv__declared_admit(const struct mv__plan_request *q, struct mv_host *h,
                        const struct mv_value *inspected, struct mv_err *err)
 {
         const struct mv_value *list = mv_map_get(inspected, "declared");
         int r = 0;
         for (uint32_t i = 0; r == 0 && list && list->kind == MV_VECTOR && i < list->count; i++) {
-                struct declaration d = { .host = h, .context = c, .err = err };
+                struct declaration d = {
+                        .host = h, .context = q->context, .limits = &q->limits, .err = err
+                };
                 const struct mv_value *effects = mv_seq_at(&list->items[i], 2);
                 mv_as_int(mv_seq_at(&list->items[i], 0), &d.line);
                 mv_as_int(mv_seq_at(&list->items[i], 1), &d.column);

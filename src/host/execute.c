@@ -240,7 +240,8 @@ static bool tap_output(void *ctx, bool to_stderr, struct mv_slice bytes)
 static bool can_wait(const struct mv__exec *e)
 {
         enum mv_program_kind k = e->x->program.kind;
-        return !e->session && (mv__program_is_rtfs(k) || k == MV_PROGRAM_NONE);
+        return !e->session && e->context->nested == 0 &&
+               (mv__program_is_rtfs(k) || k == MV_PROGRAM_NONE);
 }
 
 static int open_broker(struct mv__exec *e, struct mv_err *err)

@@ -467,10 +467,36 @@ int mv__choose_step(struct mv_host *h, const struct mv_execution *x, enum mv_tie
                        mv_tier_name(tier), refused.len ? ": " : "", refused.text);
 }
 
+/* What somebody needs, in a word (REQ-FACT-05): one wall, or the strongest of at least a tier. */
+static const struct need {
+        const char *word, *provider; /* provider NULL: whichever is there */
+        enum mv_tier tier;
+} needs[] = {
+        { "development", "mock", MV_TIER_NONE }, { "light", "process", MV_TIER_PROCESS },
+        { "portable", "wasm", MV_TIER_WASM },    { "container", "gvisor", MV_TIER_CONTAINER },
+        { "high-security", NULL, MV_TIER_VM },
+};
+
+static const struct need *need_named(const char *word)
+{
+        for (size_t i = 0; i < sizeof needs / sizeof needs[0]; i++)
+                if (strcmp(needs[i].word, word) == 0)
+                        return &needs[i];
+        return NULL;
+}
+
 int mv__choose(struct mv_host *h, const struct mv_execution *x, const struct mv_limits *limits,
                struct mv__entry **ret, struct mv_err *err)
 {
         const char *name = x->provider ? x->provider : h->selected;
+        const struct need *need = name && !entry_find(h, name) ? need_named(name) : NULL;
+        if (need && !need->provider) {
+                struct mv_execution raised = *x;
+                raised.tier_min = x->tier_min > need->tier ? x->tier_min : need->tier;
+                return choose_auto(h, &raised, limits, ret, err);
+        }
+        if (need)
+                name = need->provider;
         if (!name || strcmp(name, "auto") == 0)
                 return choose_auto(h, x, limits, ret, err);
         struct mv__entry *e = entry_find(h, name);

@@ -41,6 +41,8 @@ static int host_fill(struct mv_host *h, const struct mv_host_options *o, struct 
         if (r == 0)
                 r = mv__sandbox_register(h, err);
         if (r == 0)
+                r = mv__microvm_call_register(h, err);
+        if (r == 0)
                 r = audit_open(o, &h->audit, err);
         if (r == 0 && !(h->effects = mv_effects_new(h->audit)))
                 r = mv_fail(err, MV_E_NOMEM, 0, "host");

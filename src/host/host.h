@@ -103,6 +103,7 @@ enum mv_program_class mv__program_class(enum mv_program_kind kind);
 /* The file of the context's client key, if it names one: nobody else's, and not the program's. DENIED. */
 int mv__client_key_check(const struct mv_context *c, struct mv_err *err);
 /* The constitution about a program that makes no calls; what needs an approval is denied: nobody can be asked. */
+#define MV__BEHALF_CONFIGS_MAX 16
 int mv__program_rules(const struct mv_context *c, const struct mv_program *p, struct mv_decision *d,
                       struct mv_err *err);
 bool mv__program_is_rtfs(enum mv_program_kind kind);
@@ -139,6 +140,7 @@ void mv__result_deny(struct mv_result *r, const struct mv_decision *d);
 
 /* --- scripts as capabilities (sandbox.c) ------------------------------------------------------ */
 int mv__sandbox_register(struct mv_host *h, struct mv_err *err);
+int mv__microvm_call_register(struct mv_host *h, struct mv_err *err); /* microvm_call.c */
 
 /* --- replay (replay.c) ------------------------------------------------------------------------ */
 struct mv__replay {

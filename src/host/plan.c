@@ -520,7 +520,7 @@ int mv__exec_plan(struct mv__exec *e, struct mv_err *err)
         struct mv__plan_request q = request_of(e);
         int r = mv__plan_make(e->host, &q, &e->plan, err);
         if (r == 0 && e->plan->known)
-                r = mv__declared_admit(e->host, e->context, mv_result_value(e->plan->report), err);
+                r = mv__declared_admit(&q, e->host, mv_result_value(e->plan->report), err);
         return r;
 }
 

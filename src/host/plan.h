@@ -56,7 +56,7 @@ int mv__plan_make(struct mv_host *h, const struct mv__plan_request *q, struct mv
 int mv__plan_derive(struct mv_host *h, const struct mv__plan_request *q, struct mv_result *report,
                     struct mv__plan **ret, struct mv_err *err);
 /* What an inspection found declared: is all of it there? UNSUPPORTED, DENIED, INVALID: declared.c. */
-int mv__declared_admit(struct mv_host *h, const struct mv_context *c,
+int mv__declared_admit(const struct mv__plan_request *q, struct mv_host *h,
                        const struct mv_value *inspected, struct mv_err *err);
 /* Which walls its steps need besides the run's, that of `own`. UNAVAILABLE: one of them is not here. limits: those that a
  * provider has to keep. */

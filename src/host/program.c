@@ -3,6 +3,7 @@
 #include <base/slice.h>
 #include <host/egress.h>
 #include <host/host.h>
+#include <security/effects.h>
 #include <security/rules.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +94,7 @@ int mv__program_rules(const struct mv_context *c, const struct mv_program *p, st
                 args[i + 1] =
                         (struct mv_value){ .kind = MV_STRING, .text = mv_slice_str(p->argv[i]) };
         struct mv_governed g = { .capability = &call, .args = args, .args_count = count + 1 };
+        mv__effects_decide(c, call.id, call.effects, d);
         mv_rules_explain(c, &g, d);
         free(args);
         return 0;
@@ -264,6 +266,25 @@ static int purpose_check(const struct mv_execution *x, struct mv_err *err)
         return 0;
 }
 
+static bool behalf_text(const char *s)
+{
+        return !s || (strlen(s) <= MV_BEHALF_TEXT_MAX && mv_utf8_valid(mv_slice_str(s)));
+}
+
+static int behalf_check(const struct mv_behalf *b, struct mv_err *err)
+{
+        bool ok = behalf_text(b->agent) && behalf_text(b->tenant) && behalf_text(b->user) &&
+                  b->configs_count <= MV__BEHALF_CONFIGS_MAX;
+        for (uint32_t i = 0; ok && i < b->configs_count; i++)
+                ok = b->configs[i].name && b->configs[i].digest &&
+                     behalf_text(b->configs[i].name) && behalf_text(b->configs[i].digest);
+        return ok ? 0
+                  : mv_fail(err, MV_E_INVALID, 0,
+                            "on whose behalf: texts are UTF-8 of at most %d bytes, and there are "
+                            "at most %d files",
+                            MV_BEHALF_TEXT_MAX, MV__BEHALF_CONFIGS_MAX);
+}
+
 int mv__execution_check(const struct mv_execution *x, struct mv_err *err)
 {
         if ((unsigned)x->program.kind >= MV_PROGRAM_MAX_)
@@ -274,7 +295,7 @@ int mv__execution_check(const struct mv_execution *x, struct mv_err *err)
                 return mv_fail(err, MV_E_INVALID, 0, "a terminal is no input for a program");
         if (x->input && !mv__program_is_foreign(x->program.kind))
                 return mv_fail(err, MV_E_INVALID, 0, "only programs and scripts have an input");
-        if (purpose_check(x, err) < 0)
+        if (purpose_check(x, err) < 0 || (x->behalf && behalf_check(x->behalf, err) < 0))
                 return -(int)err->code;
         if (x->args && x->args->kind != MV_VECTOR)
                 return mv_fail(err, MV_E_INVALID, 0, "args must be a vector, got %s",
@@ -282,6 +303,11 @@ int mv__execution_check(const struct mv_execution *x, struct mv_err *err)
         if (x->variables && x->variables->kind != MV_MAP)
                 return mv_fail(err, MV_E_INVALID, 0, "variables must be a map, got %s",
                                mv_kind_name(x->variables->kind));
+        for (uint32_t i = 0; x->variables && i < x->variables->count; i++)
+                if (x->variables->entries[i].key.kind != MV_STRING)
+                        return mv_fail(err, MV_E_INVALID, 0,
+                                       "the keys of variables are strings, got %s",
+                                       mv_kind_name(x->variables->entries[i].key.kind));
         if (x->program.bytes.len > MV_FRAME_PAYLOAD_MAX / 2)
                 return mv_fail(err, MV_E_LIMIT, 0, "program of %zu bytes, at most %u",
                                x->program.bytes.len, MV_FRAME_PAYLOAD_MAX / 2);

@@ -6,9 +6,12 @@
  * (2) The observed part of EXECUTION_STARTED holds the program text and the limits, so that a
  *     stranger can run the execution again from the record alone (replay.c reads it back). grep
  *     STARTED-KEYS for the reader.
- * (3) Map keys are written in canonical order: by length, then bytewise. */
+ * (3) On whose behalf, and the digests of the files that decide, stand in the observed part of the first record; that is
+ *     the decision when nothing starts.
+ * (4) Map keys are written in canonical order: by length, then bytewise. */
 #include <base/slice.h>
 #include <host/exec.h>
+#include <unistd.h>
 #include <wire/cbor.h>
 #include <wire/text.h>
 
@@ -43,6 +46,38 @@ MV_INLINE bool key_digest(struct mv_out *o, const char *key, const uint8_t diges
         return mv_cbor_put_str(o, key) && mv_cbor_put_bytes(o, mv_slice(digest, MV_DIGEST_BYTES));
 }
 
+/* --- on whose behalf (3) ---------------------------------------------------------------------- */
+static const struct mv_behalf nobody;
+
+static uint32_t behalf_count(const struct mv_behalf *b)
+{
+        return 1u + (b->user != NULL) + (b->agent != NULL) + (b->tenant != NULL) +
+               (b->configs_count > 0);
+}
+
+static bool put_optional(struct mv_out *o, const char *key, const char *text)
+{
+        return !text || key_str(o, key, text);
+}
+
+static bool put_configs(struct mv_out *o, const struct mv_behalf *b)
+{
+        bool ok = b->configs_count == 0 ||
+                  (mv_cbor_put_str(o, "configs") && mv_cbor_put_array(o, b->configs_count));
+        for (uint32_t i = 0; ok && i < b->configs_count; i++)
+                ok = mv_cbor_put_array(o, 2) && mv_cbor_put_str(o, b->configs[i].name) &&
+                     mv_cbor_put_str(o, b->configs[i].digest);
+        return ok;
+}
+
+static bool put_behalf(struct mv_out *o, const void *what)
+{
+        const struct mv_behalf *b = what;
+        return mv_cbor_put_map(o, behalf_count(b)) && key_int(o, "uid", getuid()) &&
+               put_optional(o, "user", b->user) && put_optional(o, "agent", b->agent) &&
+               put_optional(o, "tenant", b->tenant) && put_configs(o, b);
+}
+
 /* --- DECISION --------------------------------------------------------------------------------- */
 struct decision_record {
         const struct mv__exec *exec;
@@ -73,9 +108,12 @@ static bool put_decision(struct mv_out *o, const void *what)
 int mv__record_program_decision(struct mv__exec *e, const struct mv_decision *d, struct mv_err *err)
 {
         struct decision_record what = { e, d };
-        struct mv_slice semantic;
+        struct mv_slice semantic, observed = MV_SLICE("");
         int r = mv__encode(&e->scratch, put_decision, &what, &semantic, err);
-        return r < 0 ? r : mv_trail_append(e->trail, MV_REC_DECISION, semantic, MV_SLICE(""), err);
+        if (r == 0 && !d->allowed)
+                r = mv__encode(&e->scratch, put_behalf, e->x->behalf ? e->x->behalf : &nobody,
+                               &observed, err);
+        return r < 0 ? r : mv_trail_append(e->trail, MV_REC_DECISION, semantic, observed, err);
 }
 
 /* --- EXECUTION_STARTED (grep STARTED-KEYS) ---------------------------------------------------- */
@@ -110,10 +148,14 @@ static bool put_started_observed(struct mv_out *o, const void *what)
 {
         const struct mv__exec *e = what;
         const struct mv_program *p = &e->x->program;
-        return mv_cbor_put_map(o, e->session ? 7 : 6) && key_opt(o, "name", p->name) &&
+        const struct mv_behalf *b = e->x->behalf ? e->x->behalf : &nobody;
+        return mv_cbor_put_map(o, (e->session ? 7 : 6) + behalf_count(b)) &&
+               key_int(o, "uid", getuid()) && key_opt(o, "name", p->name) &&
                key_str(o, "tier", mv_tier_name(e->result->tier)) &&
-               key_int(o, "memory", e->limits.memory_bytes_max) && mv_cbor_put_str(o, "program") &&
-               mv_cbor_put_bytes(o, e->identity) &&
+               put_optional(o, "user", b->user) && put_optional(o, "agent", b->agent) &&
+               key_int(o, "memory", e->limits.memory_bytes_max) &&
+               put_optional(o, "tenant", b->tenant) && put_configs(o, b) &&
+               mv_cbor_put_str(o, "program") && mv_cbor_put_bytes(o, e->identity) &&
                (!e->session || key_str(o, "session", e->session->id)) &&
                key_str(o, "provider", e->result->provider) &&
                key_int(o, "started_ms", e->result->metadata.started_ms);

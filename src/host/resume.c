@@ -122,6 +122,32 @@ static bool put_resumed_by(struct mv_out *o, const void *what)
                                    mv_cbor_put_int(o, (int64_t)w->x->in_doubt_call)));
 }
 
+/* REQ-CKPT-02, -04: what somebody looked at is what goes on. */
+static int check_checkpoint(const struct mv__exec *e, const uint8_t (*leaves)[MV_DIGEST_BYTES],
+                            uint64_t n, struct mv_err *err)
+{
+        const char *wanted = e->replay->decided->checkpoint;
+        struct mv_merkle tree = { 0 };
+        uint8_t root[MV_DIGEST_BYTES];
+        char is[2 * MV_DIGEST_BYTES + 4] = "cp-";
+        if (!wanted)
+                return 0;
+        if (strncmp(wanted, "cp-", 3) != 0 || strlen(wanted) != sizeof is - 1 ||
+            strspn(wanted + 3, "0123456789abcdef") != sizeof is - 4)
+                return mv_fail(err, MV_E_INVALID, 0,
+                               "Checkpoint not found: '%.80s' is not cp- and 64 hexadecimal digits",
+                               wanted);
+        for (uint64_t i = 0; i < n; i++)
+                mv_merkle_add(&tree, leaves[i]);
+        mv_merkle_root(&tree, root);
+        for (size_t i = 0; i < sizeof root; i++)
+                mv_fmt(is + 3 + 2 * i, 3, "%02x", root[i]);
+        return strcmp(is, wanted) == 0
+                       ? 0
+                       : mv_fail(err, MV_E_STATE, 0,
+                                 "Checkpoint does not match plan/intent: it stands at %s", is);
+}
+
 static int follow(struct mv__exec *e, struct mv_err *err)
 {
         uint8_t(*leaves)[MV_DIGEST_BYTES] =
@@ -133,7 +159,9 @@ static int follow(struct mv__exec *e, struct mv_err *err)
         uint64_t n = 0;
         for (const struct mv__story_record *at = e->story->first; at; at = at->next)
                 mv_semantic_digest(at->type, at->semantic, leaves[n++]);
-        int r = mv__encode(&e->scratch, put_resumed_by, &by, &observed, err);
+        int r = check_checkpoint(e, (const uint8_t(*)[MV_DIGEST_BYTES])leaves, n, err);
+        if (r == 0)
+                r = mv__encode(&e->scratch, put_resumed_by, &by, &observed, err);
         return r < 0 ? r
                      : mv_trail_follow(e->trail, (const uint8_t(*)[MV_DIGEST_BYTES])leaves, n,
                                        observed, err);

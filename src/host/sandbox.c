@@ -3,7 +3,7 @@
  * program.
  *
  * (1) The script is an execution of its own: decided, recorded, walled and limited like any other,
- *     by the caller's own context. The grant of the capability stands for "external_program"; it
+ *     by the caller's own context, in which other capabilities keep the settings of their own. The grant of the capability stands for "external_program"; it
  *     adds nothing else.
  * (2) It ends with its caller: the time left, the memory and output limits and the cancel flag are
  *     the caller's.
@@ -11,11 +11,10 @@
  *     (its exit code says so); one that was killed, or could not be run, is an error. */
 #include <base/slice.h>
 #include <host/host.h>
+#include <host/nested.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/clock.h>
 #include <wire/cbor.h>
-#include <wire/text.h>
 
 struct sandbox {
         struct mv_host *host;
@@ -67,19 +66,6 @@ static int request_read(struct mv_call *call, const struct mv_value *v, struct r
                            : mv_call_fail(call, "InvalidArgument", "a script's map needs :code");
 }
 
-static struct mv_value text_value(struct mv_call *call, struct mv_slice s)
-{
-        char *p = mv_call_alloc(call, s.len + 1);
-        if (!p)
-                return (struct mv_value){ .kind = MV_NIL };
-        if (s.len)
-                memcpy(p, s.p, s.len);
-        if (!mv_utf8_valid(s))
-                for (size_t i = 0; i < s.len; i++)
-                        p[i] = (char)(s.p[i] < 0x80 ? s.p[i] : '?');
-        return (struct mv_value){ .kind = MV_STRING, .text = mv_slice(p, s.len) };
-}
-
 static int reply(struct mv_call *call, const struct mv_result *r, struct mv_value *ret)
 {
         static const char *const keys[] = { "result", "stdout", "stderr", "exit_code" };
@@ -94,8 +80,8 @@ static int reply(struct mv_call *call, const struct mv_result *r, struct mv_valu
                 entries[i].key =
                         (struct mv_value){ .kind = MV_STRING, .text = mv_slice_str(keys[i]) };
         entries[0].value = value ? *value : (struct mv_value){ .kind = MV_NIL };
-        entries[1].value = text_value(call, mv_result_stdout(r));
-        entries[2].value = text_value(call, mv_result_stderr(r));
+        entries[1].value = mv__nested_text(call, mv_result_stdout(r));
+        entries[2].value = mv__nested_text(call, mv_result_stderr(r));
         entries[3].value =
                 (struct mv_value){ .kind = MV_INT, .integer = mv_result_metadata(r)->exit_code };
         mv_entries_sort(entries, 4);
@@ -113,24 +99,6 @@ static int judge(struct mv_call *call, const struct mv_result *r, struct mv_valu
                             mv_termination_name(mv_result_termination(r)), e ? e->message : "");
 }
 
-static struct mv_limits limits_left(const struct mv_call *call) /* (2) */
-{
-        struct mv_limits l = call->limits;
-        uint64_t now = mv__now_ns();
-        l.fuel_max = 0;
-        l.wall_ns_max = call->deadline_ns > now ? call->deadline_ns - now : 1;
-        return l;
-}
-
-/* A budget is one execution's: what it limits, the script of another one may not spend at all. */
-static void close_budget(struct mv_context *c)
-{
-        struct mv_budget closed = { .warn = { 0 } };
-        for (size_t i = 0; i < MV_SPEND_MAX_; i++)
-                closed.max[i] = c->budget.max[i] == MV_SPEND_ANY ? MV_SPEND_ANY : 0;
-        mv_context_budget(c, &closed);
-}
-
 static int run(struct mv_call *call, const struct mv_value *args, uint32_t args_count,
                struct mv_value *ret)
 {
@@ -141,10 +109,10 @@ static int run(struct mv_call *call, const struct mv_value *args, uint32_t args_
         int rc = request_read(call, &args[0], &q);
         if (rc < 0)
                 return rc;
-        struct mv_context *c = mv_context_copy(call->context);
-        if (!c)
-                return mv_call_fail(call, "Generic", "no memory for a context");
-        close_budget(c);
+        struct mv_context *c;
+        rc = mv__nested_context(call, &c);
+        if (rc < 0)
+                return rc;
         rc = mv_context_level(c) == MV_LEVEL_CONTROLLED
                      ? mv_context_allow(c, "external_program", &err)
                      : 0; /* (1) */
@@ -154,7 +122,7 @@ static int run(struct mv_call *call, const struct mv_value *args, uint32_t args_
                 .provider = q.provider[0] ? q.provider : NULL,
                 .tier_min = call->tier_min != MV_TIER_NONE ? call->tier_min : MV_TIER_PROCESS,
                 .args = q.args,
-                .limits = limits_left(call),
+                .limits = mv__nested_limits(call),
                 .cancel = call->cancel
         };
         if (rc == 0)

@@ -85,6 +85,7 @@ int mv_session_eval(struct mv_session *s, const struct mv_evaluation *v, struct 
                                mv__program_kind_name(v->program.kind));
         struct mv_execution x = { .program = v->program,
                                   .context = v->context,
+                                  .behalf = v->behalf,
                                   .provider = s->entry->ops->name,
                                   .args = s->args,
                                   .variables = s->variables,

@@ -301,11 +301,21 @@ static bool serves_deterministic(const struct mv_capability *cap)
                strcmp(cap->id, "ccos.system.sleep-ms") == 0;
 }
 
+/* One after the other, then those of the execution outside; NULL behind the last. */
+static const struct mv_profile *next_profile(const struct mv_step_view **v, uint32_t *i)
+{
+        while (*v && *i >= (*v)->count) {
+                *v = (*v)->outer;
+                *i = 0;
+        }
+        return *v ? (*v)->active[(*i)++] : NULL;
+}
+
 void mv_profile_capability(const struct mv_step_view *v, const struct mv_capability *cap,
                            bool arguments_decided, struct mv_decision *d)
 {
-        for (uint32_t i = 0; v && d->allowed && i < v->count; i++) {
-                const struct mv_profile *p = v->active[i];
+        const struct mv_profile *p;
+        for (uint32_t i = 0; d->allowed && (p = next_profile(&v, &i));) {
                 const struct mv_demand *m = &p->demand;
                 if (!p->capabilities.any && mv__grants_find(&p->capabilities.list, cap->id) < 0) {
                         deny(d, p, "capabilities");
@@ -331,8 +341,8 @@ void mv_profile_capability(const struct mv_step_view *v, const struct mv_capabil
 
 void mv_profile_host(const struct mv_step_view *v, const struct mv_url *u, struct mv_decision *d)
 {
-        for (uint32_t i = 0; v && d->allowed && i < v->count; i++) {
-                const struct mv_profile *p = v->active[i];
+        const struct mv_profile *p;
+        for (uint32_t i = 0; d->allowed && (p = next_profile(&v, &i));) {
                 bool text = p->hosts.any || mv__host_entry(&p->hosts.list, u);
                 bool demand = !p->demand.hosts_given || mv__host_entry(&p->demand.hosts, u);
                 if (text && demand)
@@ -349,8 +359,8 @@ void mv_profile_host(const struct mv_step_view *v, const struct mv_url *u, struc
 
 void mv_profile_method(const struct mv_step_view *v, const char *method, struct mv_decision *d)
 {
-        for (uint32_t i = 0; v && d->allowed && i < v->count; i++) {
-                const struct mv_profile *p = v->active[i];
+        const struct mv_profile *p;
+        for (uint32_t i = 0; d->allowed && (p = next_profile(&v, &i));) {
                 bool text = p->methods.any || mv__grants_find(&p->methods.list, method) >= 0;
                 bool demand = !p->demand.methods_given ||
                               mv__grants_find(&p->demand.methods, method) >= 0;
@@ -388,8 +398,8 @@ static bool names_path(const struct mv_profile *p, struct mv_slice path, bool wr
 void mv_profile_path(const struct mv_step_view *v, struct mv_slice path, bool write,
                      struct mv_decision *d, struct mv_slice *root)
 {
-        for (uint32_t i = 0; v && d->allowed && i < v->count; i++) {
-                const struct mv_profile *p = v->active[i];
+        const struct mv_profile *p;
+        for (uint32_t i = 0; d->allowed && (p = next_profile(&v, &i));) {
                 const struct mv_demand *m = &p->demand;
                 int64_t at = m->paths_given ? mv__path_entry(&m->paths, path) : 0;
                 if (!names_path(p, path, write)) {
@@ -413,8 +423,9 @@ void mv_profile_path(const struct mv_step_view *v, struct mv_slice path, bool wr
 
 bool mv_profile_deterministic(const struct mv_step_view *v)
 {
-        for (uint32_t i = 0; v && i < v->count; i++)
-                if (v->active[i]->demand.deterministic)
+        const struct mv_profile *p;
+        for (uint32_t i = 0; (p = next_profile(&v, &i));)
+                if (p->demand.deterministic)
                         return true;
         return false;
 }

@@ -81,6 +81,8 @@ enum mv_tier mv_profile_tier(const struct mv_profile *p); /* the least wall that
 struct mv_step_view {
         const struct mv_profile *const *active;
         uint32_t count;
+        /* of the execution that started this one by a call; NULL: none did */
+        const struct mv_step_view *outer;
 };
 /* Each turns an allowing decision into a denial when a profile says so; v may be NULL. */
 void mv_profile_capability(const struct mv_step_view *v, const struct mv_capability *cap,

@@ -3,6 +3,7 @@
  * (1) Deciding reads the context and nothing else; the result is written whole.
  * (2) Permissions in a decision are information for the record; only grants allow (REQ-AUTH-04).
  * (3) An id is compared whole: one that does not fit a decision is refused, never cut. */
+#include <security/effects.h>
 #include <security/grants.h>
 #include <security/lexical.h>
 
@@ -129,6 +130,7 @@ void mv_authorize_capability(const struct mv_context *c, const char *id,
                        "Capability '%s' not allowed by runtime context", ret->capability);
         mv__decision_permission(ret, ret->capability);
         derive(id, cap, names_a_file(args, args_count), ret);
+        mv__effects_decide(c, id, cap ? cap->effects : 0, ret);
 }
 
 /* --- programs --------------------------------------------------------------------------------- */

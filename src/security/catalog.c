@@ -31,6 +31,7 @@ static const struct rule rules[] = {
         { "ccos.llm.", { ":ai" }, MV_LEVEL_CONTROLLED },
         { "ccos.agent.", { ":agent" }, MV_LEVEL_CONTROLLED },
         { "ccos.sandbox.", { ":system" }, MV_LEVEL_CONTROLLED },
+        { "ccos.microvm.", { ":system" }, MV_LEVEL_CONTROLLED },
         { "ccos.stream.", { ":streaming" }, MV_LEVEL_FULL },
         { "ccos.user.ask", { ":io", ":user-interaction" }, MV_LEVEL_FULL },
 };

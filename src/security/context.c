@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Contexts: what an execution may do (REQ-SEC-01..06, -09, -10, -17, -18).
  * (1) Every grant is stored in the canonical form of security/lexical.h, so that deciding is comparing.
- * (2) Limits only go down: what a level gives is its ceiling.
+ * (2) Limits only go down from what is given when a context is made: by its level, or instead of that by whoever makes it.
  * (3) An execution decides by a copy, so nobody can widen what is running. */
+#include <security/effects.h>
 #include <security/grants.h>
 #include <security/lexical.h>
 #include <security/rules.h>
 #include <security/tls.h>
 #include <stdlib.h>
 
-#define SECOND_NS        1000000000ull
-#define MIB              (1ull << 20)
-#define WALL_NS_SANE_MAX (60 * SECOND_NS) /* REQ-SEC-10 */
-#define MEMORY_SANE_MAX  (512 * MIB)      /* REQ-SEC-10 */
+#define SECOND_NS 1000000000ull
+#define MIB       (1ull << 20)
 
 static const struct mv_limits level_limits[MV_LEVEL_MAX_] = {
         [MV_LEVEL_PURE] = { .wall_ns_max = 1 * SECOND_NS, .memory_bytes_max = 16 * MIB },
         [MV_LEVEL_CONTROLLED] = { .wall_ns_max = 5 * SECOND_NS, .memory_bytes_max = 64 * MIB },
 };
+
+struct mv_limits mv_level_limits(enum mv_level level)
+{
+        return level_limits[level];
+}
 
 /* REQ-SEC-09, the exact lists. limits: only what differs from level controlled. */
 #define POLICY_IDS_MAX 10
@@ -73,6 +77,7 @@ struct mv_context *mv_context_new(enum mv_level level)
                 return NULL;
         *c = (struct mv_context){ .level = level,
                                   .limits = level_limits[level],
+                                  .effects = { .allowed = UINT32_MAX },
                                   .use_microvm = level == MV_LEVEL_CONTROLLED,
                                   .log_capability_calls = true };
         for (size_t i = 0; i < MV_SPEND_MAX_; i++)
@@ -108,12 +113,14 @@ struct mv_context *mv_context_free(struct mv_context *c)
 bool mv__context_bind(struct mv_context *to, const struct mv_context *from)
 {
         mv_context_budget(to, &from->budget);
+        mv__effects_join(to, from);
         return mv__rules_copy(to, from) && mv__tls_copy(to, from);
 }
 
 int mv__context_join(struct mv_context *c, const struct mv_context *most, struct mv_err *err)
 {
         mv_context_budget(c, &most->budget);
+        mv__effects_join(c, most);
         int r = mv__rules_join(c, most, err);
         for (uint32_t i = 0; r == 0 && i < c->narrowings_count; i++)
                 r = mv__context_join(c->narrowings[i].context, most, err);
@@ -127,6 +134,7 @@ struct mv_context *mv_context_copy(const struct mv_context *c)
                 return copy;
         copy->limits = c->limits;
         copy->steps = c->steps;
+        copy->nested = c->nested;
         copy->use_microvm = c->use_microvm;
         copy->log_capability_calls = c->log_capability_calls;
         memcpy(copy->policy_name, c->policy_name, sizeof copy->policy_name);
@@ -142,6 +150,13 @@ struct mv_context *mv_context_copy(const struct mv_context *c)
                      mv_context_narrow(copy, c->narrowings[i].capability, narrow, NULL) == 0;
         }
         return ok ? copy : mv_context_free(copy);
+}
+
+void mv__context_nest(struct mv_context *c)
+{
+        c->nested++;
+        for (uint32_t i = 0; i < c->narrowings_count; i++)
+                c->narrowings[i].context->nested++;
 }
 
 static const struct policy *policy_find(const char *name)
@@ -291,6 +306,7 @@ int mv_context_narrow(struct mv_context *c, const char *capability, struct mv_co
                       struct mv_err *err)
 {
         drop_narrowings(narrow); /* one level: a narrower one has none of its own */
+        mv__effects_join(narrow, c);
         /* what a capability starts with its own context (ccos.sandbox) is under the same constitution */
         if ((!narrow->rules_count && !mv__rules_copy(narrow, c)) ||
             (!mv__tls_any(narrow) && !mv__tls_copy(narrow, c))) {
@@ -335,6 +351,24 @@ struct mv_limits mv_limits_min(struct mv_limits a, struct mv_limits b)
                 .fuel_max = lower(a.fuel_max, b.fuel_max),
                 .output_bytes_max = lower(a.output_bytes_max, b.output_bytes_max),
         };
+}
+
+void mv_context_give(struct mv_context *c, const struct mv_limits *limits)
+{
+        static const struct mv_limits most[MV_LEVEL_MAX_] = {
+                [MV_LEVEL_PURE] = { .wall_ns_max = MV_GIVEN_WALL_NS_MAX,
+                                    .memory_bytes_max = MV_GIVEN_MEMORY_BYTES_MAX },
+                [MV_LEVEL_CONTROLLED] = { .wall_ns_max = MV_GIVEN_WALL_NS_MAX,
+                                          .memory_bytes_max = MV_GIVEN_MEMORY_BYTES_MAX },
+        };
+        if (!c || !limits)
+                return;
+        struct mv_limits given = mv_limits_min(*limits, most[c->level]);
+        if (limits->wall_ns_max)
+                c->limits.wall_ns_max = given.wall_ns_max;
+        if (limits->memory_bytes_max)
+                c->limits.memory_bytes_max = given.memory_bytes_max;
+        mv_context_limit(c, limits);
 }
 
 void mv_context_limit(struct mv_context *c, const struct mv_limits *limits)
@@ -413,9 +447,9 @@ int mv_context_validate(const struct mv_context *c, struct mv_err *err)
 {
         if (!c)
                 return 0;
-        if (c->limits.wall_ns_max > WALL_NS_SANE_MAX)
+        if (c->limits.wall_ns_max > MV_GIVEN_WALL_NS_MAX)
                 return mv_fail(err, MV_E_INVALID, 0, "Execution time limit too high");
-        if (c->limits.memory_bytes_max > MEMORY_SANE_MAX)
+        if (c->limits.memory_bytes_max > MV_GIVEN_MEMORY_BYTES_MAX)
                 return mv_fail(err, MV_E_INVALID, 0, "Memory limit too high");
         if (c->level == MV_LEVEL_FULL || c->use_microvm)
                 return 0;

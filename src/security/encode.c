@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A context as canonical CBOR: equal decisions have equal bytes. Keys in encoded order (shorter
  * first). */
+#include <security/effects.h>
 #include <security/rules.h>
 #include <security/tls.h>
 #include <wire/cbor.h>
@@ -89,12 +90,14 @@ bool mv_context_encode(const struct mv_context *c, struct mv_out *o)
                 c = pure;
         bool ok = c &&
                   mv_cbor_put_map(o, 9 + (c->narrowings_count > 0) + has_budget(c) +
-                                             (c->rules_count > 0) + mv__tls_any(c)) &&
+                                             (c->rules_count > 0) + mv__tls_any(c) +
+                                             mv__effects_any(c)) &&
                   put_env(o, &c->env) && (!mv__tls_any(c) || mv__tls_encode(c, o)) &&
                   put_list(o, "hosts", &c->hosts) && mv_cbor_put_str(o, "level") &&
                   mv_cbor_put_str(o, mv_level_name(c->level)) && put_list(o, "reads", &c->reads) &&
                   put_rules(o, c) && put_budget(o, c) && put_limits(o, &c->limits) &&
-                  put_list(o, "writes", &c->writes) && put_narrowings(o, c) &&
+                  put_list(o, "writes", &c->writes) &&
+                  (!mv__effects_any(c) || mv__effects_encode(c, o)) && put_narrowings(o, c) &&
                   mv_cbor_put_str(o, "use_microvm") && mv_cbor_put_bool(o, c->use_microvm) &&
                   put_list(o, "capabilities", &c->capabilities) &&
                   put_list(o, "hosts_denied", &c->hosts_denied);

@@ -34,6 +34,9 @@ struct mv_tls { /* tls.c; texts are ours */
         struct mv_grant_list pins;
         char *ca, *client_cert, *client_key;
 };
+struct mv_effects { /* effects.c: bits of its labels */
+        uint32_t allowed, denied;
+};
 struct mv_step_view; /* policy/profile.h */
 struct mv_context {
         enum mv_level level;
@@ -42,6 +45,7 @@ struct mv_context {
         struct mv_limits limits;
         struct mv_budget budget;
         struct mv_tls tls;
+        struct mv_effects effects;
         bool use_microvm;
         bool log_capability_calls;
         char policy_name[48];            /* "" unless made by mv_context_new_policy */
@@ -49,6 +53,8 @@ struct mv_context {
         uint32_t narrowings_count;
         /* inside a step: what holds besides; not the context's own. NULL: nothing */
         const struct mv_step_view *steps;
+        /* how many executions this one was started in, one inside of the other; decides nothing else */
+        uint32_t nested;
         struct mv_rule *rules; /* in order; texts are ours */
         uint32_t rules_count;
         /* Where the second constitution begins, and so on: each file that has a say has one of its own (rules.c). */
@@ -123,6 +129,10 @@ int64_t mv__grants_find(const struct mv_grant_list *l, const char *text);
  * unless it is there already. */
 void mv__decision_permission(struct mv_decision *d, const char *permission);
 
+/* For an execution that is started by a call of this one: it, and what its capabilities see, is one deeper. */
+void mv__context_nest(struct mv_context *c);
+
+struct mv_limits mv_level_limits(enum mv_level level); /* what a new context of it has */
 /* The effective limits: for each field the smallest non-zero of the context's and the request's. */
 struct mv_limits mv_limits_min(struct mv_limits a, struct mv_limits b);
 /* Context digest for the audit: canonical encoding of everything that decides. Of a literal environment value only the

@@ -139,6 +139,21 @@ def the_environment_names_the_agent_where_no_option_does():  # REQ-AC-13
 
 
 @test
+def an_agent_gets_the_time_and_memory_that_options_and_settings_give():  # REQ-SEC-17, REQ-CFG-09
+    text = '(count (map inc (range 0 3000000)))'
+    small, large = agent(''), agent(':microvm {:kernel {:image "k"} :rootfs {:image "r"} :resources {:mem-mb 500}}', ':microvm', 'l.rtfs')
+    write('l.rtfs', open(large, encoding='utf-8').read().replace('{:mode :microvm}', '{:mode :microvm :fs {:ephemeral true}}'))
+    settings = write('time.toml', '[default_config]\ntimeout = "30s"\nmemory_limit_mb = 400\n')
+    ends = lambda config, *options: json.loads(evaluate(text, config, '--json', *options)[1])['termination']
+    equal(ends(small), 'memory')
+    equal(ends(small, '--memory', '400M', '--timeout', '20s'), 'completed')
+    equal(ends(small, '--policy', settings), 'completed')
+    equal(evaluate('1', small, '--policy', settings, '--timeout', '31s')[0], 3)
+    assert ends(large, '--timeout', '20s') in ('completed', 'unavailable')
+    equal(evaluate('1', large, '--memory', '501M')[0], 3)
+
+
+@test
 def an_agent_never_runs_below_the_tier_of_its_mode():  # REQ-FACT-07
     path = agent('', ':process')
     code, _, err = evaluate('1', path, '--provider', 'mock')
@@ -197,7 +212,7 @@ def what_is_not_given_is_said():
 
 
 @test
-def a_wired_capability_keeps_its_time():  # REQ-AC-49
+def a_wired_capability_keeps_its_time():  # REQ-AC-49, -61
     path = agent(':capabilities {:wiring [{:capability :ccos.system.sleep-ms :resources {:max_time_ms 20}}'
                  ' {:capability "ccos.echo" :enabled false}]}')
     equal(evaluate('(call "ccos.system.sleep-ms" 1)', path)[0], 0)
@@ -227,7 +242,7 @@ def wired(entry):
 
 
 @test
-def a_wired_capability_stays_within_its_contract():  # REQ-AC-49, REQ-CAP-15
+def a_wired_capability_stays_within_its_contract():  # REQ-AC-49, -61, REQ-CAP-15
     write('data/other.txt', 'other')
     digest = registry(CONTRACT % (WORK + '/data/in.txt'))
     path = wired(':contract "read.rtfs" :digest "%s"' % digest)
@@ -396,6 +411,39 @@ def the_record_goes_where_the_configuration_says():
 
 
 @test
+def the_first_record_names_the_agent_and_the_files_that_decided():  # REQ-SEC-19, -20
+    path = agent(':capabilities {:wiring [{:capability "ccos.echo"}]}', name='named.rtfs')
+    settings = write('named.toml', '[grants]\ncapabilities = ["ccos.echo"]\n')
+    store = os.path.join(WORK, 'named.mva')
+    digest = lambda f: 'sha256:' + hashlib.sha256(open(f, 'rb').read()).hexdigest()
+    roots = []
+    for config in (path, write('other-name.rtfs', open(path, encoding='utf-8').read().replace('agent.test', 'agent.other'))):
+        out = json.loads(run('eval', '(call "ccos.echo" 1)', '--agent', config, '--policy', settings, '--audit', store, '--json')[1])
+        roots.append(out['audit']['root'])
+    equal(roots[0], roots[1])  # who asks does not change what happened
+    equal(run('exec', '--agent', path, '--audit', store, '--', '/bin/true')[0], 3)
+    equal(run('eval', '1', '--audit', store, '--provider', 'mock')[0], 0)
+    records = json.loads(run('audit', 'show', store, '--json')[1])['records']
+    first = {}
+    for r in records:
+        if r['execution_id']:
+            first.setdefault(r['execution_id'], r)
+    one, two, denied, plain = first.values()
+    equal((one['type'], one['observed']['agent'], one['observed']['uid']), ('PlanStarted', 'agent.test', os.getuid()))
+    equal(one['observed']['configs'], [[path, digest(path)], [settings, digest(settings)]])
+    equal(two['observed']['agent'], 'agent.other')
+    equal((denied['type'], denied['observed']['agent'], denied['observed']['configs']),
+          ('SecurityDecision', 'agent.test', [[path, digest(path)]]))
+    equal((plain['observed']['uid'], 'agent' in plain['observed'], 'configs' in plain['observed']), (os.getuid(), False, False))
+    equal(run('audit', 'verify', store)[0], 0)
+    has(run('audit', 'list', store)[1], 'agent agent.test')
+    for shown in (one, two):
+        equal(run('audit', 'replay', store, '--execution', shown['execution_id'])[0], 0)
+    _, out, _ = run('repl', '--agent', path, '--audit', os.path.join(WORK, 'repl.mva'), stdin=b'(+ 1 2)\n')
+    has(run('audit', 'show', os.path.join(WORK, 'repl.mva'))[1], 'agent agent.test')
+
+
+@test
 def the_program_is_the_one_that_is_expected():
     program = write('p.rtfs', '(+ 40 2)\n')
     digest = hashlib.sha256(b'(+ 40 2)\n').hexdigest()
@@ -408,11 +456,12 @@ def the_program_is_the_one_that_is_expected():
 
 
 @test
-def a_wrong_configuration_runs_nothing_and_explain_names_its_line():
-    path = write('bad.rtfs', '(agent.config :profile :microvn)')
-    code, out, err = evaluate('1', path)
+def a_wrong_configuration_runs_nothing_and_explain_names_its_line():  # REQ-AC-60
+    path = write('bad.rtfs', '(agent.config :profile :microvn :causal-chain {:storage {:mode :append_file :path "never.mva"}})')
+    code, out, err = run('eval', '1', '--agent', path)
     equal((code, out), (2, ''))
     has(err, 'bad.rtfs:1:24: profile')
+    assert not os.path.exists(os.path.join(WORK, 'never.mva'))  # checked before anything is begun
     path = agent(':capabilities {:fs {:enabled true :paths ["data"]}}')
     code, out, _ = run('call', 'ccos.io.read-file', f'"{WORK}/data/in.txt"', '--agent', path, '--explain', '--json')
     equal(code, 0)
@@ -503,7 +552,7 @@ def a_session_without_files_has_nothing_to_reload_and_asks_for_approval_like_a_r
 
 
 @test
-def the_example_of_an_agent_does_what_its_comments_say():
+def the_example_of_an_agent_does_what_its_comments_say():  # REQ-AC-62
     folder = os.path.join(ROOT, 'examples', 'agent')
     config = os.path.join(folder, 'agent.config.rtfs')
     equal(run('config', 'check', config, '--strict')[0], 0)
@@ -599,6 +648,29 @@ def explain_tells_the_rules_of_each_call_of_a_program():
     equal([c['verdict'] for c in told['calls']], ['depends', 'allowed', 'denied', 'allowed'])
     equal(told['calls'][2]['rule'], 'rule not-this')
     equal([c for c in told['granted'] if c.startswith('ccos.io.')], ['ccos.io.println'])
+
+
+@test
+def a_program_that_needs_more_than_the_agent_has_is_refused_before_it_begins():  # REQ-AC-63, REQ-GOV-05
+    store = os.path.join(WORK, 'admission.mva')
+    path = agent(':capabilities {:fs {:enabled true :paths ["data"]}} :network {:enabled true :egress {:via :proxy '
+                 ':allow-domains ["a.invalid"]}}')
+    said = '(do (call "ccos.io.read-file" "%s/data/in.txt") ^{:effects [%%s]} (call "ccos.io.file-exists" "%s/data/in.txt"))' % (WORK, WORK)
+    for effects, code in ((':fs', 0), ('[:fs {:paths ["%s/data"]}]' % WORK, 0), ('[:fs {:paths ["/etc"]}]', 3), (':gpu', 5), (':llm', 5),
+                          ('[:network {:domains ["a.invalid"]}]', 0), ('[:network {:domains ["b.invalid"]}]', 3)):
+        got = run('eval', said % effects, '--agent', path, '--audit', store)
+        assert got[0] == code, (effects, got)
+    budget = agent(':capabilities {:fs {:enabled true :paths ["data"]}} :governance {:policies {:default {:budgets {:max_cost_usd 1.5 '
+                   ':token_budget 100 :max_calls 9 :max_egress_bytes 10 :max_written_bytes 11}}}}')
+    for what, code in ((':cost_usd 1.5 :tokens 100 :calls 9 :egress_bytes 10 :written_bytes 11', 0), (':cost_usd 1.51', 3),
+                       (':tokens 101', 3), (':calls 10', 3), (':egress_bytes 11', 3), (':written_bytes 12', 3)):
+        equal((what, run('eval', said % '[:resources {%s}]' % what, '--agent', budget, '--audit', 'none')[0]), (what, code))
+    calls = [r for r in json.loads(run('audit', 'show', store, '--json')[1])['records'] if r['type'] == 'CapabilityCall']
+    equal(len(calls), 3 * 2)  # of those that were refused no call was made
+    for tier, needed in (('low', True), ('medium', True), ('high', False)):  # the policy of a call is found by its risk
+        policy = agent(':capabilities {:fs {:enabled true :paths ["data"]}} :governance {:policies {:default :allow :p '
+                       '{:risk_tier "%s" :requires_approvals 1}}}' % tier)
+        equal(run('eval', READ, '--agent', policy, '--audit', store)[0], 3 if needed else 0)
 
 
 @test

@@ -56,7 +56,7 @@ static struct mv_result *run(const struct mv_context *c, const char *program)
 static const struct mv_budget unlimited = { { MV_SPEND_ANY, MV_SPEND_ANY, MV_SPEND_ANY,
                                               MV_SPEND_ANY, MV_SPEND_ANY } };
 
-TEST(tokens_are_spent_up_to_the_budget_and_not_beyond)
+TEST(tokens_are_spent_up_to_the_budget_and_not_beyond) /* REQ-GOV-06 */
 {
         struct mv_budget b = unlimited;
         b.max[MV_SPEND_TOKENS] = 100;

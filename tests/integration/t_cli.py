@@ -128,6 +128,19 @@ def limits_are_4_each_with_its_own_termination():
 
 
 @test
+def options_give_more_than_the_level_begins_with_up_to_a_bound():  # REQ-CFG-01, REQ-SEC-10
+    text = '(count (map inc (range 0 3000000)))'
+    for provider in providers():
+        equal(run_json('eval', text, '--provider', provider)[1]['termination'], 'memory')
+        equal(run_json('eval', text, '--provider', provider, '--memory', '512M', '--timeout', '20s')[1].get('value'), 3000000)
+    code, out, err = run('eval', '1', '--timeout', '5m', '--memory', '1G', '--audit', 'none')
+    equal((code, out), (0, '1\n'))
+    has(err, 'note: level controlled ends a program after at most 60 s')
+    has(err, 'note: level controlled gives a program at most 512 MiB')
+    equal(run('eval', '1', '--timeout', '60s', '--audit', 'none'), (0, '1\n', ''))
+
+
+@test
 def an_unavailable_provider_is_5():
     code, out, err = run('eval', '1', '--provider', 'firecracker')
     equal((code, out), (5, ''))
@@ -296,6 +309,18 @@ def a_program_may_run_a_script_as_a_capability():
 
 
 @test
+def scripts_that_start_one_another_are_told_to_stop():
+    if not os.access(INTERPRETERS['py'], os.X_OK):
+        return
+    code = ('import json, microvm, sys\na, n = json.loads(sys.argv[1]), int(sys.argv[2])\ntry:\n'
+            '  print(json.dumps(microvm.call("ccos.sandbox.python", {"code": a, "args": [a, n + 1]})["result"]))\n'
+            'except microvm.Error as e:\n  print(json.dumps([n, e.kind, e.message]))\n')
+    text = '(get (call "ccos.sandbox.python" {:code %s :args [%s 1]}) "result")' % (json.dumps(code), json.dumps(code))
+    got, r = run_json('eval', text, '--level', 'full')
+    equal((got, r.get('value')), (0, [8, 'LimitExceeded', 'executions start one another at most 8 deep']))
+
+
+@test
 def without_user_namespaces_programs_are_refused_and_told_why():
     if not shutil.which('unshare') or subprocess.run(['unshare', '-Ur', 'true'], check=False).returncode:
         return
@@ -330,6 +355,28 @@ def granted_paths_appear_at_their_place_and_nothing_else_does():
         code, _, err = run('run', 'copy.sh', '--allow', 'external_program', '--allow-read', grant)
         equal(code, 1)
         has(err, why)
+
+
+@test
+def the_command_is_small_and_an_idle_session_too():  # REQ-AC-64: below 10 MB; below 100 MB
+    strip = shutil.which('strip')
+    with open(MICROVM, 'rb') as f:
+        if not strip or b'__asan_init' in f.read():
+            return
+    subprocess.run([strip, '-o', path('stripped'), MICROVM], check=True)
+    size = os.path.getsize(path('stripped'))
+    assert size < 10_000_000, size
+    for provider in providers():
+        with subprocess.Popen([MICROVM, 'repl', '--provider', provider, '--audit', 'none'], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, env=ENV) as p:
+            p.stdin.write(b'(+ 1 2)\n')
+            p.stdin.flush()
+            equal(p.stdout.readline(), b'3\n')
+            with open(f'/proc/{p.pid}/status', encoding='ascii') as f:
+                resident = int([l for l in f if l.startswith('VmRSS')][0].split()[1])
+            p.stdin.close()
+            assert resident < 100_000, (provider, resident)
+            print(f'# {provider}: {size} bytes, {resident} KiB resident')
 
 
 @test

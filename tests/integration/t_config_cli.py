@@ -166,6 +166,39 @@ def options_only_narrow():  # REQ-CFG-09
 
 
 @test
+def effects_are_refused_whatever_grants_them():  # REQ-SEC-07
+    base = f'default_provider = "mock"\nlevel = "%s"\n[grants]\n%s\n[environments.calm.grants]\ndeny_effects = ["system"]\n'
+    ids = 'capabilities = ["ccos.*", "external_program"]\nhosts = ["a.invalid"]\n'
+    fetch, clock = ('call', 'ccos.network.http-fetch', '"http://a.invalid/"'), ('call', 'ccos.system.current-timestamp-ms')
+    path = settings(base % ('controlled', ids + 'deny_effects = [":Network"]'))
+    code, _, err = run(*fetch, '--policy', path)
+    equal(code, 3)
+    has(err, "effect_policy operation on capability 'ccos.network.http-fetch'")
+    has(err, "Effect ':network' denied by runtime context")
+    equal(run(*clock, '--policy', path)[0], 0)
+    equal(run(*clock, '--policy', path, '--environment', 'calm')[0], 3)
+    equal(run(*clock, '--policy', path, '--deny-effect', 'system')[0], 3)
+    equal(run(*clock, '--policy', path, '--deny-effect', 'clock')[0], 2)
+    code, _, err = run('exec', '--policy', path, '--provider', 'process', '--', '/bin/true')  # it could reach the granted host
+    equal(code, 3)
+    has(err, "Effect ':network' denied")
+    # a level of steps is denied by the effects that make it: REQ-SEC-03, REQ-STEP-08
+    step = '(step "s" (call "ccos.system.current-timestamp-ms"))'
+    equal(run('eval', step, '--policy', path)[0], 0)
+    has(run('eval', step, '--policy', path, '--deny-effect', 'system')[2], "Effect ':system' denied")
+    path = settings(base % ('full', 'effects = ["compute"]'))
+    equal(run('call', 'ccos.math.add', '1', '2', '--policy', path)[0], 0)
+    for call in (fetch, clock, ('call', 'ccos.io.read-file', '"/etc/hostname"')):
+        code, _, err = run(*call, '--policy', path)
+        equal(code, 3)
+        has(err, 'not permitted by runtime context allowlist')
+    code, out, _ = run(*fetch, '--policy', path, '--explain')
+    equal(code, 3)
+    has(out, 'allow the effect network too')
+    equal(run(*clock, '--level', 'full', '--deny-effect', 'system', '--audit', 'none')[0], 3)
+
+
+@test
 def a_capability_has_settings_of_its_own():  # REQ-CFG-05, -06
     inner, outer = os.path.join(WORK, 'in'), os.path.join(WORK, 'out')
     os.makedirs(inner, exist_ok=True)
@@ -178,6 +211,48 @@ def a_capability_has_settings_of_its_own():  # REQ-CFG-05, -06
     os.symlink(inner, os.path.join(outer, 'link'))
     assert run('call', 'ccos.io.write-file', f'"{outer}/link/x"', '"1"', '--policy', path)[0] != 0
     assert not os.path.exists(os.path.join(inner, 'x'))
+
+
+@test
+def a_script_that_a_capability_runs_finds_the_settings_of_the_others():  # REQ-CFG-09
+    inner, outer = os.path.join(WORK, 'in'), os.path.join(WORK, 'out')
+    for d in (inner, outer):
+        os.makedirs(d, exist_ok=True)
+    base = (f'[grants]\ncapabilities = ["ccos.io.write-file", "ccos.sandbox.shell", "ccos.sandbox.python"]\n'
+            f'write = ["{inner}", "{outer}"]\n[capability_configs."ccos.io.write-file"]\nfs_policy = {{ ReadWrite = ["{outer}"] }}\n')
+    code = ('import json, microvm\nr = []\nfor d in ("%s", "%s"):\n  try:\n    microvm.call("ccos.io.write-file", d + "/nested", "x")\n'
+            '    r.append("done")\n  except microvm.Denied:\n    r.append("denied")\nprint(json.dumps(r))' % (inner, outer))
+    for own in ('', '[capability_configs."ccos.sandbox.python"]\ntimeout = "4s"\n'):
+        r, out, err = run('eval', '(get (call "ccos.sandbox.python" {:code %s}) "result")' % json.dumps(code), '--policy', settings(base + own),
+                          '--provider', 'process', '--audit', 'none')
+        if r == 5 or 'interpreter' in out + err:
+            return
+        equal((r, out), (0, '["denied" "done"]\n'))
+        assert not os.path.exists(os.path.join(inner, 'nested'))
+
+
+@test
+def a_program_that_another_one_starts_is_under_the_same_settings():  # REQ-CFG-09, -13
+    inner, outer = os.path.join(WORK, 'in'), os.path.join(WORK, 'out')
+    for d in (inner, outer):
+        os.makedirs(d, exist_ok=True)
+    base = (f'[grants]\ncapabilities = ["ccos.io.write-file", "ccos.microvm.execute", "ccos.echo"]\nwrite = ["{inner}", "{outer}"]\n'
+            f'[capability_configs."ccos.io.write-file"]\nfs_policy = {{ ReadWrite = ["{outer}"] }}\n')
+    asks = '[[governance.rules]]\nid = "ask"\ncapability = "ccos.echo"\naction = "require-approval"\n'
+    own = '[capability_configs."ccos.microvm.execute"]\ntimeout = "4s"\n'
+    start = '(get (call "ccos.microvm.execute" {:program {:type "RtfsSource" :source %s} %s}) "ok")'
+    write_file = lambda d: json.dumps('(call "ccos.io.write-file" "%s/started" "x")' % d)
+    for more in ('', own, own + asks):
+        path = settings(base + more)
+        for source, config, wanted in (
+                (write_file(inner), '', 'false\n'), (write_file(outer), '', 'true\n'),
+                (write_file(inner), ':config {:fs_policy {:ReadWrite ["%s"]}}' % inner, 'false\n'),
+                (write_file(outer), ':config {:fs_policy {:ReadWrite ["%s"]}}' % inner, 'false\n'),
+                (json.dumps('(call "ccos.echo" 1)'), '', 'false\n' if asks in more else 'true\n')):  # nobody could resume it
+            equal(run('eval', start % (source, config), '--policy', path, '--audit', os.path.join(WORK, 'start.mva'))[:2], (0, wanted))
+        assert not os.path.exists(os.path.join(inner, 'started'))
+    code, out, _ = run('approvals', 'list', '--audit', os.path.join(WORK, 'start.mva'), '--json')
+    equal((code, json.loads(out).get('approvals')), (0, []))
 
 
 @test

@@ -103,8 +103,87 @@ def a_failed_run_says_what_it_has_undone():
 
 
 @test
+def a_run_with_limits_of_its_own_is_resumed_with_the_same():  # REQ-CKPT-06, REQ-SEC-14
+    with open(os.path.join(WORK, 'ask.toml'), 'w', encoding='utf-8') as f:
+        f.write('[grants]\ncapabilities = ["ccos.echo"]\n[[governance.rules]]\nid = "ask"\naction = "require-approval"\n')
+    limits = ('--memory', '32M', '--fuel', '100000', '--max-output', '1M', '--timeout', '4s')
+    files = ('--policy', 'ask.toml', '--audit', 'limits.mva')
+    code, _, err = run('eval', '(call "ccos.echo" 5)', *files, *limits)
+    equal(code, 3)
+    equal(run('approvals', 'approve', re.search(r'apr_[0-9a-f]{32}', err)[0], '--as', 'ada', '--audit', 'limits.mva')[0], 0)
+    execution = re.search(r'resume (exec_[-0-9a-f]+)', err)[1]
+    for other in ((), limits[:6], ('--memory', '64M', *limits[2:])):
+        code, _, err = run('resume', execution, *files, *other)
+        equal(code, 3)
+        has(err, 'begun with another context')
+    equal(run('resume', execution, *files, *limits)[:2], (0, '5\n'))
+
+
+@test
+def a_list_says_how_each_execution_stands_and_a_checkpoint_is_gone_on_from():  # REQ-CKPT-02, -03, -04
+    with open(os.path.join(WORK, 'ask.toml'), 'w', encoding='utf-8') as f:
+        f.write('[grants]\ncapabilities = ["ccos.echo"]\n[[governance.rules]]\nid = "ask"\naction = "require-approval"\n')
+    files = ('--policy', 'ask.toml', '--audit', 'list.mva')
+    listed = lambda *o: json.loads(run('audit', 'list', 'list.mva', '--json', *o)[1])['executions']
+    equal(run('eval', '(+ 1 2)', *files)[0], 0)
+    equal(run('eval', '(/ 1 0)', *files)[0], 1)
+    equal(run('exec', *files, '--', '/bin/true')[0], 3)
+    _, _, err = run('eval', '(call "ccos.echo" 5)', *files)
+    equal([(e['state'], e['termination']) for e in listed()],
+          [('ended', 'completed'), ('ended', 'error'), ('denied', None), ('waiting', None)])
+    assert len({e['checkpoint'] for e in listed()}) == 4, listed()
+    waits = listed()[3]
+    equal(waits['execution_id'], re.search(r'resume (exec_[-0-9a-f]+)', err)[1])
+    equal([e['execution_id'] for e in listed('--denied')], [listed()[2]['execution_id']])
+    equal(listed('--execution', waits['execution_id']), [waits])
+    equal(run('approvals', 'approve', re.search(r'apr_[0-9a-f]{32}', err)[0], '--as', 'ada', '--audit', 'list.mva')[0], 0)
+    for checkpoint, wanted in (('cp-1', 'Checkpoint not found'), ('cp-' + 'G' * 64, 'Checkpoint not found'),
+                               (listed()[0]['checkpoint'], 'Checkpoint does not match plan/intent: it stands at ' + waits['checkpoint'])):
+        code, _, err = run('resume', waits['execution_id'], *files, '--checkpoint', checkpoint)
+        assert code != 0
+        has(err, wanted)
+    equal(listed()[3], waits)  # a refused resumption changes nothing
+    equal(run('resume', waits['execution_id'], *files, '--checkpoint', waits['checkpoint'])[:2], (0, '5\n'))
+    equal((listed()[3]['state'], listed()[3]['termination']), ('ended', 'completed'))
+    out = run('audit', 'list', 'list.mva')[1]
+    has(out, waits['execution_id'] + ' ended      completed')
+    os.makedirs(os.path.join(WORK, 'state'), exist_ok=True)
+    state = {**ENV, 'XDG_STATE_HOME': os.path.join(WORK, 'state')}
+    subprocess.run([MICROVM, 'eval', '1'], env=state, check=True, capture_output=True)
+    has(subprocess.run([MICROVM, 'audit', 'list'], env=state, check=True, capture_output=True).stdout.decode(), 'completed')
+
+
+@test
+def a_secret_that_a_program_did_not_ask_for_is_in_no_record():  # REQ-CKPT-07
+    for program, there in (('(call "ccos.echo" 1)', False), ('(count (call "ccos.system.get-env" "TOKEN"))', True)):
+        store = os.path.join(WORK, 'secret-%d.mva' % there)
+        code, _, _ = run('eval', program, '--allow', 'ccos.echo', '--allow', 'ccos.system.get-env', '--env', 'TOKEN=s3cr3t-value',
+                         '--audit', store)
+        equal(code, 0)
+        with open(store, 'rb') as f:
+            equal(b's3cr3t-value' in f.read(), there)
+        equal(os.stat(store).st_mode & 0o777, 0o600)
+
+
+@test
+def a_call_ends_after_the_time_that_the_program_gives_it():  # REQ-IDEM-07
+    nap = '(call "ccos.system.sleep-ms" 4000)'
+    for hint in ('{:runtime.timeout 100}', '{:runtime.learning.timeout {:absolute-ms 100}}'):
+        begun = time.monotonic()
+        code, out, _ = run('eval', f'(do (try ^{hint} {nap} (catch e 7)) (call "ccos.system.sleep-ms" 1) 7)',
+                           '--allow', 'ccos.system.sleep-ms', '--audit', 'none')
+        equal((code, out), (0, '7\n'))
+        assert time.monotonic() - begun < 3, hint
+    for hint in ('{:runtime.timeout 0}', '{:runtime.timeout "1s"}', '{:runtime.learning.timeout {:multiplier 2}}',
+                 '{:runtime.learning.timeout {:absolute-ms 5 :multiplier 2}}'):
+        code, _, err = run('eval', f'^{hint} {nap}', '--allow', 'ccos.system.sleep-ms', '--audit', 'none')
+        equal(code, 1)
+        has(err, 'runtime.timeout: milliseconds')
+
+
+@test
 def options_that_say_what_is_run_are_usage_errors():
-    for options in (['--fuel', '7'], ['--explain'], ['--memory', '1M'], ['--arg', '1'], ['--in-doubt', 'x'],
+    for options in (['--explain'], ['--output', 'x'], ['--arg', '1'], ['--in-doubt', 'x'],
                     ['--in-doubt', '7=maybe'], ['--in-doubt', '0=done'], ['--audit', 'none']):
         equal(run('resume', 'exec_x', *options)[0], 2)
     equal(run('resume')[0], 2)

@@ -99,7 +99,7 @@ static uint64_t now_ms(void)
 }
 
 /* --- factory ---------------------------------------------------------------------------------- */
-/* REQ-FACT-01, -04, -09 */
+/* REQ-FACT-01, -04, -09; X-13: a provider is asked by its name */
 TEST(providers_are_listed_in_order_and_unavailable_ones_say_why)
 {
         static const char *const names[] = { "mock", "process",     "wasm",    "gvisor",
@@ -383,7 +383,7 @@ TEST(a_caller_can_cancel_from_another_thread)
 }
 
 /* --- tiers ------------------------------------------------------------------------------------ */
-/* REQ-FACT-07, REQ-PRV-19 */
+/* REQ-FACT-06, -07, REQ-PRV-19 */
 TEST(a_tier_is_never_lowered)
 {
         struct mv_host *h = new_host();
@@ -406,6 +406,53 @@ TEST(a_tier_is_never_lowered)
                 CHECK(strstr(err.msg, "kvm:"));
         }
         mv_result_free(r);
+        mv_host_free(h);
+}
+
+/* REQ-FACT-05, -06: a need is met by its wall, or refused with the reason. */
+TEST(a_provider_is_chosen_by_what_is_needed)
+{
+        static const struct {
+                const char *need, *provider; /* NULL: any of that tier */
+                enum mv_tier tier;
+        } rows[] = { { "development", "mock", MV_TIER_NONE },
+                     { "light", "process", MV_TIER_PROCESS },
+                     { "portable", "wasm", MV_TIER_WASM },
+                     { "container", "gvisor", MV_TIER_CONTAINER },
+                     { "high-security", NULL, MV_TIER_VM } };
+        struct mv_host *h = new_host();
+        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+                struct mv_execution x = { .program = mv_program_source("1"),
+                                          .provider = rows[i].need };
+                struct mv_result *r = run(h, &x);
+                if (r) {
+                        CHECK(mv_result_tier(r) == rows[i].tier);
+                        if (rows[i].provider)
+                                CHECK_STR(mv_result_provider(r), rows[i].provider);
+                } else {
+                        CHECK(err.code == MV_E_UNAVAILABLE);
+                        CHECK(rows[i].provider ? !available(h, rows[i].provider)
+                                               : !available(h, "kvm"));
+                        CHECK(strstr(err.msg, rows[i].provider ? "not available" : "tier vm"));
+                }
+                mv_result_free(r);
+                x.tier_min = MV_TIER_VM; /* a need never lowers the tier */
+                r = run(h, &x);
+                CHECK(!r || mv_result_tier(r) == MV_TIER_VM);
+                CHECK(r || rows[i].provider || !available(h, "kvm"));
+                mv_result_free(r);
+        }
+        struct mv_context *scripts = ALLOWING("external_program");
+        struct mv_execution script = { .program = { .kind = MV_PROGRAM_SCRIPT,
+                                                    .bytes = MV_SLICE("true"),
+                                                    .language = "Shell" },
+                                       .context = scripts,
+                                       .provider = "high-security" };
+        CHECK(!run(h, &script) && err.code == MV_E_UNAVAILABLE); /* no script runs in a microVM */
+        CHECK(strstr(err.msg, "tier vm"));
+        mv_context_free(scripts);
+        struct mv_execution x = { .program = mv_program_source("1"), .provider = "heavy" };
+        CHECK(!run(h, &x) && err.code == MV_E_NOT_FOUND);
         mv_host_free(h);
 }
 
@@ -655,6 +702,153 @@ TEST(a_capability_without_a_program_runs_through_the_broker)
         mv_host_free(h);
 }
 
+/* What a program gets that starts `request` with these grants: its value, or the kind of its error. */
+static const char *started(struct mv_host *h, const char *provider, const struct mv_context *c,
+                           const char *request)
+{
+        static char buf[600];
+        char text[2000];
+        snprintf(text, sizeof text,
+                 "(try (let [r (call :ccos.microvm.execute %s)]\n"
+                 "  [(get r \"ok\") (get r \"value\") (get r \"error_kind\") (get r "
+                 "\"termination\")])\n"
+                 "  (catch e (:kind e)))",
+                 request);
+        struct mv_result *r = run_source(h, provider, c, text);
+        char *shown = r && mv_result_ok(r) ? mv_value_display(mv_result_value(r), NULL) : NULL;
+        snprintf(buf, sizeof buf, "%s",
+                 shown                     ? shown
+                 : r && mv_result_error(r) ? mv_result_error(r)->message
+                                           : err.msg);
+        free(shown);
+        mv_result_free(r);
+        return buf;
+}
+
+#define RTFS(source) "{:program {:type \"RtfsSource\" :source \"" source "\"}"
+
+/* REQ-CFG-13 */
+TEST(a_program_starts_another_one_with_less_than_it_has_itself)
+{
+        static const struct {
+                const char *request, *gives;
+        } rows[] = {
+                { RTFS("(+ 1 2)") "}", "[true 3 \"\" \"completed\"]" },
+                { RTFS("(reduce + args)") " :args [1 2 3]}", "[true 6 \"\" \"completed\"]" },
+                { RTFS("(/ 1 0)") "}", "[false nil \"DivisionByZero\" \"error\"]" },
+                { RTFS("(call :ccos.echo 5)") "}", "[true 5 \"\" \"completed\"]" },
+                { RTFS("(call :ccos.echo 5)") " :config {:capabilities [:ccos.math.*]}}",
+                  "[false nil \"SecurityViolation\" \"denied\"]" },
+                { RTFS("(call :ccos.math.add 5 1)") " :config {:capabilities [:ccos.math.*]}}",
+                  "[true 6 \"\" \"completed\"]" },
+                { RTFS("(call :ccos.io.file-exists \\\"/tmp/x\\\")") "}",
+                  "[true false \"\" \"completed\"]" },
+                { RTFS("(call :ccos.io.file-exists \\\"/tmp/x\\\")") " :config {:fs_policy "
+                                                                     "\"None\"}}",
+                  "[false nil \"SecurityViolation\" \"denied\"]" },
+                { RTFS("(call :ccos.io.file-exists \\\"/tmp/x\\\")") " :config {:fs_policy "
+                                                                     "{:ReadOnly [\"/tmp/x\"]}}}",
+                  "[true false \"\" \"completed\"]" },
+                { RTFS("(loop [] (recur))") " :config {:timeout_ms 50}}",
+                  "[false nil \"LimitExceeded\" \"timeout\"]" },
+                /* more than it has: recorded denials */
+                { RTFS("1") " :config {:capabilities [:ccos.network.http-fetch]}}",
+                  ":security-violation" },
+                { RTFS("1") " :config {:fs_policy {:ReadWrite [\"/tmp\"]}}}",
+                  ":security-violation" },
+                { RTFS("1") " :config {:network_policy {:AllowList [\"a.example\"]}}}",
+                  ":security-violation" },
+                { RTFS("1") " :config {:env_vars {:A \"1\"}}}", ":security-violation" },
+                { "{:program {:type \"ExternalProgram\" :path \"/bin/true\"}}",
+                  "[false nil \"SecurityViolation\" \"denied\"]" },
+                /* what is not known is refused */
+                { RTFS("1") " :config {:timeout 5}}", ":invalid-argument" },
+                { RTFS("1") " :limits {}}", ":invalid-argument" },
+                { RTFS("1") " :config {:network_policy \"Full\"}}", ":invalid-argument" },
+                { RTFS("1") " :config {:memory_limit_mb 0}}", ":invalid-argument" },
+                { "{:program {:type \"NativeFunction\"}}", ":invalid-argument" },
+                { "{:program {:type \"RtfsSource\"}}", ":invalid-argument" },
+                { "{:args []}", ":invalid-argument" },
+                { "5", ":invalid-argument" },
+        };
+        struct mv_host *h = new_host();
+        struct mv_context *c = ALLOWING("ccos.microvm.execute");
+        const char *names[3];
+        unsigned n = rtfs_providers(h, names);
+        CHECK(mv_context_allow(c, "ccos.echo", &err) == 0 &&
+              mv_context_allow(c, "ccos.math.*", &err) == 0 &&
+              mv_context_allow(c, "ccos.io.file-exists", &err) == 0 &&
+              mv_context_allow_read(c, "/tmp", &err) == 0);
+        for (unsigned p = 0; p < n; p++)
+                for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+                        CHECK_STR(started(h, names[p], c, rows[i].request), rows[i].gives);
+        struct mv_context *other = ALLOWING("ccos.echo");
+        CHECK_STR(started(h, "mock", other, RTFS("1") "}"), ":security-violation");
+        /* of level full what is named and nothing else; a rule and a denied effect hold below too */
+        struct mv_context *full = mv_context_new(MV_LEVEL_FULL);
+        CHECK_STR(started(h, "mock", full,
+                          RTFS("(call :ccos.echo 5)") " :config {:capabilities [:ccos.math.*]}}"),
+                  "[false nil \"SecurityViolation\" \"denied\"]");
+        CHECK_STR(started(h, "mock", full, RTFS("(call :ccos.echo 5)") "}"),
+                  "[true 5 \"\" \"completed\"]");
+        CHECK(mv_context_deny_effect(full, "filesystem", &err) == 0);
+        CHECK_STR(started(h, "mock", full, RTFS("(call :ccos.io.file-exists \\\"/tmp\\\")") "}"),
+                  "[false nil \"SecurityViolation\" \"denied\"]");
+        mv_context_free(full);
+        mv_context_free(other);
+        mv_context_free(c);
+        mv_host_free(h);
+}
+
+/* REQ-STEP-12, -17: what a call of a step starts is part of the step, also inside of steps of its own. */
+TEST(a_program_that_a_step_starts_is_held_to_the_step)
+{
+        static const char *const sources[] = {
+                "(call :ccos.math.add 1 2)", "(step \\\"own\\\" (call :ccos.math.add 1 2))",
+                "(step \\\"a\\\" (step \\\"b\\\" (call :ccos.math.add 1 2)))",
+                "(get (call :ccos.microvm.execute {:program {:type \\\"RtfsSource\\\"\n"
+                " :source \\\"(step 1 (call :ccos.math.add 1 2))\\\"}}) \\\"value\\\")"
+        };
+        static const char *const demands[] = { "{:capabilities [:ccos.microvm.execute]}",
+                                               "{:capabilities [:ccos.microvm.*]}" };
+        struct mv_host *h = new_host();
+        struct mv_context *c = ALLOWING("ccos.*"), *own = ALLOWING("ccos.*");
+        char text[1500];
+        for (int narrowed = 0; narrowed < 2; narrowed++) {
+                for (size_t i = 0; i < 4; i++)
+                        for (size_t k = 0; k < 2; k++) {
+                                /* the text names the capability, so that the demand alone is in the way */
+                                snprintf(text, sizeof text,
+                                         "(call :ccos.math.add 1 1)\n"
+                                         "(with-security-profile %s (get (call "
+                                         ":ccos.microvm.execute\n"
+                                         "  {:program {:type \"RtfsSource\" :source \"%s\"}}) "
+                                         "\"value\"))",
+                                         demands[k], sources[i]);
+                                struct mv_result *r = run_source(h, "mock", c, text);
+                                REQUIRE(r && mv_result_ok(r));
+                                CHECK(mv_result_value(r)->kind == MV_NIL);
+                                mv_result_free(r);
+                        }
+                /* once more with settings of its own for what is called */
+                if (!narrowed)
+                        REQUIRE(mv_context_narrow(c, "ccos.math.add", mv_context_copy(own), &err) ==
+                                0);
+        }
+        snprintf(text, sizeof text,
+                 "(call :ccos.math.add 1 1) (step \"free\" (get (call :ccos.microvm.execute\n"
+                 " {:program {:type \"RtfsSource\" :source \"%s\"}}) \"value\"))",
+                 sources[1]);
+        struct mv_result *r = run_source(h, "mock", c, text);
+        char *shown = r && mv_result_ok(r) ? mv_value_display(mv_result_value(r), NULL) : NULL;
+        CHECK_STR(shown ? shown : "nothing", "nil"); /* nothing in that step's own text calls it */
+        free(shown);
+        mv_result_free(r);
+        mv_context_free(own);
+        mv_context_free(c);
+        mv_host_free(h);
+}
+
 /* REQ-AUTH-12: shutdown with the permissions of math.add. REQ-PRV-09, -10 */
 TEST(the_boundary_gate_refuses_a_capability_outside_the_token)
 {
@@ -833,6 +1027,69 @@ TEST(every_decision_is_recorded)
         mv_host_free(h);
 }
 
+static bool first_record_holds(struct mv_host *h, const char *execution_id, const char *text)
+{
+        struct mv_audit_reader *reader;
+        struct mv_audit_record rec;
+        bool found = false, first = true;
+        if (mv_audit_reader_of(h->audit, &reader, &err) < 0)
+                return false;
+        while (first && mv_audit_read(reader, &rec, &err) == 1) {
+                if (strcmp(rec.execution_id, execution_id) != 0)
+                        continue;
+                first = false;
+                found = memmem(rec.observed.p, rec.observed.len, text, strlen(text)) != NULL;
+        }
+        mv_audit_reader_close(reader);
+        return found;
+}
+
+/* REQ-SEC-19, -20 */
+TEST(an_embedder_says_on_whose_behalf_and_no_root_depends_on_it)
+{
+        struct mv_host *h = new_host();
+        struct mv_config_digest file = { "policy.toml", "sha256:00" };
+        struct mv_behalf b = { .agent = "agent.a",
+                               .tenant = "tenant-7",
+                               .user = "ada",
+                               .configs = &file,
+                               .configs_count = 1 };
+        struct mv_execution x = { .program = mv_program_source("(+ 1 2)"), .provider = "mock" };
+        struct mv_result *plain, *named;
+        static const char *const texts[] = { "agent.a", "tenant-7", "ada", "policy.toml",
+                                             "sha256:00" };
+        REQUIRE(mv_execute(h, &x, &plain, &err) == 0);
+        x.behalf = &b;
+        REQUIRE(mv_execute(h, &x, &named, &err) == 0);
+        CHECK(memcmp(mv_result_root(plain), mv_result_root(named), 32) == 0);
+        for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+                CHECK(first_record_holds(h, mv_result_execution_id(named), texts[i]));
+                CHECK(!first_record_holds(h, mv_result_execution_id(plain), texts[i]));
+        }
+        mv_result_free(plain);
+        mv_result_free(named);
+        struct mv_execution denied = { .program = { .kind = MV_PROGRAM_EXTERNAL,
+                                                    .path = "/bin/true" },
+                                       .provider = "process",
+                                       .behalf = &b };
+        REQUIRE(mv_execute(h, &denied, &named, &err) == 0);
+        CHECK(mv_result_termination(named) == MV_END_DENIED);
+        for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+                CHECK(first_record_holds(h, mv_result_execution_id(named), texts[i]));
+        mv_result_free(named);
+        char longest[MV_BEHALF_TEXT_MAX + 2];
+        memset(longest, 'x', sizeof longest);
+        longest[MV_BEHALF_TEXT_MAX + 1] = '\0';
+        b.tenant = longest;
+        CHECK(mv_execute(h, &x, &named, &err) == -MV_E_INVALID);
+        b.tenant = "\xff";
+        CHECK(mv_execute(h, &x, &named, &err) == -MV_E_INVALID);
+        b.tenant = NULL;
+        b.configs_count = 17;
+        CHECK(mv_execute(h, &x, &named, &err) == -MV_E_INVALID);
+        mv_host_free(h);
+}
+
 static char store[64];
 static bool open_store(struct mv_host **ret)
 {
@@ -986,13 +1243,17 @@ TEST(hostile_text_stays_valid_json)
 }
 
 /* --- settings --------------------------------------------------------------------------------- */
-/* REQ-CFG-05, REQ-CAP-06, REQ-DEMO-04 */
+/* REQ-CFG-01, -02, -05, -06, REQ-CAP-06, REQ-DEMO-04; X-37 */
 TEST(capabilities_have_settings_of_their_own)
 {
         CHECK(mv__settings_of("ccos.network.http-fetch")->limits.memory_bytes_max == 64u << 20);
         CHECK(mv__settings_of("ccos.io.open-file")->limits.wall_ns_max == 10000000000ull);
         CHECK(mv__settings_of("no.such.capability") == mv__settings_of(NULL));
-        CHECK(mv__settings_of(NULL)->limits.wall_ns_max == 30000000000ull);
+        CHECK(mv__settings_of(NULL)->limits.wall_ns_max == 30000000000ull &&
+              mv__settings_of(NULL)->limits.memory_bytes_max == 512u << 20);
+        CHECK(mv__settings_of(NULL)->cpu_percent == 100);
+        CHECK_STR(mv__settings_of(NULL)->network, "denied");
+        CHECK_STR(mv__settings_of(NULL)->files, "none");
 }
 
 /* --- performance ------------------------------------------------------------------------------ */
@@ -1160,6 +1421,11 @@ TEST(malformed_requests_are_refused)
         CHECK(!run(h, &x) && err.code == MV_E_INVALID);
         x.args = NULL;
         x.variables = &not_a_vector;
+        CHECK(!run(h, &x) && err.code == MV_E_INVALID);
+        struct mv_entry keyword = { { .kind = MV_KEYWORD, .text = MV_SLICE("k") },
+                                    { .kind = MV_NIL } };
+        struct mv_value by_keyword = { .kind = MV_MAP, .count = 1, .entries = &keyword };
+        x.variables = &by_keyword; /* nothing would find it */
         CHECK(!run(h, &x) && err.code == MV_E_INVALID);
         x.variables = NULL;
         x.program.bytes = (struct mv_slice){ (const uint8_t *)"\"\xff\xfe\"", 4 };

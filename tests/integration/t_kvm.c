@@ -419,7 +419,7 @@ static void act_once(struct mv_cell *c, unsigned i, const uint8_t fresh[32])
 }
 
 /* Invariants 2 and 9; REQ-PRV-12. */
-TEST(every_hostile_act_ends_with_its_reason_and_the_reset_is_complete)
+TEST(every_hostile_act_ends_with_its_reason_and_the_reset_is_complete) /* REQ-CKPT-08 */
 {
         NEEDS_KVM;
         struct mv_cell *c = cell_open(0);

@@ -193,7 +193,7 @@ def inspect_lists_ids_effects_permissions_and_the_grants_they_want():
 
 
 @test
-def what_a_program_declares_to_need_is_asked_for_before_it_runs():  # REQ-LANG-11, REQ-STEP-13, -15, -16
+def what_a_program_declares_to_need_is_asked_for_before_it_runs():  # REQ-LANG-11, REQ-STEP-10, -13, -15, -16, REQ-GOV-05
     grants = ('--allow', 'ccos.io.*', '--allow-net', 'a.b:8443', '--allow-net', '*.ok', '--allow-read', '/data', '--allow-write', '/out')
     cases = (
         (':llm', 5, 'no capability that is granted asks a language model'), ('[:gpu {:memory 1}]', 5, 'no run has one'),
@@ -202,6 +202,10 @@ def what_a_program_declares_to_need_is_asked_for_before_it_runs():  # REQ-LANG-1
         ('[:network {:domains ["a b"]}]', 1, 'declared effect network'), ('[:network {:domains "a.b"}]', 1, 'a vector of texts'),
         ('[:fs {:paths ["/data/x" "/out"] :modes [:read]}]', 0, ''), ('[:fs {:paths ["/data/x"] :modes [:read :write]}]', 3, '--allow-write'),
         ('[:fs {:paths ["/out/x"] :modes [:rw]}]', 0, ''), ('[:fs {:paths ["/etc"]}]', 3, '--allow-read /etc'),
+        ('[:resources {:time_ms 5000 :memory_mb 64 :fuel 10 :tokens 1e9 :cost_usd 2.5 :calls 3}]', 0, ''),
+        ('[:resources {:time_ms 5001}]', 3, 'time_ms 5001 is more than the 5000 this run has'),
+        ('[:resources {:memory_mb 64.5}]', 3, 'memory_mb 64.5 is more than the 64'), ('[:resources {:time 1}]', 1, 'are expected'),
+        ('[:resources {:time_ms "5"}]', 1, 'are expected'), ('[:resources {:memory_mb -1}]', 1, 'are expected'),
         (':clock [:random {:seed 1}]', 0, ''), (':fs :network', 0, ''), (':nuclear', 1, 'no such kind'), ('[1]', 1, 'a row is'))
     for effects, code, why in cases:
         for program in (f'(do (call "ccos.io.println" "began") ^{{:effects [{effects}]}} (+ 1 2))',

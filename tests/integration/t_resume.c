@@ -17,7 +17,7 @@ static void setup(void)
         plan_again();
 }
 
-/* REQ-CKPT-05: replay the prefix, then go on */
+/* REQ-CKPT-01, -05: every record is a checkpoint; replay the prefix, then go on */
 TEST(a_killed_run_goes_on_and_reaches_the_root_of_an_undisturbed_one)
 {
         setup();

@@ -352,16 +352,23 @@ TEST(a_memory_limit_below_the_cell_is_refused_and_a_session_that_was_never_used_
                       &s, &err) < 0);
 }
 
-TEST(a_session_gives_arguments_and_variables_to_all_of_its_evaluations)
+TEST(a_session_gives_arguments_and_variables_to_all_of_its_evaluations) /* REQ-SEC-12 */
 {
         ON_EVERY_WALL
         {
                 struct mv_value item = { .kind = MV_INT, .integer = 5 };
                 struct mv_value args = { .kind = MV_VECTOR, .count = 1, .items = &item };
+                struct mv_entry plan = { { .kind = MV_STRING, .text = MV_SLICE("plan") },
+                                         { .kind = MV_STRING, .text = MV_SLICE("p-7") } };
+                struct mv_value variables = { .kind = MV_MAP, .count = 1, .entries = &plan };
                 struct mv_session *s = NULL;
-                CHECK(mv_session_open(
-                              host, &(struct mv_session_options){ .provider = WALL, .args = &args },
-                              &s, &err) == 0);
+                CHECK(mv_session_open(host,
+                                      &(struct mv_session_options){ .provider = WALL,
+                                                                    .args = &args,
+                                                                    .variables = &variables },
+                                      &s, &err) == 0);
+                CHECK_STR(eval(s, NULL, "(context/get :plan)"), "\"p-7\"");
+                CHECK_STR(eval(s, NULL, "(context/get :plan)"), "\"p-7\"");
                 CHECK_STR(eval(s, NULL, "args"), "[5]");
                 CHECK_STR(eval(s, NULL, "(def args (conj args 6))"), "[5 6]");
                 CHECK_STR(eval(s, NULL, "args"), "[5 6]");

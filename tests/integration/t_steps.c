@@ -82,7 +82,7 @@ static bool echoes(struct door *d)
         return d->answer.type == MV_FRAME_REPLY;
 }
 
-TEST(a_step_may_do_what_the_host_derived_of_it)
+TEST(a_step_may_do_what_the_host_derived_of_it) /* REQ-STEP-17: on at its start, off at its end */
 {
         struct mv_profile p[PROFILES];
         profiles(p);
@@ -342,6 +342,10 @@ static const struct {
         { "(step \"apply\" (apply (fn [a b] (call :ccos.math.add a b)) [1 2]))", "3" },
         { "(let [id (str \"ccos.\" \"echo\")] (step \"computed\" (call id 7)))", "7" },
         { "(step-parallel (call :ccos.echo 1) (call :ccos.echo 2))", "[1 2]" },
+        { "(try (step-parallel (call :ccos.echo 1) (throw :stop)\n"
+          "                    (call :ccos.io.write-file \"$/out.txt\" \"x\"))\n"
+          "  (catch e (call :ccos.io.file-exists \"$/out.txt\")))",
+          "false" },
         { "(step-if (call :ccos.echo true) (call :ccos.math.add 1 1) 0)", "2" },
         { "(try (step \"fails\" (throw :x)) (catch e (call :ccos.echo 1)))", "1" },
         { "(defmacro in-step [n b] `(step ~n ~b)) (in-step \"made\" (call :ccos.echo 3))", "3" },
@@ -384,7 +388,7 @@ static unsigned walls(struct mv_host *h, const char *ret[3])
         return n;
 }
 
-TEST(steps_give_one_value_and_one_root_behind_every_wall)
+TEST(steps_give_one_value_and_one_root_behind_every_wall) /* REQ-LANG-12 */
 {
         struct mv_host *h = host();
         const char *wall[3];
@@ -409,7 +413,7 @@ TEST(steps_give_one_value_and_one_root_behind_every_wall)
         mv_host_free(h);
 }
 
-TEST(a_demand_that_cannot_be_kept_is_refused_before_the_run)
+TEST(a_demand_that_cannot_be_kept_is_refused_before_the_run) /* REQ-STEP-08 */
 {
         struct mv_host *h = host();
         make_dir();
@@ -467,7 +471,7 @@ TEST(the_time_of_a_step_ends_it_and_not_the_rest)
 }
 
 /* Same program, granted and recorded: what stands in the record of a step. */
-TEST(profiles_are_recorded_before_the_program_starts) /* REQ-STEP-09 */
+TEST(profiles_are_recorded_before_the_program_starts) /* REQ-STEP-01, -09 */
 {
         char store[80];
         make_dir();

@@ -105,7 +105,8 @@ static void check_row(const struct mv_value *row, struct mv_arena *a)
         mv_agent_done(&f);
 }
 
-TEST(each_wrong_configuration_is_told_by_its_code_at_its_place) /* REQ-AC-03..12, REQ-ACV-02..22 */
+TEST(each_wrong_configuration_is_told_by_its_code_at_its_place) /* REQ-AC-03..12, -16, REQ-ACV-02..22;
+X-14, X-16, X-19, X-22, X-35, X-36 */
 {
         FILE *f = fopen(CONFIG_CASES, "re");
         char *line = NULL;
@@ -144,7 +145,8 @@ static void check_round_trip(const struct mv_agent_file *f, enum mv_syntax synta
         free(text);
 }
 
-TEST(every_example_is_valid_and_reads_back_equal_in_every_syntax) /* REQ-DOC-01, -02, REQ-AC-14, -15 */
+TEST(every_example_is_valid_and_reads_back_equal_in_every_syntax) /* REQ-DOC-01, -02, REQ-AC-14, -15, -17;
+X-34 */
 {
         DIR *d = opendir(EXAMPLES "/config");
         unsigned count = 0;
@@ -219,7 +221,7 @@ TEST(the_configuration_of_the_first_report_is_read_field_by_field) /* REQ-AC-01,
         mv_agent_done(&f);
 }
 
-TEST(what_is_left_out_takes_its_default) /* REQ-AC-08, -20..48 */
+TEST(what_is_left_out_takes_its_default) /* REQ-AC-08, -20..48, REQ-ACV-01; X-12, X-18, X-36 */
 {
         struct mv_agent_file f = parsed("(agent.config :version \"0.2\")");
         const struct mv_agent_config *c = &f.config;
@@ -241,7 +243,7 @@ TEST(what_is_left_out_takes_its_default) /* REQ-AC-08, -20..48 */
         mv_agent_done(&f);
 }
 
-TEST(numbers_are_read_in_every_spelling_and_words_stand_for_policies) /* REQ-AC-11, -40, -41 */
+TEST(numbers_are_read_in_every_spelling_and_words_stand_for_policies) /* REQ-AC-11, -40, -41; X-33 */
 {
         struct mv_agent_file f = parsed(
                 "{:governance {:policies {:a {:budgets {:max_cost_usd 10 :token_budget 1e5}}\n"
@@ -258,7 +260,7 @@ TEST(numbers_are_read_in_every_spelling_and_words_stand_for_policies) /* REQ-AC-
         mv_agent_done(&f);
 }
 
-TEST(profiles_give_what_the_specification_says) /* REQ-DOC-03 */
+TEST(profiles_give_what_the_specification_says) /* REQ-DOC-03, REQ-AC-16; X-19, X-21, X-34 */
 {
         struct mv_agent_file f =
                 parsed("(profile:microvm-networked \"a\" [\"x.example\"] \"" DIGEST
@@ -278,6 +280,117 @@ TEST(profiles_give_what_the_specification_says) /* REQ-DOC-03 */
               !f.config.microvm.devices.nic.enabled.boolean);
         CHECK(f.config.orchestrator.isolation.fs.ephemeral.boolean);
         mv_agent_done(&f);
+}
+
+static bool text_is(const struct mv_item *item, const char *text)
+{
+        return mv_slice_eq_str(item->text, text);
+}
+
+TEST(no_section_is_thrown_away) /* X-47, REQ-AC-37..47 */
+{
+        struct mv_agent_file f = parsed(
+                "{:capabilities {:http {:enabled true :egress {:allow-domains [\"a.b\"] :mtls "
+                "true}}\n"
+                "  :fs {:enabled true :paths [\"d\"]} :llm {:enabled true :models [:m]}}\n"
+                " :governance {:policies {:p {:risk_tier :high :requires_approvals 3\n"
+                "    :budgets {:max_cost_usd 2 :token_budget 7}}} :keys {:verify \"k.pem\"}}\n"
+                " :causal_chain {:storage {:mode :append_file :path \"c\" :buffer_local true}\n"
+                "  :anchor {:enabled true}}\n"
+                " :marketplace {:registry_paths [\"r\"] :readonly true}\n"
+                " :delegation {:enabled true :threshold 0.5 :min_skill_hits 2 :max_candidates 4\n"
+                "  :agent_registry {:registry_type :file :agents [{:agent_id \"x\" :cost 1}]}}\n"
+                " :discovery {:use_embeddings true} :self_programming {:trust_level 2}}");
+        const struct mv_agent_config *c = &f.config;
+        CHECK(f.valid && f.diagnostics.warnings == 0);
+        CHECK(c->capabilities.http.enabled.boolean &&
+              c->capabilities.http.egress.allow_domains.count == 1 &&
+              c->capabilities.http.egress.mtls.boolean);
+        CHECK(c->capabilities.fs.enabled.boolean && c->capabilities.fs.paths.count == 1);
+        CHECK(c->capabilities.llm.enabled.boolean &&
+              text_is(&c->capabilities.llm.models.texts[0], "m"));
+        const struct mv_governance_policy *p = c->governance.policies.items;
+        REQUIRE(c->governance.policies.count == 1 && text_is(&p->risk_tier, "high"));
+        CHECK(p->requires_approvals.integer == 3 && p->budgets.max_cost_usd.real == 2 &&
+              p->budgets.token_budget.real == 7);
+        CHECK(text_is(&c->governance.keys.verify, "k.pem"));
+        CHECK(text_is(&c->causal_chain.storage.mode, "append_file") &&
+              text_is(&c->causal_chain.storage.path, "c") &&
+              c->causal_chain.storage.buffer_local.boolean &&
+              c->causal_chain.anchor.enabled.boolean);
+        CHECK(c->marketplace.registry_paths.count == 1 && c->marketplace.readonly.boolean);
+        CHECK(c->delegation.enabled.boolean && c->delegation.threshold.real == 0.5 &&
+              c->delegation.min_skill_hits.integer == 2 &&
+              c->delegation.max_candidates.integer == 4);
+        const struct mv_registered_agent *a = c->delegation.agent_registry.agents.items;
+        CHECK(c->delegation.agent_registry.agents.count == 1 && text_is(&a->agent_id, "x"));
+        CHECK(c->discovery.use_embeddings.boolean && c->self_programming.trust_level.integer == 2);
+        for (enum mv_syntax s = 0; s < MV_SYNTAX_MAX_; s++)
+                check_round_trip(&f, s, "sections");
+        mv_agent_done(&f);
+}
+
+TEST(definitions_and_one_last_form_give_the_configuration) /* REQ-AC-16, -17; X-34 */
+{
+        struct mv_agent_file f = parsed(
+                "(def base:id \"agent.made\")\n"
+                "(defn profile:mine [id hosts] (agent.config :agent-id id :network\n"
+                "  {:enabled true :egress {:via :proxy :allow-domains hosts}}))\n"
+                "(profile:mine base:id (map (fn [n] (str n \".example.com\")) [\"a\" \"b\"]))");
+        CHECK(f.valid && text_is(&f.config.agent_id, "agent.made"));
+        CHECK(f.config.network.egress.allow_domains.count == 2 &&
+              text_is(&f.config.network.egress.allow_domains.texts[1], "b.example.com"));
+        mv_agent_done(&f);
+        f = parsed("(def a 1)"); /* definitions alone give none */
+        CHECK(!f.valid);
+        mv_agent_done(&f);
+        f = parsed("(agent.config :agent-id \"a\") (agent.config :agent-id \"b\")");
+        CHECK(f.valid && text_is(&f.config.agent_id, "b"));
+        mv_agent_done(&f);
+}
+
+/* The whole file, with one text in it replaced by another of any length. */
+static char *with(const char *text, const char *from, const char *to)
+{
+        const char *at = strstr(text, from);
+        char *s = NULL;
+        if (!at || asprintf(&s, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from)) < 0)
+                abort();
+        return s;
+}
+
+TEST(what_a_microvm_is_accepted_for_is_what_the_example_sets) /* REQ-DOC-05 */
+{
+        static const struct {
+                const char *from, *to, *code; /* code NULL: only the machine differs */
+        } rows[] = {
+                { ":image \"images/agent-rootfs.img\" :ro true", ":image \"i\" :ro false", NULL },
+                { ":via :proxy", ":via :direct", "INVALID_EGRESS_METHOD" },
+                { "\"egress-proxy-ns\"", "\"\"", "MISSING_PROXY_NS" },
+                { ":cid 3", ":cid 0", "INVALID_VSOCK_CID" },
+                { ":policy :strict", ":policy :lenient", "NON_STRICT_DLP" },
+                { ":ephemeral true", ":ephemeral false", "NON_EPHEMERAL_FS" },
+                { "{:mode :ro}", "{:mode :rw}", "CAPABILITIES_NOT_READONLY" },
+        };
+        static char text[1 << 16];
+        FILE *in = fopen(EXAMPLES "/config/microvm.rtfs", "re");
+        REQUIRE(in);
+        text[fread(text, 1, sizeof text - 1, in)] = '\0';
+        fclose(in);
+        struct mv_spec_options o = { .base_directory = "/etc" };
+        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+                char *changed = with(text, rows[i].from, rows[i].to);
+                struct mv_agent_file f = parsed(changed);
+                struct mv_vm_spec s;
+                struct mv_err err;
+                if (rows[i].code && !first(&f, rows[i].code))
+                        complain(rows[i].code, &f, "is not there");
+                if (!rows[i].code)
+                        CHECK(mv_vm_spec(&f.config, &o, &f.arena, &s, &err) == 0 &&
+                              !s.drives[0].read_only);
+                mv_agent_done(&f);
+                free(changed);
+        }
 }
 
 TEST(a_lenient_reader_takes_a_digest_that_is_only_hinted_at) /* REQ-ACV-22 */
@@ -484,7 +597,7 @@ TEST(durations_have_units) /* REQ-CFG-08 */
         "  :devices {:nic {:enabled true :proxy-ns \"p\" " more                                    \
         "} :vsock {:enabled true :cid 3}}}}"
 
-TEST(a_spec_has_what_the_configuration_says) /* REQ-SUP-01..04 */
+TEST(a_spec_has_what_the_configuration_says) /* REQ-SUP-01..04, -11; X-23 */
 {
         struct mv_agent_file f = parsed(GUEST(""));
         struct mv_spec_options o = { .base_directory = "/etc/agents" };
@@ -633,7 +746,93 @@ TEST(firecracker_gets_the_keys_it_reads_and_no_other) /* REQ-SUP-08 */
         mv_agent_done(&f);
 }
 
-TEST(cloud_hypervisor_gets_bytes_and_its_root_device) /* REQ-SUP-10 */
+static const struct mv_value *at(const struct mv_value *top, const char *section, const char *key)
+{
+        const struct mv_value *v = mv_map_get(top, section);
+        return v ? mv_map_get(v, key) : NULL;
+}
+
+static void check_text(const struct mv_value *v, const char *wanted)
+{
+        struct mv_slice s = { NULL, 0 };
+        CHECK(v && mv_as_text(v, &s) && mv_slice_eq_str(s, wanted));
+}
+
+static void check_int(const struct mv_value *v, int64_t wanted)
+{
+        int64_t n = -1;
+        CHECK(v && mv_as_int(v, &n) && n == wanted);
+}
+
+TEST(a_machine_has_its_devices_in_a_directory_of_its_own) /* REQ-SUP-04, -05, -09; X-20 */
+{
+        struct mv_arena a = mv_arena_grow(1 << 20);
+        struct mv_vm_spec s;
+        struct mv_err err;
+        struct mv_text t = { 0 };
+        const struct mv_value *top;
+        bool yes = false, no = true;
+        REQUIRE(mv_vm_spec_minimal("agent.min", "/k", "/r", &a, &s, &err) == 0);
+        mv_vm_spec_json(&s, &t);
+        REQUIRE(mv_json_decode(mv_slice(t.p, t.len), &a, &top, &err) == 0);
+        check_text(at(top, "vsock", "vsock_id"), "vsock0");
+        check_text(at(top, "vsock", "uds_path"), "/run/ccos-microvm/agent.min/vsock.sock");
+        check_text(at(top, "logger", "log_path"), "/run/ccos-microvm/agent.min/log.fifo");
+        check_text(at(top, "metrics", "metrics_path"), "/run/ccos-microvm/agent.min/metrics.fifo");
+        check_text(at(top, "logger", "level"), "Info");
+        CHECK(mv_as_bool(at(top, "logger", "show_level"), &yes) && yes);
+        CHECK(mv_as_bool(at(top, "logger", "show_log_origin"), &no) && !no);
+        check_text(at(top, "entropy", "entropy_id"), "entropy0");
+        check_text(at(top, "balloon", "balloon_id"), "balloon0");
+        check_int(at(top, "balloon", "amount_mib"),
+                  0); /* a balloon of all the memory leaves none */
+        check_int(at(top, "balloon", "stats_polling_interval_s"), 1);
+        CHECK(mv_as_bool(at(top, "balloon", "deflate_on_oom"), &yes) && yes);
+        CHECK(mv_map_get(top, "network_interfaces")->count == 0);
+        mv_text_done(&t);
+        mv_arena_done(&a);
+}
+
+TEST(drives_and_network_cards_have_rate_limits) /* REQ-SUP-06 */
+{
+        static const char limit[] = "{:bandwidth {:size 1000 :refill-ms 100 :one-time-burst 5}\n"
+                                    " :ops {:size 10 :refill_ms 1000}}";
+        char text[2000];
+        snprintf(text, sizeof text,
+                 "{:orchestrator {:isolation {:mode :microvm :fs {:ephemeral true}}}\n"
+                 " :network {:enabled true :egress {:via :proxy :allow-domains [\"a.com\"]}}\n"
+                 " :microvm {:kernel {:image \"/k\"} :rootfs {:image \"/r\" :rate-limit %s}\n"
+                 "  :devices {:nic {:enabled true :proxy-ns \"p\" :rx-rate-limit %s\n"
+                 "   :tx_rate_limit %s}}}}",
+                 limit, limit, limit);
+        struct mv_agent_file f = parsed(text);
+        struct mv_spec_options o = { .base_directory = "/etc" };
+        struct mv_vm_spec s;
+        struct mv_err err;
+        struct mv_text t = { 0 };
+        const struct mv_value *top;
+        REQUIRE(f.valid && mv_vm_spec(&f.config, &o, &f.arena, &s, &err) == 0);
+        mv_vm_spec_firecracker(&s, &t);
+        REQUIRE(mv_json_decode(mv_slice(t.p, t.len), &f.arena, &top, &err) == 0);
+        const struct mv_value *drive = mv_seq_at(mv_map_get(top, "drives"), 0),
+                              *nic = mv_seq_at(mv_map_get(top, "network-interfaces"), 0);
+        const struct mv_value *limits[] = { mv_map_get(drive, "rate_limiter"),
+                                            mv_map_get(nic, "rx_rate_limiter"),
+                                            mv_map_get(nic, "tx_rate_limiter") };
+        for (size_t i = 0; i < 3; i++) {
+                REQUIRE(limits[i]);
+                check_int(at(limits[i], "bandwidth", "size"), 1000);
+                check_int(at(limits[i], "bandwidth", "one_time_burst"), 5);
+                check_int(at(limits[i], "bandwidth", "refill_time"), 100);
+                check_int(at(limits[i], "ops", "size"), 10);
+                check_int(at(limits[i], "ops", "refill_time"), 1000);
+                CHECK(at(limits[i], "ops", "one_time_burst") == NULL);
+        }
+        mv_text_done(&t);
+        mv_agent_done(&f);
+}
+
+TEST(cloud_hypervisor_gets_bytes_and_its_root_device) /* REQ-SUP-10; X-21 */
 {
         struct mv_agent_file f = parsed(GUEST(""));
         struct mv_spec_options o = { .base_directory = "/etc" };

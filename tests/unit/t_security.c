@@ -20,7 +20,7 @@ static struct mv_decision ask(const struct mv_context *c, const char *id)
         return d;
 }
 
-/* REQ-SEC-02 */
+/* REQ-SEC-02, -03 */
 TEST(each_level_starts_with_its_limits)
 {
         struct mv_context *p = mv_context_new(MV_LEVEL_PURE), *c = controlled(NULL),
@@ -268,6 +268,26 @@ TEST(limits_may_only_be_lowered)
         mv_context_free(c);
 }
 
+/* REQ-SEC-10, -17: whoever makes a context gives; from there on it goes down only */
+TEST(a_context_is_given_no_more_than_the_validator_takes)
+{
+        struct mv_context *c = controlled(NULL), *f = mv_context_new(MV_LEVEL_FULL);
+        struct mv_limits much = { .wall_ns_max = UINT64_MAX, .memory_bytes_max = UINT64_MAX },
+                         some = { .wall_ns_max = 30000000000ull, .fuel_max = 7 };
+        mv_context_give(c, &some);
+        CHECK(c->limits.wall_ns_max == 30000000000ull && c->limits.memory_bytes_max == 64u << 20 &&
+              c->limits.fuel_max == 7);
+        mv_context_give(c, &much);
+        CHECK(c->limits.wall_ns_max == 60000000000ull && c->limits.memory_bytes_max == 512u << 20);
+        CHECK(mv_context_validate(c, NULL) == 0);
+        mv_context_limit(c, &some);
+        CHECK(c->limits.wall_ns_max == 30000000000ull);
+        mv_context_give(f, &some);
+        CHECK(f->limits.wall_ns_max == 30000000000ull && f->limits.memory_bytes_max == 0);
+        mv_context_free(c);
+        mv_context_free(f);
+}
+
 /* REQ-SEC-10 */
 TEST(the_validator_names_what_is_too_high_or_unwalled)
 {
@@ -334,6 +354,75 @@ TEST(effect_labels_and_recommended_levels_follow_the_table)
 }
 
 /* REQ-SEC-18 */
+static struct mv_decision ask_cap(const struct mv_context *c, const char *id, uint32_t effects)
+{
+        struct mv_capability cap = { .id = id, .effects = effects };
+        struct mv_decision d;
+        mv_authorize_capability(c, id, &cap, NULL, 0, &d);
+        return d;
+}
+
+/* REQ-SEC-07 */
+TEST(an_effect_that_is_denied_is_denied_whatever_grants_the_capability)
+{
+        static const char *const spellings[] = { "network", ":network", "Network", ":NETWORK" };
+        struct mv_err err;
+        for (size_t i = 0; i < 4; i++) {
+                struct mv_context *f = mv_context_new(MV_LEVEL_FULL);
+                CHECK(ask(f, "ccos.network.http-fetch").allowed);
+                CHECK(mv_context_deny_effect(f, spellings[i], &err) == 0);
+                struct mv_decision d = ask(f, "ccos.network.http-fetch");
+                CHECK(!d.allowed);
+                CHECK_STR(d.operation, "effect_policy");
+                CHECK_STR(d.context, "Effect ':network' denied by runtime context");
+                CHECK(ask(f, "ccos.io.read-file").allowed);
+                mv_context_free(f);
+        }
+        struct mv_context *c = controlled("a.*");
+        CHECK(mv_context_deny_effect(c, "netwrok", &err) == -MV_E_INVALID && err.msg[0]);
+        CHECK(mv_context_deny_effect(c, "", &err) == -MV_E_INVALID);
+        CHECK(mv_context_deny_effect(c, "network", &err) == 0);
+        /* by what its descriptor says, not by its name alone; what has another effect too is denied as well */
+        CHECK(ask_cap(c, "a.b", MV_EFFECT_FILESYSTEM).allowed);
+        CHECK(!ask_cap(c, "a.b", MV_EFFECT_FILESYSTEM | MV_EFFECT_NETWORK).allowed);
+        CHECK_STR(ask_cap(c, "x.y", MV_EFFECT_NETWORK).rule, "no grant");
+        mv_context_free(c);
+}
+
+/* REQ-SEC-07, -18 */
+TEST(only_the_named_effects_are_allowed_denying_wins_and_both_only_narrow)
+{
+        static const char *const two[] = { "compute", ":filesystem" }, *const one[] = { "system" };
+        struct mv_err err;
+        struct mv_context *c = controlled("ccos.*"), *most = controlled("ccos.*");
+        uint8_t a[4096], b[4096];
+        struct mv_out x = mv_out(a, sizeof a), y = mv_out(b, sizeof b);
+        CHECK(mv_context_encode(c, &x));
+        CHECK(mv_context_only_effects(c, two, 2, &err) == 0);
+        CHECK(mv_context_encode(c, &y) && x.len != y.len);
+        CHECK(ask(c, "ccos.math.add").allowed && ask(c, "ccos.io.read-file").allowed);
+        struct mv_decision d = ask(c, "ccos.system.get-env");
+        CHECK_STR(d.context, "Effect ':system' not permitted by runtime context allowlist");
+        CHECK(!d.allowed && !ask(c, "ccos.user.ask").allowed);
+        CHECK(mv_context_deny_effect(c, "filesystem", &err) == 0);
+        CHECK_STR(ask(c, "ccos.io.read-file").context,
+                  "Effect ':filesystem' denied by runtime context");
+        struct mv_context *copy = mv_context_copy(c);
+        CHECK(!ask(copy, "ccos.io.read-file").allowed && ask(copy, "ccos.math.add").allowed);
+        CHECK(mv_context_only_effects(most, one, 1, &err) == 0);
+        CHECK(mv__context_join(copy, most, &err) == 0); /* of two lists what both have: nothing */
+        CHECK(!ask(copy, "ccos.math.add").allowed && !ask(copy, "ccos.system.get-env").allowed);
+        /* what one capability sees is narrowed too, before and after */
+        struct mv_context *own = controlled("ccos.*");
+        CHECK(mv_context_narrow(c, "ccos.io.read-file", own, &err) == 0);
+        CHECK(!ask(mv_context_for(c, "ccos.io.read-file"), "ccos.io.read-file").allowed);
+        CHECK(mv_context_deny_effect(c, "compute", &err) == 0);
+        CHECK(!ask(mv_context_for(c, "ccos.io.read-file"), "ccos.math.add").allowed);
+        mv_context_free(copy);
+        mv_context_free(most);
+        mv_context_free(c);
+}
+
 TEST(a_copy_is_frozen_and_equal)
 {
         struct mv_context *c = controlled("ccos.math.*");

@@ -90,6 +90,8 @@ TEST(a_wrong_settings_file_is_told_by_code_and_place) /* REQ-CFG-10, -15 */
                 { "level = \"full\"\n[grants]\nread = [\"/a\"]", "LIST_AT_LEVEL_FULL", 3, 8 },
                 { "level = \"full\"\n[capability_configs.\"a.b\"]\nfs_policy = \"None\"",
                   "LIST_AT_LEVEL_FULL", 3, 13 },
+                { "[grants]\ndeny_effects = [\"network\", \"netwrok\"]", "UNKNOWN_EFFECT", 2, 28 },
+                { "[environments.e.grants]\neffects = [\":disk\"]", "UNKNOWN_EFFECT", 2, 12 },
                 { "[grants\n", "SYNTAX", 1, 8 },
                 { "[[governance.rules]]\naction = \"deny\"", "MISSING_RULE_ID", 1, 14 },
                 { "[[governance.rules]]\nid = \"a\"\naction = \"stop\"", "UNKNOWN_RULE_ACTION", 3,
@@ -132,6 +134,58 @@ TEST(a_policy_of_paths_without_paths_grants_none_and_says_so) /* X-15, REQ-CFG-0
                       !mv_grant_covered(p.context, MV_GRANT_WRITE, "/w"));
                 mv_policy_settings_done(&p);
                 mv_settings_done(&f);
+        }
+}
+
+static bool reaches(const struct mv_context *c, const char *url)
+{
+        struct mv_url u;
+        struct mv_decision d;
+        struct mv_err err;
+        CHECK(mv_url_parse(mv_slice_str(url), &u, &err) == 0);
+        mv_policy_host(c, &u, "ccos.network.http-fetch", &d);
+        return d.allowed;
+}
+
+TEST(each_policy_of_hosts_and_paths_means_what_its_name_says) /* REQ-CFG-02, -03 */
+{
+        static const struct {
+                const char *level, *policy;
+                bool a, b;
+        } rows[] = {
+                { "controlled", "\"Denied\"", false, false },
+                { "controlled", "{ AllowList = [\"a.example\"] }", true, false },
+                { "full", "\"Full\"", true, true },
+                { "full", "{ DenyList = [\"b.example\"] }", true, false },
+        };
+        static const struct {
+                const char *level, *policy;
+                bool read, write;
+        } files[] = {
+                { "controlled", "\"None\"", false, false },
+                { "controlled", "{ ReadOnly = [\"/srv\"] }", true, false },
+                { "controlled", "{ ReadWrite = [\"/srv\"] }", true, true },
+                { "full", "\"Full\"", true, true },
+        };
+        char text[300];
+        struct resolved r;
+        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+                mv_fmt(text, sizeof text, "level = \"%s\"\n[default_config]\nnetwork_policy = %s",
+                       rows[i].level, rows[i].policy);
+                resolve(text, NULL, &r);
+                REQUIRE(r.r == 0);
+                CHECK(reaches(r.p.context, "https://a.example/") == rows[i].a);
+                CHECK(reaches(r.p.context, "https://b.example/") == rows[i].b);
+                done(&r);
+        }
+        for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+                mv_fmt(text, sizeof text, "level = \"%s\"\n[default_config]\nfs_policy = %s",
+                       files[i].level, files[i].policy);
+                resolve(text, NULL, &r);
+                REQUIRE(r.r == 0);
+                CHECK(mv_grant_covered(r.p.context, MV_GRANT_READ, "/srv/x") == files[i].read);
+                CHECK(mv_grant_covered(r.p.context, MV_GRANT_WRITE, "/srv/x") == files[i].write);
+                done(&r);
         }
 }
 
@@ -196,14 +250,52 @@ TEST(a_file_becomes_a_context) /* REQ-CFG-03, -04, -06, -08 */
         done(&r);
 }
 
+/* REQ-CFG-01, -12, X-37: what the file says counts instead of what its level begins with, as far as REQ-SEC-10 goes. */
+TEST(a_file_gives_the_time_and_the_memory_that_it_names)
+{
+        static const struct {
+                const char *text;
+                uint64_t seconds, mib;
+                unsigned warnings;
+        } rows[] = {
+                { "", 5, 64, 0 },
+                { "[default_config]\ntimeout = \"30s\"\nmemory_limit_mb = 256", 30, 256, 0 },
+                { "[default_config]\ntimeout = \"1s\"\nmemory_limit_mb = 8", 1, 8, 0 },
+                { "[default_config]\ntimeout = \"1h\"\nmemory_limit_mb = 1024", 60, 512, 2 },
+                { "level = \"pure\"\n[default_config]\ntimeout = \"20s\"", 20, 16, 0 },
+                { "level = \"full\"\n[default_config]\ntimeout = \"300s\"\nmemory_limit_mb = 4096",
+                  300, 4096, 0 },
+                { "environment = \"e\"\n[default_config]\ntimeout = \"30s\"\nmemory_limit_mb = "
+                  "256\n"
+                  "[environments.e.default_config]\ntimeout = \"40s\"\nmemory_limit_mb = 128",
+                  30, 128, 0 }, /* what comes later only narrows */
+        };
+        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+                struct resolved r;
+                struct mv_context *c;
+                struct mv_wishes none = { 0 }, ten = { .limits.wall_ns_max = 10000000000u },
+                                 more = { .limits.wall_ns_max = 400000000000u };
+                resolve(rows[i].text, NULL, &r);
+                REQUIRE(r.r == 0 && r.file.diagnostics.warnings == rows[i].warnings);
+                if (rows[i].warnings)
+                        CHECK_STR(r.file.diagnostics.items[0].code, "LIMIT_ABOVE_LEVEL");
+                REQUIRE(mv_policy_choose(&r.file, &r.p, &none, &c, &r.err) == 0);
+                CHECK(c->limits.wall_ns_max == rows[i].seconds * 1000000000u &&
+                      c->limits.memory_bytes_max == rows[i].mib << 20);
+                mv_context_free(c);
+                CHECK(mv_policy_choose(&r.file, &r.p, &more, &c, &r.err) == -MV_E_DENIED);
+                if (rows[i].seconds >= 10) {
+                        REQUIRE(mv_policy_choose(&r.file, &r.p, &ten, &c, &r.err) == 0);
+                        CHECK(c->limits.wall_ns_max == 10000000000u);
+                        mv_context_free(c);
+                }
+                done(&r);
+        }
+}
+
 TEST(a_file_can_not_give_more_than_its_level) /* REQ-CFG-09 */
 {
         struct resolved r;
-        resolve("[default_config]\ntimeout = \"1h\"\nmemory_limit_mb = 100000", NULL, &r);
-        REQUIRE(r.r == 0);
-        CHECK(r.p.context->limits.wall_ns_max == 5000000000u &&
-              r.p.context->limits.memory_bytes_max == 64u << 20);
-        done(&r);
         resolve("level = \"pure\"\n[grants]\nread = [\"/a\"]", NULL, &r);
         CHECK(r.r == -MV_E_INVALID && strstr(r.err.msg, "s.toml:3:9: grants.read[0] '/a'"));
         done(&r);
