@@ -130,10 +130,16 @@ static void warn_of(struct mv_broker *b, enum mv_spending what, uint64_t warn)
                 b->fatal = err;
 }
 
+static uint64_t end_of(const struct mv_budget_kept *k, enum mv_spending what)
+{
+        uint64_t end = k->max[what] < k->ask[what] ? k->max[what] : k->ask[what];
+        return end < k->soft[what] ? end : k->soft[what];
+}
+
 /* What was spent stays spent: who is refused may not go on in smaller pieces beyond the budget. */
 bool mv__spend(struct mv_broker *b, enum mv_spending what, uint64_t amount, struct mv_room *ret)
 {
-        uint64_t most = b->o.context ? b->o.context->budget.max[what] : MV_SPEND_ANY;
+        uint64_t most = b->o.context ? end_of(&b->o.context->budget, what) : MV_SPEND_ANY;
         ret->max = most;
         if (__builtin_add_overflow(b->spent[what], amount, &ret->needed))
                 ret->needed = MV_SPEND_ANY;

@@ -79,8 +79,7 @@ static bool grant(struct mv_context *c, const char *option, const char *value)
         for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
                 if (strcmp(rows[i].option, option) == 0)
                         return rows[i].allow(c, value, &err) == 0;
-        struct mv_budget b = { .max = { MV_SPEND_ANY, MV_SPEND_ANY, MV_SPEND_ANY, MV_SPEND_ANY,
-                                        MV_SPEND_ANY } };
+        struct mv_budget b = MV_BUDGET_NONE;
         b.max[strcmp(option, "--calls") == 0 ? MV_SPEND_CALLS : MV_SPEND_WRITTEN_BYTES] =
                 strtoull(value, NULL, 10);
         mv_context_budget(c, &b);
