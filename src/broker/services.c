@@ -3,7 +3,6 @@
  * decisions made inside. */
 #include <broker/internal.h>
 #include <stdlib.h>
-#include <wire/cbor.h>
 
 /* How much of s fits, cut between characters. */
 static size_t fitting(const struct mv_broker *b, struct mv_slice s)
@@ -104,58 +103,10 @@ static void note_network(void *ctx, struct mv_slice url, const char *method, int
         b->network[b->network_count++] = n;
 }
 
-/* Reached for the first time: on record, unless an earlier process of this run has it there. */
-static void warn_of(struct mv_broker *b, enum mv_spending what, uint64_t warn)
+static bool spend(void *ctx, enum mv_spending what, uint64_t amount, bool untouched,
+                  struct mv_room *ret)
 {
-        uint8_t semantic[128], observed[32];
-        struct mv_out s = mv_out(semantic, sizeof semantic), o = mv_out(observed, sizeof observed);
-        struct mv_err err;
-        b->outcome.warnings[b->outcome.warnings_count++] =
-                (struct mv_budget_warning){ what, warn, b->spent[what], b->calls };
-        if (b->o.replay && (mv__replays(b, b->calls) || mv_trail_following(b->o.trail)))
-                return;
-        mv_cbor_put_map(&s, 3);
-        mv_cbor_put_str(&s, "call");
-        mv_cbor_put_int(&s, b->calls);
-        mv_cbor_put_str(&s, "warn");
-        mv_cbor_put_int(&s, warn > INT64_MAX ? INT64_MAX : (int64_t)warn);
-        mv_cbor_put_str(&s, "what");
-        mv_cbor_put_str(&s, mv_spending_name(what));
-        mv_cbor_put_map(&o, 1);
-        mv_cbor_put_str(&o, "spent");
-        mv_cbor_put_int(&o, b->spent[what] > INT64_MAX ? INT64_MAX : (int64_t)b->spent[what]);
-        if (mv_trail_note(b->o.trail, MV_REC_BUDGET, mv_out_slice(&s), mv_out_slice(&o), &err) <
-                    0 &&
-            b->fatal.code == MV_OK)
-                b->fatal = err;
-}
-
-static uint64_t end_of(const struct mv_budget_kept *k, enum mv_spending what)
-{
-        uint64_t end = k->max[what] < k->ask[what] ? k->max[what] : k->ask[what];
-        return end < k->soft[what] ? end : k->soft[what];
-}
-
-/* What was spent stays spent: who is refused may not go on in smaller pieces beyond the budget. */
-bool mv__spend(struct mv_broker *b, enum mv_spending what, uint64_t amount, struct mv_room *ret)
-{
-        uint64_t most = b->o.context ? end_of(&b->o.context->budget, what) : MV_SPEND_ANY;
-        ret->max = most;
-        if (__builtin_add_overflow(b->spent[what], amount, &ret->needed))
-                ret->needed = MV_SPEND_ANY;
-        if (most != MV_SPEND_ANY && amount > most - b->spent[what])
-                return false;
-        uint64_t before = b->spent[what], warn = b->o.context ? b->o.context->budget.warn[what] : 0;
-        if (__builtin_add_overflow(before, amount, &b->spent[what]))
-                b->spent[what] = MV_SPEND_ANY;
-        if (warn && before < warn && b->spent[what] >= warn)
-                warn_of(b, what, warn);
-        return true;
-}
-
-static bool spend(void *ctx, enum mv_spending what, uint64_t amount, struct mv_room *ret)
-{
-        return mv__spend(ctx, what, amount, ret);
+        return mv__spend(ctx, what, amount, untouched, ret);
 }
 
 void mv__remember_denial(struct mv_broker *b, const struct mv_decision *d)

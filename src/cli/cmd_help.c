@@ -53,10 +53,12 @@ static const char resuming[] =
         "nil)\n";
 
 static const char approving[] =
-        "approvals list [--json]           what rules of the constitution stopped, and how it "
-        "stands\n"
+        "approvals list [--json]           what rules of the constitution and spent budgets "
+        "stopped, "
+        "and how it stands\n"
         "approvals show ID [--json]\n"
         "approvals approve ID [--as NAME]  then `microvm resume EXECUTION`\n"
+        "approvals approve ID --extend AMOUNT   of a budget: by so much (default: as `list` says)\n"
         "approvals reject ID [--as NAME]   one rejection rejects; a vote stands\n"
         "options:\n"
         "  --audit FILE           the store whose key signs requests and votes (default: the "

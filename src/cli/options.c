@@ -60,6 +60,12 @@ bool cli_size(const char *text, uint64_t *ret_bytes)
         return number_with_unit(text, units, ret_bytes);
 }
 
+bool cli_amount(const char *text, double factor, uint64_t *ret)
+{
+        const struct unit units[] = { { "", factor }, { NULL, 0 } };
+        return number_with_unit(text, units, ret);
+}
+
 static bool count_of(const char *text, uint64_t *ret)
 {
         static const struct unit units[] = { { "", 1 }, { NULL, 0 } };
@@ -120,6 +126,7 @@ enum option_id {
         O_AST,
         O_IN_DOUBT,
         O_AS,
+        O_EXTEND,
 };
 
 static const struct option {
@@ -163,6 +170,7 @@ static const struct option {
           "an environment of the settings file" },
         { "--ast", O_AST, CLI_OUTPUT, NULL },
         { "--as", O_AS, CLI_APPROVALS, "the approver's name" },
+        { "--extend", O_EXTEND, CLI_APPROVALS, "an amount" },
         { "--in-doubt", O_IN_DOUBT, CLI_RESUME, "CALL=repeat, CALL=done or CALL=fail" },
         { "--output", O_OUTPUT, CLI_OUTPUT, "a file" },
         { "-o", O_OUTPUT, CLI_OUTPUT, "a file" },
@@ -266,6 +274,9 @@ static bool set(struct cli_options *o, enum option_id id, const char *value)
                 return value[0] != 0;
         case O_AS:
                 o->as = value;
+                return value[0] != 0;
+        case O_EXTEND:
+                o->extend = value;
                 return value[0] != 0;
         case O_IN_DOUBT:
                 o->in_doubt = value;

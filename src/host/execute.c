@@ -420,6 +420,9 @@ int mv__exec_run(struct mv__exec *e, struct mv_err *err)
         if (r < 0)
                 return r;
         finish_metadata(e);
+        r = mv_broker_account(e->broker, err);
+        if (r < 0)
+                return r;
         mv_trail_at(e->trail, e->result->metadata.ended_ms);
         return mv__record_ended(e, exit.detail, err);
 }

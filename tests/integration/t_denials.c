@@ -474,7 +474,7 @@ static bool vote(const char *id, int voter)
         if (mv_audit_open(&(struct mv_audit_options){ .path = plan.store, .key_path = key }, &a,
                           &plan.err) < 0)
                 return false;
-        int r = mv_approval_vote(a, id, name, true, &plan.err);
+        int r = mv_approval_vote(a, id, name, true, 0, &plan.err);
         mv_audit_close(a);
         return r == 0;
 }
