@@ -28,6 +28,7 @@ static struct {
         uint64_t price;    /* tokens that an effect costs */
         bool price_after;  /* ... which is known behind it only */
         unsigned sleep_ms; /* within an effect */
+        const char *seed;  /* of what runs, not of what is resumed */
 } plan __attribute__((unused));
 
 static void write_word(struct mv_slice word)
@@ -130,7 +131,8 @@ static const char *plan_execute(const char *text)
         struct mv_execution x = { .program = mv_program_source(text),
                                   .context = plan.context,
                                   .provider = "mock",
-                                  .prelude = true };
+                                  .prelude = true,
+                                  .seed = plan.seed };
         if (!h)
                 return plan_failed();
         int rc = mv_execute(h, &x, &r, &plan.err);

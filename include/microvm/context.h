@@ -60,8 +60,8 @@ enum mv_exhausted {
         MV_EXHAUSTED_GO_ON, /* it is noted, once, in the records and in the result */
         MV_EXHAUSTED_MAX_
 };
-const char *
-mv_exhausted_name(enum mv_exhausted e); /* "hard-stop" "approval-required" "soft-warn" */
+/* "hard-stop" "approval-required" "soft-warn" */
+const char *mv_exhausted_name(enum mv_exhausted e);
 #define MV_SPEND_ANY UINT64_MAX
 struct mv_budget {
         uint64_t max[MV_SPEND_MAX_]; /* MV_SPEND_ANY: no limit; 0: nothing may be spent */

@@ -129,6 +129,9 @@ struct mv_execution {
         /* keep what a program leaves in /workspace/output: mv_result_output */
         bool collect_output;
         bool prelude; /* install the CCOS prelude names (println, log, ...) */
+        /* What ccos.random.int draws come from: the same seed and program draw the same. At most 256 bytes; recorded. NULL: from the
+         * kernel, but in steps that demand determinism. */
+        const char *seed;
         /* set non-zero from any thread to kill the execution; may be NULL */
         volatile int *cancel;
 };

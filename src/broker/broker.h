@@ -90,6 +90,7 @@ struct mv_broker_options {
         struct mv_effects *effects;
         /* what a key of scope `plan` belongs to: the program's digest; there when effects is */
         const uint8_t *plan;
+        const char *seed; /* of random numbers, outlives the broker; NULL: the kernel's */
         struct mv_limits limits;
         /* capabilities such as sleep-ms and http-fetch respect it; 0: none */
         uint64_t deadline_ns;

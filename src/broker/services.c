@@ -162,6 +162,26 @@ static int allow(void *ctx, const struct mv_decision *d)
         return r;
 }
 
+/* SHA-256 of the seed, the program and the name: nothing of it depends on the calls before. */
+static bool draw(void *ctx, const struct mv_draw *d, uint64_t *ret)
+{
+        const struct mv_broker *b = ctx;
+        uint8_t buf[3 * MV_DIGEST_BYTES + 8] = { 0 }, digest[MV_DIGEST_BYTES];
+        struct mv_out o = mv_out(buf + 3 * MV_DIGEST_BYTES, 8);
+        if (!b->o.seed && !d->fixed)
+                return false;
+        mv_sha256(mv_slice_str(d->fixed ? "" : b->o.seed), buf);
+        if (b->o.plan)
+                memcpy(buf + MV_DIGEST_BYTES, b->o.plan, MV_DIGEST_BYTES);
+        mv_sha256(d->name, buf + 2 * MV_DIGEST_BYTES);
+        mv_put_u64(&o, d->attempt);
+        mv_sha256(mv_slice(buf, sizeof buf), digest);
+        *ret = 0;
+        for (int i = 0; i < 8; i++)
+                *ret = *ret << 8 | digest[i];
+        return true;
+}
+
 struct mv_call_host mv__services(struct mv_broker *b)
 {
         return (struct mv_call_host){ .ctx = b,
@@ -170,5 +190,6 @@ struct mv_call_host mv__services(struct mv_broker *b)
                                       .note_network = note_network,
                                       .deny = deny,
                                       .spend = spend,
+                                      .draw = draw,
                                       .allow = allow };
 }

@@ -35,6 +35,7 @@ struct cli_options {
         const char *agent;       /* agent.config: what it gives is what flags may only narrow */
         const char *provider, *audit, *execution, *output;
         const char *as;       /* of approvals: the approver's name */
+        const char *seed;     /* of random numbers */
         const char *extend;   /* of approvals: by how much a budget */
         const char *in_doubt; /* of resume: CALL=repeat|done|fail */
         bool tier_given, level_given;

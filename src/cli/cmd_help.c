@@ -23,6 +23,7 @@ static const char running[] =
         "  --memory S             64K, 512M, 2G\n"
         "  --cpu N                seconds of CPU time\n"
         "  --fuel N               evaluation steps\n"
+        "  --seed TEXT            random numbers come from this: the same in every run\n"
         "  --max-output S         captured output and the encoded result\n"
         "  --output DIR           take what a program leaves in /workspace/output\n"
         "  --arg VALUE            an RTFS literal for the vector `args`                "

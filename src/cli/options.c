@@ -127,6 +127,7 @@ enum option_id {
         O_IN_DOUBT,
         O_AS,
         O_EXTEND,
+        O_SEED,
 };
 
 static const struct option {
@@ -155,6 +156,7 @@ static const struct option {
         { "--max-output", O_MAX_OUTPUT, CLI_RUNNING | CLI_LIMITS,
           "a size such as 64K, 512M or 2G" },
         { "--arg", O_ARG, CLI_RUNNING, "an RTFS literal" },
+        { "--seed", O_SEED, CLI_RUNNING, "a text" },
         { "--audit", O_AUDIT, CLI_RUNNING | CLI_LIMITS | CLI_APPROVALS, "a file, or none" },
         { "--output", O_OUTPUT, CLI_RUNNING, "a directory" },
         { "--execution", O_EXECUTION, CLI_AUDIT, "an execution id" },
@@ -275,6 +277,9 @@ static bool set(struct cli_options *o, enum option_id id, const char *value)
         case O_AS:
                 o->as = value;
                 return value[0] != 0;
+        case O_SEED:
+                o->seed = value;
+                return true;
         case O_EXTEND:
                 o->extend = value;
                 return value[0] != 0;

@@ -252,6 +252,7 @@ static int open_broker(struct mv__exec *e, struct mv_err *err)
                                        .audit = can_wait(e) ? e->host->audit : NULL,
                                        .effects = e->host->effects,
                                        .plan = e->program_digest,
+                                       .seed = e->x->seed,
                                        .limits = e->limits,
                                        .deadline_ns = e->deadline_ns,
                                        .tier_min = e->x->tier_min,

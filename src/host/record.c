@@ -110,7 +110,9 @@ static bool put_started_observed(struct mv_out *o, const void *what)
 {
         const struct mv__exec *e = what;
         const struct mv_program *p = &e->x->program;
-        return mv_cbor_put_map(o, e->session ? 7 : 6) && key_opt(o, "name", p->name) &&
+        const char *seed = e->x->seed;
+        return mv_cbor_put_map(o, 6u + (e->session != NULL) + (seed != NULL)) &&
+               key_opt(o, "name", p->name) && (!seed || key_str(o, "seed", seed)) &&
                key_str(o, "tier", mv_tier_name(e->result->tier)) &&
                key_int(o, "memory", e->limits.memory_bytes_max) && mv_cbor_put_str(o, "program") &&
                mv_cbor_put_bytes(o, e->identity) &&
