@@ -19,6 +19,8 @@
 #include <broker/internal.h>
 #include <wire/cbor.h>
 
+_Static_assert(MV_SPEND_MAX_ *(MV_EXHAUSTED_MAX_ + 1) <= 32, "a bit of uint32_t for each");
+
 static const struct mv_budget_kept *kept(const struct mv_broker *b)
 {
         return b->o.context ? &b->o.context->budget : NULL;
@@ -151,6 +153,9 @@ static void warn_of(struct mv_broker *b, enum mv_spending what, uint64_t warn)
 {
         uint8_t buf[128];
         struct mv_out o = mv_out(buf, sizeof buf);
+        for (uint32_t i = 0; i < b->outcome.warnings_count; i++)
+                if (b->outcome.warnings[i].what == what)
+                        return; /* by a call that is made anew */
         b->outcome.warnings[b->outcome.warnings_count++] =
                 (struct mv_budget_warning){ what, warn, b->spent[what], b->calls };
         if (!is_news(b, what, MV_EXHAUSTED_MAX_))
@@ -278,11 +283,13 @@ static struct mv_approval_budget extension_of(const struct mv_broker *b, enum mv
                                             .ceiling = ceiling };
 }
 
-/* Is what lies there what we would have asked? Its signature says that we did, at some time. */
+/* Is what lies there what we would have asked? Its signature says that we did, at some time. That it starts from the budget as it
+ * is now makes every extension go on from there. */
 static bool is_ours(const struct mv_broker *b, const struct asked *q,
                     const struct mv_approval_request *r)
 {
         return r->about_budget && r->call == q->seq &&
+               r->budget.max == b->budget.ask[r->budget.what] &&
                strcmp(r->execution_id, b->o.execution_id) == 0 &&
                strcmp(r->capability, q->capability->id) == 0;
 }
@@ -322,7 +329,11 @@ static int ask(struct mv_broker *b, struct asked *q, enum mv_spending what, uint
         if (e == 0 && fresh)
                 e = mv__approval_note(b, MV_REC_APPROVAL, "GovernanceApprovalRequested", &r, NULL,
                                       err);
-        return e < 0 ? e : read_answer(b, q, r.id, ret, err);
+        if (e == 0)
+                e = read_answer(b, q, r.id, ret, err);
+        if (e == 0 && ret->request.budget.what != what)
+                e = mv_fail(err, MV_E_CORRUPT, 0, "approval %s is about another budget", r.id);
+        return e;
 }
 
 /* --- what became of it ------------------------------------------------------------------------ */

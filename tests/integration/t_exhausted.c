@@ -422,6 +422,23 @@ TEST(a_call_that_was_stopped_gets_a_fault_when_the_extension_is_rejected)
         plan_done();
 }
 
+/* What it had spent before it was stopped is spent again, once: and told of once. */
+TEST(what_a_stopped_call_spent_is_not_counted_twice)
+{
+        struct mv_budget b = MV_BUDGET_NONE;
+        asking(MV_SPEND_TOKENS, 15, 25);
+        b.warn[MV_SPEND_TOKENS] = 12;
+        mv_context_budget(plan.context, &b);
+        plan.price = 10;
+        CHECK(waits(plan_run(FOUR, 0)));
+        CHECK(asked().spent == 10 && asked().needed == 20);
+        CHECK_STR(voted("ann", true, 0), "voted");
+        CHECK_STR(resumed(), "\"d\""); /* 40 of 40 */
+        CHECK(records_of(MV_REC_BUDGET, NULL) == 1);
+        CHECK_STR(plan_effects(), "a b c d ");
+        plan_done();
+}
+
 /* The promise that nothing had happened is about the attempt that was stopped, not about the next one. */
 TEST(a_call_that_was_killed_behind_its_extension_is_in_doubt)
 {
