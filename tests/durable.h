@@ -25,6 +25,10 @@ static struct {
         enum moment when;
         const char *fail_with; /* fault kind of test.append "bad", or NULL */
         int fail_times;
+        uint64_t price;    /* tokens that an effect costs */
+        bool price_after;  /* ... which is known behind it only */
+        unsigned sleep_ms; /* within an effect */
+        const char *seed;  /* of what runs, not of what is resumed */
 } plan __attribute__((unused));
 
 static void write_word(struct mv_slice word)
@@ -50,11 +54,16 @@ static int effect(struct mv_call *call, const struct mv_value *args, uint32_t n,
                 kill(getpid(), SIGKILL);
         if (plan.fail_with && mv_slice_eq_str(args[0].text, "bad") && plan.fail_times-- > 0)
                 return mv_call_fail(call, plan.fail_with, "as the test wants it");
+        int r = plan.price && !plan.price_after ? mv_call_reserve(call, MV_SPEND_TOKENS, plan.price)
+                                                : 0;
+        if (r < 0)
+                return r;
         write_word(args[0].text);
+        usleep(plan.sleep_ms * 1000);
         if (now && plan.when == AFTER_EFFECT)
                 kill(getpid(), SIGKILL);
         *ret = args[0];
-        return 0;
+        return plan.price_after ? mv_call_spend(call, MV_SPEND_TOKENS, plan.price) : 0;
 }
 
 static struct mv_host *plan_host(void)
@@ -122,7 +131,8 @@ static const char *plan_execute(const char *text)
         struct mv_execution x = { .program = mv_program_source(text),
                                   .context = plan.context,
                                   .provider = "mock",
-                                  .prelude = true };
+                                  .prelude = true,
+                                  .seed = plan.seed };
         if (!h)
                 return plan_failed();
         int rc = mv_execute(h, &x, &r, &plan.err);

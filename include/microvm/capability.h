@@ -51,6 +51,9 @@ void *mv_call_ctx(struct mv_call *call);
 /* Spend from the execution's budget, before the effect where that is possible. 0, or the call has failed with
  * BudgetExhausted: return what it returned. */
 int mv_call_spend(struct mv_call *call, enum mv_spending what, uint64_t amount);
+/* As mv_call_spend, and what this call has done so far may be done again: where a budget can be extended, the execution waits for
+ * that and the call is made anew. Without this promise it is in doubt then (microvm/resume.h). */
+int mv_call_reserve(struct mv_call *call, enum mv_spending what, uint64_t amount);
 /* Fail the call with an RTFS error kind ("IoError", "NetworkError", "InvalidArgument", "Generic", ...), printf style.
  * Returns -(int)MV_E_PROGRAM, so: return mv_call_fail(call, "IoError", "open %s: %s", path, why); */
 int mv_call_fail(struct mv_call *call, const char *kind, const char *format, ...)

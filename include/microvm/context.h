@@ -24,8 +24,8 @@ enum mv_tier {
         MV_TIER_VM,
         MV_TIER_MAX_
 };
-const char *
-mv_tier_name(enum mv_tier tier); /* "none" "landlock" "process" "wasm" "container" "vm" */
+/* "none" "landlock" "process" "wasm" "container" "vm" */
+const char *mv_tier_name(enum mv_tier tier);
 const char *mv_level_name(enum mv_level level); /* "pure" "controlled" "full" */
 
 /* 0 in a field means "no limit of the caller's": the context's level and the provider's floor
@@ -40,23 +40,47 @@ struct mv_limits {
 
 /* What an execution spends. calls: of capabilities that were allowed; egress: bytes sent by capabilities; written: bytes
  * written by capabilities; tokens, cost (millionths of a US dollar): what capabilities of the embedder tell with
- * mv_call_spend. */
+ * mv_call_spend; steps: `step` forms that begin; time: milliseconds since it began, without those it waited in the queue of
+ * approvals. Steps and time are looked at when a capability is called: what computes alone is ended by the limits. */
 enum mv_spending {
         MV_SPEND_CALLS,
         MV_SPEND_EGRESS_BYTES,
         MV_SPEND_WRITTEN_BYTES,
         MV_SPEND_TOKENS,
         MV_SPEND_COST_MICROUSD,
+        MV_SPEND_STEPS,
+        MV_SPEND_TIME_MS,
         MV_SPEND_MAX_
 };
 const char *mv_spending_name(enum mv_spending what); /* "calls" "egress bytes" ... */
+/* What happens to the call that would spend more than there is, strictest first. */
+enum mv_exhausted {
+        MV_EXHAUSTED_STOP, /* it fails with BudgetExhausted */
+        /* It waits until the budget has been extended, and the run with it: as MV_RULE_REQUIRE_APPROVAL. Rejected, or nobody in
+         * time: as STOP. */
+        MV_EXHAUSTED_ASK,
+        MV_EXHAUSTED_GO_ON, /* it is noted, once, in the records and in the result */
+        MV_EXHAUSTED_MAX_
+};
+/* "hard-stop" "approval-required" "soft-warn" */
+const char *mv_exhausted_name(enum mv_exhausted e);
 #define MV_SPEND_ANY UINT64_MAX
 struct mv_budget {
         uint64_t max[MV_SPEND_MAX_]; /* MV_SPEND_ANY: no limit; 0: nothing may be spent */
         /* Whoever spends so much is told of and goes on: a note in the records, and in the result; 0: nobody is. Without a max
          * it is a budget that only warns. */
         uint64_t warn[MV_SPEND_MAX_];
+        enum mv_exhausted exhausted[MV_SPEND_MAX_]; /* at the max */
+        /* Of ASK: what one approval adds, unless the approver says another amount; 0: as much as max. Never beyond the max of
+         * a budget that stops. */
+        uint64_t extension[MV_SPEND_MAX_];
+        uint32_t approvals;  /* of ASK: distinct approvers; 0: 1; at most 16 */
+        uint64_t timeout_ms; /* of ASK: then it stops; 0: a day; at most 366 days */
 };
+/* No limit of any kind. */
+#define MV_BUDGET_NONE                                                                             \
+        ((struct mv_budget){ .max = { MV_SPEND_ANY, MV_SPEND_ANY, MV_SPEND_ANY, MV_SPEND_ANY,      \
+                                      MV_SPEND_ANY, MV_SPEND_ANY, MV_SPEND_ANY } })
 
 struct mv_context;
 /* pure: no capability, 1 s, 16 MiB. controlled: what is granted, 5 s, 64 MiB. full: every
@@ -135,8 +159,10 @@ void mv_context_give(struct mv_context *c, const struct mv_limits *limits);
 /* From there on limits are only lowered; 0 leaves a field as it is. */
 void mv_context_limit(struct mv_context *c, const struct mv_limits *limits);
 
-/* Of each execution with this context; may only be lowered (REQ-RES-12). A call that would spend more fails with
- * BudgetExhausted before it has an effect; one whose cost is known only afterwards fails then. */
+/* Of each execution with this context; may only be lowered (REQ-RES-12): of two budgets that do the same at their end the
+ * lower one counts, and where they do different things both hold. So no approval goes beyond what another budget stops at. A call
+ * that would spend more fails with BudgetExhausted before it has an effect; one whose cost is known only afterwards fails then.
+ */
 void mv_context_budget(struct mv_context *c, const struct mv_budget *budget);
 
 enum mv_level mv_context_level(const struct mv_context *c); /* NULL: pure */

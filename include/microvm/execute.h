@@ -144,6 +144,9 @@ struct mv_execution {
         /* keep what a program leaves in /workspace/output: mv_result_output */
         bool collect_output;
         bool prelude; /* install the CCOS prelude names (println, log, ...) */
+        /* What ccos.random.int draws come from: the same seed and program draw the same. At most 256 bytes; recorded. NULL: from the
+         * kernel, but in steps that demand determinism. */
+        const char *seed;
         /* set non-zero from any thread to kill the execution; may be NULL */
         volatile int *cancel;
 };
@@ -162,6 +165,10 @@ struct mv_budget_warning { /* once of each kind of spending */
         uint64_t warn, spent; /* the threshold, and what was spent when it was reached */
         uint32_t call;        /* in this call */
 };
+struct mv_budget_overrun { /* of each kind whose end does not stop (MV_EXHAUSTED_GO_ON) */
+        enum mv_spending what;
+        uint64_t max, spent; /* spent: in all */
+};
 struct mv_metadata { /* REQ-META: measured, never clamped */
         uint64_t duration_ns, cpu_ns, memory_peak_bytes, calls, denials, fuel;
         uint64_t open_ns, run_ns, close_ns;
@@ -170,7 +177,8 @@ struct mv_metadata { /* REQ-META: measured, never clamped */
         /* calls of a failed program that were undone, and that could not be */
         uint32_t compensations, compensations_failed;
         struct mv_budget_warning budget_warnings[MV_SPEND_MAX_];
-        uint32_t budget_warnings_count;
+        struct mv_budget_overrun budget_overruns[MV_SPEND_MAX_];
+        uint32_t budget_warnings_count, budget_overruns_count;
         int exit_code, signal;
         const struct mv_network_request *network;
         uint32_t network_count;

@@ -184,10 +184,14 @@ static int get_file(struct mv_audit *a, int dir, const char *name, const char *k
 }
 
 /* --- requests --------------------------------------------------------------------------------- */
-/* [id execution rule capability step call approvals created expires args] */
+#define REQUEST_ITEMS 10
+#define BUDGET_ITEMS  6
+
+/* [id execution rule capability step call approvals created expires args], and of a budget [... what max spent needed to
+ * ceiling] */
 void mv__approval_request_put(struct mv_out *o, const struct mv_approval_request *q)
 {
-        mv_cbor_put_array(o, 10);
+        mv_cbor_put_array(o, REQUEST_ITEMS + (q->about_budget ? BUDGET_ITEMS : 0));
         mv_cbor_put_str(o, q->id);
         mv_cbor_put_str(o, q->execution_id);
         mv_cbor_put_str(o, q->rule);
@@ -198,6 +202,11 @@ void mv__approval_request_put(struct mv_out *o, const struct mv_approval_request
         mv_cbor_put_int(o, (int64_t)q->created_ms);
         mv_cbor_put_int(o, (int64_t)q->expires_ms);
         mv_put_slice(o, q->args);
+        const struct mv_approval_budget *b = &q->budget;
+        const uint64_t numbers[BUDGET_ITEMS] = { (uint64_t)b->what, b->max, b->spent,
+                                                 b->needed,         b->to,  b->ceiling };
+        for (size_t i = 0; q->about_budget && i < BUDGET_ITEMS; i++)
+                mv_cbor_put_int(o, (int64_t)numbers[i]);
 }
 
 static bool get_text(struct mv_cur *c, struct mv_arena *arena, const char **ret)
@@ -233,19 +242,33 @@ static bool get_array(struct mv_cur *c, uint64_t count)
         return mv_cbor_next(c, &it, &ignored) == 0 && it.kind == MV_CBOR_ARRAY && it.count == count;
 }
 
+static bool get_budget(struct mv_cur *c, struct mv_approval_budget *b)
+{
+        uint64_t what;
+        if (!get_count(c, &what) || what >= MV_SPEND_MAX_)
+                return false;
+        b->what = (enum mv_spending)what;
+        return get_count(c, &b->max) && get_count(c, &b->spent) && get_count(c, &b->needed) &&
+               get_count(c, &b->to) && get_count(c, &b->ceiling) && b->max < b->needed &&
+               b->needed <= b->to && b->to <= b->ceiling; /* (5) */
+}
+
 bool mv__approval_request_get(struct mv_slice body, const char *id, struct mv_arena *arena,
                               struct mv_approval_request *q)
 {
-        struct mv_cur c = mv_cur(body);
+        struct mv_cur c = mv_cur(body), again = c;
         struct mv_err ignored;
         const char *own = NULL;
         uint64_t approvals = 0;
-        bool ok = get_array(&c, 10) && get_text(&c, arena, &own) && strcmp(own, id) == 0 &&
+        q->about_budget = get_array(&again, REQUEST_ITEMS + BUDGET_ITEMS);
+        bool ok = get_array(&c, REQUEST_ITEMS + (q->about_budget ? BUDGET_ITEMS : 0)) &&
+                  get_text(&c, arena, &own) && strcmp(own, id) == 0 &&
                   get_text(&c, arena, &q->execution_id) && get_text(&c, arena, &q->rule) &&
                   get_text(&c, arena, &q->capability) && get_text(&c, arena, &q->step) &&
                   get_count(&c, &q->call) && get_count(&c, &approvals) &&
                   get_count(&c, &q->created_ms) && get_count(&c, &q->expires_ms) &&
-                  mv_cbor_skip(&c, &q->args, &ignored) == 0 && mv_cur_done(&c);
+                  mv_cbor_skip(&c, &q->args, &ignored) == 0 &&
+                  (!q->about_budget || get_budget(&c, &q->budget)) && mv_cur_done(&c);
         if (!ok || approvals == 0 || approvals > MV_APPROVAL_VOTERS_MAX)
                 return false; /* none needed would be approved */
         mv_fmt(q->id, sizeof q->id, "%s", id);
@@ -322,24 +345,39 @@ static void vote_name(const char *id, const struct mv_approval_vote *v, char ret
         mv_fmt(ret, FILE_NAME_BYTES, "%s.%s.vote", id, voter);
 }
 
-/* [id uid name time approve] */
+#define VOTE_ITEMS 5
+
+/* [id uid name time approve], and with an amount [... by] */
 bool mv__approval_vote_get(struct mv_slice body, const char *id, struct mv_arena *arena,
                            struct mv_approval_vote *v)
 {
-        struct mv_cur c = mv_cur(body);
+        struct mv_cur c = mv_cur(body), again = c;
         struct mv_cbor_item it;
         struct mv_err ignored;
         const char *own, *name;
-        bool ok = get_array(&c, 5) && get_text(&c, arena, &own) && strcmp(own, id) == 0 &&
-                  get_count(&c, &v->uid) && get_text(&c, arena, &name) &&
+        bool amount = get_array(&again, VOTE_ITEMS + 1);
+        v->by = 0;
+        bool ok = get_array(&c, VOTE_ITEMS + amount) && get_text(&c, arena, &own) &&
+                  strcmp(own, id) == 0 && get_count(&c, &v->uid) && get_text(&c, arena, &name) &&
                   strlen(name) <= MV_APPROVAL_NAME_MAX && get_count(&c, &v->time_ms) &&
                   mv_cbor_next(&c, &it, &ignored) == 0 && it.kind == MV_CBOR_BOOL &&
-                  mv_cur_done(&c);
+                  (!amount || (get_count(&c, &v->by) && v->by > 0)) && mv_cur_done(&c);
         if (!ok)
                 return false;
         mv_fmt(v->name, sizeof v->name, "%s", name);
         v->approve = it.boolean;
         return true;
+}
+
+/* (5). *ret: what it makes of the budget. */
+static bool amount_fits(const struct mv_approval_request *q, uint64_t by, uint64_t *ret)
+{
+        const struct mv_approval_budget *b = &q->budget;
+        *ret = b->to;
+        if (!by)
+                return true;
+        return q->about_budget && !__builtin_add_overflow(b->max, by, ret) && *ret >= b->needed &&
+               *ret <= b->ceiling;
 }
 
 /* A vote for this request that counts? Its file's name is the one its approver has: two files are two approvers (3). */
@@ -355,8 +393,10 @@ static bool take_vote(struct mv_audit *a, int dir, const char *name,
         mv_arena_done(&arena);
         if (!ok)
                 return false;
+        uint64_t to;
         vote_name(q->id, ret, wanted);
-        return strcmp(wanted, name) == 0 && ret->time_ms <= q->expires_ms; /* (4) */
+        return strcmp(wanted, name) == 0 && ret->time_ms <= q->expires_ms && /* (4) */
+               (ret->approve ? amount_fits(q, ret->by, &to) : !ret->by);
 }
 
 static bool is_vote_for(const char *name, const char *id)
@@ -380,6 +420,17 @@ static int read_votes(struct mv_audit *a, int dir, const struct mv_approval_requ
         return 0;
 }
 
+/* (5) */
+static uint64_t least_extension(const struct mv_approval_request *q,
+                                const struct mv_approval_status *s)
+{
+        uint64_t least = UINT64_MAX, to;
+        for (uint32_t i = 0; i < s->votes_count; i++)
+                if (s->votes[i].approve && amount_fits(q, s->votes[i].by, &to) && to < least)
+                        least = to;
+        return least;
+}
+
 static int judge(struct mv_audit *a, int dir, const struct mv_approval_request *q,
                  struct mv_approval_status *ret, struct mv_err *err)
 {
@@ -397,6 +448,8 @@ static int judge(struct mv_audit *a, int dir, const struct mv_approval_request *
                      : yes >= q->approvals ? MV_APPROVAL_APPROVED
                      : now > q->expires_ms ? MV_APPROVAL_EXPIRED
                                            : MV_APPROVAL_WAITING;
+        if (q->about_budget && ret->state == MV_APPROVAL_APPROVED)
+                ret->extended_to = least_extension(q, ret);
         return r;
 }
 
@@ -436,17 +489,40 @@ static int put_vote(struct mv_audit *a, int dir, const char *id, const struct mv
         uint8_t buf[256];
         char name[FILE_NAME_BYTES];
         struct mv_out o = mv_out(buf, sizeof buf);
-        mv_cbor_put_array(&o, 5);
+        mv_cbor_put_array(&o, VOTE_ITEMS + (v->by > 0));
         mv_cbor_put_str(&o, id);
         mv_cbor_put_int(&o, (int64_t)v->uid);
         mv_cbor_put_str(&o, v->name);
         mv_cbor_put_int(&o, (int64_t)v->time_ms);
         mv_cbor_put_bool(&o, v->approve);
+        if (v->by)
+                mv_cbor_put_int(&o, (int64_t)v->by);
         vote_name(id, v, name);
         int r = put_file(a, dir, name, "vote", mv_out_slice(&o), err);
         return r == -(int)MV_E_EXISTS ? mv_fail(err, MV_E_EXISTS, 0,
                                                 "%s has voted about %s: a vote stands", v->name, id)
                                       : r;
+}
+
+/* (5): told now, instead of not counting later. */
+static int check_amount(const struct mv_approval_request *q, const struct mv_approval_vote *v,
+                        struct mv_err *err)
+{
+        const struct mv_approval_budget *b = &q->budget;
+        uint64_t to;
+        if (v->by && (!v->approve || !q->about_budget))
+                return mv_fail(err, MV_E_INVALID, 0,
+                               "%s: only who approves the extension of a budget says by how much",
+                               q->id);
+        if (amount_fits(q, v->by, &to))
+                return 0;
+        return mv_fail(err, MV_E_INVALID, 0,
+                       "%s: an extension by %llu: the budget is %llu %s, the call needs %llu and "
+                       "other budgets end at %llu; %llu to %llu would do",
+                       q->id, (unsigned long long)v->by, (unsigned long long)b->max,
+                       mv_spending_name(b->what), (unsigned long long)b->needed,
+                       (unsigned long long)b->ceiling, (unsigned long long)(b->needed - b->max),
+                       (unsigned long long)(b->ceiling - b->max));
 }
 
 static int vote_in(struct mv_audit *a, int dir, const char *id, const struct mv_approval_vote *v,
@@ -458,6 +534,8 @@ static int vote_in(struct mv_audit *a, int dir, const char *id, const struct mv_
         int r = read_request(a, dir, id, &arena, &q, err);
         if (r == 0)
                 r = judge(a, dir, &q, &s, err);
+        if (r == 0)
+                r = check_amount(&q, v, err);
         mv_arena_done(&arena);
         if (r == 0 && s.state != MV_APPROVAL_WAITING)
                 r = mv_fail(err, MV_E_STATE, 0, "%s is %s", id, mv_approval_state_name(s.state));
@@ -465,11 +543,12 @@ static int vote_in(struct mv_audit *a, int dir, const char *id, const struct mv_
 }
 
 int mv_approval_vote(struct mv_audit *a, const char *id, const char *name, bool approve,
-                     struct mv_err *err)
+                     uint64_t by, struct mv_err *err)
 {
         struct mv_approval_vote v;
         int dir, r = voter(name, &v, err);
         v.approve = approve;
+        v.by = by;
         if (r == 0)
                 r = dir_open(a, false, &dir, err);
         if (r < 0)

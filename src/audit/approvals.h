@@ -9,14 +9,25 @@
  *     those who share the key are honest.
  * (3) The first vote of an approver stands. One rejection rejects.
  * (4) A vote counts when it was made before the request expires. A clock that stands before the request's time decides
- *     nothing. */
+ *     nothing.
+ * (5) A request about a budget says what it is extended to, and how far it may be. An approver may say another amount; a vote
+ *     whose amount does not reach the call, or reaches beyond what may be, does not count. Of several the least holds. */
 #include <audit/audit.h>
+#include <microvm/context.h>
 
 #define MV_APPROVAL_ID_BYTES   40 /* "apr_", 32 hexadecimal digits, NUL */
 #define MV_APPROVAL_NAME_MAX   63
 #define MV_APPROVAL_VOTERS_MAX 64
 #define MV_APPROVAL_BYTES_MAX  (256u << 10) /* of one file */
 
+/* A call that found its budget spent. All of them in the kind's unit. */
+struct mv_approval_budget {
+        enum mv_spending what;
+        uint64_t max, spent,
+                needed;   /* needed: the least budget that the call fits in; more than max */
+        uint64_t to;      /* what an approval makes of it; needed or more */
+        uint64_t ceiling; /* to or more: nobody may say more */
+};
 struct mv_approval_request {
         char id[MV_APPROVAL_ID_BYTES];
         const char *execution_id, *rule, *capability;
@@ -25,10 +36,13 @@ struct mv_approval_request {
         struct mv_slice args; /* CBOR, as recorded */
         uint32_t approvals;
         uint64_t created_ms, expires_ms;
+        bool about_budget;
+        struct mv_approval_budget budget;
 };
 struct mv_approval_vote {
         char name[MV_APPROVAL_NAME_MAX + 1];
         uint64_t uid, time_ms;
+        uint64_t by; /* of a budget: so much more; 0: as the request says */
         bool approve;
 };
 enum mv_approval_state {
@@ -40,6 +54,7 @@ enum mv_approval_state {
 };
 struct mv_approval_status {
         enum mv_approval_state state;
+        uint64_t extended_to; /* of an approved budget */
         uint32_t votes_count; /* that count */
         struct mv_approval_vote votes[MV_APPROVAL_VOTERS_MAX];
 };
@@ -56,9 +71,10 @@ int mv_approval_read(struct mv_audit *a, const char *id, struct mv_arena *arena,
 /* STATE: the clock stands before the request. */
 int mv_approval_status(struct mv_audit *a, const struct mv_approval_request *q,
                        struct mv_approval_status *ret, struct mv_err *err);
-/* name NULL: the user's. EXISTS: this approver has voted. STATE: it is decided, or has expired. */
+/* name NULL: the user's. by: see struct mv_approval_vote. EXISTS: this approver has voted. STATE: it is decided, or has expired.
+ * INVALID: no such amount (5). */
 int mv_approval_vote(struct mv_audit *a, const char *id, const char *name, bool approve,
-                     struct mv_err *err);
+                     uint64_t by, struct mv_err *err);
 /* Bodies of the files, behind their signatures. The id is the one that the file's name says; false: another one's, or none. */
 void mv__approval_request_put(struct mv_out *o, const struct mv_approval_request *q);
 bool mv__approval_request_get(struct mv_slice body, const char *id, struct mv_arena *arena,

@@ -66,6 +66,10 @@ enum mv_record_type {
         MV_REC_PAUSED,   /* why it stopped without having ended: docs/design/durability.md */
         MV_REC_APPROVAL, /* asked for, granted, rejected, timed out */
         MV_REC_BUDGET,   /* so much was spent that somebody wanted to be told */
+        MV_REC_BUDGET_ALLOCATED,   /* what may be spent, before the program starts */
+        MV_REC_BUDGET_CONSUMPTION, /* what was spent, when a process is done with it */
+        MV_REC_BUDGET_EXHAUSTED,   /* once of each kind and policy */
+        MV_REC_BUDGET_EXTENDED,    /* somebody approved */
         MV_REC_MAX_
 };
 const char *mv_record_type_name(enum mv_record_type t);
@@ -86,7 +90,7 @@ int mv_trail_follow(struct mv_trail *t, const uint8_t (*leaves)[MV_DIGEST_BYTES]
 bool mv_trail_following(const struct mv_trail *t); /* leaves of the store are left */
 bool mv_trail_followed(const struct mv_trail *t);  /* the last append stood in the store already */
 uint64_t mv_trail_count(const struct mv_trail *t); /* leaves */
-/* A record that is no leaf: PAUSED, APPROVAL, BUDGET. */
+/* A record that is no leaf: PAUSED and those behind it. */
 int mv_trail_note(struct mv_trail *t, enum mv_record_type type, struct mv_slice semantic,
                   struct mv_slice observed, struct mv_err *err);
 /* semantic, observed: each one deterministic CBOR item; observed may be empty. Appends to the chain and to the tree; not

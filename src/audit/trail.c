@@ -20,6 +20,10 @@ const char *mv_record_type_name(enum mv_record_type t)
                 [MV_REC_PAUSED] = "PlanPaused",
                 [MV_REC_APPROVAL] = "GovernanceApproval",
                 [MV_REC_BUDGET] = "BudgetWarningIssued",
+                [MV_REC_BUDGET_ALLOCATED] = "BudgetAllocated",
+                [MV_REC_BUDGET_CONSUMPTION] = "BudgetConsumptionRecorded",
+                [MV_REC_BUDGET_EXHAUSTED] = "BudgetExhausted",
+                [MV_REC_BUDGET_EXTENDED] = "BudgetExtended",
         };
         return t >= 1 && t < MV_REC_MAX_ ? names[t] : "unknown record";
 }

@@ -51,9 +51,7 @@ int mv_broker_new(const struct mv_broker_options *o, struct mv_broker **ret, str
         b->limits = with_defaults(o->limits);
         b->kept = mv_arena_grow(kept_bytes(b->limits.output_bytes_max));
         b->outcome.error = (struct mv_program_error){ "", "", "", "", "", "", 0, 0 };
-        if (o->replay)
-                memcpy(b->spent, o->replay->spent, sizeof b->spent);
-        if (mv__steps_init(b, err) < 0) {
+        if (mv__steps_init(b, err) < 0 || mv__budget_init(b, err) < 0) {
                 mv_broker_free(b);
                 return -(int)err->code;
         }
@@ -116,7 +114,7 @@ static int decode_call(struct mv_broker *b, const struct mv_frame *f, struct ask
         return 0;
 }
 
-static void refuse(struct mv_broker *b, struct asked *q, const char *rule)
+void mv__refuse(struct asked *q, const char *rule)
 {
         struct mv_decision *d = &q->decision;
         struct mv_slice id = mv__asked_id(q);
@@ -135,7 +133,7 @@ static void unknown_capability(struct mv_broker *b, struct asked *q)
         mv_fmt(q->fault.kind, sizeof q->fault.kind, "UnknownCapability");
         mv_fmt(q->fault.message, sizeof q->fault.message,
                near ? "%.*s (did you mean %s?)" : "%.*s%s", MV_SARG(q->id), near ? near : "");
-        refuse(b, q, "unknown capability");
+        mv__refuse(q, "unknown capability");
 }
 
 /* Security and policy. A decision that arguments do not change is the same at the next call: contexts and descriptors stay
@@ -165,9 +163,9 @@ static void decide(struct mv_broker *b, struct asked *q)
         if (!q->capability)
                 unknown_capability(b, q);
         else if (mv_capability_check(q->capability, q->args.items, q->args.count, &q->fault) < 0)
-                refuse(b, q, "arguments");
+                mv__refuse(q, "arguments");
         else if (authorize(b, q) < 0)
-                refuse(b, q, "arguments");
+                mv__refuse(q, "arguments");
         else
                 mv__step_limits(b, q);
         if (!b->settled || !q->decision.allowed) /* a settled one is clean */
@@ -184,19 +182,6 @@ static int answer_refused(struct mv_broker *b, struct asked *q, struct mv_err *e
         if (r == 0 && denied)
                 mv__remember_denial(b, &q->decision);
         return r;
-}
-
-/* The call that the budget has no room for is refused like one whose arguments are wrong: by a fault. */
-static void spend_call(struct mv_broker *b, struct asked *q)
-{
-        struct mv_room room;
-        if (!q->decision.allowed || mv__spend(b, MV_SPEND_CALLS, 1, &room))
-                return;
-        mv_fmt(q->fault.kind, sizeof q->fault.kind, "BudgetExhausted");
-        mv_fmt(q->fault.message, sizeof q->fault.message,
-               "%s: the budget is %llu calls; %llu would allow it", q->capability->id,
-               (unsigned long long)room.max, (unsigned long long)room.needed);
-        refuse(b, q, "budget of calls");
 }
 
 /* A record is durable before its effect is released. A pure function and the captured output release nothing before the
@@ -280,6 +265,25 @@ static int build_answer(struct mv_broker *b, struct asked *q, int called, const 
         return mv__reply_fault(b, q->seq, &q->fault, err);
 }
 
+/* As often as it may be tried, and again when a budget that it found spent has been extended. */
+static int carry_out_whole(struct mv_broker *b, struct asked *q, struct mv_value *v,
+                           int *ret_called, struct mv_err *err)
+{
+        int r;
+        do {
+                mv__budget_begins(b);
+                do
+                        *ret_called = carry_out(b, q, v);
+                while (*ret_called < 0 && mv__try_again(b, q));
+                r = *ret_called < 0 ? mv__budget_lacked(b, q, err) : 0;
+        } while (r == 1);
+        if (r == 0 && b->fatal.code != MV_OK) { /* (2) */
+                *err = b->fatal;
+                return -(int)err->code;
+        }
+        return r;
+}
+
 static int answer_allowed(struct mv_broker *b, struct asked *q, struct mv_err *err)
 {
         struct mv_value v;
@@ -290,19 +294,17 @@ static int answer_allowed(struct mv_broker *b, struct asked *q, struct mv_err *e
         if (r == 0 && needs_sync(q->capability))
                 r = mv_trail_sync(b->o.trail, err);
         if (r == 0)
+                r = mv__budget_resumed(b, q, &key, err);
+        if (r == 0)
                 r = mv__before_effect(b, q, &key, err);
         if (r != 0) {
                 q->replied = r > 0 && strcmp(key, "reply") == 0;
                 return r < 0 ? r : mv__record_result(b, q, key, mv__reply_payload(b), err);
         }
-        int called;
-        do
-                called = carry_out(b, q, &v);
-        while (called < 0 && mv__try_again(b, q));
-        if (b->fatal.code != MV_OK) { /* (2) */
-                *err = b->fatal;
-                return -(int)err->code;
-        }
+        int called = 0;
+        r = carry_out_whole(b, q, &v, &called, err);
+        if (r < 0)
+                return r;
         r = build_answer(b, q, called, &v, &key, err);
         q->replied = r == 0 && strcmp(key, "reply") == 0;
         if (r == 0 && q->begun)
@@ -352,13 +354,8 @@ int mv__call(struct mv_broker *b, const struct mv_frame *f, struct mv_err *err)
                 decide(b, &q);
                 r = mv__govern(b, &q, err);
         }
-        if (r == 0 && !mv__replays(b, q.seq)) {
-                spend_call(b, &q);
-                if (b->fatal.code != MV_OK) {
-                        *err = b->fatal;
-                        r = -(int)err->code;
-                }
-        }
+        if (r == 0 && !mv__replays(b, q.seq))
+                r = mv__budget_call(b, &q, err);
         if (r == 0 && !mv__replays(b, q.seq)) {
                 r = q.decision.allowed ? answer_allowed(b, &q, err) : answer_refused(b, &q, err);
         }
@@ -471,4 +468,9 @@ void mv_broker_outcome(const struct mv_broker *b, struct mv_broker_outcome *ret)
         ret->network_count = b->network_count;
         ret->files = b->operations;
         ret->files_count = b->operations_count;
+        for (int i = 0; b->o.context && i < MV_SPEND_MAX_; i++)
+                if (b->spent[i] > b->o.context->budget.soft[i])
+                        ret->overruns[ret->overruns_count++] = (struct mv_budget_overrun){
+                                (enum mv_spending)i, b->o.context->budget.soft[i], b->spent[i]
+                        };
 }

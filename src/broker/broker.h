@@ -19,6 +19,7 @@
  *            spent: of each kind of budget, by the execution so far; effect_ns: not of a pure capability
  *   STEP     the payload of the frame; observed, of a step that runs in another cell: {"tier","provider"} of its wall
  *   STEP_PROFILE  see mv_profile_encode; written before the program starts (host/plan.c)
+ * Notes about budgets (no leaves): broker/budget.c.
  * A call inside a step is decided by the context and by the profiles of the open steps (step.c).
  * A large argument is represented by its digest (mv_audit_put_value).
  * FAULT "message" is the display text of spec 6.2: "I/O error: ...". */
@@ -35,6 +36,10 @@
 
 struct mv_broker;
 
+/* Of a kind of spending and what happens at its end; MV_EXHAUSTED_MAX_: its threshold. */
+#define MV_BROKER_BUDGET_BIT(what, policy)                                                         \
+        (1u << ((unsigned)(what) * (MV_EXHAUSTED_MAX_ + 1) + (unsigned)(policy)))
+
 /* Where a broker that replays gets its answers: the records of an earlier execution, in their order. Only DECISION, CALL and
  * RESULT records count; others may be skipped or handed over. With a replay source nothing is decided and nothing has an
  * effect: every CALL must be the recorded one (id and arguments) and is answered as recorded, and the same semantic records
@@ -48,7 +53,15 @@ struct mv_broker_replay {
          * carried out like any other. A CALL record that stands there already, without a result, is in doubt. */
         bool goes_on;
         uint64_t answered;
-        uint64_t spent[MV_SPEND_MAX_]; /* before, by the last RESULT; calls are counted again */
+        /* Before, by the last record that says so; calls and steps are counted again. */
+        uint64_t spent[MV_SPEND_MAX_];
+        uint64_t extended[MV_SPEND_MAX_]; /* budgets as far as somebody approved; 0: nobody did */
+        uint32_t noted; /* ends and thresholds that are on record: MV_BROKER_BUDGET_BIT */
+        /* The approval that the call in doubt was stopped for when it found a budget spent; NULL: none. untouched: it had had no
+         * effect by then. */
+        const char *waits_for;
+        uint64_t waiting_call;
+        bool untouched;
         const struct mv_resumption
                 *decided; /* somebody's decision about the call in doubt, or NULL */
         /* Leaves of the program, when its failure is recorded behind them: there it is stopped. UINT64_MAX: it is not. */
@@ -77,6 +90,7 @@ struct mv_broker_options {
         struct mv_effects *effects;
         /* what a key of scope `plan` belongs to: the program's digest; there when effects is */
         const uint8_t *plan;
+        const char *seed; /* of random numbers, outlives the broker; NULL: the kernel's */
         struct mv_limits limits;
         /* capabilities such as sleep-ms and http-fetch respect it; 0: none */
         uint64_t deadline_ns;
@@ -126,6 +140,8 @@ struct mv_broker_failure {
 };
 int mv_broker_compensate(struct mv_broker *b, const struct mv_broker_failure *why,
                          uint32_t *ret_done, uint32_t *ret_failed, struct mv_err *err);
+/* Nothing more will be spent: what was goes on record, when there is a budget. */
+int mv_broker_account(struct mv_broker *b, struct mv_err *err);
 /* The program was stopped because its failure is on record (replay.stops_at). */
 bool mv_broker_stopped_as_recorded(const struct mv_broker *b);
 
@@ -146,7 +162,8 @@ struct mv_broker_outcome {
         const struct mv_file_operation *files;
         uint32_t files_count;
         struct mv_budget_warning warnings[MV_SPEND_MAX_];
-        uint32_t warnings_count;
+        struct mv_budget_overrun overruns[MV_SPEND_MAX_];
+        uint32_t warnings_count, overruns_count;
 };
 /* When the first of the open steps has used up its time (CLOCK_MONOTONIC); 0: the run's own end. Threads: any. */
 uint64_t mv_broker_step_deadline(const struct mv_broker *b);

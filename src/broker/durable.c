@@ -128,7 +128,7 @@ int mv__before_effect(struct mv_broker *b, struct asked *q, const char **ret_key
                       struct mv_err *err)
 {
         const struct mv__hints *h = b->hints;
-        bool doubt = b->o.replay && mv_trail_followed(b->o.trail);
+        bool doubt = b->o.replay && mv_trail_followed(b->o.trail) && !q->untouched;
         int r = 0;
         if (h && h->wrong)
                 return answer_fault(b, q, "InvalidArgument", h->wrong, ret_key, err);

@@ -8,7 +8,6 @@
  *     rule's id, and names no approver: the root does not depend on who agreed.
  * (3) A decision that stands in the records is not made again: what was approved stays approved, what was denied stays denied,
  *     whatever has become of the queue. */
-#include <audit/approvals.h>
 #include <broker/internal.h>
 #include <security/rules.h>
 #include <stdlib.h>
@@ -106,7 +105,7 @@ static uint64_t step_number(const struct mv_broker *b, const struct mv_rule *rul
         return 0;
 }
 
-static uint64_t now_ms(void)
+uint64_t mv__now_ms(void)
 {
         struct timespec t;
         clock_gettime(CLOCK_REALTIME, &t);
@@ -140,7 +139,7 @@ static struct mv_approval_request request_of(const struct mv_broker *b, const st
                                          .call = q->seq,
                                          .args = q->args_raw,
                                          .approvals = rule->approvals,
-                                         .created_ms = now_ms() };
+                                         .created_ms = mv__now_ms() };
         r.expires_ms = r.created_ms + rule->timeout_ms;
         identify(b, q, rule, &r);
         return r;
@@ -159,9 +158,9 @@ static bool put_votes(struct mv_out *o, const struct mv_approval_status *s)
 }
 
 /* {"id" "call" "rule" "event"}; observed {"votes": [[name uid time approve]...]} */
-static int note(struct mv_broker *b, enum mv_record_type type, const char *event,
-                const struct mv_approval_request *q, const struct mv_approval_status *s,
-                struct mv_err *err)
+int mv__approval_note(struct mv_broker *b, enum mv_record_type type, const char *event,
+                      const struct mv_approval_request *q, const struct mv_approval_status *s,
+                      struct mv_err *err)
 {
         uint8_t semantic[512], observed[MV_APPROVAL_VOTERS_MAX * 96 + 16];
         struct mv_out o = mv_out(semantic, sizeof semantic), v = mv_out(observed, sizeof observed);
@@ -183,7 +182,7 @@ static int note(struct mv_broker *b, enum mv_record_type type, const char *event
 
 static int wait_for(struct mv_broker *b, const struct mv_approval_request *q, struct mv_err *err)
 {
-        int r = note(b, MV_REC_PAUSED, "waits for approval", q, NULL, err);
+        int r = mv__approval_note(b, MV_REC_PAUSED, "waits for approval", q, NULL, err);
         if (r == 0)
                 r = mv_trail_sync(b->o.trail, err);
         return r < 0 ? r
@@ -202,13 +201,15 @@ static int settle(struct mv_broker *b, struct asked *q, const struct mv_rule *ru
         switch (s->state) {
         case MV_APPROVAL_APPROVED:
                 say_rule(q, rule, " approved");
-                return note(b, MV_REC_APPROVAL, "GovernanceApprovalGranted", r, s, err);
+                return mv__approval_note(b, MV_REC_APPROVAL, "GovernanceApprovalGranted", r, s,
+                                         err);
         case MV_APPROVAL_REJECTED:
                 deny(q, rule, "the approval was rejected");
-                return note(b, MV_REC_APPROVAL, "GovernanceApprovalDenied", r, s, err);
+                return mv__approval_note(b, MV_REC_APPROVAL, "GovernanceApprovalDenied", r, s, err);
         case MV_APPROVAL_EXPIRED:
                 deny(q, rule, "nobody approved in time");
-                return note(b, MV_REC_APPROVAL, "GovernanceApprovalExpired", r, s, err);
+                return mv__approval_note(b, MV_REC_APPROVAL, "GovernanceApprovalExpired", r, s,
+                                         err);
         default:
                 return wait_for(b, r, err);
         }
@@ -223,7 +224,8 @@ static int ask(struct mv_broker *b, struct asked *q, const struct mv_rule *rule,
         int e = s ? mv_approval_ask(b->o.audit, &wanted, &fresh, err)
                   : mv_fail(err, MV_E_NOMEM, 0, "broker: an approval");
         if (e == 0 && fresh)
-                e = note(b, MV_REC_APPROVAL, "GovernanceApprovalRequested", &wanted, NULL, err);
+                e = mv__approval_note(b, MV_REC_APPROVAL, "GovernanceApprovalRequested", &wanted,
+                                      NULL, err);
         if (e == 0)
                 e = mv_approval_read(b->o.audit, wanted.id, &arena, &r, err);
         if (e == 0)
@@ -239,13 +241,18 @@ static int ask(struct mv_broker *b, struct asked *q, const struct mv_rule *rule,
         return 0;
 }
 
-/* (3) 1: it was decided, and a denial stands in q->decision. */
-static int decided_before(struct mv_broker *b, struct asked *q, struct mv_err *err)
+/* (3) */
+int mv__decided_before(struct mv_broker *b, struct asked *q, struct mv_err *err)
 {
         bool allowed;
+        if (q->recorded != NOT_ASKED)
+                return q->recorded == DECIDED;
+        q->recorded = NOT_DECIDED;
         if (!b->o.replay || !mv_trail_following(b->o.trail))
                 return 0;
-        return mv__replay_decision(b, q, &allowed, err);
+        int r = mv__replay_decision(b, q, &allowed, err);
+        q->recorded = r == 1 ? DECIDED : NOT_DECIDED;
+        return r;
 }
 
 /* Each rule that allows it, or would have it approved. */
@@ -257,7 +264,7 @@ static int ask_each(struct mv_broker *b, struct asked *q, const struct mv_rule *
         for (uint32_t i = 0; i < count; i++)
                 asks |= rules[i]->action == MV_RULE_REQUIRE_APPROVAL;
         if (asks)
-                decided = decided_before(b, q, err);
+                decided = mv__decided_before(b, q, err);
         if (decided < 0)
                 return decided;
         for (uint32_t i = 0; r == 0 && q->decision.allowed && i < count; i++)

@@ -2,6 +2,7 @@
 #ifndef MV_BROKER_INTERNAL_H
 #define MV_BROKER_INTERNAL_H
 /* Between the files of this folder. */
+#include <audit/approvals.h>
 #include <broker/broker.h>
 #include <stdatomic.h>
 
@@ -68,6 +69,20 @@ struct mv__owed { /* a call that is to be undone should the execution fail */
         uint8_t bytes[]; /* payload of the CALL frame that undoes it */
 };
 
+struct mv__budget {    /* budget.c */
+        bool counts;   /* there is one, or a threshold: else only calls are counted */
+        bool measures; /* ... of time */
+        bool decides;  /* ... that may decide otherwise when a call is looked at again */
+        uint64_t ask[MV_SPEND_MAX_]; /* with what was approved */
+        uint64_t began_ns;           /* since when time counts; 0: it does not yet */
+        uint32_t noted;              /* MV_BROKER_BUDGET_BIT */
+        uint64_t before[MV_SPEND_MAX_];
+        /* what the running call found spent, and somebody could extend */
+        bool lacks, untouched;
+        enum mv_spending what;
+        uint64_t needed;
+};
+
 struct mv_broker {
         struct mv_broker_options o;
         struct mv_limits limits; /* defaults filled in */
@@ -89,6 +104,8 @@ struct mv_broker {
         bool settled; /* by this context, and so it is again at the next call */
         const struct mv_context *settled_by;
         uint64_t spent[MV_SPEND_MAX_];
+        uint64_t time_before_ms; /* spent by earlier processes of this run */
+        struct mv__budget budget;
         /* an outcome is known or the guest was hostile: no further frame */
         bool closed;
         struct mv_err fatal; /* set inside a service: the call's answer must not leave (2) */
@@ -120,6 +137,8 @@ struct asked {
         uint64_t effect_ns;                     /* 0: a pure one is not timed */
         bool replied;                           /* answered without a fault */
         uint32_t attempts;                      /* retries of the effect */
+        bool untouched; /* on record without a result, and yet it had no effect */
+        enum { NOT_ASKED, NOT_DECIDED, DECIDED } recorded; /* mv__decided_before */
         bool begun;                      /* its idempotency key is in the log of effects, begun */
         struct mv_decision decision;     /* from here on not zeroed */
         struct mv_fault fault;           /* kind "": the decision alone speaks */
@@ -140,6 +159,7 @@ int mv__record_result(struct mv_broker *b, const struct asked *q, const char *ke
                       struct mv_slice payload, struct mv_err *err);
 bool mv__build_call(struct mv_broker *b, const struct asked *q, struct mv_out *o);
 bool mv__put_args(struct mv_out *o, const struct asked *q);
+void mv__put_spent(const struct mv_broker *b, struct mv_out *o); /* "spent" and its list */
 
 /* reply.c: the frame for the guest in b->reply; its payload. */
 /* A frame with nil for payload: TICK, CANCEL. */
@@ -156,12 +176,29 @@ struct mv_slice mv__reply_payload(const struct mv_broker *b);
 
 /* services.c: what capabilities reach through struct mv_call_host. */
 struct mv_call_host mv__services(struct mv_broker *b);
-/* false: not in the budget. A threshold that is crossed is noted; when that fails, b->fatal says so. */
-bool mv__spend(struct mv_broker *b, enum mv_spending what, uint64_t amount, struct mv_room *ret);
 bool mv__write_output(struct mv_broker *b, bool to_stderr, struct mv_slice s);
 void mv__remember_denial(struct mv_broker *b, const struct mv_decision *d);
 /* texts that go into frames and records are UTF-8 */
 void mv__clean_decision(struct mv_decision *d);
+
+/* budget.c */
+int mv__budget_init(struct mv_broker *b, struct mv_err *err);
+/* The budgets of calls, steps and time about a call that is allowed: may turn it into a fault. WAITING: the run stops here. */
+int mv__budget_call(struct mv_broker *b, struct asked *q, struct mv_err *err);
+/* It was spent. A threshold that is crossed is noted; when that fails, b->fatal says so. */
+void mv__spent(struct mv_broker *b, enum mv_spending what, uint64_t amount);
+/* false: not in the budget. untouched: by a call that had no effect yet. */
+bool mv__spend(struct mv_broker *b, enum mv_spending what, uint64_t amount, bool untouched,
+               struct mv_room *ret);
+void mv__budget_clock(struct mv_broker *b); /* time has passed */
+void mv__budget_step(struct mv_broker *b);  /* a step has begun */
+/* Around carrying out. begins: what was spent so far. lacked: 1: the budget was extended, carry it out again; 0: the fault
+ * stands; WAITING. */
+void mv__budget_begins(struct mv_broker *b);
+int mv__budget_lacked(struct mv_broker *b, struct asked *q, struct mv_err *err);
+/* A call that was stopped by a budget, on its way to its effect: as mv__before_effect, and q->untouched. */
+int mv__budget_resumed(struct mv_broker *b, struct asked *q, const char **ret_key,
+                       struct mv_err *err);
 
 /* step.c */
 int mv__steps_init(struct mv_broker *b, struct mv_err *err);
@@ -216,21 +253,30 @@ struct mv_keyed mv__keyed(const struct mv_broker *b, const struct asked *q);
 int mv__owe(struct mv_broker *b, const struct asked *q, struct mv_err *err);
 bool mv__compensates(const struct mv_broker *b); /* the program failed, and calls will follow */
 void mv__owed_free(struct mv__owed *o);
-/* broker.c: decode, decide, record, carry out, answer into b->reply. */
+/* broker.c. The call becomes one that is refused by a fault. */
+void mv__refuse(struct asked *q, const char *rule);
+/* decode, decide, record, carry out, answer into b->reply. */
 int mv__call(struct mv_broker *b, const struct mv_frame *f, struct mv_err *err);
 
 /* govern.c. The constitution about a call that is granted: fills q->decision. WAITING: the run stops here. */
 int mv__govern(struct mv_broker *b, struct asked *q, struct mv_err *err);
 int mv__take_step(struct mv_broker *b, const struct mv_value *event, struct mv_err *err);
 void mv__ruled_steps_free(struct mv__ruled_steps *s);
+/* What every approval has in common: [[name uid time approve]...] is observed; s NULL: nobody has voted. */
+int mv__approval_note(struct mv_broker *b, enum mv_record_type type, const char *event,
+                      const struct mv_approval_request *q, const struct mv_approval_status *s,
+                      struct mv_err *err);
+uint64_t mv__now_ms(void);
+/* A decision that stands in the records is not made again: 1: it does; when it is a denial, q->decision is (and q->fault). */
+int mv__decided_before(struct mv_broker *b, struct asked *q, struct mv_err *err);
 
 /* hints.c. A STEP event, whatever it is. */
 int mv__take_hint(struct mv_broker *b, const struct mv_value *event, struct mv_err *err);
 void mv__hints_free(struct mv__hints *h);
 
 /* replay.c */
-/* The decision about this call, when it is the next record of a call: 1, and what it said, a denial in q->decision. 0: it is
- * not there. */
+/* The decision about this call, when it is the next record of a call: 1, and what it said, a denial in q->decision and, when
+ * the program was told of another fault, in q->fault. 0: it is not there. Once for each call: mv__decided_before. */
 int mv__replay_decision(struct mv_broker *b, struct asked *q, bool *ret_allowed,
                         struct mv_err *err);
 bool mv__replays(const struct mv_broker *b, uint64_t seq);

@@ -149,6 +149,14 @@ static bool has_spent(const struct mv_broker *b)
         return any;
 }
 
+void mv__put_spent(const struct mv_broker *b, struct mv_out *o)
+{
+        put_key(o, "spent");
+        mv_cbor_put_array(o, MV_SPEND_MAX_);
+        for (unsigned i = 0; i < MV_SPEND_MAX_; i++)
+                mv_cbor_put_int(o, b->spent[i] > INT64_MAX ? INT64_MAX : (int64_t)b->spent[i]);
+}
+
 /* What is not deterministic about a call: nothing of most pure ones. */
 static void put_observed(const struct mv_broker *b, const struct asked *q, struct mv_out *o)
 {
@@ -156,13 +164,8 @@ static void put_observed(const struct mv_broker *b, const struct asked *q, struc
         if (!spent && !retried && !timed)
                 return;
         mv_cbor_put_map(o, (uint32_t)spent + retried + timed);
-        if (spent) {
-                put_key(o, "spent");
-                mv_cbor_put_array(o, MV_SPEND_MAX_);
-                for (unsigned i = 0; i < MV_SPEND_MAX_; i++)
-                        mv_cbor_put_int(o,
-                                        b->spent[i] > INT64_MAX ? INT64_MAX : (int64_t)b->spent[i]);
-        }
+        if (spent)
+                mv__put_spent(b, o);
         if (retried) {
                 put_key(o, "retries");
                 mv_cbor_put_int(o, q->attempts);
@@ -176,7 +179,7 @@ static void put_observed(const struct mv_broker *b, const struct asked *q, struc
 int mv__record_result(struct mv_broker *b, const struct asked *q, const char *key,
                       struct mv_slice payload, struct mv_err *err)
 {
-        uint8_t seen[128];
+        uint8_t seen[160];
         struct mv_out o, observed = mv_out(seen, sizeof seen);
         int r = room(b, payload.len, &o, err);
         if (r < 0)
@@ -186,6 +189,7 @@ int mv__record_result(struct mv_broker *b, const struct asked *q, const char *ke
         mv_cbor_put_int(&o, (int64_t)q->seq);
         put_key(&o, key);
         mv_put_slice(&o, payload);
+        mv__budget_clock(b);
         put_observed(b, q, &observed);
         return append(b, MV_REC_RESULT, &o, mv_out_slice(&observed), err);
 }

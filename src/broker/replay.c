@@ -137,9 +137,8 @@ static int replay_allowed(struct mv_broker *b, struct asked *q, struct mv_err *e
         struct mv_out mine;
         struct field inside[D_COUNT], result[] = { { "seq", true }, { "fault" }, { "reply" } };
         enum mv_record_type type = MV_REC_MAX_;
-        struct mv_room room;
         if (b->o.replay->goes_on) { /* what it spent before counts on */
-                (void)mv__spend(b, MV_SPEND_CALLS, 1, &room);
+                mv__spent(b, MV_SPEND_CALLS, 1);
                 mv__step_answered(b, q);
         }
         int r = expect(b, q, MV_REC_CALL, &semantic, err);
@@ -174,6 +173,26 @@ static int replay_allowed(struct mv_broker *b, struct asked *q, struct mv_err *e
                                      result[fault ? 1 : 2].raw, err);
 }
 
+/* What the program was told, as it is made into a frame again. */
+static void take_fault(struct mv_slice raw, struct mv_fault *ret)
+{
+        struct field f[] = {
+                { "kind", true }, { "context" }, { "message" }, { "operation" }, { "capability" }
+        };
+        struct mv_fault bare = { .message = "" };
+        struct mv_err ignored;
+        char prefix[64];
+        if (!raw.len || is_violation(raw) || mv__fields_read(raw, f, 5, &ignored) < 0)
+                return;
+        copy_field(&f[0], ret->kind, sizeof ret->kind);
+        copy_field(&f[2], ret->message, sizeof ret->message);
+        memcpy(bare.kind, ret->kind, sizeof bare.kind);
+        mv_fault_text(&bare, prefix, sizeof prefix);
+        size_t n = strlen(prefix);
+        if (strncmp(ret->message, prefix, n) == 0)
+                memmove(ret->message, ret->message + n, strlen(ret->message + n) + 1);
+}
+
 int mv__replay_decision(struct mv_broker *b, struct asked *q, bool *ret_allowed, struct mv_err *err)
 {
         struct field f[D_COUNT];
@@ -195,6 +214,7 @@ int mv__replay_decision(struct mv_broker *b, struct asked *q, bool *ret_allowed,
         copy_field(&f[D_RULE], d->rule, sizeof d->rule);
         copy_field(&f[D_CONTEXT], d->context, sizeof d->context);
         copy_field(&f[D_OPERATION], d->operation, sizeof d->operation);
+        take_fault(f[D_FAULT].raw, &q->fault);
         return 1;
 }
 

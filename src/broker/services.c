@@ -3,7 +3,6 @@
  * decisions made inside. */
 #include <broker/internal.h>
 #include <stdlib.h>
-#include <wire/cbor.h>
 
 /* How much of s fits, cut between characters. */
 static size_t fitting(const struct mv_broker *b, struct mv_slice s)
@@ -104,52 +103,10 @@ static void note_network(void *ctx, struct mv_slice url, const char *method, int
         b->network[b->network_count++] = n;
 }
 
-/* Reached for the first time: on record, unless an earlier process of this run has it there. */
-static void warn_of(struct mv_broker *b, enum mv_spending what, uint64_t warn)
+static bool spend(void *ctx, enum mv_spending what, uint64_t amount, bool untouched,
+                  struct mv_room *ret)
 {
-        uint8_t semantic[128], observed[32];
-        struct mv_out s = mv_out(semantic, sizeof semantic), o = mv_out(observed, sizeof observed);
-        struct mv_err err;
-        b->outcome.warnings[b->outcome.warnings_count++] =
-                (struct mv_budget_warning){ what, warn, b->spent[what], b->calls };
-        if (b->o.replay && (mv__replays(b, b->calls) || mv_trail_following(b->o.trail)))
-                return;
-        mv_cbor_put_map(&s, 3);
-        mv_cbor_put_str(&s, "call");
-        mv_cbor_put_int(&s, b->calls);
-        mv_cbor_put_str(&s, "warn");
-        mv_cbor_put_int(&s, warn > INT64_MAX ? INT64_MAX : (int64_t)warn);
-        mv_cbor_put_str(&s, "what");
-        mv_cbor_put_str(&s, mv_spending_name(what));
-        mv_cbor_put_map(&o, 1);
-        mv_cbor_put_str(&o, "spent");
-        mv_cbor_put_int(&o, b->spent[what] > INT64_MAX ? INT64_MAX : (int64_t)b->spent[what]);
-        if (mv_trail_note(b->o.trail, MV_REC_BUDGET, mv_out_slice(&s), mv_out_slice(&o), &err) <
-                    0 &&
-            b->fatal.code == MV_OK)
-                b->fatal = err;
-}
-
-/* What was spent stays spent: who is refused may not go on in smaller pieces beyond the budget. */
-bool mv__spend(struct mv_broker *b, enum mv_spending what, uint64_t amount, struct mv_room *ret)
-{
-        uint64_t most = b->o.context ? b->o.context->budget.max[what] : MV_SPEND_ANY;
-        ret->max = most;
-        if (__builtin_add_overflow(b->spent[what], amount, &ret->needed))
-                ret->needed = MV_SPEND_ANY;
-        if (most != MV_SPEND_ANY && amount > most - b->spent[what])
-                return false;
-        uint64_t before = b->spent[what], warn = b->o.context ? b->o.context->budget.warn[what] : 0;
-        if (__builtin_add_overflow(before, amount, &b->spent[what]))
-                b->spent[what] = MV_SPEND_ANY;
-        if (warn && before < warn && b->spent[what] >= warn)
-                warn_of(b, what, warn);
-        return true;
-}
-
-static bool spend(void *ctx, enum mv_spending what, uint64_t amount, struct mv_room *ret)
-{
-        return mv__spend(ctx, what, amount, ret);
+        return mv__spend(ctx, what, amount, untouched, ret);
 }
 
 void mv__remember_denial(struct mv_broker *b, const struct mv_decision *d)
@@ -205,6 +162,26 @@ static int allow(void *ctx, const struct mv_decision *d)
         return r;
 }
 
+/* SHA-256 of the seed, the program and the name: nothing of it depends on the calls before. */
+static bool draw(void *ctx, const struct mv_draw *d, uint64_t *ret)
+{
+        const struct mv_broker *b = ctx;
+        uint8_t buf[3 * MV_DIGEST_BYTES + 8] = { 0 }, digest[MV_DIGEST_BYTES];
+        struct mv_out o = mv_out(buf + 3 * MV_DIGEST_BYTES, 8);
+        if (!b->o.seed && !d->fixed)
+                return false;
+        mv_sha256(mv_slice_str(d->fixed ? "" : b->o.seed), buf);
+        if (b->o.plan)
+                memcpy(buf + MV_DIGEST_BYTES, b->o.plan, MV_DIGEST_BYTES);
+        mv_sha256(d->name, buf + 2 * MV_DIGEST_BYTES);
+        mv_put_u64(&o, d->attempt);
+        mv_sha256(mv_slice(buf, sizeof buf), digest);
+        *ret = 0;
+        for (int i = 0; i < 8; i++)
+                *ret = *ret << 8 | digest[i];
+        return true;
+}
+
 struct mv_call_host mv__services(struct mv_broker *b)
 {
         return (struct mv_call_host){ .ctx = b,
@@ -213,5 +190,6 @@ struct mv_call_host mv__services(struct mv_broker *b)
                                       .note_network = note_network,
                                       .deny = deny,
                                       .spend = spend,
+                                      .draw = draw,
                                       .allow = allow };
 }

@@ -261,6 +261,7 @@ int mv__step_event(struct mv_broker *b, const struct mv_value *event, struct mv_
                 return pop(b, err);
         if (!mv_slice_eq_str(what, "step-started"))
                 return 0;
+        mv__budget_step(b);
         mv_as_text(&event->items[1], &name);
         const struct mv_value *demand = event->count > 2 ? &event->items[2] : NULL;
         return push(b, profile_of(b, name, demand), err);

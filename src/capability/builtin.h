@@ -25,7 +25,7 @@ struct mv_family {
 };
 /* Listed by hand; order does not matter, the table sorts. */
 extern const struct mv_family mv__family_core, mv__family_data, mv__family_system,
-        mv__family_output, mv__family_file, mv__family_handle;
+        mv__family_output, mv__family_file, mv__family_handle, mv__family_random;
 #ifdef MV_HAVE_CURL
 extern const struct mv_family mv__family_http;
 #endif

@@ -31,16 +31,27 @@ int mv_call_fail(struct mv_call *call, const char *kind, const char *format, ...
         return -(int)MV_E_PROGRAM;
 }
 
-int mv_call_spend(struct mv_call *call, enum mv_spending what, uint64_t amount)
+static int spend(struct mv_call *call, enum mv_spending what, uint64_t amount, bool untouched)
 {
-        struct mv_room room = { 0 };
-        if (!call->host.spend || call->host.spend(call->host.ctx, what, amount, &room))
+        struct mv_room room = { .policy = "" };
+        if (!call->host.spend || call->host.spend(call->host.ctx, what, amount, untouched, &room))
                 return 0;
         return mv_call_fail(call, "BudgetExhausted",
-                            "%s: %llu %s more, the budget is %llu; %llu would allow it",
+                            "%s: %llu %s more, the budget is %llu; %llu would allow it (policy: "
+                            "%s)",
                             call->capability->id, (unsigned long long)amount,
                             mv_spending_name(what), (unsigned long long)room.max,
-                            (unsigned long long)room.needed);
+                            (unsigned long long)room.needed, room.policy);
+}
+
+int mv_call_spend(struct mv_call *call, enum mv_spending what, uint64_t amount)
+{
+        return spend(call, what, amount, false);
+}
+
+int mv_call_reserve(struct mv_call *call, enum mv_spending what, uint64_t amount)
+{
+        return spend(call, what, amount, true);
 }
 
 void mv__fault_set(struct mv_fault *f, const char *kind, const char *format, ...)

@@ -183,7 +183,7 @@ static int write_file(struct mv_call *call, const struct mv_value *args, uint32_
         struct mv_place p;
         int r = mv__place_find(call, args[0].text, true, &p);
         if (r == 0)
-                r = mv_call_spend(call, MV_SPEND_WRITTEN_BYTES, args[1].text.len);
+                r = mv_call_reserve(call, MV_SPEND_WRITTEN_BYTES, args[1].text.len);
         int fd = r == 0 ? mv__place_open(call, &p, O_WRONLY | O_CREAT | O_TRUNC) : r;
         if (fd >= 0) {
                 r = write_all(call, &p, fd, args[1].text);

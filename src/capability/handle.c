@@ -344,7 +344,7 @@ static int write_line(struct mv_call *call, const struct mv_value *args, uint32_
                                     h->path);
         int r = held_to_step(call, h, true);
         if (r == 0)
-                r = mv_call_spend(call, MV_SPEND_WRITTEN_BYTES, args[1].text.len + 1);
+                r = mv_call_reserve(call, MV_SPEND_WRITTEN_BYTES, args[1].text.len + 1);
         if (r < 0)
                 return r;
         h->buffer_len = 0; /* what was read ahead may change now */

@@ -42,6 +42,7 @@ struct transfer { /* one hop */
         const struct mv_url *url;
         const char *method;
         bool with_body, with_secrets; /* with_secrets: still at the origin the program named */
+        bool left;                    /* something of this call has left the host */
         uint64_t end_ns;
         struct buffer body, head;
         uint32_t head_lines;
@@ -332,7 +333,8 @@ static int spend_request(struct transfer *t, const char *url, const struct curl_
                 strlen(url) + strlen(t->method) + 512 + (t->with_body ? t->request->body.len : 0);
         for (; headers; headers = headers->next)
                 bytes += strlen(headers->data) + 2;
-        return mv_call_spend(t->call, MV_SPEND_EGRESS_BYTES, bytes);
+        return t->left ? mv_call_spend(t->call, MV_SPEND_EGRESS_BYTES, bytes)
+                       : mv_call_reserve(t->call, MV_SPEND_EGRESS_BYTES, bytes);
 }
 
 static int perform(CURL *curl, struct transfer *t, struct curl_slist *headers)
@@ -350,6 +352,7 @@ static int perform(CURL *curl, struct transfer *t, struct curl_slist *headers)
         set_options(curl, t, headers);
         curl_easy_setopt(curl, CURLOPT_URL, url);
         curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
+        t->left = true;
         CURLcode code = curl_easy_perform(curl);
         note_hop(curl, t, url);
         return code != CURLE_OK || t->denied ? hop_failed(t, code, detail) : 0; /* (4) */

@@ -18,8 +18,8 @@ struct mv_capability_table {
 };
 
 static const struct mv_family *const families[] = {
-        &mv__family_core,   &mv__family_data, &mv__family_system,
-        &mv__family_output, &mv__family_file, &mv__family_handle,
+        &mv__family_core, &mv__family_data,   &mv__family_system, &mv__family_output,
+        &mv__family_file, &mv__family_handle, &mv__family_random,
 #ifdef MV_HAVE_CURL
         &mv__family_http,
 #endif

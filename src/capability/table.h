@@ -64,8 +64,14 @@ bool mv_arguments_known(const struct mv_value *args);
 /* --- what a capability implementation gets to see of its execution (broker implements) -------- */
 struct mv_room {              /* of a budget */
         uint64_t max, needed; /* needed: the least max that would have let this through */
+        const char *policy;   /* what happens at the max */
 };
-struct mv_file_table; /* open handles of one execution, capability/handle.c */
+struct mv_file_table;         /* open handles of one execution, capability/handle.c */
+struct mv_draw {              /* of a random number */
+        struct mv_slice name; /* another name, another number */
+        uint64_t attempt;
+        bool fixed; /* from the program and the name alone */
+};
 struct mv_call_host { /* services of the broker to built-in capabilities */
         void *ctx;
         /* false: output limit reached */
@@ -79,8 +85,11 @@ struct mv_call_host { /* services of the broker to built-in capabilities */
         /* Record a decision made inside that allowed (a redirect's host), durable on return.
          * Negative: pass it on. */
         int (*allow)(void *ctx, const struct mv_decision *d);
-        /* false: that much is not in the budget any more; NULL: there is none */
-        bool (*spend)(void *ctx, enum mv_spending what, uint64_t amount, struct mv_room *ret);
+        /* false: that much is not in the budget any more; NULL: there is none. untouched: the call has had no effect yet */
+        bool (*spend)(void *ctx, enum mv_spending what, uint64_t amount, bool untouched,
+                      struct mv_room *ret);
+        /* A number that comes from the execution's seed. false: it has none; NULL: there is no execution */
+        bool (*draw)(void *ctx, const struct mv_draw *d, uint64_t *ret);
 };
 struct mv_call {
         const struct mv_capability *capability;

@@ -35,6 +35,8 @@ struct cli_options {
         const char *agent;       /* agent.config: what it gives is what flags may only narrow */
         const char *provider, *audit, *execution, *output;
         const char *as;       /* of approvals: the approver's name */
+        const char *seed;     /* of random numbers */
+        const char *extend;   /* of approvals: by how much a budget */
         const char *in_doubt; /* of resume: CALL=repeat|done|fail */
         const char *checkpoint;
         bool tier_given, level_given;
@@ -53,7 +55,7 @@ enum cli_accepts { /* which options a verb takes */
                    /* provider, level, limits, --audit: what nothing is granted to */
                    CLI_LIMITS = 1u << 3,
                    CLI_OUTPUT = 1u << 4,     /* -o FILE, --ast */
-                   CLI_APPROVALS = 1u << 11, /* --audit, --as */
+                   CLI_APPROVALS = 1u << 11, /* --audit, --as, --extend */
                    CLI_RESUME = 1u << 10,    /* --in-doubt, --checkpoint */
 };
 /* 0, or CLI_USAGE after saying on stderr what is wrong. Words after `--` are operands whatever
@@ -63,6 +65,8 @@ int cli_options(int argc, char **argv, unsigned accepts, struct cli_options *ret
  * false: not one. */
 bool cli_duration(const char *text, uint64_t *ret_ns);
 bool cli_size(const char *text, uint64_t *ret_bytes);
+/* A number above zero without a unit, times factor. */
+bool cli_amount(const char *text, double factor, uint64_t *ret);
 int cli_usage(const char *format, ...)
         __attribute__((format(printf, 1, 2))); /* prints, returns CLI_USAGE */
 /* Between min and max operands, else a usage error that names `what`. */

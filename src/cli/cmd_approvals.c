@@ -7,6 +7,7 @@
 #include <host/host.h>
 #include <host/cbor_json.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 struct listing {
@@ -32,6 +33,31 @@ static unsigned approvals_of(const struct mv_approval_status *s)
         return n;
 }
 
+/* What the call would spend, besides what was spent. */
+static uint64_t asked_of(const struct mv_approval_budget *b)
+{
+        return b->needed > b->spent ? b->needed - b->spent : 0;
+}
+
+static void put_budget(struct mv__jsonw *w, const struct mv_approval_budget *b)
+{
+        mv__json_open(w, "budget", '{');
+        mv__json_str(w, "what", mv_spending_name(b->what));
+        mv__json_uint(w, "max", b->max);
+        mv__json_uint(w, "spent", b->spent);
+        mv__json_uint(w, "call_spends", asked_of(b));
+        mv__json_uint(w, "extends_to", b->to);
+        mv__json_uint(w, "ceiling", b->ceiling);
+        mv__json_close(w, '}');
+}
+
+static void budget_line(const struct mv_approval_budget *b, char *ret, size_t cap)
+{
+        snprintf(ret, cap, "%llu spent, the call would spend %llu; extends %llu to %llu",
+                 (unsigned long long)b->spent, (unsigned long long)asked_of(b),
+                 (unsigned long long)b->max, (unsigned long long)b->to);
+}
+
 static void put_json(struct mv__jsonw *w, const char *key, const struct mv_approval_request *q,
                      const struct mv_approval_status *s)
 {
@@ -45,6 +71,10 @@ static void put_json(struct mv__jsonw *w, const char *key, const struct mv_appro
         if (q->step)
                 mv__json_str(w, "step", q->step);
         mv__json_str(w, "rule", q->rule);
+        if (q->about_budget)
+                put_budget(w, &q->budget);
+        if (q->about_budget && s->extended_to)
+                mv__json_uint(w, "extended_to", s->extended_to);
         mv__json_uint(w, "approvals_needed", q->approvals);
         mv__json_uint(w, "created_ms", q->created_ms);
         mv__json_uint(w, "expires_ms", q->expires_ms);
@@ -55,6 +85,8 @@ static void put_json(struct mv__jsonw *w, const char *key, const struct mv_appro
                 mv__json_uint(w, "uid", s->votes[i].uid);
                 mv__json_uint(w, "time_ms", s->votes[i].time_ms);
                 mv__json_bool(w, "approve", s->votes[i].approve);
+                if (s->votes[i].by)
+                        mv__json_uint(w, "by", s->votes[i].by);
                 mv__json_close(w, '}');
         }
         mv__json_close(w, ']');
@@ -65,7 +97,7 @@ static bool list_one(void *ctx, const char *id, const struct mv_approval_request
                      const struct mv_approval_status *s, const struct mv_err *why)
 {
         struct listing *l = ctx;
-        char votes[48], until[32];
+        char votes[48], until[32], rule[400], budget[160];
         if (!q) {
                 l->unreadable++;
                 fprintf(stderr, "warning: %s: ", id);
@@ -79,7 +111,12 @@ static bool list_one(void *ctx, const char *id, const struct mv_approval_request
         }
         snprintf(votes, sizeof votes, "%u of %u", approvals_of(s), q->approvals);
         stamp_of(q->expires_ms, until);
-        cli_table_row(&l->table, q->id, mv_approval_state_name(s->state), votes, until, q->rule,
+        snprintf(rule, sizeof rule, "%.200s", q->rule);
+        if (q->about_budget) {
+                budget_line(&q->budget, budget, sizeof budget);
+                snprintf(rule, sizeof rule, "%.64s: %s", q->rule, budget);
+        }
+        cli_table_row(&l->table, q->id, mv_approval_state_name(s->state), votes, until, rule,
                       q->capability, q->execution_id);
         return true;
 }
@@ -134,15 +171,24 @@ static void print_one(const struct mv_approval_request *q, const struct mv_appro
         print_line("capability", mv_slice_str(q->capability));
         print_line("arguments", mv_slice_str(args ? args : ""));
         print_line("rule", mv_slice_str(q->rule));
+        if (q->about_budget) {
+                char text[160];
+                budget_line(&q->budget, text, sizeof text);
+                print_line("budget", mv_slice_str(text));
+        }
+        if (q->about_budget && s->extended_to)
+                printf("  extended   to %llu\n", (unsigned long long)s->extended_to);
         if (q->step)
                 print_line("step", mv_slice_str(q->step));
         stamp_of(q->expires_ms, stamp);
         print_line("until", mv_slice_str(stamp));
         for (uint32_t i = 0; i < s->votes_count; i++) {
                 stamp_of(s->votes[i].time_ms, stamp);
-                printf("  %-11s%s (uid %llu) at %s\n",
-                       s->votes[i].approve ? "approved" : "rejected", s->votes[i].name,
-                       (unsigned long long)s->votes[i].uid, stamp);
+                printf("  %-11s%s (uid %llu) at %s", s->votes[i].approve ? "approved" : "rejected",
+                       s->votes[i].name, (unsigned long long)s->votes[i].uid, stamp);
+                if (s->votes[i].by)
+                        printf(", by %llu more", (unsigned long long)s->votes[i].by);
+                putchar('\n');
         }
         free(args);
 }
@@ -169,10 +215,53 @@ static int show(const struct cli_options *o, struct mv_host *h, const char *id)
         return code;
 }
 
+/* In the words of the budget: dollars, durations, sizes, counts. */
+static bool amount(const char *text, enum mv_spending what, uint64_t *ret)
+{
+        switch (what) {
+        case MV_SPEND_COST_MICROUSD:
+                return cli_amount(text, 1e6, ret);
+        case MV_SPEND_TIME_MS:
+                *ret = 0;
+                if (!cli_duration(text, ret))
+                        return false;
+                *ret /= 1000000;
+                return *ret > 0;
+        case MV_SPEND_EGRESS_BYTES:
+        case MV_SPEND_WRITTEN_BYTES:
+                return cli_size(text, ret);
+        default:
+                return !strchr(text, '.') && cli_amount(text, 1, ret);
+        }
+}
+
+static int amount_of(const struct cli_options *o, struct mv_host *h, const char *id, uint64_t *ret)
+{
+        struct mv_arena arena = mv_arena_grow(2 * MV_APPROVAL_BYTES_MAX);
+        struct mv_approval_request q;
+        struct mv_err err;
+        int r = mv_approval_read(h->audit, id, &arena, &q, &err), code = CLI_DONE;
+        if (r < 0)
+                code = cli_error(&err, o->json);
+        else if (!q.about_budget)
+                code = cli_usage("--extend: %s is not about a budget", id);
+        else if (!amount(o->extend, q.budget.what, ret))
+                code = cli_usage("--extend %s: not an amount of a %s above zero", o->extend,
+                                 q.rule);
+        mv_arena_done(&arena);
+        return code;
+}
+
 static int vote(const struct cli_options *o, struct mv_host *h, const char *id, bool approve)
 {
         struct mv_err err;
-        if (mv_approval_vote(h->audit, id, o->as, approve, &err) < 0)
+        uint64_t by = 0;
+        if (o->extend && !approve)
+                return cli_usage("--extend is for approve");
+        int code = o->extend ? amount_of(o, h, id, &by) : CLI_DONE;
+        if (code != CLI_DONE)
+                return code;
+        if (mv_approval_vote(h->audit, id, o->as, approve, by, &err) < 0)
                 return cli_error(&err, o->json);
         return show(o, h, id);
 }
@@ -184,7 +273,9 @@ static int with_id(const struct cli_options *o, struct mv_host *h, const char *w
                                  what);
         const char *id = o->operands.items[1];
         if (strcmp(what, "show") == 0)
-                return o->as ? cli_usage("--as is for approve and reject") : show(o, h, id);
+                return o->as || o->extend
+                               ? cli_usage("--as and --extend are for approve and reject")
+                               : show(o, h, id);
         return vote(o, h, id, strcmp(what, "approve") == 0);
 }
 
@@ -204,8 +295,8 @@ int cmd_approvals(int argc, char **argv)
                 known = known || strcmp(what, words[i]) == 0;
         if (!known)
                 return cli_usage("approvals %s: list, show, approve or reject", what);
-        if (strcmp(what, "list") == 0 && (o.as || o.operands.count > 1))
-                return cli_usage("approvals list takes no id and no --as");
+        if (strcmp(what, "list") == 0 && (o.as || o.extend || o.operands.count > 1))
+                return cli_usage("approvals list takes no id, no --as and no --extend");
         r = cli_host(o.audit, &h);
         if (r)
                 return r;

@@ -29,6 +29,7 @@ static const char running[] =
         "  --memory S             64K, 512M, 2G (level controlled: 64 MiB, at most 512 MiB)\n"
         "  --cpu N                seconds of CPU time\n"
         "  --fuel N               evaluation steps\n"
+        "  --seed TEXT            random numbers come from this: the same in every run\n"
         "  --max-output S         captured output and the encoded result\n"
         "  --output DIR           take what a program leaves in /workspace/output\n"
         "  --arg VALUE            an RTFS literal for the vector `args`                "
@@ -60,10 +61,12 @@ static const char resuming[] =
         "nil)\n";
 
 static const char approving[] =
-        "approvals list [--json]           what rules of the constitution stopped, and how it "
-        "stands\n"
+        "approvals list [--json]           what rules of the constitution and spent budgets "
+        "stopped, "
+        "and how it stands\n"
         "approvals show ID [--json]\n"
         "approvals approve ID [--as NAME]  then `microvm resume EXECUTION`\n"
+        "approvals approve ID --extend AMOUNT   of a budget: by so much (default: as `list` says)\n"
         "approvals reject ID [--as NAME]   one rejection rejects; a vote stands\n"
         "options:\n"
         "  --audit FILE           the store whose key signs requests and votes (default: the "

@@ -60,6 +60,12 @@ bool cli_size(const char *text, uint64_t *ret_bytes)
         return number_with_unit(text, units, ret_bytes);
 }
 
+bool cli_amount(const char *text, double factor, uint64_t *ret)
+{
+        const struct unit units[] = { { "", factor }, { NULL, 0 } };
+        return number_with_unit(text, units, ret);
+}
+
 static bool count_of(const char *text, uint64_t *ret)
 {
         static const struct unit units[] = { { "", 1 }, { NULL, 0 } };
@@ -122,6 +128,8 @@ enum option_id {
         O_IN_DOUBT,
         O_CHECKPOINT,
         O_AS,
+        O_EXTEND,
+        O_SEED,
 };
 
 static const struct option {
@@ -152,6 +160,7 @@ static const struct option {
         { "--max-output", O_MAX_OUTPUT, CLI_RUNNING | CLI_LIMITS,
           "a size such as 64K, 512M or 2G" },
         { "--arg", O_ARG, CLI_RUNNING, "an RTFS literal" },
+        { "--seed", O_SEED, CLI_RUNNING, "a text" },
         { "--audit", O_AUDIT, CLI_RUNNING | CLI_LIMITS | CLI_APPROVALS, "a file, or none" },
         { "--output", O_OUTPUT, CLI_RUNNING, "a directory" },
         { "--execution", O_EXECUTION, CLI_AUDIT, "an execution id" },
@@ -167,6 +176,7 @@ static const struct option {
           "an environment of the settings file" },
         { "--ast", O_AST, CLI_OUTPUT, NULL },
         { "--as", O_AS, CLI_APPROVALS, "the approver's name" },
+        { "--extend", O_EXTEND, CLI_APPROVALS, "an amount" },
         { "--in-doubt", O_IN_DOUBT, CLI_RESUME, "CALL=repeat, CALL=done or CALL=fail" },
         { "--checkpoint", O_CHECKPOINT, CLI_RESUME, "cp- and 64 hexadecimal digits" },
         { "--output", O_OUTPUT, CLI_OUTPUT, "a file" },
@@ -273,6 +283,12 @@ static bool set(struct cli_options *o, enum option_id id, const char *value)
                 return value[0] != 0;
         case O_AS:
                 o->as = value;
+                return value[0] != 0;
+        case O_SEED:
+                o->seed = value;
+                return true;
+        case O_EXTEND:
+                o->extend = value;
                 return value[0] != 0;
         case O_IN_DOUBT:
                 o->in_doubt = value;

@@ -238,6 +238,12 @@ static void print_warnings(const struct mv_metadata *m)
                         (unsigned long long)b->spent, mv_spending_name(b->what), b->call,
                         (unsigned long long)b->warn);
         }
+        for (uint32_t i = 0; i < m->budget_overruns_count; i++) {
+                const struct mv_budget_overrun *b = &m->budget_overruns[i];
+                fprintf(stderr, "warning: %llu %s were spent: the budget is %llu, %llu less\n",
+                        (unsigned long long)b->spent, mv_spending_name(b->what),
+                        (unsigned long long)b->max, (unsigned long long)(b->spent - b->max));
+        }
 }
 
 static enum cli_exit exit_of(enum mv_termination t)

@@ -290,6 +290,7 @@ static int request(const struct cli_options *o, struct cli_request *q, struct mv
         q->x.args = q->args ? mv_result_value(q->args) : NULL;
         q->x.limits = o->limits;
         q->x.prelude = true;
+        q->x.seed = o->seed;
         q->x.collect_output = o->output != NULL;
         return q->policy ? cli_policy_wall(o, q->policy, q->host, &q->x, err) : 0;
 }

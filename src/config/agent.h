@@ -122,14 +122,21 @@ struct mv_capabilities {
         struct mv_llm llm;
         struct mv_sections wiring; /* struct mv_wire */
 };
-struct mv_budget_warn {
+struct mv_budget_amounts { /* of each kind */
         struct mv_head at;
-        struct mv_item cost_usd, tokens, calls, egress_bytes, written_bytes;
+        struct mv_item cost_usd, tokens, calls, steps, time, egress_bytes, written_bytes;
+};
+struct mv_budget_exhausted { /* a word for each kind, and what approvals need */
+        struct mv_head at;
+        struct mv_item cost_usd, tokens, calls, steps, time, egress_bytes, written_bytes, approvals,
+                timeout;
 };
 struct mv_budgets { /* in settings files too */
         struct mv_head at;
-        struct mv_item max_cost_usd, token_budget, max_calls, max_egress_bytes, max_written_bytes;
-        struct mv_budget_warn warn;
+        struct mv_item max_cost_usd, token_budget, max_calls, max_steps, max_time, max_egress_bytes,
+                max_written_bytes;
+        struct mv_budget_amounts warn, extension;
+        struct mv_budget_exhausted on_exhausted;
 };
 struct mv_governance_policy {
         struct mv_head at;

@@ -234,31 +234,134 @@ int mv__add_rules(const struct mv_sections *rules, const struct mv_rules_place *
 }
 
 /* --- budgets ---------------------------------------------------------------------------------- */
-#define WARN_COUNT(name_, member_, doc_)                                                           \
+#define POLICIES "hard-stop|soft-warn|approval-required"
+#define AMOUNT(name_, member_, doc_, min_, code_)                                                  \
         {                                                                                          \
                 .name = name_, .type = MV_F_INTEGER,                                               \
-                .offset = offsetof(struct mv_budget_warn, member_), .doc = doc_, .min = 1,         \
-                .max = INT64_MAX, .code = "INVALID_BUDGET_WARNING",                                \
+                .offset = offsetof(struct mv_budget_amounts, member_), .doc = doc_, .min = min_,   \
+                .max = INT64_MAX, .code = code_,                                                   \
         }
-#define WARN_NUMBER(name_, member_, doc_)                                                          \
+#define AMOUNT_REAL(name_, member_, doc_)                                                          \
         {                                                                                          \
                 .name = name_, .type = MV_F_NUMBER,                                                \
-                .offset = offsetof(struct mv_budget_warn, member_), .doc = doc_,                   \
+                .offset = offsetof(struct mv_budget_amounts, member_), .doc = doc_,                \
                 .not_negative = true, .code = "NEGATIVE_BUDGET",                                   \
         }
-static const struct mv_field warn_fields[] = {
-        WARN_NUMBER("cost-usd", cost_usd, "US dollars"),
-        WARN_NUMBER("tokens", tokens, "tokens"),
-        WARN_COUNT("calls", calls, "calls of capabilities"),
-        WARN_COUNT("egress-bytes", egress_bytes, "bytes that capabilities send"),
-        WARN_COUNT("written-bytes", written_bytes, "bytes that capabilities write"),
-};
+#define AMOUNTS(min_, code_)                                                                       \
+        AMOUNT_REAL("cost-usd", cost_usd, "US dollars"), AMOUNT_REAL("tokens", tokens, "tokens"),  \
+                AMOUNT("calls", calls, "calls of capabilities", min_, code_),                      \
+                AMOUNT("steps", steps, "steps that begin", min_, code_),                           \
+                { .name = "time",                                                                  \
+                  .type = MV_F_DURATION,                                                           \
+                  .offset = offsetof(struct mv_budget_amounts, time),                              \
+                  .doc = "time that the run has taken" },                                          \
+                AMOUNT("egress-bytes", egress_bytes, "bytes that capabilities send", min_, code_), \
+                AMOUNT("written-bytes", written_bytes, "bytes that capabilities write", min_,      \
+                       code_)
+static const struct mv_field warn_fields[] = { AMOUNTS(1, "INVALID_BUDGET_WARNING") };
+static const struct mv_field extension_fields[] = { AMOUNTS(0, "NEGATIVE_BUDGET") };
 const struct mv_section mv__warn_schema = {
         .what = "warn",
         .doc = "Whoever spends so much is told of, and goes on.",
-        .size = sizeof(struct mv_budget_warn),
+        .size = sizeof(struct mv_budget_amounts),
         .fields = warn_fields,
         .count = sizeof warn_fields / sizeof warn_fields[0],
+};
+const struct mv_section mv__extension_schema = {
+        .what = "extension",
+        .doc = "What one approval adds to a budget, and at least what the waiting call needs; an "
+               "approver may say another amount.",
+        .size = sizeof(struct mv_budget_amounts),
+        .fields = extension_fields,
+        .count = sizeof extension_fields / sizeof extension_fields[0],
+};
+
+#define POLICY(name_, member_, doc_)                                                               \
+        {                                                                                          \
+                .name = name_, .type = MV_F_TEXT,                                                  \
+                .offset = offsetof(struct mv_budget_exhausted, member_), .doc = doc_,              \
+                .choices = POLICIES, .code = "UNKNOWN_BUDGET_POLICY",                              \
+        }
+static const struct mv_field exhausted_fields[] = {
+        POLICY("cost-usd", cost_usd, "of US dollars"),
+        POLICY("tokens", tokens, "of tokens"),
+        POLICY("calls", calls, "of calls"),
+        POLICY("steps", steps, "of steps"),
+        POLICY("time", time, "of time"),
+        POLICY("egress-bytes", egress_bytes, "of bytes that are sent"),
+        POLICY("written-bytes", written_bytes, "of bytes that are written"),
+        {
+                .name = "approvals",
+                .type = MV_F_INTEGER,
+                .offset = offsetof(struct mv_budget_exhausted, approvals),
+                .doc = "people who must agree, of approval-required; 1 when absent",
+                .min = 1,
+                .max = 16,
+                .code = "INVALID_APPROVALS",
+        },
+        {
+                .name = "timeout",
+                .type = MV_F_DURATION,
+                .offset = offsetof(struct mv_budget_exhausted, timeout),
+                .doc = "then it is a hard stop, of approval-required; a day when absent",
+        },
+};
+
+/* A row of each kind: budget, threshold, extension and policy of it. */
+#define KINDS 7
+struct kind_items {
+        const char *name;
+        enum mv_spending what;
+        const struct mv_item *max, *warn, *extension, *policy;
+        double unit; /* of REAL: so many are counted for one; 0: an integer */
+};
+
+static void kinds_of(const struct mv_budgets *b, struct kind_items ret[KINDS])
+{
+        const struct mv_budget_amounts *w = &b->warn, *e = &b->extension;
+        const struct mv_budget_exhausted *x = &b->on_exhausted;
+        const struct kind_items rows[KINDS] = {
+                { "cost_usd", MV_SPEND_COST_MICROUSD, &b->max_cost_usd, &w->cost_usd, &e->cost_usd,
+                  &x->cost_usd, 1e6 },
+                { "tokens", MV_SPEND_TOKENS, &b->token_budget, &w->tokens, &e->tokens, &x->tokens,
+                  1 },
+                { "calls", MV_SPEND_CALLS, &b->max_calls, &w->calls, &e->calls, &x->calls, 0 },
+                { "steps", MV_SPEND_STEPS, &b->max_steps, &w->steps, &e->steps, &x->steps, 0 },
+                { "time", MV_SPEND_TIME_MS, &b->max_time, &w->time, &e->time, &x->time, 0 },
+                { "egress_bytes", MV_SPEND_EGRESS_BYTES, &b->max_egress_bytes, &w->egress_bytes,
+                  &e->egress_bytes, &x->egress_bytes, 0 },
+                { "written_bytes", MV_SPEND_WRITTEN_BYTES, &b->max_written_bytes, &w->written_bytes,
+                  &e->written_bytes, &x->written_bytes, 0 },
+        };
+        memcpy(ret, rows, sizeof rows);
+}
+
+/* One word is the policy of every kind. */
+static bool exhausted_word(struct mv_slice word, void *ret_section)
+{
+        struct mv_budget_exhausted *x = ret_section;
+        struct mv_item *kinds[KINDS] = { &x->cost_usd,     &x->tokens, &x->calls,
+                                         &x->steps,        &x->time,   &x->egress_bytes,
+                                         &x->written_bytes };
+        for (size_t i = 0; i < KINDS; i++) {
+                kinds[i]->text = word;
+                kinds[i]->given = true;
+        }
+        return mv__choice_has(POLICIES, word);
+}
+
+const struct mv_section mv__exhausted_schema = {
+        .what = "on_exhausted",
+        .doc = "What happens at the end of a budget: `hard-stop` (when nothing is said), "
+               "`soft-warn` "
+               "or `approval-required`; a word alone is the policy of every kind.",
+        .size = sizeof(struct mv_budget_exhausted),
+        .fields = exhausted_fields,
+        .count = sizeof exhausted_fields / sizeof exhausted_fields[0],
+        .shorthand = exhausted_word,
+        .shorthand_what = "budget policy",
+        .shorthand_choices = POLICIES,
+        .shorthand_code = "UNKNOWN_BUDGET_POLICY",
 };
 
 static uint64_t whole(double v, double unit)
@@ -266,69 +369,117 @@ static uint64_t whole(double v, double unit)
         return v * unit >= 1.8e19 ? MV_SPEND_ANY - 1 : (uint64_t)(v * unit);
 }
 
-static uint64_t count_of(const struct mv_item *item, uint64_t otherwise)
+static uint64_t amount_of(const struct mv_item *item, double unit, uint64_t otherwise)
 {
-        return item->given ? (uint64_t)item->integer : otherwise;
+        if (!item->given)
+                return otherwise;
+        return unit > 0 ? whole(item->real, unit) : (uint64_t)item->integer;
 }
 
-static uint64_t number_of(const struct mv_item *item, double unit, uint64_t otherwise)
+/* A threshold of nothing is reached by the first thing that is spent. Nothing is added: only what the waiting call needs. */
+static uint64_t least_one(const struct mv_item *item, double unit)
 {
-        return item->given ? whole(item->real, unit) : otherwise;
-}
-
-/* A threshold of nothing is reached by the first thing that is spent. */
-static uint64_t warn_of(const struct mv_item *item, double unit)
-{
-        uint64_t n = number_of(item, unit, 0);
+        uint64_t n = amount_of(item, unit, 0);
         return item->given && n == 0 ? 1 : n;
+}
+
+static enum mv_exhausted policy_of(const struct mv_item *word)
+{
+        for (int i = 0; word->given && i < MV_EXHAUSTED_MAX_; i++)
+                if (mv_slice_eq_str(word->text, mv_exhausted_name((enum mv_exhausted)i)))
+                        return (enum mv_exhausted)i;
+        return MV_EXHAUSTED_STOP;
 }
 
 void mv__add_budgets(const struct mv_budgets *from, bool closed, struct mv_context *c)
 {
-        const struct mv_budget_warn *w = &from->warn;
-        uint64_t otherwise = closed ? 0 : MV_SPEND_ANY;
+        struct kind_items kinds[KINDS];
         struct mv_budget budget = {
-                .max = { [MV_SPEND_CALLS] = count_of(&from->max_calls, MV_SPEND_ANY),
-                         [MV_SPEND_EGRESS_BYTES] = count_of(&from->max_egress_bytes, MV_SPEND_ANY),
-                         [MV_SPEND_WRITTEN_BYTES] =
-                                 count_of(&from->max_written_bytes, MV_SPEND_ANY),
-                         [MV_SPEND_TOKENS] = number_of(&from->token_budget, 1, otherwise),
-                         [MV_SPEND_COST_MICROUSD] =
-                                 number_of(&from->max_cost_usd, 1e6, otherwise) },
-                .warn = { [MV_SPEND_CALLS] = count_of(&w->calls, 0),
-                          [MV_SPEND_EGRESS_BYTES] = count_of(&w->egress_bytes, 0),
-                          [MV_SPEND_WRITTEN_BYTES] = count_of(&w->written_bytes, 0),
-                          [MV_SPEND_TOKENS] = warn_of(&w->tokens, 1),
-                          [MV_SPEND_COST_MICROUSD] = warn_of(&w->cost_usd, 1e6) }
+                .approvals = (uint32_t)amount_of(&from->on_exhausted.approvals, 0, 0),
+                .timeout_ms = amount_of(&from->on_exhausted.timeout, 0, 0),
         };
+        kinds_of(from, kinds);
+        for (size_t i = 0; i < KINDS; i++) {
+                const struct kind_items *k = &kinds[i];
+                bool paid = k->what == MV_SPEND_TOKENS || k->what == MV_SPEND_COST_MICROUSD;
+                budget.max[k->what] = amount_of(k->max, k->unit, closed && paid ? 0 : MV_SPEND_ANY);
+                budget.warn[k->what] = least_one(k->warn, k->unit);
+                budget.extension[k->what] = least_one(k->extension, k->unit);
+                budget.exhausted[k->what] = policy_of(k->policy);
+        }
         mv_context_budget(c, &budget);
 }
 
+/* --- checking budgets ------------------------------------------------------------------------- */
+struct budget_finding {
+        enum mv_severity severity;
+        const char *code, *section, *field, *message, *suggestion;
+};
+
+static void report(struct mv_diagnostics *d, const char *path, const struct mv_item *at,
+                   const struct budget_finding *f)
+{
+        char whole_path[200];
+        mv_fmt(whole_path, sizeof whole_path, "%s.%s.%s", path, f->section, f->field);
+        struct mv_report r = { .severity = f->severity,
+                               .code = f->code,
+                               .path = whole_path,
+                               .suggestion = f->suggestion,
+                               .line = at->line,
+                               .column = at->column };
+        mv__diagnose(d, &r, "%s", f->message);
+}
+
 /* A threshold above its budget is never reached: whoever wrote it thinks it is. */
+static void check_warning(const struct kind_items *k, const char *path, struct mv_diagnostics *d)
+{
+        if (k->warn->given && k->max->given &&
+            (k->unit > 0 ? k->warn->real > k->max->real : k->warn->integer > k->max->integer))
+                report(d, path, k->warn,
+                       &(struct budget_finding){
+                               MV_SEVERE_WARNING, "BUDGET_WARNING_UNREACHABLE", "warn", k->name,
+                               "The budget ends before this is spent: nobody is warned",
+                               "Warn below the budget" });
+}
+
+static void check_extension(const struct kind_items *k, const char *path, struct mv_diagnostics *d)
+{
+        if (k->extension->given && policy_of(k->policy) != MV_EXHAUSTED_ASK)
+                report(d, path, k->extension,
+                       &(struct budget_finding){
+                               MV_SEVERE_WARNING, "BUDGET_EXTENSION_UNUSED", "extension", k->name,
+                               "Nobody is asked at the end of this budget: it is not extended",
+                               "Set on_exhausted of this kind to approval-required" });
+}
+
+static void check_asking_budgets(const struct mv_budget_exhausted *x, bool asks, const char *path,
+                                 struct mv_diagnostics *d)
+{
+        const struct mv_item *at = x->approvals.given ? &x->approvals : &x->timeout;
+        if (!asks && at->given)
+                report(d, path, at,
+                       &(struct budget_finding){
+                               MV_SEVERE_ERROR, "APPROVALS_WITHOUT_ASKING", "on_exhausted",
+                               x->approvals.given ? "approvals" : "timeout",
+                               "Only a budget that is approval-required has approvals and a "
+                               "timeout",
+                               "Make one of them approval-required, or leave them out" });
+        if (x->timeout.given && x->timeout.integer > TIMEOUT_DAYS_MAX * MS_OF_A_DAY)
+                report(d, path, &x->timeout,
+                       &(struct budget_finding){
+                               MV_SEVERE_ERROR, "INVALID_BUDGET_TIMEOUT", "on_exhausted", "timeout",
+                               "An approval is waited for at most 366 days", NULL });
+}
+
 void mv__check_budgets(const struct mv_budgets *b, const char *path, struct mv_diagnostics *d)
 {
-        const struct {
-                const char *name;
-                const struct mv_item *warn, *max;
-                bool real;
-        } rows[] = { { "cost_usd", &b->warn.cost_usd, &b->max_cost_usd, true },
-                     { "tokens", &b->warn.tokens, &b->token_budget, true },
-                     { "calls", &b->warn.calls, &b->max_calls, false },
-                     { "egress_bytes", &b->warn.egress_bytes, &b->max_egress_bytes, false },
-                     { "written_bytes", &b->warn.written_bytes, &b->max_written_bytes, false } };
-        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-                const struct mv_item *w = rows[i].warn, *m = rows[i].max;
-                char at[200];
-                if (!w->given || !m->given ||
-                    (rows[i].real ? w->real <= m->real : w->integer <= m->integer))
-                        continue;
-                mv_fmt(at, sizeof at, "%s.warn.%s", path, rows[i].name);
-                struct mv_report r = { .severity = MV_SEVERE_WARNING,
-                                       .code = "BUDGET_WARNING_UNREACHABLE",
-                                       .path = at,
-                                       .suggestion = "Warn below the budget",
-                                       .line = w->line,
-                                       .column = w->column };
-                mv__diagnose(d, &r, "The budget ends before this is spent: nobody is warned");
+        struct kind_items kinds[KINDS];
+        bool asks = false;
+        kinds_of(b, kinds);
+        for (size_t i = 0; i < KINDS; i++) {
+                check_warning(&kinds[i], path, d);
+                check_extension(&kinds[i], path, d);
+                asks |= policy_of(kinds[i].policy) == MV_EXHAUSTED_ASK;
         }
+        check_asking_budgets(&b->on_exhausted, asks, path, d);
 }

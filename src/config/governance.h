@@ -10,23 +10,39 @@
 extern const struct mv_section mv__rule_schema; /* of one struct mv_rule_section */
 
 /* Rows of struct mv_budgets that every file has. */
-extern const struct mv_section mv__warn_schema;
+extern const struct mv_section mv__warn_schema, mv__exhausted_schema, mv__extension_schema;
 #define MV_BUDGET_COUNT(name_, member_, doc_)                                                      \
         {                                                                                          \
                 .name = name_, .type = MV_F_INTEGER,                                               \
                 .offset = offsetof(struct mv_budgets, member_), .doc = doc_, .min = 0,             \
                 .max = INT64_MAX, .code = "NEGATIVE_BUDGET",                                       \
         }
+#define MV_BUDGET_SECTION(name_, member_, doc_, section_)                                          \
+        {                                                                                          \
+                .name = name_, .type = MV_F_SECTION,                                               \
+                .offset = offsetof(struct mv_budgets, member_), .doc = doc_, .section = section_,  \
+        }
 #define MV_BUDGET_ROWS                                                                             \
         MV_BUDGET_COUNT("max-calls", max_calls, "calls of capabilities"),                          \
+                MV_BUDGET_COUNT("max-steps", max_steps,                                            \
+                                "steps that begin; asked at the calls in them"),                   \
+                { .name = "max-time",                                                              \
+                  .type = MV_F_DURATION,                                                           \
+                  .offset = offsetof(struct mv_budgets, max_time),                                 \
+                  .doc = "time that the run has taken; asked at its calls" },                      \
                 MV_BUDGET_COUNT("max-egress-bytes", max_egress_bytes,                              \
                                 "bytes that capabilities send"),                                   \
                 MV_BUDGET_COUNT("max-written-bytes", max_written_bytes,                            \
                                 "bytes that capabilities write"),                                  \
-        {                                                                                          \
-                .name = "warn", .type = MV_F_SECTION, .offset = offsetof(struct mv_budgets, warn), \
-                .doc = "so much is told of, and the run goes on", .section = &mv__warn_schema      \
-        }
+                MV_BUDGET_SECTION("warn", warn, "so much is told of, and the run goes on",         \
+                                  &mv__warn_schema),                                               \
+                MV_BUDGET_SECTION("on-exhausted", on_exhausted,                                    \
+                                  "what happens to a call that would spend more; a word alone is " \
+                                  "the policy of every kind",                                      \
+                                  &mv__exhausted_schema),                                          \
+                MV_BUDGET_SECTION("extension", extension,                                          \
+                                  "what one approval adds; as much as the budget when absent",     \
+                                  &mv__extension_schema)
 /* Lowers the context's budget to this. closed: money and tokens that are not given may not be spent at all. */
 void mv__add_budgets(const struct mv_budgets *from, bool closed, struct mv_context *c);
 /* path: of the budgets. */

@@ -253,6 +253,7 @@ static int open_broker(struct mv__exec *e, struct mv_err *err)
                                        .audit = can_wait(e) ? e->host->audit : NULL,
                                        .effects = e->host->effects,
                                        .plan = e->program_digest,
+                                       .seed = e->x->seed,
                                        .limits = e->limits,
                                        .deadline_ns = e->deadline_ns,
                                        .tier_min = e->x->tier_min,
@@ -421,6 +422,9 @@ int mv__exec_run(struct mv__exec *e, struct mv_err *err)
         if (r < 0)
                 return r;
         finish_metadata(e);
+        r = mv_broker_account(e->broker, err);
+        if (r < 0)
+                return r;
         mv_trail_at(e->trail, e->result->metadata.ended_ms);
         return mv__record_ended(e, exit.detail, err);
 }

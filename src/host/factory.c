@@ -364,8 +364,8 @@ static int entry_fits(struct mv__entry *e, const struct mv_execution *x,
                                "fuel counts steps of RTFS programs; a CPU time limit (--cpu) holds "
                                "a program or script");
         if (mv__program_is_foreign(x->program.kind) && x->context &&
-            (x->context->budget.max[MV_SPEND_EGRESS_BYTES] != MV_SPEND_ANY ||
-             x->context->budget.max[MV_SPEND_WRITTEN_BYTES] != MV_SPEND_ANY))
+            (mv__budget_ends(&x->context->budget, MV_SPEND_EGRESS_BYTES) ||
+             mv__budget_ends(&x->context->budget, MV_SPEND_WRITTEN_BYTES)))
                 return mv_fail(err, MV_E_UNSUPPORTED, 0,
                                "a budget of bytes counts what capabilities send and write; what a "
                                "program or script does itself is not counted: leave it out");

@@ -88,6 +88,23 @@ static void put_warnings(struct mv__jsonw *w, const struct mv_metadata *m)
         mv__json_close(w, ']');
 }
 
+static void put_overruns(struct mv__jsonw *w, const struct mv_metadata *m)
+{
+        if (!m->budget_overruns_count)
+                return;
+        mv__json_open(w, "budget_exhausted", '[');
+        for (uint32_t i = 0; i < m->budget_overruns_count; i++) {
+                const struct mv_budget_overrun *b = &m->budget_overruns[i];
+                mv__json_open(w, NULL, '{');
+                mv__json_str(w, "what", mv_spending_name(b->what));
+                mv__json_uint(w, "max", b->max);
+                mv__json_uint(w, "spent", b->spent);
+                mv__json_uint(w, "over", b->spent - b->max);
+                mv__json_close(w, '}');
+        }
+        mv__json_close(w, ']');
+}
+
 static void put_metadata(struct mv__jsonw *w, const struct mv_metadata *m)
 {
         mv__json_open(w, "metadata", '{');
@@ -105,6 +122,7 @@ static void put_metadata(struct mv__jsonw *w, const struct mv_metadata *m)
                 mv__json_uint(w, "compensations_failed", m->compensations_failed);
         }
         put_warnings(w, m);
+        put_overruns(w, m);
         mv__json_bool(w, "simulated", m->simulated);
         mv__json_open(w, "phases_ns", '{');
         mv__json_uint(w, "open", m->open_ns);

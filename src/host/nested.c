@@ -41,9 +41,11 @@ struct mv_limits mv__nested_limits(const struct mv_call *call)
 
 static void close_budget(struct mv_context *c)
 {
-        struct mv_budget closed = { .warn = { 0 } };
+        struct mv_budget closed = MV_BUDGET_NONE;
         for (size_t i = 0; i < MV_SPEND_MAX_; i++)
-                closed.max[i] = c->budget.max[i] == MV_SPEND_ANY ? MV_SPEND_ANY : 0;
+                if (i != MV_SPEND_TIME_MS &&
+                    (c->budget.max[i] != MV_SPEND_ANY || c->budget.ask[i] != MV_SPEND_ANY))
+                        closed.max[i] = 0;
         mv_context_budget(c, &closed);
 }
 

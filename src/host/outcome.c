@@ -47,6 +47,8 @@ static void keep_warnings(struct mv_result *r, const struct mv_broker_outcome *o
 {
         memcpy(r->metadata.budget_warnings, o->warnings, sizeof o->warnings);
         r->metadata.budget_warnings_count = o->warnings_count;
+        memcpy(r->metadata.budget_overruns, o->overruns, sizeof o->overruns);
+        r->metadata.budget_overruns_count = o->overruns_count;
 }
 
 static bool is_limit(enum mv_termination t)

@@ -10,6 +10,8 @@
 #include <unistd.h>
 #include <wire/text.h>
 
+#define SEED_BYTES_MAX 256
+
 struct mv_program mv_program_source(const char *text)
 {
         return (struct mv_program){ .kind = MV_PROGRAM_SOURCE, .bytes = mv_slice_str(text) };
@@ -315,6 +317,9 @@ int mv__execution_check(const struct mv_execution *x, struct mv_err *err)
             !mv_utf8_valid(mv_slice_str(x->program.name)))
                 return mv_fail(err, MV_E_INVALID, 0,
                                "a capability id and a program's name are UTF-8 text");
+        if (x->seed && (strlen(x->seed) > SEED_BYTES_MAX || !mv_utf8_valid(mv_slice_str(x->seed))))
+                return mv_fail(err, MV_E_INVALID, 0, "a seed is UTF-8 text of at most %d bytes",
+                               SEED_BYTES_MAX);
         if (x->capability_id && strlen(x->capability_id) >= MV_ID_MAX)
                 return mv_fail(err, MV_E_LIMIT, 0, "capability id longer than %d bytes",
                                MV_ID_MAX - 1);

@@ -149,8 +149,10 @@ static bool put_started_observed(struct mv_out *o, const void *what)
         const struct mv__exec *e = what;
         const struct mv_program *p = &e->x->program;
         const struct mv_behalf *b = e->x->behalf ? e->x->behalf : &nobody;
-        return mv_cbor_put_map(o, (e->session ? 7 : 6) + behalf_count(b)) &&
+        const char *seed = e->x->seed;
+        return mv_cbor_put_map(o, 6u + (e->session != NULL) + (seed != NULL) + behalf_count(b)) &&
                key_int(o, "uid", getuid()) && key_opt(o, "name", p->name) &&
+               (!seed || key_str(o, "seed", seed)) &&
                key_str(o, "tier", mv_tier_name(e->result->tier)) &&
                put_optional(o, "user", b->user) && put_optional(o, "agent", b->agent) &&
                key_int(o, "memory", e->limits.memory_bytes_max) &&

@@ -208,6 +208,17 @@ static int check_alone(const struct mv__story_record *started, struct mv_err *er
                        MV_SARG(session));
 }
 
+/* There only when one was given. */
+static int read_seed(struct mv_slice observed, struct mv__exec *e, struct mv_execution *x,
+                     struct mv_err *err)
+{
+        struct mv_slice raw;
+        struct mv_err absent;
+        if (mv__map_find(observed, "seed", &raw, &absent) < 0)
+                return 0;
+        return find_text(observed, "seed", &e->scratch, &x->seed, err);
+}
+
 int mv__story_request(const struct mv__story_record *started, struct mv__exec *e,
                       struct mv_execution *x, struct mv_err *err)
 {
@@ -232,6 +243,8 @@ int mv__story_request(const struct mv__story_record *started, struct mv__exec *e
                 r = find_text(sem, "capability", &e->scratch, &x->capability_id, err);
         if (r == 0)
                 r = find_text(obs, "name", &e->scratch, &x->program.name, err);
+        if (r == 0)
+                r = read_seed(obs, e, x, err);
         if (r == 0)
                 r = mv__map_item(sem, "prelude", MV_CBOR_BOOL, &prelude, err);
         if (r == 0)

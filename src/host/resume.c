@@ -47,11 +47,12 @@ static int claim_and_read(struct mv__exec *e, struct mv__story *s, struct mv_err
         return r;
 }
 
-/* Observed part of a RESULT, "spent": what the execution had spent when it was written. */
+/* Observed part of a RESULT, "spent": what the execution had spent when it was written. Older ones know fewer kinds. */
 static int take_spent(struct mv_slice observed, uint64_t ret[MV_SPEND_MAX_], struct mv_err *err)
 {
         struct mv_cbor_item it;
         struct mv_slice list;
+        uint64_t count = 0;
         if (!observed.len)
                 return 0;
         int r = mv__map_find(observed, "spent", &list, err);
@@ -59,16 +60,133 @@ static int take_spent(struct mv_slice observed, uint64_t ret[MV_SPEND_MAX_], str
                 return r == -(int)MV_E_CORRUPT ? 0 : r; /* nothing was spent */
         struct mv_cur c = mv_cur(list);
         r = mv_cbor_next(&c, &it, err);
-        if (r == 0 && (it.kind != MV_CBOR_ARRAY || it.count != MV_SPEND_MAX_))
+        if (r == 0)
+                count = it.kind == MV_CBOR_ARRAY ? it.count : 0;
+        if (r == 0 && (count == 0 || count > MV_SPEND_MAX_))
                 r = mv_fail(err, MV_E_CORRUPT, 0, "record: \"spent\" is not a list of %d",
                             MV_SPEND_MAX_);
-        for (unsigned i = 0; r == 0 && i < MV_SPEND_MAX_; i++) {
+        for (unsigned i = 0; r == 0 && i < count; i++) {
                 r = mv_cbor_next(&c, &it, err);
                 if (r == 0 && (it.kind != MV_CBOR_INT || it.integer < 0))
                         r = mv_fail(err, MV_E_CORRUPT, 0, "record: \"spent\" holds no number");
-                if (r == 0 && i != MV_SPEND_CALLS)
+                bool again = i == MV_SPEND_CALLS || i == MV_SPEND_STEPS;
+                if (r == 0 && !again && (uint64_t)it.integer > ret[i])
                         ret[i] = (uint64_t)it.integer;
         }
+        return r;
+}
+
+/* --- notes about budgets (broker/budget.c) ---------------------------------------------------- */
+static int corrupt(const struct mv__story_record *at, struct mv_err *err)
+{
+        return mv_fail(err, MV_E_CORRUPT, 0, "record: a %s that says something else",
+                       mv_record_type_name(at->type));
+}
+
+static bool take_number(struct mv_slice map, const char *key, uint64_t *ret)
+{
+        struct mv_cbor_item it;
+        struct mv_err ignored;
+        if (mv__map_item(map, key, MV_CBOR_INT, &it, &ignored) < 0 || it.kind != MV_CBOR_INT ||
+            it.integer < 0)
+                return false;
+        *ret = (uint64_t)it.integer;
+        return true;
+}
+
+/* Index of the name; count when there is none. */
+static int named(struct mv_slice name, const char *(*name_of)(int i), int count)
+{
+        int i = 0;
+        while (i < count && !mv_slice_eq_str(name, name_of(i)))
+                i++;
+        return i;
+}
+
+static const char *spending_at(int i)
+{
+        return mv_spending_name((enum mv_spending)i);
+}
+
+static const char *policy_at(int i)
+{
+        return mv_exhausted_name((enum mv_exhausted)i);
+}
+
+static int take_noted(const struct mv__story_record *at, struct mv_broker_replay *ret,
+                      struct mv_err *err)
+{
+        int what = named(mv__map_text(at->semantic, "what"), spending_at, MV_SPEND_MAX_),
+            policy = at->type == MV_REC_BUDGET ? MV_EXHAUSTED_MAX_
+                                               : named(mv__map_text(at->semantic, "policy"),
+                                                       policy_at, MV_EXHAUSTED_MAX_);
+        if (what == MV_SPEND_MAX_ || (policy == MV_EXHAUSTED_MAX_ && at->type != MV_REC_BUDGET))
+                return corrupt(at, err);
+        ret->noted |= MV_BROKER_BUDGET_BIT(what, policy);
+        return 0;
+}
+
+/* Whoever was stopped for it has gone on: what it did since nobody knows. */
+static int take_extended(const struct mv__story_record *at, struct mv_broker_replay *ret,
+                         struct mv_err *err)
+{
+        struct mv_slice id = mv__map_text(at->semantic, "id");
+        int what = named(mv__map_text(at->semantic, "what"), spending_at, MV_SPEND_MAX_);
+        uint64_t to;
+        if (what == MV_SPEND_MAX_ || !id.len || !take_number(at->semantic, "to", &to))
+                return corrupt(at, err);
+        if (to > ret->extended[what])
+                ret->extended[what] = to;
+        if (ret->waits_for && mv_slice_eq_str(id, ret->waits_for))
+                ret->waits_for = NULL;
+        return 0;
+}
+
+/* The last one counts; one that a rule made, or that no call had begun for, decides nothing here. */
+static int take_paused(struct mv__exec *e, const struct mv__story_record *at,
+                       struct mv_broker_replay *ret, struct mv_err *err)
+{
+        struct mv_cbor_item it;
+        struct mv_err ignored;
+        struct mv_slice id = mv__map_text(at->semantic, "id");
+        char *text;
+        ret->waits_for = NULL;
+        if (mv__map_item(at->semantic, "untouched", MV_CBOR_BOOL, &it, &ignored) < 0)
+                return 0;
+        if (it.kind != MV_CBOR_BOOL || !id.len ||
+            !take_number(at->semantic, "call", &ret->waiting_call))
+                return corrupt(at, err);
+        text = mv_new(&e->scratch, char, id.len + 1);
+        if (!text)
+                return mv_fail(err, MV_E_LIMIT, 0, "the execution's records: too many");
+        memcpy(text, id.p, id.len);
+        ret->waits_for = text;
+        ret->untouched = it.boolean;
+        return 0;
+}
+
+static int take_notes(struct mv__exec *e, const struct mv__story *s, struct mv_broker_replay *ret,
+                      struct mv_err *err)
+{
+        int r = 0;
+        for (const struct mv__story_record *at = s->notes; r == 0 && at; at = at->next)
+                switch (at->type) {
+                case MV_REC_BUDGET:
+                case MV_REC_BUDGET_EXHAUSTED:
+                        r = take_noted(at, ret, err);
+                        break;
+                case MV_REC_BUDGET_CONSUMPTION:
+                        r = take_spent(at->observed, ret->spent, err);
+                        break;
+                case MV_REC_BUDGET_EXTENDED:
+                        r = take_extended(at, ret, err);
+                        break;
+                case MV_REC_PAUSED:
+                        r = take_paused(e, at, ret, err);
+                        break;
+                default:
+                        break;
+                }
         return r;
 }
 
@@ -297,6 +415,8 @@ static int go_on(struct mv__exec *e, struct mv__story *s, const struct mv_resump
                 r = mv__story_request(s->first, e, x, err);
         if (r == 0)
                 r = count_answered(s, &replay, err);
+        if (r == 0)
+                r = take_notes(e, s, &replay, err);
         if (r < 0)
                 return r;
         take_request(a, x);

@@ -298,7 +298,8 @@ static bool serves_deterministic(const struct mv_capability *cap)
 {
         return cap->pure || (cap->effects & ~(uint32_t)MV_EFFECT_OUTPUT) == 0 ||
                strncmp(cap->id, "ccos.system.current-time", 24) == 0 ||
-               strcmp(cap->id, "ccos.system.sleep-ms") == 0;
+               strcmp(cap->id, "ccos.system.sleep-ms") == 0 ||
+               strcmp(cap->id, "ccos.random.int") == 0;
 }
 
 /* One after the other, then those of the execution outside; NULL behind the last. */

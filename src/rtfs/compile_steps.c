@@ -11,6 +11,9 @@ struct step {
         /* It may run in a cell of its own (natives_misc.c): context and types follow error. */
         bool cell;
         uint8_t context;
+        /* It has a stream of its own for what is drawn in it, or each of its branches has; its mark */
+        bool streams;
+        uint8_t mark;
         /* step-parallel: the exposure was set behind the start, so it ends before the failure is
          * told */
         bool exposed_inside;
@@ -101,6 +104,35 @@ static enum native_status step_clear(struct func *f, const struct step *st)
         return native_call(f, "%clear-expose", a, a, 0);
 }
 
+/* Before the step starts: the mark that its branches are entered with. */
+static enum native_status stream_open(struct func *f, struct step *st)
+{
+        st->streams = true;
+        TRY(new_reg(f, &st->mark));
+        return native_call(f, "%stream-next", st->mark, st->mark, 0);
+}
+
+static enum native_status stream_branch(struct func *f, const struct step *st, uint32_t index)
+{
+        uint8_t a, b;
+        uint32_t free = f->free;
+        TRY(new_reg(f, &a));
+        TRY(new_reg(f, &b));
+        TRY(emit(f, OP_WORD(OP_MOVE, a, st->mark, 0)));
+        TRY(load_const(f, INT((int64_t)index), b));
+        TRY(native_call(f, "%stream-enter", a, a, 2));
+        f->free = free;
+        return N_OK;
+}
+
+static enum native_status stream_close(struct func *f, const struct step *st, uint8_t scratch)
+{
+        if (!st->streams)
+                return N_OK;
+        TRY(emit(f, OP_WORD(OP_MOVE, scratch, st->mark, 0)));
+        return native_call(f, "%stream-leave", scratch, scratch, 1);
+}
+
 /* Success: completed event; failure anywhere in [from, here): failed event and on with the error
  * (R-26). */
 static enum native_status step_close(struct func *f, const struct step *st, uint32_t from,
@@ -113,6 +145,8 @@ static enum native_status step_close(struct func *f, const struct step *st, uint
         TRY(new_reg(f, &b));
         for (int i = 0; st->cell && i < 3; i++)
                 TRY(new_reg(f, &kept[i]));
+        /* before its end is told: where it runs elsewhere, what it used is known from there */
+        TRY(stream_close(f, st, a));
         for (uint8_t i = 0; i < more; i++)
                 TRY(emit(f, OP_WORD(OP_MOVE, kept[i], st->context + i, 0)));
         TRY(emit(f, OP_WORD(OP_MOVE, a, st->id, 0)));
@@ -123,6 +157,7 @@ static enum native_status step_close(struct func *f, const struct step *st, uint
         TRY(add_handler(f, from, to, f->code.count, st->error));
         if (st->exposed_inside)
                 TRY(native_call(f, "%clear-expose", a, a, 0));
+        TRY(stream_close(f, st, a));
         TRY(emit(f, OP_WORD(OP_MOVE, a, st->id, 0)));
         TRY(native_call(f, "%error-text", b, st->error, 1));
         for (uint8_t i = 0; i < more; i++)
@@ -203,11 +238,13 @@ static enum native_status cell_form(struct func *f, struct step *st, uint8_t dst
 {
         uint32_t here, end, from;
         struct scope s = scope_open(f);
+        TRY(stream_open(f, st));
         TRY(step_open(f, st, "with-security-profile", NIL));
         TRY(emit_jump(f, OP_WORD(OP_JT, st->id, 0, 0), &here));
         TRY(emit(f, OP_WORD(OP_MOVE, dst, st->context, 0)));
         TRY(jump(f, &end));
         patch_here(f, here);
+        TRY(stream_branch(f, st, 0));
         from = f->code.count;
         TRY(declare_defs(f, st->rest));
         TRY(body(f, st->rest, dst, false));
@@ -336,6 +373,7 @@ enum native_status step_parallel_form(struct func *f, val form, uint8_t dst)
         struct step inner = st;
         st.expose = NIL;
         st.exposed_inside = inner.expose.tag != T_NIL;
+        TRY(stream_open(f, &st));
         TRY(step_open(f, &st, "step-parallel", NIL));
         uint8_t builder, item;
         TRY(new_reg(f, &builder));
@@ -350,7 +388,9 @@ enum native_status step_parallel_form(struct func *f, val form, uint8_t dst)
                 TRY(native_call(f, "%expose", builder, builder, 2));
         }
         TRY(native_call(f, "%builder", builder, builder, 0));
+        uint32_t index = 0;
         for (struct cons *c = as_cons(st.rest); c->count; c = c->tail) {
+                TRY(stream_branch(f, &st, index++));
                 struct scope s = scope_open(f); /* each branch in a frame of its own */
                 val one = list_new(f->r, &c->head, 1);
                 if (nomem(one))

@@ -124,8 +124,8 @@ static void walk_roots(struct walk *w)
                 WALK(w, r->buckets[i]);
         val *single[] = { &r->pending, &r->result,     &r->call_id,      &r->call_args,
                           &r->forms,   &r->empty_list, &r->empty_vector, &r->empty_map,
-                          &r->context, &r->modules,    &r->module_names, &r->imports,
-                          &r->aliases, &r->names };
+                          &r->stream,  &r->context,    &r->modules,      &r->module_names,
+                          &r->imports, &r->aliases,    &r->names };
         for (size_t i = 0; i < sizeof single / sizeof *single; i++)
                 walk_val(w, single[i]);
 }

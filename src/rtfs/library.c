@@ -186,6 +186,10 @@ const char ccos_prelude_source[] = HOST_CALL("tool/log", "ccos.io.log") HOST_CAL
                                         "ccos.capability.load") "(def ccos.context/set "
                                                                 "context/set)\n"
 
+                                                                /* Each draw has a name of its own. */
+                                                                "(defn random-int [bound] (call "
+                                                                "\"ccos.random.int\" bound "
+                                                                "(random-stream)))\n"
                                                                 /* Read, change, write. A store that cannot be reached counts as empty, and writing to it as
          * done (spec 7.9). */
                                                                 "(defn kv/assoc! [key & more]\n"
@@ -265,6 +269,11 @@ const struct native prelude_docs[] = {
           "the reply of ccos.capability.load", "of the call" },
         { "ccos.context/set", 2, 2, NULL, "The same as context/set.", "(ccos.context/set :k 5)",
           "nil", "key value", "nil", "TypeError: the key is no string, keyword or symbol" },
+        { "random-int", 1, 1, NULL,
+          "A number from 0 to below a bound. With a seed the same in every run, and in each branch "
+          "of step-parallel whatever the others draw.",
+          "(try (random-int 6) (catch e :refused))", ":refused", "bound",
+          "the reply of ccos.random.int", "of the call" },
         { "kv/assoc!", 1, -1, NULL,
           "Read, set keys of and write what the key-value store holds under a key.",
           "(kv/assoc! \"k\" :a 1)", "{:a 1}", "key map-key value ...",

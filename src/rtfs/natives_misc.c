@@ -339,6 +339,88 @@ void mv_rtfs_step_ran(struct mv_rtfs *r, struct mv_slice outcome)
         r->step_ran = outcome;
 }
 
+/* --- streams ---------------------------------------------------------------------------------- */
+/* A draw of something random has a name, so that what is drawn does not depend on what other branches do: the branches
+ * around it and its number among the names given out there, "/2.0/0.1#3". Outside of branches: "#3". step-parallel takes a
+ * number too, and each of its branches counts from zero. Its mark is the name of where it stands, "/2.0/0". A step with a wall
+ * of its own is a branch as well: wherever it runs, it counts for itself.
+ * Bytecode may call these with anything: a mark that is none is an error, and names are only names. */
+static val stream_name(struct mv_rtfs *r, char sign)
+{
+        uint8_t number[24];
+        struct mv_slice path = r->stream.tag == T_STRING ? string_slice(r->stream) : MV_SLICE("");
+        struct mv_out o = scratch(r);
+        mv_fmt((char *)number, sizeof number, "%c%lu", sign, (unsigned long)r->drawn);
+        mv_put_slice(&o, path);
+        mv_put_str(&o, (const char *)number);
+        return o.overflow ? NOMEM_VAL : string_from_scratch(r, &o);
+}
+
+static enum native_status next_name(struct mv_rtfs *r, char sign, val *ret)
+{
+        if (r->stream.tag == T_STRING && charge(r, as_string(r->stream)->len / 8))
+                return N_FATAL;
+        val name = stream_name(r, sign);
+        if (nomem(name))
+                return N_NOMEM;
+        r->drawn++;
+        return give(ret, name);
+}
+
+static enum native_status random_stream(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+{
+        return next_name(r, '#', ret);
+}
+
+/* (%stream-next) gives a mark */
+static enum native_status stream_next(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+{
+        return next_name(r, '/', ret);
+}
+
+/* (%stream-enter mark branch) */
+static enum native_status stream_enter(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+{
+        char text[24];
+        struct mv_out o = scratch(r);
+        if (args[0].tag != T_STRING || args[1].tag != T_INT)
+                return raise_fmt(r, E_INTERNAL, "a branch of nothing");
+        if (charge(r, as_string(args[0])->len / 8))
+                return N_FATAL;
+        mv_fmt(text, sizeof text, ".%ld", (long)args[1].i);
+        mv_put_slice(&o, string_slice(args[0]));
+        mv_put_str(&o, text);
+        val path = o.overflow ? NOMEM_VAL : string_from_scratch(r, &o);
+        if (nomem(path))
+                return N_NOMEM;
+        r->stream = path;
+        r->drawn = 0;
+        return give(ret, NIL);
+}
+
+/* (%stream-leave mark): behind it the names go on */
+static enum native_status stream_leave(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
+{
+        struct mv_slice mark = args[0].tag == T_STRING ? string_slice(args[0]) : mv_slice(NULL, 0);
+        size_t at = mark.len;
+        uint64_t drawn = 0;
+        while (at && mark.p[at - 1] != '/')
+                at--;
+        for (size_t i = at; at && i < mark.len; i++) {
+                if (mark.p[i] - (unsigned)'0' > 9u || drawn > UINT64_MAX / 16)
+                        return raise_fmt(r, E_INTERNAL, "a branch of nothing");
+                drawn = drawn * 10 + (mark.p[i] - (unsigned)'0');
+        }
+        if (!at)
+                return raise_fmt(r, E_INTERNAL, "a branch of nothing");
+        val path = at > 1 ? string_new(r, mv_slice(mark.p, at - 1)) : NIL;
+        if (nomem(path))
+                return N_NOMEM;
+        r->stream = path;
+        r->drawn = drawn + 1;
+        return give(ret, NIL);
+}
+
 static enum native_status expose(struct mv_rtfs *r, val *args, uint32_t count, val *ret)
 {
         return emit(r, "expose", args, 2, ret);
@@ -436,6 +518,15 @@ const struct native natives_misc[] = {
         { "read-file", 1, 1, read_file, "Always an error: files are capabilities.",
           "(try (read-file \"x\") (catch e :no))", ":no", "path", "nothing: it always raises",
           "Generic" },
+        { "random-stream", 0, 0, random_stream,
+          "A name for one draw of ccos.random.int, another one each time. In each branch of "
+          "step-parallel they count for themselves: what one branch draws does not depend on the "
+          "others.",
+          "[(random-stream) (step-parallel (random-stream) (random-stream))]",
+          "[\"#0\" [\"/1.0#0\" \"/1.1#0\"]]", "", "string", "none" },
+        { "%stream-next", 0, 0, stream_next, NULL, NULL, NULL },
+        { "%stream-enter", 2, 2, stream_enter, NULL, NULL, NULL },
+        { "%stream-leave", 1, 1, stream_leave, NULL, NULL, NULL },
         { "%hint", 2, 2, hint, NULL, NULL, NULL },
         { "%clear-hints", 0, 0, clear_hints, NULL, NULL, NULL },
         { "%step-started", 1, CELL_ARGS, step_started, NULL, NULL, NULL },

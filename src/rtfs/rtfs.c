@@ -176,7 +176,8 @@ void mv_rtfs_continue(struct mv_rtfs *r, const struct mv_rtfs_options *o)
         r->fatal = E_MAX_;
         r->fatal_pos = r->source_pos = 0;
         r->room_given = 0;
-        r->call_seq = 0;
+        r->call_seq = r->drawn = 0;
+        r->stream = NIL;
         r->suspended = r->no_collect = r->compile_only = r->building = false;
         r->forms = r->empty_list;
         r->module_names = r->empty_map; /* a module that was not finished */
@@ -263,7 +264,8 @@ int mv_rtfs_init(void *arena, size_t bytes, const struct mv_rtfs_options *o, str
         h->limit = (size_t)(h->end - h->top) > HEAP_SOFT_STEP ? h->top + HEAP_SOFT_STEP : h->end;
         r->result = r->pending = NIL;
         r->forms = r->empty_list;
-        r->step_count = r->call_seq = 0;
+        r->step_count = r->call_seq = r->drawn = 0;
+        r->stream = NIL;
         r->source_pos = 0;
         save(r);
         mv_rtfs_reset(r, o);

@@ -48,11 +48,11 @@ uint32_t op_words(const struct proto *p, uint32_t word)
 
 /* The compiler's own helpers: everything else whose name starts with % belongs to the library. */
 static const char *const compiler_builtins[] = {
-        "%builder",     "%push!",        "%splice",         "%to-list",     "%dotimes-count",
-        "%expose",      "%clear-expose", "%step-falsy",     "%step-turn",   "%param-error",
-        "%error-text",  "%step-started", "%step-completed", "%step-failed", "%hint",
-        "%clear-hints", "%context-ref",  "%get-name",       "%deftype",     "%struct-check",
-        "%step-value",
+        "%builder",     "%push!",        "%splice",         "%to-list",      "%dotimes-count",
+        "%expose",      "%clear-expose", "%step-falsy",     "%step-turn",    "%param-error",
+        "%error-text",  "%step-started", "%step-completed", "%step-failed",  "%hint",
+        "%clear-hints", "%context-ref",  "%get-name",       "%deftype",      "%struct-check",
+        "%step-value",  "%stream-next",  "%stream-enter",   "%stream-leave",
 };
 
 bool builtin_allowed(const struct native *n, bool as_value)

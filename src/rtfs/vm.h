@@ -76,6 +76,8 @@ struct mv_rtfs {
         uint32_t names_in_table, names_in_chains;
         val aliases; /* MAP type alias name -> type form (deftype) */
         uint64_t step_count;
+        val stream;     /* STRING: the branches this is in (natives_misc.c), NIL outside of them */
+        uint64_t drawn; /* names it gave out */
         struct mv_slice step_ran; /* outcome of a step that ran elsewhere; NULL: none waits */
         val step_left;        /* its error, while a step is being left: for mv_rtfs_encode_left */
         uint32_t owner_count; /* owners of maps that were given out (map.h) */

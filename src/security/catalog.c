@@ -20,6 +20,7 @@ static const struct rule rules[] = {
         { "ccos.system.current-timestamp-ms", { ":system" }, MV_LEVEL_CONTROLLED },
         { "ccos.system.sleep-ms", { ":system" }, MV_LEVEL_CONTROLLED },
         { "ccos.system.", { ":system" }, MV_LEVEL_FULL },
+        { "ccos.random.", { ":system" }, MV_LEVEL_CONTROLLED },
         { "ccos.data.parse-json", { ":compute" }, MV_LEVEL_CONTROLLED },
         { "ccos.data.serialize-json", { ":compute" }, MV_LEVEL_CONTROLLED },
         { "ccos.json.", { ":compute" }, MV_LEVEL_CONTROLLED },

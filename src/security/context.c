@@ -10,8 +10,11 @@
 #include <security/tls.h>
 #include <stdlib.h>
 
-#define SECOND_NS 1000000000ull
-#define MIB       (1ull << 20)
+#define SECOND_NS        1000000000ull
+#define MIB              (1ull << 20)
+#define APPROVALS_MAX    16
+#define APPROVAL_MS_ELSE 86400000ull
+#define APPROVAL_MS_MAX  (366 * APPROVAL_MS_ELSE)
 
 static const struct mv_limits level_limits[MV_LEVEL_MAX_] = {
         [MV_LEVEL_PURE] = { .wall_ns_max = 1 * SECOND_NS, .memory_bytes_max = 16 * MIB },
@@ -81,7 +84,7 @@ struct mv_context *mv_context_new(enum mv_level level)
                                   .use_microvm = level == MV_LEVEL_CONTROLLED,
                                   .log_capability_calls = true };
         for (size_t i = 0; i < MV_SPEND_MAX_; i++)
-                c->budget.max[i] = MV_SPEND_ANY;
+                c->budget.max[i] = c->budget.ask[i] = c->budget.soft[i] = MV_SPEND_ANY;
         return c;
 }
 
@@ -112,14 +115,14 @@ struct mv_context *mv_context_free(struct mv_context *c)
 
 bool mv__context_bind(struct mv_context *to, const struct mv_context *from)
 {
-        mv_context_budget(to, &from->budget);
+        mv__budget_join(&to->budget, &from->budget);
         mv__effects_join(to, from);
         return mv__rules_copy(to, from) && mv__tls_copy(to, from);
 }
 
 int mv__context_join(struct mv_context *c, const struct mv_context *most, struct mv_err *err)
 {
-        mv_context_budget(c, &most->budget);
+        mv__budget_join(&c->budget, &most->budget);
         mv__effects_join(c, most);
         int r = mv__rules_join(c, most, err);
         for (uint32_t i = 0; r == 0 && i < c->narrowings_count; i++)
@@ -379,18 +382,75 @@ void mv_context_limit(struct mv_context *c, const struct mv_limits *limits)
 
 const char *mv_spending_name(enum mv_spending what)
 {
-        static const char *const names[MV_SPEND_MAX_] = { "calls", "egress bytes", "written bytes",
-                                                          "tokens", "millionths of a US dollar" };
+        static const char *const names[MV_SPEND_MAX_] = {
+                "calls", "egress bytes", "written bytes", "tokens", "millionths of a US dollar",
+                "steps", "milliseconds"
+        };
         return what < MV_SPEND_MAX_ ? names[what] : "unknown spending";
+}
+
+const char *mv_exhausted_name(enum mv_exhausted e)
+{
+        static const char *const names[MV_EXHAUSTED_MAX_] = { "hard-stop", "approval-required",
+                                                              "soft-warn" };
+        return e < MV_EXHAUSTED_MAX_ ? names[e] : "unknown policy";
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+        return a < b ? a : b;
+}
+
+/* (2). Of two that ask, the lower budget is extended by the smaller amount, by more people and sooner. */
+void mv__budget_join(struct mv_budget_kept *to, const struct mv_budget_kept *from)
+{
+        for (size_t i = 0; i < MV_SPEND_MAX_; i++) {
+                if (from->ask[i] != MV_SPEND_ANY)
+                        to->extension[i] = lower(to->extension[i], from->extension[i]);
+                to->max[i] = least(to->max[i], from->max[i]);
+                to->ask[i] = least(to->ask[i], from->ask[i]);
+                to->soft[i] = least(to->soft[i], from->soft[i]);
+                to->warn[i] = lower(to->warn[i], from->warn[i]);
+        }
+        if (from->approvals > to->approvals)
+                to->approvals = from->approvals;
+        to->timeout_ms = lower(to->timeout_ms, from->timeout_ms);
+}
+
+bool mv__budget_ends(const struct mv_budget_kept *b, enum mv_spending what)
+{
+        return b->max[what] != MV_SPEND_ANY || b->ask[what] != MV_SPEND_ANY ||
+               b->soft[what] != MV_SPEND_ANY;
+}
+
+/* By what happens at its end; with what was not said filled in, so that joining compares numbers. */
+static void take_kind(const struct mv_budget *b, size_t i, struct mv_budget_kept *ret)
+{
+        ret->max[i] = ret->ask[i] = ret->soft[i] = MV_SPEND_ANY;
+        ret->warn[i] = b->warn[i];
+        if (b->exhausted[i] == MV_EXHAUSTED_GO_ON) {
+                ret->soft[i] = b->max[i];
+        } else if (b->exhausted[i] == MV_EXHAUSTED_ASK && b->max[i] != MV_SPEND_ANY) {
+                ret->ask[i] = b->max[i];
+                ret->extension[i] = b->extension[i] ? b->extension[i] : b->max[i];
+                ret->extension[i] = ret->extension[i] ? ret->extension[i] : 1;
+                ret->approvals = b->approvals ? b->approvals : 1;
+                ret->timeout_ms = b->timeout_ms ? b->timeout_ms : APPROVAL_MS_ELSE;
+        } else { /* a policy that is none stops */
+                ret->max[i] = b->max[i];
+        }
 }
 
 void mv_context_budget(struct mv_context *c, const struct mv_budget *budget)
 {
-        for (size_t i = 0; c && i < MV_SPEND_MAX_; i++) {
-                if (budget->max[i] < c->budget.max[i])
-                        c->budget.max[i] = budget->max[i]; /* (2) */
-                c->budget.warn[i] = lower(c->budget.warn[i], budget->warn[i]);
-        }
+        struct mv_budget_kept kept = { .approvals = 0 };
+        for (size_t i = 0; i < MV_SPEND_MAX_; i++)
+                take_kind(budget, i, &kept);
+        if (kept.approvals > APPROVALS_MAX)
+                kept.approvals = APPROVALS_MAX;
+        kept.timeout_ms = least(kept.timeout_ms, APPROVAL_MS_MAX);
+        if (c)
+                mv__budget_join(&c->budget, &kept);
 }
 
 enum mv_level mv_context_level(const struct mv_context *c)

@@ -54,27 +54,57 @@ static bool put_narrowings(struct mv_out *o, const struct mv_context *c)
         return ok;
 }
 
-static bool has_budget(const struct mv_context *c)
+/* Kinds of spending that the first contexts with budgets knew: those without another keep their digests. */
+#define FIRST_KINDS 5
+
+/* How many kinds are said something about. */
+static uint32_t kinds_of(const uint64_t *of_kind, uint64_t nothing)
 {
-        for (size_t i = 0; i < MV_SPEND_MAX_; i++)
-                if (c->budget.max[i] != MV_SPEND_ANY)
-                        return true;
-        return false;
+        uint32_t n = 0;
+        for (uint32_t i = 0; i < MV_SPEND_MAX_; i++)
+                if (of_kind[i] != nothing)
+                        n = i + 1;
+        return n && n < FIRST_KINDS ? FIRST_KINDS : n;
 }
 
-/* In the order of enum mv_spending, nil for no limit; only where there is one. */
+static bool has_budget(const struct mv_context *c)
+{
+        return kinds_of(c->budget.max, MV_SPEND_ANY) > 0;
+}
+
+/* Softly ended ones decide nothing, but a record says whether one was there. */
+static bool has_policies(const struct mv_context *c)
+{
+        return kinds_of(c->budget.ask, MV_SPEND_ANY) || kinds_of(c->budget.soft, MV_SPEND_ANY);
+}
+
+/* In the order of enum mv_spending, nil for no limit. */
+static bool put_kinds(struct mv_out *o, const uint64_t *of_kind)
+{
+        uint32_t n = kinds_of(of_kind, MV_SPEND_ANY);
+        bool ok = mv_cbor_put_array(o, n);
+        for (uint32_t i = 0; ok && i < n; i++)
+                ok = of_kind[i] == MV_SPEND_ANY
+                             ? mv_cbor_put_null(o)
+                             : mv_cbor_put_int(o, (int64_t)(of_kind[i] > INT64_MAX ? INT64_MAX
+                                                                                   : of_kind[i]));
+        return ok;
+}
+
+/* Only where there is one. */
 static bool put_budget(struct mv_out *o, const struct mv_context *c)
 {
-        if (!has_budget(c))
-                return true;
-        bool ok = mv_cbor_put_str(o, "budget") && mv_cbor_put_array(o, MV_SPEND_MAX_);
-        for (size_t i = 0; ok && i < MV_SPEND_MAX_; i++)
-                ok = c->budget.max[i] == MV_SPEND_ANY
-                             ? mv_cbor_put_null(o)
-                             : mv_cbor_put_int(o, (int64_t)(c->budget.max[i] > INT64_MAX
-                                                                    ? INT64_MAX
-                                                                    : c->budget.max[i]));
-        return ok;
+        return !has_budget(c) || (mv_cbor_put_str(o, "budget") && put_kinds(o, c->budget.max));
+}
+
+/* [soft ask extension approvals timeout], only where there are any. */
+static bool put_policies(struct mv_out *o, const struct mv_context *c)
+{
+        const struct mv_budget_kept *b = &c->budget;
+        return !has_policies(c) ||
+               (mv_cbor_put_str(o, "exhausted") && mv_cbor_put_array(o, 5) &&
+                put_kinds(o, b->soft) && put_kinds(o, b->ask) && put_kinds(o, b->extension) &&
+                mv_cbor_put_int(o, b->approvals) && mv_cbor_put_int(o, (int64_t)b->timeout_ms));
 }
 
 static bool put_rules(struct mv_out *o, const struct mv_context *c)
@@ -90,15 +120,16 @@ bool mv_context_encode(const struct mv_context *c, struct mv_out *o)
                 c = pure;
         bool ok = c &&
                   mv_cbor_put_map(o, 9 + (c->narrowings_count > 0) + has_budget(c) +
-                                             (c->rules_count > 0) + mv__tls_any(c) +
-                                             mv__effects_any(c)) &&
+                                             has_policies(c) + (c->rules_count > 0) +
+                                             mv__tls_any(c) + mv__effects_any(c)) &&
                   put_env(o, &c->env) && (!mv__tls_any(c) || mv__tls_encode(c, o)) &&
                   put_list(o, "hosts", &c->hosts) && mv_cbor_put_str(o, "level") &&
                   mv_cbor_put_str(o, mv_level_name(c->level)) && put_list(o, "reads", &c->reads) &&
                   put_rules(o, c) && put_budget(o, c) && put_limits(o, &c->limits) &&
                   put_list(o, "writes", &c->writes) &&
-                  (!mv__effects_any(c) || mv__effects_encode(c, o)) && put_narrowings(o, c) &&
-                  mv_cbor_put_str(o, "use_microvm") && mv_cbor_put_bool(o, c->use_microvm) &&
+                  (!mv__effects_any(c) || mv__effects_encode(c, o)) && put_policies(o, c) &&
+                  put_narrowings(o, c) && mv_cbor_put_str(o, "use_microvm") &&
+                  mv_cbor_put_bool(o, c->use_microvm) &&
                   put_list(o, "capabilities", &c->capabilities) &&
                   put_list(o, "hosts_denied", &c->hosts_denied);
         mv_context_free(pure);

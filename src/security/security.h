@@ -38,12 +38,20 @@ struct mv_effects { /* effects.c: bits of its labels */
         uint32_t allowed, denied;
 };
 struct mv_step_view; /* policy/profile.h */
+/* What was said about budgets, each kind by what happens at its end; MV_SPEND_ANY: nothing. */
+struct mv_budget_kept {
+        uint64_t max[MV_SPEND_MAX_]; /* nobody goes beyond */
+        uint64_t ask[MV_SPEND_MAX_], extension[MV_SPEND_MAX_];
+        uint64_t soft[MV_SPEND_MAX_], warn[MV_SPEND_MAX_]; /* warn 0: nothing */
+        uint32_t approvals;                                /* 0, as timeout_ms: nobody asks */
+        uint64_t timeout_ms;
+};
 struct mv_context {
         enum mv_level level;
         struct mv_grant_list capabilities; /* sorted: exact ids and "prefix.*" */
         struct mv_grant_list reads, writes, hosts, hosts_denied, env;
         struct mv_limits limits;
-        struct mv_budget budget;
+        struct mv_budget_kept budget;
         struct mv_tls tls;
         struct mv_effects effects;
         bool use_microvm;
@@ -65,6 +73,10 @@ struct mv_context {
 bool mv__context_bind(struct mv_context *to, const struct mv_context *from);
 /* What holds in `most` holds in c and in what its capabilities see, besides its own. INVALID: both have a rule of one id. */
 int mv__context_join(struct mv_context *c, const struct mv_context *most, struct mv_err *err);
+/* The stricter of both, of each kind. */
+void mv__budget_join(struct mv_budget_kept *to, const struct mv_budget_kept *from);
+/* Is there an end to this kind of spending, whatever happens at it? */
+bool mv__budget_ends(const struct mv_budget_kept *b, enum mv_spending what);
 /* NULL: out of memory; a NULL c copies as pure */
 struct mv_context *mv_context_copy(const struct mv_context *c);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bodies of the files in the queue of approvals, as whoever can read the store's key could sign them: a request that is taken needs
- * somebody's word, and reads back as it was written; a vote has a name that fits. */
+ * somebody's word, reads back as it was written, and extends a budget by no less than it needs and no more than there is; a vote has
+ * a name that fits. */
 #include <audit/approvals.h>
 #include <base/slice.h>
 #include <stdlib.h>
@@ -20,6 +21,9 @@ static void check_request(struct mv_slice body)
                 struct mv_out o = mv_out(again, sizeof again);
                 MUST(q.approvals >= 1 && q.approvals <= MV_APPROVAL_VOTERS_MAX);
                 MUST(strcmp(q.id, ID) == 0 && (!q.step || q.step[0]));
+                MUST(!q.about_budget ||
+                     (q.budget.what < MV_SPEND_MAX_ && q.budget.max < q.budget.needed &&
+                      q.budget.needed <= q.budget.to && q.budget.to <= q.budget.ceiling));
                 mv__approval_request_put(&o, &q);
                 MUST(!o.overflow && mv_slice_eq(mv_out_slice(&o), body));
         }
@@ -32,7 +36,7 @@ static void check_vote(struct mv_slice body)
         struct mv_approval_vote v;
         memset(&v, 0x55, sizeof v);
         if (mv__approval_vote_get(body, ID, &a, &v))
-                MUST(memchr(v.name, 0, sizeof v.name));
+                MUST(memchr(v.name, 0, sizeof v.name) && v.by <= INT64_MAX);
         mv_arena_done(&a);
 }
 

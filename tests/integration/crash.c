@@ -256,7 +256,7 @@ static int vote(const char *id, const char *name, long kill_us)
         pid_t child = fork();
         if (child == 0) {
                 struct mv_host *h = plan_host();
-                int r = h ? mv_approval_vote(h->audit, id, name, true, &plan.err) : -1;
+                int r = h ? mv_approval_vote(h->audit, id, name, true, 0, &plan.err) : -1;
                 *told_err = plan.err;
                 mv_host_free(h);
                 _exit(r == 0 || r == -(int)MV_E_EXISTS || r == -(int)MV_E_STATE ? ENDED_OK

@@ -608,6 +608,65 @@ warn.calls = 3
     has(err, 'warning: 1 calls were spent by call 1')
 
 
+@test
+def a_spent_budget_waits_and_is_extended_within_what_the_settings_allow():  # REQ-RES-12
+    store = ['--audit', os.path.join(WORK, 'extended.mva')]
+    settings = write('ceiling.toml', f'''[grants]
+capabilities = ["ccos.*"]
+write = ["{WORK}/data"]
+[governance.budgets]
+max_calls = 4
+on_exhausted = {{ written_bytes = "approval-required" }}
+max_written_bytes = 10
+''')
+    path = agent(':capabilities {:fs {:enabled true} :wiring [{:capability "ccos.echo"}]} :governance {:policies {:default {:budgets '
+                 '{:max_calls 2 :on_exhausted {:calls :approval-required :approvals 2} :extension {:calls 1}}}}}')
+    files = ['--agent', path, '--policy', settings]
+    echo = '(call "ccos.echo" %d)'
+    code, _, err = run('eval', '(do %s)' % ' '.join(echo % i for i in range(5)), *files, *store)
+    equal(code, 3)
+    has(err, 'call 3 (ccos.echo) waits for 2 approvals: the budget of calls is 2, the call needs 3')
+    request, execution = re.search(r'apr_[0-9a-f]{32}', err)[0], re.search(r'resume (exec_[-0-9a-f]+)', err)[1]
+    has(run('approvals', 'list', *store)[1], 'budget of calls: 2 spent, the call would spend 1; extends 2 to 3')
+    listed = json.loads(run('approvals', 'list', '--json', *store)[1])['approvals'][0]
+    equal(listed['budget'], {'what': 'calls', 'max': 2, 'spent': 2, 'call_spends': 1, 'extends_to': 3, 'ceiling': 4})
+    approve = ['approvals', 'approve', request, *store]
+    for amount in ('0', '-1', '1.5', 'much', '99999999999999999999', '0x10', ''):
+        equal(run(*approve, '--extend', amount)[0], 2)
+    for amount in ('3', '9000000000000000000'):  # beyond the settings
+        code, _, err = run(*approve, '--extend', amount)
+        equal(code, 1)
+        has(err, 'other budgets end at 4; 1 to 2 would do')
+    equal(run('approvals', 'reject', request, '--extend', '1', *store)[0], 2)
+    equal(run('approvals', 'list', '--extend', '1', *store)[0], 2)
+    equal(run(*approve, '--as', 'ada', '--extend', '2')[0], 0)
+    has(run(*approve, '--as', 'bob', '--extend', '2')[1], 'extended   to 4')
+    code, out, err = run('resume', execution, *files, *store)
+    equal(code, 1)
+    has(err, 'Resource budget exhausted: ccos.echo: the budget is 4 calls; 5 would allow it (policy: hard-stop)')
+    equal(run('audit', 'verify', *store[1:])[0], 0)
+    equal(run('audit', 'replay', *store[1:], '--execution', execution)[0], 0)
+    types = [r['type'] for r in json.loads(run('audit', 'show', *store[1:], '--json')[1])['records']]
+    for t in ('BudgetAllocated', 'BudgetConsumptionRecorded', 'BudgetExhausted', 'BudgetExtended', 'PlanPaused', 'GovernanceApproval'):
+        assert t in types, (t, types)
+    code, _, err = run('eval', '(call "ccos.io.write-file" "%s/data/w.txt" "0123456789ab")' % WORK, '--policy', settings, *store)
+    equal(code, 3)
+    request, execution = re.search(r'apr_[0-9a-f]{32}', err)[0], re.search(r'resume (exec_[-0-9a-f]+)', err)[1]
+    assert not os.path.exists(os.path.join(WORK, 'data/w.txt'))
+    equal(run('approvals', 'approve', request, '--extend', '1K', *store)[0], 0)
+    equal(run('resume', execution, '--policy', settings, *store)[0], 0)
+    equal(os.path.getsize(os.path.join(WORK, 'data/w.txt')), 12)
+    has(run('approvals', 'show', request, *store)[1], 'extended   to 1034')
+
+
+@test
+def a_soft_budget_is_told_of_and_goes_on():
+    settings = write('soft.toml', '[grants]\ncapabilities = ["ccos.*"]\n[governance.budgets]\nmax_calls = 1\non_exhausted = "soft-warn"\n')
+    code, out, err = run('eval', '(do (call "ccos.echo" 1) (call "ccos.echo" 2))', '--policy', settings, '--audit', 'none')
+    equal((code, out), (0, '2\n'))
+    has(err, 'warning: 2 calls were spent: the budget is 1, 1 less')
+
+
 RULED = (':capabilities {:fs {:enabled true :paths ["data"]}} :governance {:rules ['
          '{:id "not-this" :action :deny :argument "%(w)s/data/other*"}'
          ' {:id "fine" :action :allow :argument "%(w)s/data/in.txt"}'

@@ -53,8 +53,7 @@ static struct mv_result *run(const struct mv_context *c, const char *program)
         return r;
 }
 
-static const struct mv_budget unlimited = { { MV_SPEND_ANY, MV_SPEND_ANY, MV_SPEND_ANY,
-                                              MV_SPEND_ANY, MV_SPEND_ANY } };
+#define unlimited MV_BUDGET_NONE
 
 TEST(tokens_are_spent_up_to_the_budget_and_not_beyond) /* REQ-GOV-06 */
 {

@@ -79,8 +79,7 @@ static bool grant(struct mv_context *c, const char *option, const char *value)
         for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
                 if (strcmp(rows[i].option, option) == 0)
                         return rows[i].allow(c, value, &err) == 0;
-        struct mv_budget b = { .max = { MV_SPEND_ANY, MV_SPEND_ANY, MV_SPEND_ANY, MV_SPEND_ANY,
-                                        MV_SPEND_ANY } };
+        struct mv_budget b = MV_BUDGET_NONE;
         b.max[strcmp(option, "--calls") == 0 ? MV_SPEND_CALLS : MV_SPEND_WRITTEN_BYTES] =
                 strtoull(value, NULL, 10);
         mv_context_budget(c, &b);
@@ -475,7 +474,7 @@ static bool vote(const char *id, int voter)
         if (mv_audit_open(&(struct mv_audit_options){ .path = plan.store, .key_path = key }, &a,
                           &plan.err) < 0)
                 return false;
-        int r = mv_approval_vote(a, id, name, true, &plan.err);
+        int r = mv_approval_vote(a, id, name, true, 0, &plan.err);
         mv_audit_close(a);
         return r == 0;
 }

@@ -196,6 +196,22 @@ def an_unknown_execution_is_not_resumed():
     has(err, "has no execution 'exec_nobody'")
 
 
+@test
+def a_seed_makes_random_numbers_the_same():  # REQ-LANG-12
+    program = '[(random-int 1000000000) (step-parallel (random-int 1000000000) (random-int 1000000000))]'
+    def drawn(*options):
+        code, out, err = run('eval', program, '--allow', 'ccos.random.int', *options)
+        equal(code, 0)
+        return out
+    seeded = drawn('--seed', 'a')
+    equal(drawn('--seed', 'a', '--audit', 'none'), seeded)
+    assert len({seeded, drawn('--seed', 'b'), drawn('--seed', ''), drawn(), drawn()}) == 5
+    numbers = re.findall(r'\d+', seeded)
+    equal(len(set(numbers)), 3)
+    assert run('eval', '1', '--seed', 'x' * 257)[0] != 0
+    equal(run('eval', '1', '--seed')[0], 2)
+
+
 def waiting(*args):
     return subprocess.run([WAITING, os.path.join(WORK, 'w.mva'), os.path.join(WORK, 'written'), *args],
                           capture_output=True, timeout=60, env=ENV).stdout.decode()

@@ -38,7 +38,7 @@ static const char *voted(const char *name, bool approve)
         if (mv_audit_open(&(struct mv_audit_options){ .path = plan.store, .key_path = key }, &a,
                           &plan.err) < 0)
                 return plan_failed();
-        int r = mv_approval_vote(a, approval, name, approve, &plan.err);
+        int r = mv_approval_vote(a, approval, name, approve, 0, &plan.err);
         mv_audit_close(a);
         return r < 0 ? plan_failed() : "voted";
 }

@@ -232,9 +232,7 @@ static unsigned records_of(enum mv_record_type type)
 /* REQ-RES-12: the process that reached the threshold told of it */
 TEST(a_threshold_of_a_budget_is_noted_once_however_often_a_run_is_resumed)
 {
-        struct mv_budget b;
-        for (size_t i = 0; i < MV_SPEND_MAX_; i++)
-                b.max[i] = MV_SPEND_ANY, b.warn[i] = 0;
+        struct mv_budget b = MV_BUDGET_NONE;
         for (uint64_t at = 1; at <= 4; at++) {
                 plan_new();
                 b.warn[MV_SPEND_CALLS] = at;

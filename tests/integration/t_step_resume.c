@@ -87,7 +87,7 @@ static const char *vote(void)
         if (mv_audit_open(&(struct mv_audit_options){ .path = plan.store, .key_path = key }, &a,
                           &plan.err) < 0)
                 return plan_failed();
-        int r = mv_approval_vote(a, id, "ann", true, &plan.err);
+        int r = mv_approval_vote(a, id, "ann", true, 0, &plan.err);
         mv_audit_close(a);
         return r < 0 ? plan_failed() : "voted";
 }

@@ -551,7 +551,9 @@ static void check_call(struct mv_rtfs *r, const struct native *n, val *args, uin
         static char full[8192], tight[8192];
         uint8_t *end = r->heap.end, *top = r->heap.top;
         bool changes = strcmp(n->name, "%push!") == 0 || strcmp(n->name, "context/set") == 0 ||
-                       strcmp(n->name, "%step-started") == 0 || strcmp(n->name, "%deftype") == 0;
+                       strcmp(n->name, "%step-started") == 0 || strcmp(n->name, "%deftype") == 0 ||
+                       strcmp(n->name, "random-stream") == 0 ||
+                       strcmp(n->name, "%stream-next") == 0;
         val out = NIL, copy[4];
         memcpy(copy, args, sizeof copy);
         int64_t fuel = r->fuel_left;

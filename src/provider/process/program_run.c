@@ -297,8 +297,23 @@ static void take_descriptor(struct mv__program *p, struct msghdr *m)
         p->given_fd = fd;
 }
 
-/* A report from the agent behind another wall: hostile, because a program may stand beside it. What it
- * may say is how the program ended. */
+bool mv__agent_report_take(const struct mv_cell_report *from, struct mv_cell_report *ret)
+{
+        bool over = from->kind == MV_CELL_OVER_MEMORY || from->kind == MV_CELL_OVER_CPU,
+             ended = over ||
+                     (from->kind == MV_CELL_ENDED && from->signal >= 0 && from->signal <= 64),
+             failed = from->kind == MV_CELL_FAILED && from->error > 0 && from->error < 4096;
+        if (!ended && !failed)
+                return false;
+        *ret = *from;
+        ret->exit_code = from->signal ? -1 : from->exit_code & 0xff;
+        ret->step[sizeof ret->step - 1] = '\0';
+        for (size_t i = 0; i < sizeof ret->step; i++)
+                if (ret->step[i] && (ret->step[i] < ' ' || ret->step[i] > '~'))
+                        ret->step[i] = '?';
+        return true;
+}
+
 static void agent_read(struct watch *w)
 {
         struct mv_cell_report *r = &w->agent_report;
@@ -314,18 +329,10 @@ static void agent_read(struct watch *w)
         if (w->agent_len < sizeof *r)
                 return;
         w->agent_len = 0;
-        bool over = r->kind == MV_CELL_OVER_MEMORY || r->kind == MV_CELL_OVER_CPU,
-             ended = over || (r->kind == MV_CELL_ENDED && r->signal >= 0 && r->signal <= 64),
-             failed = r->kind == MV_CELL_FAILED && r->error > 0 && r->error < 4096;
-        if (!ended && !failed) {
+        if (!mv__agent_report_take(r, &w->report)) {
                 end_kill(w, MV_END_KILLED, "protocol violation: a report of kind %u", r->kind);
                 return;
         }
-        w->report = *r;
-        w->report.exit_code = r->signal ? -1 : r->exit_code & 0xff;
-        for (size_t i = 0; i < sizeof r->step; i++)
-                if (w->report.step[i] && (w->report.step[i] < ' ' || w->report.step[i] > '~'))
-                        w->report.step[i] = '?';
         reported(w);
 }
 
