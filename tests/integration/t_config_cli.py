@@ -127,6 +127,46 @@ def specs_are_json_for_their_vmm():  # REQ-SUP-08, -10, -11
 
 
 @test
+def every_default_is_the_one_of_the_specification():  # REQ-AC-20..48
+    shown = json.loads(run('config', 'show', write('empty.rtfs', '(agent.config)'), '--json')[1])
+    off = {'enabled': False}
+    equal(shown, {
+        'version': '0.1', 'agent_id': 'agent.default', 'profile': 'minimal', 'features': [],
+        'orchestrator': {'isolation': {'mode': 'wasm', 'fs': {'ephemeral': False}}, 'dlp': {**off, 'policy': 'lenient'}},
+        'network': {**off, 'egress': {'via': 'none', 'allow_domains': [], 'mtls': False, 'tls_pins': []}},
+        'capabilities': {'http': {**off, 'egress': {'allow_domains': [], 'mtls': False}}, 'fs': {**off, 'paths': []},
+                         'llm': {**off, 'models': []}},
+        'governance': {'keys': {'verify': ''}},
+        'causal_chain': {'storage': {'mode': 'in_memory'}, 'anchor': off},
+        'marketplace': {'registry_paths': []},
+        'delegation': {'agent_registry': {'registry_type': 'in_memory'},
+                       'adaptive_threshold': {'enabled': True, 'base_threshold': 0.65, 'min_threshold': 0.3, 'max_threshold': 0.9,
+                                              'success_rate_weight': 0.7, 'historical_weight': 0.3, 'decay_factor': 0.8, 'min_samples': 5,
+                                              'env_prefix': 'CCOS_DELEGATION_'}},
+        'discovery': {'match_threshold': 0.65, 'use_embeddings': False, 'action_verb_threshold': 0.7, 'action_verb_weight': 0.4,
+                      'capability_class_weight': 0.3},
+        'catalog': {'plan_min_score': 0.65, 'keyword_min_score': 1.0},
+        'missing_capabilities': {'tool_selector': {}},
+        'storage': {'capabilities_dir': '../capabilities', 'discovered_subdir': 'discovered', 'generated_subdir': 'generated',
+                    'servers_approved_subdir': 'servers/approved', 'pending_synth_subdir': 'storage/pending_synth',
+                    'approvals_dir': 'storage/approvals'},
+        'self_programming': {'enabled': True, 'trust_level': 0, 'max_synthesis_per_session': 10, 'max_decomposition_depth': 5,
+                             'require_approval_for_registration': True, 'enable_versioning': True, 'auto_rollback_on_failure': True},
+        'sandbox': {'enabled': True, 'runtime': 'bubblewrap', 'package_allowlist': [], 'network_enabled': True,
+                    'package_cache_dir': '/tmp/ccos-sandbox-cache'}})
+    path = write('guest.rtfs', '(agent.config :orchestrator {:isolation {:mode :microvm :fs {:ephemeral true :mounts {:data {}}}}}'
+                 ' :microvm {:kernel {:image "k"} :rootfs {:image "r"}} :governance {:policies {:p {}}})')
+    shown = json.loads(run('config', 'show', path, '--json')[1])
+    equal(shown['microvm'], {'kernel': {'image': 'k', 'cmdline': ''}, 'rootfs': {'image': 'r', 'ro': True},
+                             'resources': {'vcpus': 1, 'mem_mb': 512},
+                             'devices': {'nic': {**off, 'proxy_ns': ''}, 'vsock': {**off, 'cid': 0}},
+                             'attestation': {**off, 'expect_rootfs_hash': ''}})
+    equal(shown['orchestrator']['isolation']['fs']['mounts'], {'data': {'mode': 'ro'}})
+    equal({k: shown['governance']['policies']['p'][k] for k in ('risk_tier', 'requires_approvals')},
+          {'risk_tier': 'low', 'requires_approvals': 0})
+
+
+@test
 def the_schema_is_printed():
     d = json.loads(run('config', 'schema')[1])
     equal(d['properties']['microvm']['properties']['resources']['properties']['mem_mb']['default'], 512)
