@@ -101,6 +101,7 @@ static void prepare(void)
         b.max[MV_SPEND_CALLS] = 2;
         b.exhausted[MV_SPEND_CALLS] = MV_EXHAUSTED_GO_ON;
         mv_context_budget(context, &b);
+        mv_context_limit(context, &(struct mv_limits){ .memory_bytes_max = 2u << 20 });
         x.context = context;
         MUST(mv_execute(h, &x, &r, &err) == 0);
         mv_result_free(r);
