@@ -20,9 +20,10 @@
 #define EVENTS_MAX     4096
 #define MEMORY_BYTES   (64ull << 20)
 
-static const struct mv_provider_ops *const providers[] = { &mv_provider_mock, &mv_provider_process,
-                                                           &mv_provider_wasm, &mv_provider_gvisor,
-                                                           &mv_provider_kvm };
+static const struct mv_provider_ops *const providers[] = {
+        &mv_provider_mock,   &mv_provider_process, &mv_provider_wasm,
+        &mv_provider_gvisor, &mv_provider_kvm,     &mv_provider_landlock
+};
 
 static bool show_outcomes;
 
@@ -430,8 +431,9 @@ static bool run_case(const struct mv_provider_ops *ops, struct mv_provider *p,
 
 static int usage(void)
 {
-        fprintf(stderr, "usage: rtfs-cases FILE.jsonl [--provider mock|process|wasm|gvisor|kvm] "
-                        "[--failed] [--passed] [--outcomes]\n");
+        fprintf(stderr,
+                "usage: rtfs-cases FILE.jsonl [--provider mock|landlock|process|wasm|gvisor|kvm] "
+                "[--failed] [--passed] [--outcomes]\n");
         return 2;
 }
 
