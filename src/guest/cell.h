@@ -20,6 +20,7 @@ struct cell {
         uint64_t place_bytes_max, place_entries_max;
         int score_fd; /* how gladly the kernel kills this process when memory is short; -1 */
         char score[8];
+        int io_fd;     /* what init's own processes that ended have written; -1 */
         char step[96]; /* what is being done, for the report */
 };
 

@@ -33,6 +33,9 @@ struct landlock_beneath {
 } __attribute__((packed));
 
 #define FAMILY_MAX      1024u
+#define WRITTEN_TIMES   16u /* of what may be in its place at once: what it may write altogether */
+#define HIDDEN_LOOKS    10u /* in a row */
+#define IO_FD_MIN       MV_CELL_FDS_MAX
 #define DEPTH_MAX       400u /* of directories in its place */
 #define CHILDREN_BYTES  16384
 #define DIRECTORY_BYTES 4096
@@ -86,13 +89,16 @@ static int host_is_out_of_reach(void)
         return kill(host, 0) < 0 && errno == EPERM ? 0 : ENOTSUP;
 }
 
-/* (4) The file belongs to root while init cannot be dumped; there is no program yet that could profit. */
-static int score_open(void)
+/* (4) These files belong to root while init cannot be dumped; there is no program yet that could profit. */
+static void own_files_open(struct cell *c)
 {
         prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-        int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+        c->score_fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+        int io = open("/proc/self/io", O_RDONLY | O_CLOEXEC);
+        c->io_fd = io < 0 ? -1 : fcntl(io, F_DUPFD_CLOEXEC, IO_FD_MIN);
+        if (io >= 0)
+                close(io);
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-        return fd;
 }
 
 void cell_score(struct cell *c, bool program)
@@ -118,7 +124,7 @@ int cell_confine(struct cell *c)
         if (!error)
                 error = host_is_out_of_reach();
         c->confined = error == 0;
-        c->score_fd = score_open();
+        own_files_open(c);
         return error;
 }
 
@@ -161,28 +167,101 @@ static bool add_children_of(int proc, const char *pid)
         return true;
 }
 
+/* Names of init and of all that descend from it. false: it cannot be told. */
+static bool family_find(int proc)
+{
+        snprintf(family[0], sizeof family[0], "%d", (int)getpid());
+        family_count = 1;
+        bool known = true;
+        for (unsigned i = 0; i < family_count && known; i++)
+                known = add_children_of(proc, family[i]) || i > 0; /* one may have ended */
+        return known && family_count < FAMILY_MAX;
+}
+
 bool cell_family_usage(uint64_t *ret_resident_bytes, uint64_t *ret_cpu_ns)
 {
         int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         *ret_resident_bytes = *ret_cpu_ns = 0;
         if (proc < 0)
                 return false;
-        snprintf(family[0], sizeof family[0], "%d", (int)getpid());
-        family_count = 1;
-        bool known = true;
-        for (unsigned i = 0; i < family_count && known; i++) {
+        bool known = family_find(proc);
+        for (unsigned i = 0; i < family_count; i++)
                 cell_usage_add(proc, family[i], i > 0, ret_resident_bytes, ret_cpu_ns);
-                known = add_children_of(proc, family[i]) || i > 0; /* one may have ended */
-        }
         close(proc);
-        return known && family_count < FAMILY_MAX;
+        return known;
+}
+
+static uint64_t number_behind(const char *text, const char *key)
+{
+        const char *at = strstr(text, key);
+        return at ? strtoull(at + strlen(key), NULL, 10) : 0;
+}
+
+/* What a process has had written, and its children that were waited for; less what it took back before it was. */
+static uint64_t written_bytes(int io_fd)
+{
+        char text[512];
+        ssize_t n = pread(io_fd, text, sizeof text - 1, 0);
+        text[n > 0 ? n : 0] = 0;
+        uint64_t written = number_behind(text, "\nwrite_bytes: "),
+                 back = number_behind(text, "\ncancelled_write_bytes: ");
+        return written > back ? written - back : 0;
+}
+
+/* One that has ended has nothing left to hide. */
+static bool has_ended(int proc, const char *pid)
+{
+        char path[32], text[256];
+        snprintf(path, sizeof path, "%.11s/stat", pid);
+        int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+        if (fd >= 0)
+                close(fd);
+        text[n > 0 ? n : 0] = 0;
+        const char *at = strrchr(text, ')');
+        return !at || strncmp(at, ") Z", 3) == 0 || strncmp(at, ") X", 3) == 0;
+}
+
+/* Also what has no name any more, or never gets one: it all had to be written. false: somebody cannot be looked at. */
+static bool written_by(int proc, const char *pid, uint64_t *bytes)
+{
+        char path[32];
+        snprintf(path, sizeof path, "%.11s/io", pid);
+        int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return has_ended(proc, pid);
+        *bytes += written_bytes(fd);
+        close(fd);
+        return true;
+}
+
+static bool family_written(const struct cell *c, uint64_t *ret_bytes)
+{
+        int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        *ret_bytes = written_bytes(c->io_fd);
+        bool known = proc >= 0 && family_find(proc);
+        for (unsigned i = 1; i < family_count && proc >= 0; i++)
+                known &= written_by(proc, family[i], ret_bytes);
+        if (proc >= 0)
+                close(proc);
+        return known;
+}
+
+/* A process on its way into a program cannot be looked at for a moment; one that stays so hides. */
+static bool wrote_too_much(const struct cell *c)
+{
+        static unsigned hidden;
+        uint64_t bytes;
+        if (c->io_fd < 0) /* this kernel keeps no such account */
+                return false;
+        hidden = family_written(c, &bytes) ? 0 : hidden + 1;
+        return hidden > HIDDEN_LOOKS || bytes > c->place_bytes_max * WRITTEN_TIMES;
 }
 
 /* --- the place -------------------------------------------------------------------------------- */
 
 struct count {
         uint64_t bytes_left, entries_left;
-        dev_t device;
 };
 
 static bool fits(struct count *left, uint64_t bytes)
@@ -221,7 +300,7 @@ static bool tree_fits(int fd, struct count *left, unsigned depth)
 
 bool cell_place_full(const struct cell *c)
 {
-        struct count left = { c->place_bytes_max, c->place_entries_max, 0 };
+        struct count left = { c->place_bytes_max, c->place_entries_max };
         int fd = open(c->place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        return fd < 0 || !tree_fits(fd, &left, 0);
+        return fd < 0 || !tree_fits(fd, &left, 0) || wrote_too_much(c);
 }

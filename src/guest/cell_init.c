@@ -361,13 +361,22 @@ static void end_everything(struct mv_cell_report *r)
         report(r);
 }
 
+static void descriptors_close(const struct cell *c)
+{
+        unsigned keep = c->io_fd < 0 ? ~0u : (unsigned)c->io_fd;
+        syscall(SYS_close_range, MV_CELL_FD_CONTROL + 1, keep - 1, 0);
+        if (keep < ~0u)
+                syscall(SYS_close_range, keep + 1, ~0u, 0);
+}
+
 int main(int argc, char **argv)
 {
         struct cell c = { .root_fd = -1,
                           .top_fd = -1,
                           .scratch_fd = -1,
                           .control_fd = MV_CELL_FD_CONTROL,
-                          .score_fd = -1 };
+                          .score_fd = -1,
+                          .io_fd = -1 };
         struct mv_cell_report r = { .exit_code = -1 };
         const char *name = argc == 1 ? argv[0] : MV_CELL_NAME;
         c.spare = strcmp(name, MV_CELL_NAME_SPARE) == 0;
@@ -391,7 +400,7 @@ int main(int argc, char **argv)
         pid_t program = start_program(&c, &plan);
         /* The host sees the end of a stream when the program's processes closed it. A child that
          * ended already left its signal pending. */
-        syscall(SYS_close_range, MV_CELL_FD_CONTROL + 1, ~0u, 0);
+        descriptors_close(&c);
         int events = open_child_events();
         if (events < 0)
                 leave();

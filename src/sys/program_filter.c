@@ -612,12 +612,22 @@ static void put_sockets_refused(struct mv_sys_program_filter *f)
         put(f, FAIL(EAFNOSUPPORT));
 }
 
+static void put_prctl(struct mv_sys_program_filter *f, uint32_t option)
+{
+        put(f, JUMP(BPF_JEQ, SYS_prctl, 0, 4));
+        put_load(f, 0);
+        put(f, JUMP(BPF_JEQ, option, 0, 1));
+        put(f, FAIL(EPERM));
+        put(f, LOAD(nr));
+}
+
 static void put_confined(struct mv_sys_program_filter *f)
 {
         const uint32_t unnamed = 020000000; /* O_TMPFILE */
         const uint32_t of_a_process = 1u << 31;
         put_sockets_refused(f);
         put_refusals(f, refused_confined, sizeof refused_confined / sizeof refused_confined[0]);
+        put_prctl(f, PR_SET_DUMPABLE);
         put_zero_only(f, SYS_prlimit64, 0);
         put_zero_only(f, SYS_sched_setaffinity, 0);
         put_zero_only(f, SYS_sched_setscheduler, 0);

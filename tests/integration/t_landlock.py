@@ -257,6 +257,15 @@ def its_place_is_removed_whatever_is_in_it():
     r = program('/bin/sh', '-c', 'while :; do head -c 20000000 /dev/zero > $((i=i+1)); done', options=('--min-tier', 'landlock', '--memory', '64M'))
     assert 'private directories hold more than 32768 KiB' in r.stderr, r
     assert places() == before, places()
+    hidden = 'import os\nheld = []\nwhile 1:\n    held.append(open("f", "wb")); os.unlink("f"); held[-1].write(b"x" * 8000000); held[-1].flush()\n'
+    r = run('run', put(os.path.join(DIR, 'hidden.py'), hidden), '--audit', 'none', '--allow', 'external_program', '--min-tier', 'landlock',
+            '--memory', '32M')
+    assert 'or it has written 16 times that' in r.stderr, r  # files without a name are written too
+    unseen = 'import os, shutil\nfd = os.open("u", os.O_CREAT | os.O_WRONLY, 0o111)\nwith open("/bin/sleep", "rb") as f:\n    os.write(fd, f.read())\n' \
+        'os.close(fd)\nos.execv("u", ["u", "4"])\n'
+    r = run('run', put(os.path.join(DIR, 'unseen.py'), unseen), '--audit', 'none', '--allow', 'external_program', '--min-tier', 'landlock')
+    assert 'private directories' in r.stderr, r  # what runs from a file that cannot be read cannot be looked at
+    assert places() == before, places()
 
 
 @test

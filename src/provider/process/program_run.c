@@ -274,7 +274,8 @@ static void reported(struct watch *w)
                 break;
         case MV_CELL_OVER_PLACE:
                 end_kill(w, MV_END_KILLED,
-                         "its private directories hold more than %llu KiB, or more than %u entries",
+                         "its private directories hold more than %llu KiB or %u entries, or it has "
+                         "written 16 times that",
                          (unsigned long long)(w->program->scratch_bytes >> 10),
                          MV_PROGRAM_INODES_MAX);
                 break;
