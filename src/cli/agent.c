@@ -122,11 +122,11 @@ int cli_agent_admit(const struct cli_options *o, const struct cli_policy *p, str
         return r < 0 ? r : check_approvals(&p->grants, x, err);
 }
 
-static const char *kept(struct mv_arena *a, struct mv_slice s, const char * or)
+static const char *kept(struct mv_arena *a, struct mv_slice s, const char *otherwise)
 {
         char *p = s.len <= MV_BEHALF_TEXT_MAX ? mv_new(a, char, s.len + 1) : NULL;
         if (!p)
-                return or ;
+                return otherwise;
         memcpy(p, s.p, s.len);
         return p;
 }

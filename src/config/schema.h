@@ -92,7 +92,7 @@ struct mv_section {
 struct mv_agent_config;
 extern const struct mv_section mv__agent_schema;
 
-/* Does a key name this field? Dash and underscore are equal. */
+/* Do two keys name the same field? Dash and underscore are equal. */
 bool mv__same_name(struct mv_slice a, struct mv_slice b);
 bool mv__name_is(struct mv_slice key, const char *name);
 /* One of "a|b|c"? */

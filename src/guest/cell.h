@@ -8,6 +8,14 @@
 #include <sys/types.h>
 #include <wire/cell_plan.h>
 
+struct entry64 { /* of getdents64 */
+        uint64_t inode;
+        int64_t next;
+        uint16_t len;
+        uint8_t type;
+        char name[];
+};
+
 struct cell {
         int root_fd, scratch_fd; /* -1 until their step */
         int top_fd; /* the root file system; root_fd is this one, or a directory in it (BELOW) */

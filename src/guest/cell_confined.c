@@ -40,14 +40,6 @@ struct landlock_beneath {
 #define CHILDREN_BYTES  16384
 #define DIRECTORY_BYTES 4096
 
-struct entry64 {
-        uint64_t inode;
-        int64_t next;
-        uint16_t len;
-        uint8_t type;
-        char name[];
-};
-
 /* --- confining (1) (2) (3) -------------------------------------------------------------------- */
 
 /* Moving a file to another directory is what every domain forbids that does not say otherwise; whether the program may is for

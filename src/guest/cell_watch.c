@@ -11,14 +11,6 @@
 
 #define DIRECTORY_BYTES 4096
 
-struct entry64 {
-        uint64_t inode;
-        int64_t next;
-        uint16_t len;
-        uint8_t type;
-        char name[];
-};
-
 static size_t read_small(int proc, const char *name, const char *file, char *buf, size_t cap)
 {
         char path[64];

@@ -98,12 +98,13 @@ void mv__cell_give(struct mv__entry *e, struct mv_cell *cell, uint64_t memory_by
 int mv__schema_check(const struct mv_value *schema, const struct mv_value *config,
                      struct mv_err *err);
 
+#define MV__BEHALF_CONFIGS_MAX 16 /* files on record for one execution */
+
 /* --- programs (program.c) --------------------------------------------------------------------- */
 enum mv_program_class mv__program_class(enum mv_program_kind kind);
 /* The file of the context's client key, if it names one: nobody else's, and not the program's. DENIED. */
 int mv__client_key_check(const struct mv_context *c, struct mv_err *err);
 /* The constitution about a program that makes no calls; what needs an approval is denied: nobody can be asked. */
-#define MV__BEHALF_CONFIGS_MAX 16
 int mv__program_rules(const struct mv_context *c, const struct mv_program *p, struct mv_decision *d,
                       struct mv_err *err);
 bool mv__program_is_rtfs(enum mv_program_kind kind);
