@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The network of programs and scripts: what was granted is reached through the proxy, nothing else is reached at all, and each
 decision is in the record. The other end is a server of this test on 127.0.0.1. Prints TAP.
-Usage: t_egress.py MICROVM [PROVIDER]"""
+Usage: t_egress.py MICROVM [PROVIDER [PART-OF-A-NAME...]]"""
 import ctypes
 import http.server
 import json
@@ -399,10 +399,10 @@ def what_is_open_when_the_program_is_killed_is_recorded():
 s = socket.create_connection(PROXY)
 s.sendall(b'CONNECT %s HTTP/1.1\\r\\n\\r\\n')
 s.recv(100)
-time.sleep(60)''' % NAME, '--allow-net', NAME, '--timeout', '1s')
+time.sleep(60)''' % NAME, '--allow-net', NAME, '--timeout', '3s')
     assert r['termination'] == 'timeout', r
     assert lines(records, 'SecurityDecision allowed', 'CONNECT') and lines(records, 'CapabilityResult', '"method": "CONNECT"'), records
-    assert r['metadata']['duration_ns'] < 1.5e9, r['metadata']
+    assert r['metadata']['duration_ns'] < 3.5e9, r['metadata']
 
 
 @test
@@ -515,9 +515,11 @@ print(json.dumps(out))''' % (NAME, NAME), '--allow-net', NAME)
 
 
 def main():
-    print('1..%d' % len(tests))
+    only = sys.argv[3:]
+    chosen = [t for t in tests if not only or any(part in t.__name__ for part in only)]
+    print('1..%d' % len(chosen))
     failed = 0
-    for i, t in enumerate(tests, 1):
+    for i, t in enumerate(chosen, 1):
         try:
             t()
             print('ok %d %s' % (i, t.__name__), flush=True)
