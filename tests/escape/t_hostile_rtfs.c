@@ -12,14 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/* How late an end may come: the machine is shared with others, and instrumented code is several times slower. What the
- * walls really need is in docs/design/kvm-reset.md. */
-#if defined(__SANITIZE_ADDRESS__)
-#define END_SLACK_MS 3000
-#else
-#define END_SLACK_MS 500
-#endif
-#define DEADLINE_MS 300
+/* How late an end may come where others compute too. What the walls really need is in docs/design/kvm-reset.md. */
+#define END_SLACK_MS (MV_TEST_SOON_NS / 1000000)
+#define DEADLINE_MS  150
 
 enum wall { MOCK, PROCESS, WASM, GVISOR, KVM, WALLS };
 static const char *const wall_name[WALLS] = { "mock", "process", "wasm", "gvisor", "kvm" };

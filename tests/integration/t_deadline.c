@@ -28,18 +28,17 @@ static int by_size(const void *a, const void *b)
 
 struct plan {
         const char *provider;
-        bool kept;    /* in a cell that has run something before, where the provider keeps cells */
-        bool program; /* a shell that spins and ignores SIGTERM; else RTFS */
+        bool kept; /* in a cell that has run something before, where the provider keeps cells */
+        const char *script; /* of a shell; NULL: RTFS */
         unsigned limit_ms;
 };
 
 static struct mv_host *host;
 static struct mv_context *context;
 
-static struct mv_program endless(bool program)
+static struct mv_program endless(const char *const argv[])
 {
-        static const char *const argv[] = { "-c", "trap '' TERM; while :; do :; done", NULL };
-        return program ? (struct mv_program){ .kind = MV_PROGRAM_EXTERNAL,
+        return argv[1] ? (struct mv_program){ .kind = MV_PROGRAM_EXTERNAL,
                                               .path = "/bin/sh",
                                               .argv = argv }
                        : mv_program_source("(loop [i 0] (recur (+ i 1)))");
@@ -60,7 +59,8 @@ static bool warm_up(const struct plan *p)
 /* By how much the limit was passed, or -1. */
 static int64_t late_us(const struct plan *p)
 {
-        struct mv_execution x = { .program = endless(p->program),
+        const char *const argv[] = { "-c", p->script, NULL };
+        struct mv_execution x = { .program = endless(argv),
                                   .context = context,
                                   .provider = p->provider,
                                   .limits = { .wall_ns_max = p->limit_ms * 1000000ull } };
@@ -97,7 +97,7 @@ static void measure(const struct plan *p)
         }
         qsort(late, runs, sizeof late[0], by_size);
         printf("# %s%s%s, %u ms: late by %.1f ms at best, a quarter %.1f, half %.1f, all %.1f\n",
-               p->provider, p->program ? ", program" : "", p->kept ? ", kept" : "", p->limit_ms,
+               p->provider, p->script ? ", program" : "", p->kept ? ", kept" : "", p->limit_ms,
                (double)late[0] / 1000, (double)late[runs / 4] / 1000, (double)late[runs / 2] / 1000,
                (double)late[runs - 1] / 1000);
         CHECK(late[runs / 4] < LATE_US);
@@ -124,9 +124,22 @@ TEST(process_ends_at_the_deadline)
         check(&(struct plan){ "process", .limit_ms = 60 });
 }
 
+#define SPINS   "trap '' TERM; while :; do :; done"
+#define STOPPED "kill -STOP $$; while :; do sleep 1; done"
+
 TEST(a_program_ends_at_the_deadline)
 {
-        check(&(struct plan){ "process", .program = true, .limit_ms = 60 });
+        check(&(struct plan){ "process", .script = SPINS, .limit_ms = 60 });
+}
+
+TEST(a_program_that_stopped_itself_ends_at_the_deadline)
+{
+        check(&(struct plan){ "process", .script = STOPPED, .limit_ms = 60 });
+}
+
+TEST(a_program_without_namespaces_ends_at_the_deadline)
+{
+        check(&(struct plan){ "landlock", .script = SPINS, .limit_ms = 60 });
 }
 
 TEST(wasm_ends_at_the_deadline)
@@ -161,7 +174,7 @@ TEST(a_fresh_sandbox_ends_at_the_deadline)
 
 TEST(a_program_in_a_sandbox_ends_at_the_deadline)
 {
-        check(&(struct plan){ "gvisor", .program = true, .limit_ms = 600 });
+        check(&(struct plan){ "gvisor", .script = SPINS, .limit_ms = 600 });
 }
 
 /* runsc takes longer than that to start anything. */

@@ -167,13 +167,13 @@ def a_secret_that_a_program_did_not_ask_for_is_in_no_record():  # REQ-CKPT-07
 
 @test
 def a_call_ends_after_the_time_that_the_program_gives_it():  # REQ-IDEM-07
-    nap = '(call "ccos.system.sleep-ms" 4000)'
+    nap = '(call "ccos.system.sleep-ms" 30000)'
     for hint in ('{:runtime.timeout 100}', '{:runtime.learning.timeout {:absolute-ms 100}}'):
         begun = time.monotonic()
         code, out, _ = run('eval', f'(do (try ^{hint} {nap} (catch e 7)) (call "ccos.system.sleep-ms" 1) 7)',
-                           '--allow', 'ccos.system.sleep-ms', '--audit', 'none')
+                           '--allow', 'ccos.system.sleep-ms', '--audit', 'none', '--timeout', '60s')
         equal((code, out), (0, '7\n'))
-        assert time.monotonic() - begun < 3, hint
+        assert time.monotonic() - begun < 20, hint
     for hint in ('{:runtime.timeout 0}', '{:runtime.timeout "1s"}', '{:runtime.learning.timeout {:multiplier 2}}',
                  '{:runtime.learning.timeout {:absolute-ms 5 :multiplier 2}}'):
         code, _, err = run('eval', f'^{hint} {nap}', '--allow', 'ccos.system.sleep-ms', '--audit', 'none')

@@ -271,7 +271,7 @@ def its_place_is_removed_whatever_is_in_it():
 @test
 def what_a_killed_host_left_is_removed_by_the_next():
     before = set(places())
-    p = subprocess.Popen([MICROVM, 'exec', '--audit', 'none', '--allow', 'external_program', '--min-tier', 'landlock', '--timeout', '5s',
+    p = subprocess.Popen([MICROVM, 'exec', '--audit', 'none', '--allow', 'external_program', '--min-tier', 'landlock', '--timeout', '60s',
                           '--', '/bin/sh', '-c', 'setsid sleep 333 & sleep 334'], preexec_fn=without_namespaces, env=home(), cwd=DIR,
                          stdin=subprocess.DEVNULL)
     wait(lambda: len(running('333')) == 1 and len(running('334')) == 1)
@@ -287,7 +287,7 @@ def what_a_killed_host_left_is_removed_by_the_next():
 @test
 def its_group_can_be_killed_and_nothing_is_left():
     """Whoever ends the host's whole process group does not end init before the family."""
-    p = subprocess.Popen([MICROVM, 'exec', '--audit', 'none', '--allow', 'external_program', '--min-tier', 'landlock', '--timeout', '5s',
+    p = subprocess.Popen([MICROVM, 'exec', '--audit', 'none', '--allow', 'external_program', '--min-tier', 'landlock', '--timeout', '60s',
                           '--', '/bin/sh', '-c', 'setsid sleep 335 & sleep 336'], env=home(), cwd=DIR, stdin=subprocess.DEVNULL,
                          preexec_fn=lambda: (os.setsid(), without_namespaces()))
     wait(lambda: len(running('335')) == 1 and len(running('336')) == 1)
@@ -299,7 +299,7 @@ def its_group_can_be_killed_and_nothing_is_left():
 @test
 def the_end_of_one_is_not_the_end_of_another():
     """Both are processes of one user; what one of them ends, and however it ends, the other goes on."""
-    slow = subprocess.Popen([MICROVM, 'exec', '--audit', 'none', '--allow', 'external_program', '--min-tier', 'landlock', '--timeout', '5s',
+    slow = subprocess.Popen([MICROVM, 'exec', '--audit', 'none', '--allow', 'external_program', '--min-tier', 'landlock', '--timeout', '60s',
                              '--', '/bin/sh', '-c', 'setsid sleep 337 & read line; kill -0 $! && echo "$line"'], env=home(), cwd=DIR,
                             preexec_fn=without_namespaces, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     wait(lambda: len(running('337')) == 1)
@@ -313,7 +313,7 @@ def the_end_of_one_is_not_the_end_of_another():
 
 @test
 def an_interrupt_ends_all_of_it():
-    p = subprocess.Popen([MICROVM, 'exec', '--audit', 'none', '--allow', 'external_program', '--min-tier', 'landlock', '--timeout', '5s',
+    p = subprocess.Popen([MICROVM, 'exec', '--audit', 'none', '--allow', 'external_program', '--min-tier', 'landlock', '--timeout', '60s',
                           '--', '/bin/sh', '-c', 'trap "" INT TERM; setsid sleep 339 & sleep 339'], env=home(), cwd=DIR,
                          preexec_fn=without_namespaces, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait(lambda: len(running('339')) == 2)
@@ -337,7 +337,7 @@ def running(seconds):
 
 
 def wait(condition):
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)

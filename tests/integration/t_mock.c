@@ -258,7 +258,7 @@ TEST(a_deadline_interrupts_a_spinning_program)
         CHECK(x.exit.termination == MV_END_TIMEOUT);
         CHECK(strstr(x.exit.detail, "Execution timeout after "));
         CHECK(x.took_ns >= 60 * MS);
-        CHECK(x.took_ns < 1000 * MS);
+        CHECK(x.took_ns < MV_TEST_SOON_NS);
         CHECK(x.host.results == 0); /* nothing passes the door once the run had to stop */
 }
 

@@ -354,7 +354,7 @@ TEST(a_run_killed_while_it_undoes_goes_on_undoing)
 TEST(a_run_that_was_ended_by_a_limit_is_undone)
 {
         plan_new();
-        struct mv_limits l = { .wall_ns_max = 100000000 };
+        struct mv_limits l = { .wall_ns_max = 500000000 };
         mv_context_limit(plan.context, &l);
         CHECK_STR(plan_run("(do " UNDONE("a") "(loop [] (recur)))", 0), "error LimitExceeded");
         CHECK_STR(plan_effects(), "a una ");
