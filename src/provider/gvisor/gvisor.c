@@ -66,6 +66,7 @@ int gv_provider_make(const char *platform, struct gv_provider **ret, struct mv_e
         p->base.image_bytes = agent_image().len;
         p->base.cpu_percent = CPU_PERCENT_DEFAULT;
         p->platform = platform;
+        p->start_ns = MV_GVISOR_START_NS;
         pthread_mutex_init(&p->base.wall_lock, NULL);
         int r = gv_find_runsc(p->runsc, sizeof p->runsc, err);
         if (r < 0) {

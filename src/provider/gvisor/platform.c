@@ -35,8 +35,10 @@ static int try_platform(const char *name, struct mv_err *err)
         struct mv_cell_spec spec = { .execution_id = "probe",
                                      .limits = { .memory_bytes_max = (uint64_t)16 << 20 } };
         int r = gv_provider_make(name, &p, err);
-        if (r == 0)
+        if (r == 0) {
+                p->start_ns = MV_GVISOR_TRIAL_NS;
                 r = gv_open(p, &spec, &cell, err);
+        }
         gv_close(cell);
         gv_fini(p ? &p->base : NULL);
         return r;
@@ -60,7 +62,7 @@ int gv_platform(const char *name, const char **ret, struct mv_err *err)
         size_t at = 0;
         const char *found = NULL;
         pthread_mutex_lock(&trials_lock);
-        uint64_t deadline_ns = mv__now_ns() + MV_GVISOR_START_NS;
+        uint64_t deadline_ns = mv__now_ns() + MV_GVISOR_TRIAL_NS;
         for (size_t i = 0; i < TRIALS && !found; i++) {
                 if (any && !trials[i].done && mv__now_ns() >= deadline_ns) { /* (3) */
                         at += mv_fmt(reasons + at, sizeof reasons - at, "; %s: not tried any more",

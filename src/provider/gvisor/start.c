@@ -23,14 +23,20 @@ static int poll_until(struct pollfd *on, nfds_t count, uint64_t deadline_ns)
         return n < 0 && errno == EINTR ? 1 : n;
 }
 
-static int late(struct mv_err *err)
+static uint64_t start_ns(const struct gv_cell *c)
 {
-        return mv_fail(err, MV_E_UNAVAILABLE, 0, "runsc did not start a sandbox within %llu ms",
-                       (unsigned long long)(MV_GVISOR_START_NS / 1000000));
+        return ((const struct gv_provider *)c->base.provider)->start_ns;
 }
 
-static int plan_send(struct mv__program *p, uint64_t deadline_ns, struct mv_err *err)
+static int late(const struct gv_cell *c, struct mv_err *err)
 {
+        return mv_fail(err, MV_E_UNAVAILABLE, 0, "runsc did not start a sandbox within %llu ms",
+                       (unsigned long long)(start_ns(c) / 1000000));
+}
+
+static int plan_send(struct gv_cell *c, uint64_t deadline_ns, struct mv_err *err)
+{
+        struct mv__program *p = c->base.program;
         for (size_t at = 0; at < p->plan_len;) {
                 struct pollfd on = { p->control_fd, POLLOUT, 0 };
                 ssize_t n = send(p->control_fd, p->plan + at, p->plan_len - at,
@@ -40,7 +46,7 @@ static int plan_send(struct mv__program *p, uint64_t deadline_ns, struct mv_err 
                 else if (errno != EAGAIN && errno != EINTR)
                         return mv_fail(err, MV_E_SYS, errno, "send the plan of a sandbox");
                 else if (poll_until(&on, 1, deadline_ns) == 0)
-                        return late(err);
+                        return late(c, err);
         }
         free(p->plan);
         p->plan = NULL;
@@ -89,7 +95,7 @@ static int wait_ready(struct gv_cell *c, uint64_t deadline_ns, struct mv_err *er
                 struct pollfd on[2] = { { p->agent_fd, POLLIN, 0 }, { p->control_fd, POLLIN, 0 } };
                 bool over = false;
                 if (poll_until(on, 2, deadline_ns) == 0)
-                        return late(err);
+                        return late(c, err);
                 if (on[1].revents) {
                         int r = control_says(c, &over, err);
                         if (over)
@@ -105,7 +111,7 @@ static int wait_ready(struct gv_cell *c, uint64_t deadline_ns, struct mv_err *er
                     !(on[1].revents & POLLIN)) { /* closed: init reports in a moment */
                         struct pollfd rest = { p->control_fd, POLLIN, 0 };
                         if (poll_until(&rest, 1, deadline_ns) == 0)
-                                return late(err);
+                                return late(c, err);
                 }
         }
 }
@@ -148,10 +154,10 @@ int gv_start(struct gv_cell *c, struct mv_err *err)
         uint64_t own_ns = mv__now_ns() + c->base.limits.wall_ns_max;
         if (!gate_enter(own_ns))
                 return 1;
-        uint64_t deadline_ns = mv__now_ns() + MV_GVISOR_START_NS;
+        uint64_t deadline_ns = mv__now_ns() + start_ns(c);
         bool short_time = own_ns < deadline_ns;
         deadline_ns = short_time ? own_ns : deadline_ns;
-        int r = plan_send(c->base.program, deadline_ns, err);
+        int r = plan_send(c, deadline_ns, err);
         if (r == 0)
                 r = wait_ready(c, deadline_ns, err);
         gate_leave();
