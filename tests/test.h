@@ -16,6 +16,8 @@ struct mv_test {
 };
 void mv_test_register(struct mv_test *t);
 void mv_test_failed(const char *file, int line, const char *what);
+void mv_test_equal(const char *file, int line, const char *what, const char *is,
+                   const char *wanted);
 void mv_test_skip(const char *why);
 
 #define TEST(id)                                                                                   \
@@ -39,16 +41,7 @@ void mv_test_skip(const char *why);
                         return;                                                                    \
                 }                                                                                  \
         } while (0)
-#define CHECK_STR(a, b)                                                                            \
-        do {                                                                                       \
-                const char *a_ = (a), *b_ = (b);                                                   \
-                if (!a_ || !b_ || strcmp(a_, b_) != 0) {                                           \
-                        char w_[700];                                                              \
-                        snprintf(w_, sizeof w_, "%s is \"%.300s\", wanted \"%.300s\"", #a,         \
-                                 a_ ? a_ : "(null)", b_ ? b_ : "(null)");                          \
-                        mv_test_failed(__FILE__, __LINE__, w_);                                    \
-                }                                                                                  \
-        } while (0)
+#define CHECK_STR(a, b) mv_test_equal(__FILE__, __LINE__, #a, a, b)
 /* "At once", where others compute too: it tells an end from never, and judges nothing closer. t_deadline measures, and runs alone. */
 #define MV_TEST_SOON_NS 10000000000ull
 #define SKIP(why)                                                                                  \

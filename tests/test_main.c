@@ -19,6 +19,16 @@ void mv_test_failed(const char *file, int line, const char *what)
         printf("# %s:%d: %s\n", file, line, what);
 }
 
+void mv_test_equal(const char *file, int line, const char *what, const char *is, const char *wanted)
+{
+        char text[800];
+        if (is && wanted && strcmp(is, wanted) == 0)
+                return;
+        snprintf(text, sizeof text, "%.150s is \"%.300s\", wanted \"%.300s\"", what,
+                 is ? is : "(null)", wanted ? wanted : "(null)");
+        mv_test_failed(file, line, text);
+}
+
 void mv_test_skip(const char *why)
 {
         skipped_now = why;
