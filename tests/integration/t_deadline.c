@@ -9,7 +9,7 @@
 #include <microvm/microvm.h>
 
 #define RUNS      20
-#define RUNS_SLOW 8 /* where one takes most of a second; MV_TEST_LONG: all */
+#define RUNS_SLOW 5 /* where one takes most of a second; MV_TEST_LONG: all */
 #define LATE_US   50000
 #define LATEST_US 1000000
 

@@ -41,6 +41,22 @@ struct seen {
         char hint[200], rule[300], message[300];
 };
 
+/* What no option of the command sets; in the cases it is written as if there were one. */
+static const struct budget {
+        const char *option;
+        enum mv_spending what;
+} budget_options[] = { { "--calls", MV_SPEND_CALLS },
+                       { "--written", MV_SPEND_WRITTEN_BYTES },
+                       { "--steps", MV_SPEND_STEPS } };
+
+static const struct budget *budget_in(const char *text)
+{
+        for (size_t i = 0; i < sizeof budget_options / sizeof budget_options[0]; i++)
+                if (strstr(text, budget_options[i].option))
+                        return &budget_options[i];
+        return NULL;
+}
+
 /* --- grants as they are written --------------------------------------------------------------- */
 /* The next word of a shell; false: none. */
 static bool next_word(const char **at, char *ret, size_t cap)
@@ -79,11 +95,13 @@ static bool grant(struct mv_context *c, const char *option, const char *value)
         for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
                 if (strcmp(rows[i].option, option) == 0)
                         return rows[i].allow(c, value, &err) == 0;
+        const struct budget *kind = budget_in(option);
         struct mv_budget b = MV_BUDGET_NONE;
-        b.max[strcmp(option, "--calls") == 0 ? MV_SPEND_CALLS : MV_SPEND_WRITTEN_BYTES] =
-                strtoull(value, NULL, 10);
+        if (!kind)
+                return false;
+        b.max[kind->what] = strtoull(value, NULL, 10);
         mv_context_budget(c, &b);
-        return strcmp(option, "--calls") == 0 || strcmp(option, "--written") == 0;
+        return true;
 }
 
 static struct mv_context *context_of(const char *grants, const char *more)
@@ -153,8 +171,7 @@ static bool grant_said(const struct acase *a, const struct seen *s, char ret[300
         }
         while (would && would > s->message && would[-1] >= '0' && would[-1] <= '9')
                 would--;
-        snprintf(ret, 300, "%s %.20s", strstr(a->grants, "--calls") ? "--calls" : "--written",
-                 would ? would : "");
+        snprintf(ret, 300, "%s %.20s", budget_in(a->grants)->option, would ? would : "");
         ret[strcspn(ret, " ") + 1 + strspn(strchr(ret, ' ') + 1, "0123456789")] = '\0';
         return would != NULL;
 }
@@ -162,9 +179,9 @@ static bool grant_said(const struct acase *a, const struct seen *s, char ret[300
 /* In place of the budget that was there: budgets are only lowered. */
 static void without_budget(const char *grants, enum kind kind, char ret[400])
 {
-        const char *at = strstr(grants, "--calls");
-        at = at ? at : strstr(grants, "--written");
-        snprintf(ret, 400, "%.*s", kind == BUDGET && at ? (int)(at - grants) : 399, grants);
+        size_t len = kind == BUDGET ? (size_t)(strstr(grants, budget_in(grants)->option) - grants)
+                                    : strlen(grants);
+        snprintf(ret, 400, "%.*s", (int)len, grants);
 }
 
 static void by_grant(const struct acase *a)
@@ -341,6 +358,7 @@ static void capabilities(void)
         }
 }
 
+#define STEPS "(dotimes [i %d] (step \"s\" (call \"ccos.echo\" i)))"
 static void budgets(void)
 {
         char grants[400], program[300];
@@ -357,6 +375,11 @@ static void budgets(void)
                          plan.dir, i + 1, "0123456789abcdefghijklmnopqrstuvwxyz");
                 struct acase bytes = made(BUDGET, grants, program, "");
                 by_grant(&bytes);
+                snprintf(grants, sizeof grants, "--allow ccos.echo --steps %d", i);
+                struct acase steps = made(BUDGET, grants, "", "");
+                snprintf(steps.program, sizeof steps.program, STEPS, i + 1);
+                snprintf(steps.neighbour, sizeof steps.neighbour, STEPS, i + 2);
+                by_grant(&steps);
         }
 }
 

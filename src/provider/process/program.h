@@ -177,11 +177,11 @@ void mv__spares_close(struct mv__program *p);
 
 int mv__program_open(struct mv_cell *c, const struct mv_cell_spec *spec, struct mv_err *err);
 void mv__program_close(struct mv_cell *c);
-/* A report from the agent behind another wall: hostile, because a program may stand beside it. What it may say is how the program
- * ended; false: it says something else. */
-bool mv__agent_report_take(const struct mv_cell_report *from, struct mv_cell_report *ret);
+/* A report from init, or from the agent behind another wall: hostile, because a program may stand beside it. What it may say is
+ * how the program ended; false: it says something else. */
+bool mv__report_take(const struct mv_cell_report *from, struct mv_cell_report *ret);
 /* What init has to say; a descriptor that comes with it becomes output_fd or listener_fd. 1: *ret is a report; 0: not
- * a whole one yet; -1: init is gone. */
+ * a whole one yet; -1: init is gone, or says what is no report. */
 int mv__program_control(struct mv__program *p, struct mv_cell_report *ret);
 int mv__program_run(struct mv_cell *c, const struct mv_run *run, struct mv_exit *ret,
                     struct mv_err *err);

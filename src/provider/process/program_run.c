@@ -298,9 +298,10 @@ static void take_descriptor(struct mv__program *p, struct msghdr *m)
         p->given_fd = fd;
 }
 
-bool mv__agent_report_take(const struct mv_cell_report *from, struct mv_cell_report *ret)
+bool mv__report_take(const struct mv_cell_report *from, struct mv_cell_report *ret)
 {
-        bool over = from->kind == MV_CELL_OVER_MEMORY || from->kind == MV_CELL_OVER_CPU,
+        bool over = from->kind == MV_CELL_OVER_MEMORY || from->kind == MV_CELL_OVER_CPU ||
+                    from->kind == MV_CELL_OVER_PLACE,
              ended = over ||
                      (from->kind == MV_CELL_ENDED && from->signal >= 0 && from->signal <= 64),
              failed = from->kind == MV_CELL_FAILED && from->error > 0 && from->error < 4096;
@@ -330,7 +331,7 @@ static void agent_read(struct watch *w)
         if (w->agent_len < sizeof *r)
                 return;
         w->agent_len = 0;
-        if (!mv__agent_report_take(r, &w->report)) {
+        if (!mv__report_take(r, &w->report)) {
                 end_kill(w, MV_END_KILLED, "protocol violation: a report of kind %u", r->kind);
                 return;
         }
@@ -370,15 +371,12 @@ int mv__program_control(struct mv__program *p, struct mv_cell_report *ret)
         if (p->part_len < sizeof p->part)
                 return 0;
         p->part_len = 0;
-        *ret = p->part;
-        if (ret->kind == MV_CELL_GIVE_OUTPUT) {
-                mv_fd_closep(&p->output_fd);
-                p->output_fd = mv_fd_take(&p->given_fd);
-        }
-        if (ret->kind == MV_CELL_GIVE_LISTENER) {
-                mv_fd_closep(&p->listener_fd);
-                p->listener_fd = mv_fd_take(&p->given_fd);
-        }
+        if (p->part.kind != MV_CELL_GIVE_OUTPUT && p->part.kind != MV_CELL_GIVE_LISTENER)
+                return mv__report_take(&p->part, ret) ? 1 : -1;
+        int *into = p->part.kind == MV_CELL_GIVE_OUTPUT ? &p->output_fd : &p->listener_fd;
+        mv_fd_closep(into);
+        *into = mv_fd_take(&p->given_fd);
+        *ret = (struct mv_cell_report){ .kind = p->part.kind };
         return 1;
 }
 
