@@ -68,6 +68,7 @@ struct mv_broker *mv_broker_free(struct mv_broker *b)
         mv__hints_free(b->hints);
         mv__owed_free(b->owed);
         mv__ruled_steps_free(b->ruled_steps);
+        mv__terms_free(b->terms);
         mv_arena_done(&b->kept);
         free(b->reply.p);
         free(b->record.p);
@@ -168,6 +169,8 @@ static void decide(struct mv_broker *b, struct asked *q)
                 mv__refuse(q, "arguments");
         else
                 mv__step_limits(b, q);
+        if (q->decision.allowed && !mv__terms_hold(b, q, false, MV_SLICE("\xf6")))
+                mv__refuse(q, "contract");
         if (!b->settled || !q->decision.allowed) /* a settled one is clean */
                 mv__clean_decision(&q->decision);
 }
@@ -306,6 +309,11 @@ static int answer_allowed(struct mv_broker *b, struct asked *q, struct mv_err *e
         if (r < 0)
                 return r;
         r = build_answer(b, q, called, &v, &key, err);
+        if (r == 0 && strcmp(key, "reply") == 0 &&
+            !mv__terms_hold(b, q, true, mv__reply_payload(b))) {
+                key = "fault";
+                r = mv__reply_fault(b, q->seq, &q->fault, err);
+        }
         q->replied = r == 0 && strcmp(key, "reply") == 0;
         if (r == 0 && q->begun)
                 r = mv__after_effect(b, q, q->replied, err);

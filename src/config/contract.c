@@ -7,7 +7,9 @@
 #include <config/forms.h>
 #include <config/lexical.h>
 #include <config/settings.h>
+#include <config/text.h>
 #include <security/lexical.h>
+#include <security/terms.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -429,6 +431,89 @@ static void limit_time(struct mv_context *narrow, const struct mv_item *ms)
         mv_context_limit(narrow, &limits);
 }
 
+/* --- terms ------------------------------------------------------------------------------------ */
+#define TERM_ARENA_BYTES ((size_t)8 << 20)
+
+/* One form, and a program that can be compiled. */
+static int check_term(const char *name, const char *text, const char *program, struct mv_err *err)
+{
+        struct mv_rtfs_error e = { 0 };
+        struct mv_form forms = { 0 };
+        struct mv_rtfs *r;
+        void *scratch = aligned_alloc(16, TERM_ARENA_BYTES), *out = malloc(TERM_ARENA_BYTES);
+        struct mv_arena a = mv_arena_grow(MV_RTFS_READ_ARENA_BYTES(MV_TERM_BYTES_MAX));
+        struct mv_out bytecode = mv_out(out, out ? TERM_ARENA_BYTES : 0);
+        int rc = scratch && out ? mv_rtfs_read_forms(scratch, TERM_ARENA_BYTES, mv_slice_str(text),
+                                                     &a, &forms, &e, err)
+                                : mv_fail(err, MV_E_NOMEM, 0, "contract");
+        bool wrong = rc == -(int)MV_E_INVALID;
+        if (rc == 0 && forms.count != 1)
+                rc = mv_fail(err, MV_E_INVALID, 0, "its contract: %s is one expression", name);
+        if (rc == 0)
+                rc = mv_rtfs_init(scratch, TERM_ARENA_BYTES, &(struct mv_rtfs_options){ 0 }, &r,
+                                  err);
+        if (rc == 0)
+                wrong = !mv_rtfs_compile(r, mv_slice_str(program), &bytecode, &e);
+        if (wrong)
+                rc = mv_fail(err, MV_E_INVALID, 0, "its contract: %s: %.*s", name,
+                             MV_SARG(e.message));
+        mv_arena_done(&a);
+        free(out);
+        free(scratch);
+        return rc;
+}
+
+static int add_term(struct mv_context *narrow, const char *name, const char *text,
+                    struct mv_err *err)
+{
+        int r = mv__term_add(narrow, name, text, err);
+        char term[MV_TERM_BYTES_MAX + 32];
+        if (r < 0)
+                return r;
+        mv_fmt(term, sizeof term, "%s:%s", name, text);
+        char *program = mv__term_program(term);
+        r = program ? check_term(name, text, program, err)
+                    : mv_fail(err, MV_E_NOMEM, 0, "contract");
+        free(program);
+        return r;
+}
+
+/* A schema is a type; JSON and TOML write it as a text. */
+static int add_terms(const struct mv_contract *c, struct mv_context *narrow, struct mv_err *err)
+{
+        const struct {
+                const char *name;
+                const struct mv_item *item;
+                bool form;
+        } rows[] = { { "input-schema", &c->input_schema, true },
+                     { "output-schema", &c->output_schema, true },
+                     { "pre", &c->pre, false },
+                     { "post", &c->post, false },
+                     { "invariant", &c->invariant, false } };
+        int r = 0;
+        for (size_t i = 0; r == 0 && i < sizeof rows / sizeof rows[0]; i++) {
+                struct mv_text t = { 0 };
+                if (!rows[i].item->given)
+                        continue;
+                const struct mv_form *form = rows[i].form ? rows[i].item->any : NULL;
+                struct mv_slice text = form ? form->text : rows[i].item->text;
+                if (form && form->kind != MV_STRING)
+                        mv__print_form(form, MV_SYNTAX_RTFS, &t);
+                else
+                        mv_text_put(&t, text.p, text.len);
+                text.len = t.len; /* a NUL in it would hide the rest */
+                char *whole = mv_text_take(&t);
+                if (!whole)
+                        r = mv_fail(err, MV_E_NOMEM, 0, "contract");
+                else if (strlen(whole) != text.len)
+                        r = refused(err, "its contract has a NUL in", mv_slice_str(rows[i].name));
+                else
+                        r = add_term(narrow, rows[i].name, whole, err);
+                free(whole);
+        }
+        return r;
+}
+
 static int narrow_with(const struct mv_wire *w, const struct mv_contract_places *places,
                        struct loaded *l, struct mv_context *narrow, struct mv_err *err)
 {
@@ -448,6 +533,8 @@ static int narrow_with(const struct mv_wire *w, const struct mv_contract_places 
                 r = check_time(&w->resources.max_time_ms, &l->contract.resources.max_time_ms, err);
         if (r == 0)
                 r = narrow_effects(&wire, &contract, narrow, err);
+        if (r == 0)
+                r = add_terms(&l->contract, narrow, err);
         limit_time(narrow, &w->resources.max_time_ms);
         limit_time(narrow, &l->contract.resources.max_time_ms);
         return r;

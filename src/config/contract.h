@@ -20,7 +20,8 @@ struct mv_contract_security {
 };
 struct mv_contract {
         struct mv_head at;
-        struct mv_item id, version, summary, input_schema, output_schema, effects;
+        struct mv_item id, version, summary, input_schema, output_schema, pre, post, invariant,
+                effects;
         struct mv_wire_resources resources;
         struct mv_item determinism;
         struct mv_idempotency idempotency;

@@ -331,7 +331,19 @@ static const char contract_intro[] =
         "with a restriction that nothing keeps, silent about files or the network where its "
         "capability has them, or named in the\n"
         "file `revoked` of a registry (id, id@version or digest) is a capability that is not "
-        "granted.\n";
+        "granted.\n"
+        "\n"
+        "`pre`, `post` and `invariant` are expressions of RTFS over `args`, a vector, and "
+        "`result`, which is nil before the call; they\n"
+        "call nothing. `input_schema` and `output_schema` are types of RTFS, in TOML and JSON "
+        "written as texts; one argument that is a\n"
+        "map is checked itself, else the vector of arguments. What does not hold before the call "
+        "refuses it, what does not hold behind\n"
+        "it stands in place of its result: the error is `ContractViolation`, with "
+        "contract/precondition-failed,\n"
+        "contract/postcondition-failed or contract/invariant-failed. It is never tried again. One "
+        "that cannot be decided (its time and\n"
+        "memory are limited) does not hold.\n";
 
 static const struct document {
         const struct mv_section *schema;

@@ -3,6 +3,7 @@
 #include <policy/cover.h>
 #include <policy/policy.h>
 #include <security/grants.h>
+#include <security/terms.h>
 #include <security/lexical.h>
 
 struct mv_grant_list *mv__grant_list(struct mv_context *c, enum mv_grant_kind kind)
@@ -140,5 +141,9 @@ int mv__take_narrowing(struct mv_context *to, const struct mv_narrowing *n, stru
                 return r;
         }
         both->limits = mv_limits_min(now->limits, n->context->limits);
+        if (!mv__terms_join(both, now) || !mv__terms_join(both, n->context)) {
+                mv_context_free(both);
+                return mv_fail(err, MV_E_NOMEM, 0, "context");
+        }
         return mv_context_narrow(to, n->capability, both, err);
 }

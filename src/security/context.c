@@ -7,6 +7,7 @@
 #include <security/grants.h>
 #include <security/lexical.h>
 #include <security/rules.h>
+#include <security/terms.h>
 #include <security/tls.h>
 #include <stdlib.h>
 
@@ -101,8 +102,8 @@ struct mv_context *mv_context_free(struct mv_context *c)
 {
         if (!c)
                 return NULL;
-        struct mv_grant_list *lists[] = { &c->capabilities, &c->reads,        &c->writes,
-                                          &c->hosts,        &c->hosts_denied, &c->env };
+        struct mv_grant_list *lists[] = { &c->capabilities, &c->reads, &c->writes, &c->hosts,
+                                          &c->hosts_denied, &c->env,   &c->terms };
         for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
                 mv__grants_done(lists[i]);
         drop_narrowings(c);
@@ -117,14 +118,15 @@ bool mv__context_bind(struct mv_context *to, const struct mv_context *from)
 {
         mv__budget_join(&to->budget, &from->budget);
         mv__effects_join(to, from);
-        return mv__rules_copy(to, from) && mv__tls_copy(to, from);
+        return mv__rules_copy(to, from) && mv__tls_copy(to, from) && mv__terms_join(to, from);
 }
 
 int mv__context_join(struct mv_context *c, const struct mv_context *most, struct mv_err *err)
 {
         mv__budget_join(&c->budget, &most->budget);
         mv__effects_join(c, most);
-        int r = mv__rules_join(c, most, err);
+        int r = mv__terms_join(c, most) ? mv__rules_join(c, most, err)
+                                        : mv_fail(err, MV_E_NOMEM, 0, "context");
         for (uint32_t i = 0; r == 0 && i < c->narrowings_count; i++)
                 r = mv__context_join(c->narrowings[i].context, most, err);
         return r;

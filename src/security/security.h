@@ -54,6 +54,7 @@ struct mv_context {
         struct mv_budget_kept budget;
         struct mv_tls tls;
         struct mv_effects effects;
+        struct mv_grant_list terms; /* of one capability's contract (terms.h) */
         bool use_microvm;
         bool log_capability_calls;
         char policy_name[48];            /* "" unless made by mv_context_new_policy */

@@ -206,6 +206,7 @@ static bool run_one(const struct wall *w, int n)
         const enum kind kind = kind_of(w, n);
         /* the level of long executions; its programs have a proxy each */
         struct mv_context *c = mv_context_new(w->slow ? MV_LEVEL_FULL : MV_LEVEL_CONTROLLED);
+        mv_context_give(c, &patient);
         mv_context_allow(c, "external_program", &err);
         snprintf(source, sizeof source, "(+ 1 %d)", n);
         snprintf(number, sizeof number, "%d", n);

@@ -240,6 +240,7 @@ static struct mv_context *context_for(const struct attack *a)
 {
         struct mv_err err;
         struct mv_context *c = mv_context_new(MV_LEVEL_CONTROLLED);
+        mv_context_give(c, MV_TEST_PATIENT);
         mv_context_allow(c, "external_program", &err);
         mv_context_allow_read(c, attacker, &err);
         mv_context_allow_read(c, readable, &err);
@@ -1086,6 +1087,7 @@ static struct mv_result *run_script(const char *language, const char *text, cons
 {
         struct mv_err err;
         struct mv_context *c = mv_context_new(MV_LEVEL_CONTROLLED);
+        mv_context_give(c, MV_TEST_PATIENT);
         mv_context_allow(c, "external_program", &err);
         if (allow)
                 mv_context_allow(c, allow, &err);
@@ -1362,6 +1364,7 @@ TEST(names_that_change_while_they_are_looked_at_lead_nowhere) /* REQ-FS-02: TOCT
         struct mv_err err;
         struct mv_result *r = NULL;
         struct mv_context *c = mv_context_new(MV_LEVEL_CONTROLLED);
+        mv_context_give(c, MV_TEST_PATIENT);
         snprintf(text, sizeof text, "SHARED, SECRET, OUTSIDE = '%s', '%s', '%s'\n%s", shared,
                  secret, dir, swapping);
         mv_context_allow(c, "external_program", &err);

@@ -294,6 +294,76 @@ def a_contract_that_does_not_hold_is_a_capability_that_is_not_granted():  # REQ-
     equal(evaluate(READ, wired(':contract "read.rtfs"'))[0], 0)
 
 
+def promised(terms):
+    """An agent whose ccos.math.add has a contract with these terms."""
+    write('caps/add.rtfs', '{:id "ccos.math.add" :version "1.0.0" %s}' % terms)
+    return agent(':capabilities {:wiring [{:capability "ccos.math.add" :contract "add.rtfs"} {:capability "ccos.echo"}]}'
+                 ' :marketplace {:registry_paths ["caps"]}')
+
+
+@test
+def what_a_contract_demands_of_arguments_and_result_is_asked_of_every_call():  # REQ-IDEM-06, -08, REQ-CAP-16
+    before, after = 'ccos.math.add: contract/precondition-failed: ', 'ccos.math.add: contract/postcondition-failed: '
+    for terms, good, bad, why in (
+            (':pre "(< (reduce + 0 args) 10)"', '1 2', '5 6', before + '(< (reduce + 0 args) 10)'),
+            (':post "(and (= args [1 result]) (> result 0)) ; a comment"', None, '1 2', after + '(and (= args'),
+            (':post "(= result (+ (nth args 0) (nth args 1)))"', '1 2', None, ''),
+            (':invariant "(or (nil? result) (< result 10))"', '1 2', '5 6', 'contract/invariant-failed: '),
+            (':input-schema [:vector [:and :int [:>= 0]]]', '1 2', '1 -2',
+             before + '[:vector [:and :int [:>= 0]]]: Type validation error: Predicate violation at [1]: >= 0 failed'),
+            (':input-schema "[:tuple int int]"', '1 2', '1.5 2', 'Type mismatch at [0]: expected :int'),
+            (':output-schema [:and :int [:< 10]]', '1 2', '5 6', after + '[:and :int [:< 10]]: '),
+            (':pre "(< (reduce + 0 args) 10)" :output-schema [:and :int [:< 5]]', '1 2', '4 5', after),
+            (':pre "(= 1 2 3"', None, None, None), (':pre "1 2"', None, None, 'pre is one expression'),
+            (':pre ""', None, None, 'pre is one expression'), (':pre "true\\u0000 false"', None, None, None),
+            (':pre "%s"' % ('(= 1 1) ' * 600), None, None, None), (':pre "(or %s true)"' % ('false ' * 600), '1 2', None, ''), (':input-schema "7 ) (call :ccos.echo 1"', None, None, 'input-schema'),
+            (':pre "(call :ccos.echo 1)"', None, '1 2', 'it calls a capability'),
+            (':pre "(loop [] (recur))"', None, '1 2', 'contract/precondition-failed: (loop [] (recur)): '),
+            (':pre "(undefined-thing args)"', None, '1 2', 'undefined-thing'),
+            (':pre "true) (do true"', None, None, None)):
+        path = promised(terms)
+        if good is None and bad is None:  # it is no term: the capability is not granted
+            code, _, err = evaluate('(call "ccos.math.add" 1 2)', path)
+            equal((terms, code), (terms, 3))
+            has(err, 'not granted: its contract')
+            continue
+        if good is not None:
+            code, out, err = evaluate('(call "ccos.math.add" %s)' % good, path)
+            equal((terms, code, out), (terms, 0, '3\n'))
+        if bad is not None:
+            code, _, err = evaluate('(call "ccos.math.add" %s)' % bad, path)
+            equal((terms, code), (terms, 1))
+            has(err, 'ContractViolation')
+            has(err, why)
+    path = promised(':pre "(< (count args) 2)"')  # the program may deal with it; other capabilities have their own
+    code, out, _ = evaluate('(list (try (call "ccos.math.add" 1 2) (catch e :none)) (call "ccos.echo" "a"))', path)
+    equal((code, out.strip()), (0, '(:none "a")'))
+
+
+@test
+def terms_of_a_contract_hold_whatever_the_settings_say_of_the_capability():
+    path = promised(':pre "(< (reduce + 0 args) 10)"')
+    settings = write('terms.toml', 'default_provider = "mock"\n[grants]\ncapabilities = ["ccos.*"]\n'
+                     '[capability_configs."ccos.math.add"]\ntimeout = "2s"\n')
+    for more in ((), ('--timeout', '3s'), ('--allow', 'ccos.math.add'), ('--deny-effect', 'network')):
+        equal(evaluate('(call "ccos.math.add" 1 2)', path, '--policy', settings, *more)[:2], (0, '3\n'))
+        code, _, err = evaluate('(call "ccos.math.add" 5 6)', path, '--policy', settings, *more)
+        equal((more, code), (more, 1))
+        has(err, 'contract/precondition-failed')
+
+
+@test
+def terms_of_a_contract_hold_for_what_a_granted_script_or_program_calls():
+    path = promised(':pre "(< (reduce + 0 args) 10)"')
+    program = '(call "ccos.microvm.execute" {:program {:type "RtfsSource" :source "(call \\"ccos.math.add\\" %s)"}})'
+    text = open(path).read().replace('{:capability "ccos.echo"}', '{:capability "ccos.microvm.execute"}')
+    open(path, 'w').write(text)
+    code, out, err = evaluate(program % '1 2', path)
+    equal((code, '3' in out), (0, True))
+    code, out, err = evaluate(program % '5 6', path)
+    has(out + err, 'ContractViolation')
+
+
 @test
 def a_prefix_does_not_grant_what_a_contract_refuses():
     registry('42')

@@ -61,6 +61,7 @@ static struct mv_result *run_on(struct mv_host *h, const char *provider, const c
                                 struct mv_limits limits)
 {
         struct mv_context *c = mv_context_new(MV_LEVEL_CONTROLLED);
+        mv_context_give(c, MV_TEST_PATIENT);
         struct mv_execution x = { .program = mv_program_source(text),
                                   .context = c,
                                   .provider = provider,
@@ -306,6 +307,7 @@ TEST(the_numbers_are_measured) /* REQ-GV-10 */
 static struct mv_result *run_script(struct mv_host *h, const char *language, const char *text)
 {
         struct mv_context *c = mv_context_new(MV_LEVEL_CONTROLLED);
+        mv_context_give(c, MV_TEST_PATIENT);
         mv_context_allow(c, "external_program", &err);
         mv_context_allow(c, "ccos.math.add", &err);
         struct mv_execution x = { .program = { .kind = MV_PROGRAM_SCRIPT,

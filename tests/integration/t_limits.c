@@ -14,7 +14,7 @@
         " (loop [i 0 v []] (if (< i %d) (recur (+ i 1) (conj v (str b i))) (count v))))"
 #define PIECE_BYTES  65536
 #define SECOND_NS    1000000000ull
-#define PATIENT_NS   (5 * SECOND_NS)
+#define PATIENT_NS   (60 * SECOND_NS)
 #define LIMITS_COUNT 6
 
 static struct mv_result *run_with(struct mv_host *h, const char *wall, const char *text,
@@ -22,6 +22,7 @@ static struct mv_result *run_with(struct mv_host *h, const char *wall, const cha
 {
         struct mv_result *r = NULL;
         struct mv_context *c = mv_context_new(MV_LEVEL_CONTROLLED);
+        mv_context_give(c, MV_TEST_PATIENT);
         struct mv_execution x = {
                 .program = mv_program_source(text), .context = c, .provider = wall, .limits = limits
         };
