@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../test.h"
+#include <policy/cover.h>
 #include <security/security.h>
+#include <security/terms.h>
 #include <wire/cbor.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -420,6 +422,47 @@ TEST(only_the_named_effects_are_allowed_denying_wins_and_both_only_narrow)
         CHECK(!ask(mv_context_for(c, "ccos.io.read-file"), "ccos.math.add").allowed);
         mv_context_free(copy);
         mv_context_free(most);
+        mv_context_free(c);
+}
+
+/* REQ-IDEM-06 */
+TEST(terms_of_a_contract_are_in_copies_and_digests_and_both_hold_of_two)
+{
+        struct mv_err err;
+        uint8_t a[2048], b[2048], mem[16384];
+        struct mv_context *c = controlled("ccos.math.*"), *other = controlled("ccos.math.*");
+        struct mv_context *own = mv_context_copy(c), *theirs = mv_context_copy(other);
+        CHECK(mv__term_add(own, "pre", "(= 1 1)", &err) == 0);
+        CHECK(mv__term_add(own, "pre", "(= 1 1)", &err) == 0); /* is there already */
+        CHECK(mv__term_add(theirs, "output-schema", ":int", &err) == 0);
+        CHECK(mv__term_add(own, "before", "true", &err) == -MV_E_INVALID);
+        CHECK(mv__term_add(own, "pre:", "true", &err) == -MV_E_INVALID);
+        char *large = malloc(MV_TERM_BYTES_MAX + 2);
+        REQUIRE(large != NULL);
+        memset(large, ' ', MV_TERM_BYTES_MAX + 1);
+        large[MV_TERM_BYTES_MAX + 1] = '\0';
+        CHECK(mv__term_add(own, "post", large, &err) == -MV_E_INVALID);
+        free(large);
+        struct mv_out without = mv_out(a, sizeof a), with = mv_out(b, sizeof b);
+        CHECK(mv_context_encode(c, &without));
+        CHECK(mv_context_narrow(c, "ccos.math.add", own, &err) == 0);
+        CHECK(mv_context_narrow(other, "ccos.math.add", theirs, &err) == 0);
+        struct mv_context *copy = mv_context_copy(c);
+        CHECK(mv_context_encode(copy, &with) && memmem(b, with.len, "pre:(= 1 1)", 11));
+        struct mv_arena arena = mv_arena_fixed(mem, sizeof mem);
+        const struct mv_value *v;
+        CHECK(mv_value_decode(mv_out_slice(&with), &arena, &v, &err) == 0); /* in canonical order */
+        CHECK(mv__take_narrowing(copy, &other->narrowings[0], &err) == 0);
+        const struct mv_context *both = mv_context_for(copy, "ccos.math.add");
+        CHECK(both->terms.count == 2);
+        CHECK_STR(both->terms.items[0], "output-schema::int");
+        CHECK(mv__term_asked(both->terms.items[0], true) &&
+              !mv__term_asked(both->terms.items[0], false));
+        CHECK(mv__term_asked(both->terms.items[1], false) &&
+              !mv__term_asked(both->terms.items[1], true));
+        CHECK(mv__term_asked("invariant:x", false) && mv__term_asked("invariant:x", true));
+        mv_context_free(copy);
+        mv_context_free(other);
         mv_context_free(c);
 }
 
