@@ -68,7 +68,7 @@ struct mv_broker *mv_broker_free(struct mv_broker *b)
         mv__hints_free(b->hints);
         mv__owed_free(b->owed);
         mv__ruled_steps_free(b->ruled_steps);
-        mv__terms_free(b->terms);
+        mv_terms_free(b->terms);
         mv_arena_done(&b->kept);
         free(b->reply.p);
         free(b->record.p);
@@ -158,6 +158,17 @@ static int authorize(struct mv_broker *b, struct asked *q)
         return 0;
 }
 
+/* result NULL: before the call. */
+static bool terms_hold(struct mv_broker *b, struct asked *q, const struct mv_slice *result)
+{
+        const struct mv_terms_asked a = { .context = b->o.context,
+                                          .capability = q->capability->id,
+                                          .args = q->args_raw,
+                                          .result = result ? *result : mv_slice(NULL, 0),
+                                          .after = result != NULL };
+        return mv_terms_hold(&b->terms, &a, &q->fault);
+}
+
 /* Alias table, descriptor, arguments, security, policy: in this order, without any effect. */
 static void decide(struct mv_broker *b, struct asked *q)
 {
@@ -169,7 +180,7 @@ static void decide(struct mv_broker *b, struct asked *q)
                 mv__refuse(q, "arguments");
         else
                 mv__step_limits(b, q);
-        if (q->decision.allowed && !mv__terms_hold(b, q, false, MV_SLICE("\xf6")))
+        if (q->decision.allowed && !terms_hold(b, q, NULL))
                 mv__refuse(q, "contract");
         if (!b->settled || !q->decision.allowed) /* a settled one is clean */
                 mv__clean_decision(&q->decision);
@@ -309,8 +320,8 @@ static int answer_allowed(struct mv_broker *b, struct asked *q, struct mv_err *e
         if (r < 0)
                 return r;
         r = build_answer(b, q, called, &v, &key, err);
-        if (r == 0 && strcmp(key, "reply") == 0 &&
-            !mv__terms_hold(b, q, true, mv__reply_payload(b))) {
+        const struct mv_slice result = mv__reply_payload(b);
+        if (r == 0 && strcmp(key, "reply") == 0 && !terms_hold(b, q, &result)) {
                 key = "fault";
                 r = mv__reply_fault(b, q->seq, &q->fault, err);
         }

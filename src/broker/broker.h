@@ -115,6 +115,18 @@ int mv_broker_new(const struct mv_broker_options *o, struct mv_broker **ret, str
 struct mv_broker *mv_broker_free(struct mv_broker *b);
 struct mv_door_host mv_broker_door(struct mv_broker *b);
 
+/* terms.c: what the contract of a capability demands of a call. *kept: an evaluator that stays until mv_terms_free; NULL at
+ * first. false: *ret says what does not hold. */
+struct mv_terms_asked {
+        const struct mv_context *context; /* of the execution */
+        const char *capability;
+        struct mv_slice args, result; /* CBOR */
+        bool after;                   /* else before the call, and there is no result */
+};
+struct mv_terms;
+bool mv_terms_hold(struct mv_terms **kept, const struct mv_terms_asked *a, struct mv_fault *ret);
+struct mv_terms *mv_terms_free(struct mv_terms *t);
+
 /* The network of an external program, which asks its proxy instead of calling (host/egress.c). A decision is recorded, durable
  * on return when it allows: DECISION with "args" [method host port]. What came of it: RESULT, "reply" {"host" "port" "sent"
  * "method" "status" "received"}, and a note for the metadata. Negative: the execution must stop (2). */

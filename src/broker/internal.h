@@ -93,7 +93,7 @@ struct mv_broker {
         struct mv_file_table *files;
         struct mv__hints *hints;             /* NULL: none were ever given */
         struct mv__owed *owed;               /* newest first */
-        struct mv__terms *terms;             /* NULL: none was ever asked */
+        struct mv_terms *terms;              /* NULL: none was ever asked */
         struct mv__ruled_steps *ruled_steps; /* NULL: no rules, or no step yet */
         bool compensating;
         bool stopped_as_recorded; /* the program was stopped where its failure is recorded */
@@ -181,10 +181,6 @@ bool mv__write_output(struct mv_broker *b, bool to_stderr, struct mv_slice s);
 void mv__remember_denial(struct mv_broker *b, const struct mv_decision *d);
 /* texts that go into frames and records are UTF-8 */
 void mv__clean_decision(struct mv_decision *d);
-
-/* terms.c: do those of the contract hold before the call (result nil), or behind it? false: q->fault says which does not. */
-bool mv__terms_hold(struct mv_broker *b, struct asked *q, bool after, struct mv_slice result);
-void mv__terms_free(struct mv__terms *t);
 
 /* budget.c */
 int mv__budget_init(struct mv_broker *b, struct mv_err *err);

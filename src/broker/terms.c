@@ -13,37 +13,38 @@
 #define TERM_FUEL        1000000
 #define TERM_ARENA_BYTES ((size_t)32 << 20) /* touched as far as it is used */
 
-struct mv__terms {
+struct mv_terms {
         void *arena;
         struct mv_rtfs *machine;
 };
 
-void mv__terms_free(struct mv__terms *t)
+struct mv_terms *mv_terms_free(struct mv_terms *t)
 {
         if (t)
                 free(t->arena);
         free(t);
+        return NULL;
 }
 
 static const struct mv_rtfs_options options = { .fuel = TERM_FUEL };
 
 /* A machine as good as new; NULL: no memory. */
-static struct mv_rtfs *machine(struct mv_broker *b)
+static struct mv_rtfs *machine(struct mv_terms **kept)
 {
         struct mv_err err;
-        if (b->terms) {
-                mv_rtfs_reset(b->terms->machine, &options);
-                return b->terms->machine;
+        if (*kept) {
+                mv_rtfs_reset((*kept)->machine, &options);
+                return (*kept)->machine;
         }
-        struct mv__terms *t = calloc(1, sizeof *t);
+        struct mv_terms *t = calloc(1, sizeof *t);
         if (t)
                 t->arena = aligned_alloc(16, TERM_ARENA_BYTES);
         if (!t || !t->arena ||
             mv_rtfs_init(t->arena, TERM_ARENA_BYTES, &options, &t->machine, &err) < 0) {
-                mv__terms_free(t);
+                mv_terms_free(t);
                 return NULL;
         }
-        b->terms = t;
+        *kept = t;
         return t->machine;
 }
 
@@ -94,32 +95,39 @@ static bool holds(struct mv_rtfs *r, const char *program, char why[200])
         }
 }
 
-static void violated(struct asked *q, const char *term, const char *why)
+static void violated(const struct mv_terms_asked *a, const char *term, const char *why,
+                     struct mv_fault *ret)
 {
-        mv_fmt(q->fault.kind, sizeof q->fault.kind, "ContractViolation");
-        mv_fmt(q->fault.message, sizeof q->fault.message, "%s: contract/%s-failed: %.150s%s%s",
-               q->capability->id, mv__term_kind(term), strchr(term, ':') + 1, why[0] ? ": " : "",
-               why);
-        mv_text_make_utf8(q->fault.message);
+        mv_fmt(ret->kind, sizeof ret->kind, "ContractViolation");
+        mv_fmt(ret->message, sizeof ret->message, "%s: contract/%s-failed: %.150s%s%s",
+               a->capability, mv__term_kind(term), strchr(term, ':') + 1, why[0] ? ": " : "", why);
+        mv_text_make_utf8(ret->message);
 }
 
-bool mv__terms_hold(struct mv_broker *b, struct asked *q, bool after, struct mv_slice result)
+/* "" or why it does not. */
+static bool one_holds(struct mv_terms **kept, const struct mv_terms_asked *a, const char *term,
+                      char why[200])
 {
-        const struct mv_context *own = mv_context_for(b->o.context, q->capability->id);
+        mv_fmt(why, 200, "there is no memory to find out");
+        struct mv_rtfs *r = machine(kept);
+        char *program = r ? mv__term_program(term) : NULL;
+        if (!program)
+                return false;
+        mv_fmt(why, 200, "the values are too large to find out");
+        bool fine =
+                give(r, a->args, a->after ? a->result : MV_SLICE("\xf6")) && holds(r, program, why);
+        free(program);
+        return fine;
+}
+
+bool mv_terms_hold(struct mv_terms **kept, const struct mv_terms_asked *a, struct mv_fault *ret)
+{
+        const struct mv_context *own = mv_context_for(a->context, a->capability);
         for (uint32_t i = 0; own && i < own->terms.count; i++) {
                 const char *term = own->terms.items[i];
-                char why[200] = "there is no memory to find out";
-                if (!mv__term_asked(term, after))
-                        continue;
-                struct mv_rtfs *r = machine(b);
-                char *program = r ? mv__term_program(term) : NULL;
-                bool given = program && give(r, q->args_raw, result);
-                if (program && !given)
-                        mv_fmt(why, sizeof why, "the values are too large to find out");
-                bool fine = given && holds(r, program, why);
-                free(program);
-                if (!fine) {
-                        violated(q, term, why);
+                char why[200];
+                if (mv__term_asked(term, a->after) && !one_holds(kept, a, term, why)) {
+                        violated(a, term, why, ret);
                         return false;
                 }
         }

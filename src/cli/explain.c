@@ -47,7 +47,8 @@ static void put_text(const struct cli_policy *p, const char *subject,
         printf(" %s: %s\n", subject, e->text);
         if (!e->allowed && e->hint[0])
                 printf("        hint: %s\n", e->hint);
-        if (!e->allowed && !o && p)
+        bool by_grants = strcmp(e->rule, "arguments") != 0 && strcmp(e->rule, "contract") != 0;
+        if (!e->allowed && !o && p && by_grants)
                 printf("        note: %s does not grant it, and options only narrow: grant it "
                        "there\n",
                        cli_policy_name(p));

@@ -2,10 +2,15 @@
 /* Would it be allowed, and which rule decides (REQ-AUTH-16)? The same decisions as an execution
  * makes, without a record, a provider's start or an effect. */
 #include <base/slice.h>
+#include <broker/broker.h>
+#include <host/exec.h>
 #include <host/host.h>
+#include <host/plan.h>
 #include <policy/policy.h>
 #include <security/rules.h>
+#include <security/terms.h>
 #include <string.h>
+#include <wire/cbor.h>
 
 static void fill(struct mv_explanation *ret, const struct mv_decision *d)
 {
@@ -45,6 +50,36 @@ static int explain_fault(const struct mv_fault *f, struct mv_explanation *ret)
         return 0;
 }
 
+static bool put_args(struct mv_out *o, const void *args)
+{
+        return mv_value_encode(o, args);
+}
+
+bool mv__terms_explain(const struct mv_context *c, const char *id, const struct mv_value *args,
+                       struct mv_fault *ret)
+{
+        struct mv_terms *kept = NULL;
+        struct mv_err err;
+        struct mv_terms_asked a = { .context = c, .capability = id };
+        struct mv_arena arena = mv_arena_grow(MV_FRAME_PAYLOAD_MAX * 2);
+        int r = mv__encode(&arena, put_args, args, &a.args, &err);
+        bool fine = r == 0 && mv_terms_hold(&kept, &a, ret);
+        if (r < 0)
+                mv_fmt(ret->message, sizeof ret->message, "%s: %s", id, err.msg);
+        mv_terms_free(kept);
+        mv_arena_done(&arena);
+        return fine;
+}
+
+bool mv__terms_before(const struct mv_context *c, const char *id)
+{
+        const struct mv_context *own = c ? mv_context_for(c, id) : NULL;
+        for (uint32_t i = 0; own && i < own->terms.count; i++)
+                if (mv__term_asked(own->terms.items[i], false))
+                        return true;
+        return false;
+}
+
 int mv_explain_call(struct mv_host *h, const struct mv_context *c, const char *capability,
                     const struct mv_value *args, struct mv_explanation *ret, struct mv_err *err)
 {
@@ -72,8 +107,13 @@ int mv_explain_call(struct mv_host *h, const struct mv_context *c, const char *c
                                  .args_count = count };
         mv_rules_explain(c, &g, &d); /* outside of any step */
         fill(ret, &d);
-        if (d.allowed)
-                mv_fmt(ret->text, sizeof ret->text, "%s: allowed by %s", cap->id, d.rule);
+        if (!d.allowed)
+                return 0;
+        mv_fmt(ret->text, sizeof ret->text, "%s: allowed by %s", cap->id, d.rule);
+        if (args && !mv__terms_explain(c, cap->id, args, &fault)) {
+                explain_fault(&fault, ret);
+                mv_fmt(ret->rule, sizeof ret->rule, "contract");
+        }
         return 0;
 }
 

@@ -79,6 +79,12 @@ enum mv__call_state {
         MV__CALL_UNKNOWN, /* granted, and there is no such capability */
         MV__CALL_MAX_
 };
+/* explain.c: what the contract demands of a call with these arguments; false: *ret says what does not hold. And does it demand
+ * anything before a call? */
+bool mv__terms_explain(const struct mv_context *c, const char *id, const struct mv_value *args,
+                       struct mv_fault *ret);
+bool mv__terms_before(const struct mv_context *c, const char *id);
+
 struct mv__verdict {
         enum mv__call_state state;
         struct mv_decision decision;

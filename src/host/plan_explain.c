@@ -64,9 +64,11 @@ static void decide(struct mv_host *h, const struct mv_context *c, const struct m
         struct mv_fault fault = { { 0 }, { 0 } };
         mv_capability_touch(h->table, cap, args, &touch);
         if (mv_arguments_known(args)) {
-                bool fails = mv_capability_check(cap, args->items, args->count, &fault) < 0 ||
-                             mv_capability_decide(c, cap, args->items, args->count, &ret->decision,
-                                                  &fault) < 0;
+                bool fails =
+                        mv_capability_check(cap, args->items, args->count, &fault) < 0 ||
+                        mv_capability_decide(c, cap, args->items, args->count, &ret->decision,
+                                             &fault) < 0 ||
+                        (ret->decision.allowed && !mv__terms_explain(c, cap->id, args, &fault));
                 ret->state = fails                   ? MV__CALL_FAILS
                              : ret->decision.allowed ? MV__CALL_ALLOWED
                                                      : MV__CALL_DENIED;
@@ -78,8 +80,9 @@ static void decide(struct mv_host *h, const struct mv_context *c, const struct m
         if (ret->decision.allowed && c)
                 mv_profile_capability(c->steps, cap, true, &ret->decision);
         bool settled =
-                !ret->decision.allowed || (decide_known_part(c, cap, &touch, &ret->decision) &&
-                                           strcmp(cap->id, "ccos.system.get-env") != 0);
+                !ret->decision.allowed ||
+                (decide_known_part(c, cap, &touch, &ret->decision) &&
+                 strcmp(cap->id, "ccos.system.get-env") != 0 && !mv__terms_before(c, cap->id));
         ret->state = !settled                ? MV__CALL_DEPENDS
                      : ret->decision.allowed ? MV__CALL_ALLOWED
                                              : MV__CALL_DENIED;

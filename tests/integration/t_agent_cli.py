@@ -341,6 +341,19 @@ def what_a_contract_demands_of_arguments_and_result_is_asked_of_every_call():  #
 
 
 @test
+def explain_asks_the_terms_of_a_contract_as_far_as_the_arguments_are_known():
+    path = promised(':pre "(< (reduce + 0 args) 10)" :post "false"')
+    for args, verdict in (('5 6', 'fails'), ('1 2', 'allowed'), ('1 (+ 1 1)', 'depends')):
+        file = write('asks.rtfs', f'(call "ccos.math.add" {args})')
+        out = run('explain', file, '--agent', path)[1]
+        assert re.search(verdict + ' +1:1 ccos.math.add', out), (args, out)
+    code, out, _ = run('call', 'ccos.math.add', '5', '6', '--agent', path, '--explain')
+    has(out, 'denied  call: ccos.math.add: contract/precondition-failed: (< (reduce + 0 args) 10)')
+    assert 'does not grant it' not in out, out
+    has(run('call', 'ccos.math.add', '1', '2', '--agent', path, '--explain')[1], 'allowed call')
+
+
+@test
 def terms_of_a_contract_hold_whatever_the_settings_say_of_the_capability():
     path = promised(':pre "(< (reduce + 0 args) 10)"')
     settings = write('terms.toml', 'default_provider = "mock"\n[grants]\ncapabilities = ["ccos.*"]\n'
