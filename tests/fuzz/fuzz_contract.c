@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Contracts and lists of revocations of any bytes, in each syntax: what a wire leaves of a context is within the context. The first
- * byte chooses the syntax and whether the rest is the contract or the list beside a good one. */
+/* Contracts and lists of revocations of any bytes, in each syntax: what a wire leaves of a context is within the context, and its
+ * terms can be asked, whatever comes of it. The first byte chooses the syntax and whether the rest is the contract or the list beside a good one. */
 #include <base/slice.h>
+#include <broker/broker.h>
 #include <config/contract.h>
 #include <config/settings.h>
 #include <fcntl.h>
@@ -65,6 +66,21 @@ static void check_within(struct mv_context *narrow, const struct mv_context *wid
         MUST(!wide->limits.wall_ns_max || narrow->limits.wall_ns_max <= wide->limits.wall_ns_max);
 }
 
+static void ask_terms(const struct mv_context *narrow)
+{
+        struct mv_terms *kept = NULL;
+        struct mv_terms_asked a = { .context = narrow,
+                                    .capability = "ccos.io.read-file",
+                                    .args = MV_SLICE("\x82\x01\x65/data"),
+                                    .result = MV_SLICE("\x65text\n") };
+        for (int after = 0; after < 2; after++) {
+                struct mv_fault fault = { .message = "" };
+                a.after = after;
+                MUST(mv_terms_hold(&kept, &a, &fault) == !fault.message[0]);
+        }
+        mv_terms_free(kept);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
         static const char good[] =
@@ -87,8 +103,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
                 put(name, data + 1, len - 1);
         w.contract = (struct mv_item){ .given = true, .text = mv_slice_str(name) };
         struct mv_context *c = granted(), *wide = granted();
-        if (mv_wire_narrow(&w, &places, c, &err) == 0)
+        if (mv_wire_narrow(&w, &places, c, &err) == 0) {
                 check_within(c, wide);
+                if (c->terms.count)
+                        ask_terms(c);
+        }
         mv_context_free(c);
         mv_context_free(wide);
         return 0;
