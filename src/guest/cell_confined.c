@@ -200,10 +200,12 @@ static uint64_t written_bytes(int io_fd)
         return written > back ? written - back : 0;
 }
 
-/* One that has ended has nothing left to hide. */
+/* One that has ended has nothing left to hide, and neither has one that is ending: while its memory is gone and it is no zombie yet,
+ * which takes long where many want the processor, its files belong to root. */
 static bool has_ended(int proc, const char *pid)
 {
-        char path[32], text[256];
+        char path[32], text[512];
+        unsigned long threads = 2;
         snprintf(path, sizeof path, "%.11s/stat", pid);
         int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
         ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
@@ -211,20 +213,36 @@ static bool has_ended(int proc, const char *pid)
                 close(fd);
         text[n > 0 ? n : 0] = 0;
         const char *at = strrchr(text, ')');
-        return !at || strncmp(at, ") Z", 3) == 0 || strncmp(at, ") X", 3) == 0;
+        if (!at)
+                return true;
+        unsigned long memory =
+                1; /* the 20th is the number of its threads, the 23rd the size of its memory */
+        (void)!sscanf(at,
+                      ") %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %lu "
+                      "%*s %*s %lu",
+                      &threads, &memory);
+        bool gone = memory == 0 || strncmp(at, ") Z", 3) == 0 || strncmp(at, ") X", 3) == 0;
+        return gone && threads < 2; /* the first thread may end before the others */
+}
+
+/* Of the whole process, asked of any of its threads; false: nobody may read it. */
+static bool account_of(int proc, const char *thread, void *bytes)
+{
+        char path[32];
+        snprintf(path, sizeof path, "%.11s/io", thread);
+        int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return false;
+        *(uint64_t *)bytes += written_bytes(fd);
+        close(fd);
+        return true;
 }
 
 /* Also what has no name any more, or never gets one: it all had to be written. false: somebody cannot be looked at. */
 static bool written_by(int proc, const char *pid, uint64_t *bytes)
 {
-        char path[32];
-        snprintf(path, sizeof path, "%.11s/io", pid);
-        int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-                return has_ended(proc, pid);
-        *bytes += written_bytes(fd);
-        close(fd);
-        return true;
+        return account_of(proc, pid, bytes) || cell_next_thread(proc, pid, account_of, bytes) ||
+               has_ended(proc, pid);
 }
 
 static bool family_written(const struct cell *c, uint64_t *ret_bytes)

@@ -23,13 +23,46 @@ static size_t read_small(int proc, const char *name, const char *file, char *buf
         return n > 0 ? (size_t)n : 0;
 }
 
-static uint64_t resident_bytes(int proc, const char *name)
+static uint64_t resident_of(int proc, const char *name)
 {
         char text[128];
         unsigned long size, resident = 0;
         if (read_small(proc, name, "statm", text, sizeof text))
                 (void)!sscanf(text, "%lu %lu", &size, &resident);
         return (uint64_t)resident * 4096;
+}
+
+bool cell_next_thread(int proc, const char *name, cell_thread_fn found, void *ctx)
+{
+        char buf[DIRECTORY_BYTES] __attribute__((aligned(8))), path[32];
+        bool over = false;
+        long n;
+        snprintf(path, sizeof path, "%.20s/task", name);
+        int fd = openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        while (fd >= 0 && !over && (n = syscall(SYS_getdents64, fd, buf, sizeof buf)) > 0)
+                for (long at = 0; at < n && !over;
+                     at += ((const struct entry64 *)(buf + at))->len) {
+                        const char *thread = ((const struct entry64 *)(buf + at))->name;
+                        over = thread[0] != '.' && found(proc, thread, ctx);
+                }
+        if (fd >= 0)
+                close(fd);
+        return over;
+}
+
+static bool has_memory(int proc, const char *thread, void *ctx)
+{
+        uint64_t *bytes = ctx;
+        return (*bytes = resident_of(proc, thread)) > 0;
+}
+
+/* Where the first thread has ended and others go on, the process itself seems to have none. */
+static uint64_t resident_bytes(int proc, const char *name)
+{
+        uint64_t bytes = resident_of(proc, name);
+        if (bytes == 0)
+                (void)cell_next_thread(proc, name, has_memory, &bytes);
+        return bytes;
 }
 
 /* Fields 14 to 17 of stat, in ticks: own time and that of children it waited for. The name may hold

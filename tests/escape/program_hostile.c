@@ -872,9 +872,9 @@ static int environment(void)
                         return 0;
         return ENOENT;
 }
-static int see_processes(void) /* nobody but init and this one */
+static int see_processes(void) /* nobody but init and this one, as far as numbers go */
 {
-        for (int pid = 3; pid < 70000; pid++)
+        for (int pid = 3; pid < atoi(arg); pid++)
                 if (pid != getpid() && kill(pid, 0) == 0)
                         return 0;
         return ESRCH;
@@ -1179,6 +1179,62 @@ static int memory_bomb_family(void)
                         pause();
                 }
         sleep(20);
+        return 0;
+}
+/* The first thread ends and the others go on: what is asked of the process is then asked of nobody. */
+static int without_leader(int (*rest)(void *))
+{
+        const size_t stack = 1 << 18;
+        char *top = mmap(NULL, stack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (top == MAP_FAILED ||
+            clone(rest, top + stack,
+                  CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM,
+                  NULL) < 0)
+                return errno;
+        syscall(SYS_exit, 0);
+        return 0;
+}
+static int take_8_mib(void *unused)
+{
+        char *p = mmap(NULL, 8 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        for (size_t i = 0; p != MAP_FAILED && i < 8 << 20; i += 4096)
+                p[i] = 1;
+        while (p)
+                syscall(SYS_pause);
+        return 0;
+}
+static int memory_bomb_headless(void)
+{
+        for (int i = 0; i < 16; i++)
+                if (fork() == 0)
+                        _exit(without_leader(take_8_mib));
+        sleep(10);
+        return 0;
+}
+/* Files that lost their names, nearly as large as one may be, again and again. */
+static int fill_nameless(void *unused)
+{
+        static char block[1 << 20];
+        for (int n = 0; n < 400; n++) {
+                int fd = open("nameless", O_WRONLY | O_CREAT, 0600);
+                unlink("nameless");
+                for (int i = 0; fd >= 0 && i < 24; i++)
+                        if (write(fd, block, sizeof block) < 0)
+                                break;
+                if (fd < 0)
+                        break;
+                fsync(fd);
+                close(fd);
+        }
+        syscall(SYS_exit, 0);
+        return 0;
+}
+static int disk_fill_headless(void)
+{
+        pid_t pid = fork();
+        if (pid == 0)
+                _exit(without_leader(fill_nameless));
+        waitpid(pid, NULL, 0);
         return 0;
 }
 static int descriptor_bomb(void)
@@ -1505,6 +1561,8 @@ static const struct {
         A(fork_bomb),
         A(memory_bomb),
         A(memory_bomb_family),
+        A(memory_bomb_headless),
+        A(disk_fill_headless),
         A(use_32_mib),
         A(stack_overflow),
         A(descriptor_bomb),
