@@ -1211,32 +1211,6 @@ static int memory_bomb_headless(void)
         sleep(10);
         return 0;
 }
-/* Files that lost their names, nearly as large as one may be, again and again. */
-static int fill_nameless(void *unused)
-{
-        static char block[1 << 20];
-        for (int n = 0; n < 400; n++) {
-                int fd = open("nameless", O_WRONLY | O_CREAT, 0600);
-                unlink("nameless");
-                for (int i = 0; fd >= 0 && i < 24; i++)
-                        if (write(fd, block, sizeof block) < 0)
-                                break;
-                if (fd < 0)
-                        break;
-                fsync(fd);
-                close(fd);
-        }
-        syscall(SYS_exit, 0);
-        return 0;
-}
-static int disk_fill_headless(void)
-{
-        pid_t pid = fork();
-        if (pid == 0)
-                _exit(without_leader(fill_nameless));
-        waitpid(pid, NULL, 0);
-        return 0;
-}
 static int descriptor_bomb(void)
 {
         for (int i = 0; i < 1 << 20; i++)
@@ -1562,7 +1536,6 @@ static const struct {
         A(memory_bomb),
         A(memory_bomb_family),
         A(memory_bomb_headless),
-        A(disk_fill_headless),
         A(use_32_mib),
         A(stack_overflow),
         A(descriptor_bomb),

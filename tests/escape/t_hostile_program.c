@@ -974,15 +974,6 @@ TEST(bombs_end_at_their_limits) /* REQ-RES-01, -04, -05 */
         ALL_REFUSED(list);
 }
 
-/* Where the private directories are the host's, and the writer's first thread has ended, so that nobody seems to write. */
-TEST(what_has_no_name_and_no_first_thread_is_counted_too) /* REQ-FS-13 */
-{
-        const struct mv_limits small = { .memory_bytes_max = 32 << 20 };
-        if (!on_landlock())
-                return; /* a memory file system has a size */
-        CHECK(ends_with("disk_fill_headless", &small, MV_END_KILLED));
-}
-
 TEST(a_stack_ends) /* REQ-RES-01: at 8 MiB */
 {
         struct attack a = { .name = "stack_overflow" };

@@ -261,6 +261,13 @@ def its_place_is_removed_whatever_is_in_it():
     r = run('run', put(os.path.join(DIR, 'hidden.py'), hidden), '--audit', 'none', '--allow', 'external_program', '--min-tier', 'landlock',
             '--memory', '32M')
     assert 'or it has written 16 times that' in r.stderr, r  # files without a name are written too
+    # nor does a process whose first thread has ended look as if it wrote
+    headless = ('import ctypes, os, threading\ndef fill():\n    for i in range(300):\n        f = open("f", "wb")\n        os.unlink("f")\n'
+                '        f.write(b"x" * 8000000)\n        f.flush()\n        os.fsync(f.fileno())\n        f.close()\n'
+                'threading.Thread(target=fill).start()\nctypes.CDLL(None).syscall(60, 0)\n')
+    r = run('run', put(os.path.join(DIR, 'headless.py'), headless), '--audit', 'none', '--allow', 'external_program', '--min-tier', 'landlock',
+            '--memory', '32M', '--timeout', '60s')
+    assert 'or it has written 16 times that' in r.stderr, r
     unseen = 'import os, shutil\nfd = os.open("u", os.O_CREAT | os.O_WRONLY, 0o111)\nwith open("/bin/sleep", "rb") as f:\n    os.write(fd, f.read())\n' \
         'os.close(fd)\nos.execv("u", ["u", "4"])\n'
     r = run('run', put(os.path.join(DIR, 'unseen.py'), unseen), '--audit', 'none', '--allow', 'external_program', '--min-tier', 'landlock')
