@@ -320,10 +320,12 @@ static int answer_allowed(struct mv_broker *b, struct asked *q, struct mv_err *e
         if (r < 0)
                 return r;
         r = build_answer(b, q, called, &v, &key, err);
-        const struct mv_slice result = mv__reply_payload(b);
-        if (r == 0 && strcmp(key, "reply") == 0 && !terms_hold(b, q, &result)) {
-                key = "fault";
-                r = mv__reply_fault(b, q->seq, &q->fault, err);
+        if (r == 0 && strcmp(key, "reply") == 0) {
+                const struct mv_slice result = mv__reply_payload(b);
+                if (!terms_hold(b, q, &result)) {
+                        key = "fault";
+                        r = mv__reply_fault(b, q->seq, &q->fault, err);
+                }
         }
         q->replied = r == 0 && strcmp(key, "reply") == 0;
         if (r == 0 && q->begun)
