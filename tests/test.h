@@ -44,8 +44,9 @@ void mv_test_skip(const char *why);
 #define CHECK_STR(a, b) mv_test_equal(__FILE__, __LINE__, #a, a, b)
 /* "At once", where others compute too: it tells an end from never, and judges nothing closer. t_deadline measures, and runs alone. */
 #define MV_TEST_SOON_NS 10000000000ull
-/* What a context gives an execution that ends by itself. */
-#define MV_TEST_PATIENT (&(struct mv_limits){ .wall_ns_max = 60000000000ull })
+/* For what ends by itself, or by another limit; its context has to give it too. */
+#define MV_TEST_PATIENT_NS 60000000000ull
+#define MV_TEST_PATIENT    (&(struct mv_limits){ .wall_ns_max = MV_TEST_PATIENT_NS })
 #define SKIP(why)                                                                                  \
         do {                                                                                       \
                 mv_test_skip(why);                                                                 \

@@ -874,7 +874,10 @@ static int environment(void)
 }
 static int see_processes(void) /* nobody but init and this one, as far as numbers go */
 {
-        for (int pid = 3; pid < atoi(arg); pid++)
+        long last = strtol(arg, NULL, 10);
+        if (last < 1000 || last > 1 << 22)
+                return 0; /* an attack that looks at nobody finds nobody */
+        for (pid_t pid = 3; pid < last; pid++)
                 if (pid != getpid() && kill(pid, 0) == 0)
                         return 0;
         return ESRCH;

@@ -31,8 +31,6 @@
 #define PROGRAM_ID 0x766d0000u /* of programs that root runs */
 /* Four control groups may wait for the next cell, with seven descriptors each, and four spares, with four more. */
 #define WAITING_DESCRIPTORS (4 * 7 + 4 * 11)
-/* For what ends by itself or by another limit: others compute too. */
-#define PATIENT_NS 60000000000ull
 
 static char dir[64], attacker_name[16], attacker[96], shared[96], secret[96], readable[96],
         abstract_name[64], socket_path[128], port_text[16];
@@ -265,7 +263,7 @@ static struct mv_result *run(const struct attack *a, const struct mv_limits *lim
         if (limits)
                 x.limits = *limits;
         if (!x.limits.wall_ns_max)
-                x.limits.wall_ns_max = PATIENT_NS;
+                x.limits.wall_ns_max = MV_TEST_PATIENT_NS;
         if (mv_execute(host, &x, &r, &err) < 0)
                 printf("# %s: %s\n", a->name, err.msg);
         mv_context_free(c);
@@ -1021,7 +1019,8 @@ TEST(a_file_that_grows_too_large_ends_its_writer) /* REQ-RES-01, -02 */
 
 TEST(memory_is_held_for_the_whole_family) /* REQ-RES-03, REQ-PROC-18 */
 {
-        const struct mv_limits small = { .memory_bytes_max = 32 << 20, .wall_ns_max = PATIENT_NS };
+        const struct mv_limits small = { .memory_bytes_max = 32 << 20,
+                                         .wall_ns_max = MV_TEST_PATIENT_NS };
         CHECK(ends_with("memory_bomb_family", &small, MV_END_MEMORY));
         CHECK(ends_with("memory_bomb_headless", &small, MV_END_MEMORY));
         struct attack one = { "memory_bomb", NULL, "ENOMEM" };
@@ -1076,7 +1075,8 @@ TEST(the_deadline_needs_nobodys_cooperation) /* REQ-PROC-09 */
 
 TEST(cpu_time_is_held) /* REQ-RES-06 */
 {
-        const struct mv_limits small = { .cpu_ns_max = 200000000, .wall_ns_max = PATIENT_NS };
+        const struct mv_limits small = { .cpu_ns_max = 200000000,
+                                         .wall_ns_max = MV_TEST_PATIENT_NS };
         uint64_t before = now_ms();
         struct attack a = { .name = "spin" };
         struct mv_result *r = run(&a, &small);
@@ -1085,7 +1085,7 @@ TEST(cpu_time_is_held) /* REQ-RES-06 */
         CHECK_STR(mv_result_error(r)->message, "CPU time limit reached: 200 ms");
         CHECK_STR(mv_result_error(r)->hint, "--cpu");
         mv_result_free(r);
-        CHECK(now_ms() - before < PATIENT_NS / 1000000 / 2);
+        CHECK(now_ms() - before < MV_TEST_PATIENT_NS / 1000000 / 2);
 }
 
 /* --- scripts: the door and the output directory ----------------------------------------------- */

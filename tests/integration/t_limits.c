@@ -13,8 +13,6 @@
         "(let [b (loop [s \"x\" i 0] (if (< i 16) (recur (str s s) (+ i 1)) s))]"                  \
         " (loop [i 0 v []] (if (< i %d) (recur (+ i 1) (conj v (str b i))) (count v))))"
 #define PIECE_BYTES  65536
-#define SECOND_NS    1000000000ull
-#define PATIENT_NS   (60 * SECOND_NS)
 #define LIMITS_COUNT 6
 
 static struct mv_result *run_with(struct mv_host *h, const char *wall, const char *text,
@@ -46,14 +44,14 @@ static const struct limit {
           "time limit reached: 300 ms" },
         { "CPU time",
           ENDLESS,
-          { .cpu_ns_max = 200000000, .wall_ns_max = PATIENT_NS },
+          { .cpu_ns_max = 200000000, .wall_ns_max = MV_TEST_PATIENT_NS },
           MV_END_TIMEOUT,
           "LimitExceeded",
           "CPU time limit reached: 200 ms" },
         { "fuel", ENDLESS, { .fuel_max = 100000 }, MV_END_FUEL, "LimitExceeded", "" },
         { "memory",
           "(loop [v []] (recur (conj v \"0123456789012345678901234567890123456789\")))",
-          { .memory_bytes_max = 16 << 20, .wall_ns_max = PATIENT_NS },
+          { .memory_bytes_max = 16 << 20, .wall_ns_max = MV_TEST_PATIENT_NS },
           MV_END_MEMORY,
           "LimitExceeded",
           "" },
