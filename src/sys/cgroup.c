@@ -17,10 +17,8 @@
 
 #define PREFIX        "microvm-" /* microvm-PID-NUMBER */
 #define CPU_PERIOD_US 100000u
-#define REST_PART_MAX 32u /* of the limit, charged to a group that is used again */
-#define REMOVE_TRIES                                                                               \
-        50 /* a group counts as busy for a moment after its last process was reaped                \
-            */
+#define REST_PART_MAX 32u  /* of the limit, charged to a group that is used again */
+#define REMOVE_TRIES  5000 /* a group is busy for a moment after its last process was reaped */
 
 static const char *const controllers[MV_SYS_CONTROLLERS] = { "memory", "cpu", "pids", "cpuacct" };
 

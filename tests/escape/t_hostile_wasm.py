@@ -24,10 +24,13 @@ ENV = {'PATH': os.environ['PATH'], 'HOME': WORK, 'LC_ALL': 'C.UTF-8', 'SECRET': 
 for name in ('ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS'):
     if name in os.environ:
         ENV[name] = os.environ[name]
-if os.environ.get('MV_TEST_AS_USER') and os.geteuid() == 0:  # the command, and the compilers too, as an ordinary user
-    subprocess.run = functools.partial(subprocess.run, user=54321, group=54321, extra_groups=[])
+AS = {}  # who runs the command, and the compilers too
+if os.environ.get('MV_TEST_AS_USER') and os.geteuid() == 0:
+    AS = {'user': 54321, 'group': 54321, 'extra_groups': []}
+    subprocess.run = functools.partial(subprocess.run, **AS)
     os.chown(WORK, 54321, 54321)
 TESTS = []
+COMMANDS = []  # the numbers of the processes that ran the command: a control group bears its maker's
 
 
 def test(fn):
@@ -35,11 +38,21 @@ def test(fn):
     return fn
 
 
+def command(*args):
+    with subprocess.Popen([MICROVM, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENV, cwd=WORK, **AS) as p:
+        COMMANDS.append(p.pid)
+        try:
+            stdout, stderr = p.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            p.kill()
+            raise
+    return stdout, stderr.decode()
+
+
 def run(module, *args):
-    r = subprocess.run([MICROVM, 'run', '--json', '--provider', PROVIDER, '--allow', 'external_program', module, *args],
-                       capture_output=True, timeout=120, env=ENV, cwd=WORK)
-    assert r.stdout, r.stderr.decode()
-    return json.loads(r.stdout)
+    stdout, stderr = command('run', '--json', '--provider', PROVIDER, '--allow', 'external_program', module, *args)
+    assert stdout, stderr
+    return json.loads(stdout)
 
 
 def wat(text, *args, name='m'):
@@ -595,11 +608,9 @@ def leftovers():
         except OSError:
             pass
     mounts = [line for line in open('/proc/self/mounts') if WORK in line]
+    ours = tuple(f'microvm-{pid}-' for pid in COMMANDS)
     for top, directories, _ in os.walk('/sys/fs/cgroup'):
-        for d in directories:
-            owner = d.split('-')[1] if d.startswith('microvm-') else ''
-            if owner.isdigit() and not os.path.exists(f'/proc/{owner}'):
-                groups.append(os.path.join(top, d))
+        groups += [os.path.join(top, d) for d in directories if d.startswith(ours)]
     return processes, mounts, groups
 
 
@@ -616,7 +627,6 @@ def each_attack_is_on_record():
 
 def nothing_is_left():
     before = sorted(os.listdir(os.path.join(WORK, 'granted'))) if HAS_CLANG else []
-    groups = set(leftovers()[2])
     if HAS_CLANG:
         for name in ('dotdot', 'create_read_only', 'make_link_up', 'hard_link_out', 'all_descriptors'):
             attack(name)
@@ -624,8 +634,8 @@ def nothing_is_left():
         assert open(os.path.join(WORK, 'secret')).read() == 'secret' and os.stat(os.path.join(WORK, 'secret')).st_nlink == 1
         assert sorted(os.listdir(os.path.join(WORK, 'granted'))) == before
     wat('(module (func (export "_start") (loop (br 0))))', '--timeout', '200ms')
-    processes, mounts, now = leftovers()
-    assert not processes and not mounts and not set(now) - groups, (processes, mounts, now)
+    processes, mounts, groups = leftovers()
+    assert COMMANDS and not processes and not mounts and not groups, (processes, mounts, groups)
 
 
 def the_memory_peak_is_what_a_module_used():  # REQ-RES-08
