@@ -118,8 +118,9 @@ static struct mv_effects *effects;
 
 static void log_open(void)
 {
-        REQUIRE(mv_audit_open(&(struct mv_audit_options){ .path = plan.store,
-                                                          .key_path = "/tmp/mv-durable.key" },
+        char key[96];
+        snprintf(key, sizeof key, "%s/key", plan.dir);
+        REQUIRE(mv_audit_open(&(struct mv_audit_options){ .path = plan.store, .key_path = key },
                               &audit, &plan.err) == 0);
         effects = mv_effects_new(audit);
 }
@@ -186,7 +187,7 @@ TEST(the_log_survives_a_torn_tail_and_refuses_damage)
         CHECK(begun(1, &f) == -(int)MV_E_CORRUPT);
         CHECK(begun(3, &f) == -(int)MV_E_CORRUPT);
         log_close();
-        CHECK(unlink(log) == 0 && symlink("/tmp/mv-durable.nowhere", log) == 0);
+        CHECK(unlink(log) == 0 && symlink("nowhere", log) == 0);
         log_open();
         CHECK(begun(1, &f) == -(int)MV_E_SYS); /* no link is followed */
         log_close();
@@ -196,7 +197,6 @@ TEST(the_log_survives_a_torn_tail_and_refuses_damage)
         log_open();
         CHECK(begun(1, &f) == -(int)MV_E_DENIED);
         log_close();
-        unlink("/tmp/mv-durable.key");
         plan_done();
 }
 
@@ -223,7 +223,6 @@ TEST(a_large_log_of_old_entries_is_written_anew)
         log_open();
         CHECK(begun(1, &f) == 0 && f.state == MV_KEYED_BEGUN);
         log_close();
-        unlink("/tmp/mv-durable.key");
         plan_done();
 }
 
