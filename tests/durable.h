@@ -58,7 +58,13 @@ static int effect(struct mv_call *call, const struct mv_value *args, uint32_t n,
                                                 : 0;
         if (r < 0)
                 return r;
-        write_word(args[0].text);
+        struct mv_slice word = args[0].text;
+        if (word.len && word.p[0] == '@') { /* what the program says about itself under this name */
+                char name[32];
+                snprintf(name, sizeof name, "%.*s", (int)word.len - 1, (const char *)word.p + 1);
+                mv_as_text(mv_map_get(mv_call_program_context(call), name), &word);
+        }
+        write_word(word);
         usleep(plan.sleep_ms * 1000);
         if (now && plan.when == AFTER_EFFECT)
                 kill(getpid(), SIGKILL);

@@ -41,13 +41,18 @@ struct mv_capability {
         /* 0: *ret is the reply. Negative: the call failed; fill the error with mv_call_fail. */
         int (*call)(struct mv_call *call, const struct mv_value *args, uint32_t args_count,
                     struct mv_value *ret);
-        void *ctx; /* yours; read it with mv_call_ctx */
+        void *ctx;        /* yours; read it with mv_call_ctx */
+        const char *tags; /* words with a blank between, or NULL: see mv_context_expose */
 };
 
 /* For call(): memory that lives as long as the reply; NULL only when the execution's memory
  * limit is reached. */
 void *mv_call_alloc(struct mv_call *call, size_t bytes);
 void *mv_call_ctx(struct mv_call *call);
+/* What the program says about itself: its variables and what it has put there with context/set, where the execution's context exposes
+ * that to this capability (mv_context_expose) and the program's step does not hide it. MAP with string keys, valid during the call;
+ * NULL: nothing is shown. It is the program's word, as arguments are. Which keys were shown is on record. */
+const struct mv_value *mv_call_program_context(const struct mv_call *call);
 /* Spend from the execution's budget, before the effect where that is possible. 0, or the call has failed with
  * BudgetExhausted: return what it returned. */
 int mv_call_spend(struct mv_call *call, enum mv_spending what, uint64_t amount);

@@ -103,6 +103,10 @@ int mv_context_allow_write(struct mv_context *c, const char *path, struct mv_err
 int mv_context_allow_host(struct mv_context *c, const char *host, struct mv_err *err);
 int mv_context_deny_host(struct mv_context *c, const char *host, struct mv_err *err);
 int mv_context_allow_env(struct mv_context *c, const char *name, struct mv_err *err);
+/* Who is shown what a program says about itself (REQ-SEC-13): its variables, and what it puts there with context/set. Nobody, at any
+ * level, who is not named here. capability: an id, a dotted prefix as above, or tag:WORD for all that have that word among their tags.
+ * A step of the program can hide it, or all but some keys (:expose-context, :context-keys). Read with mv_call_program_context. */
+int mv_context_expose(struct mv_context *c, const char *capability, struct mv_err *err);
 /* Effects, whatever capability has them (REQ-SEC-07): compute filesystem network system ai agent io streaming user-interaction, with
  * or without a colon in front. Denying wins; only: none but these. Both only narrow. An external program has the effects system,
  * filesystem and, where hosts are granted, network. INVALID: no capability has such an effect. */

@@ -51,6 +51,7 @@ int mv_broker_new(const struct mv_broker_options *o, struct mv_broker **ret, str
         b->limits = with_defaults(o->limits);
         b->kept = mv_arena_grow(kept_bytes(b->limits.output_bytes_max));
         b->outcome.error = (struct mv_program_error){ "", "", "", "", "", "", 0, 0 };
+        mv__exposed_begin(o->exposed);
         if (mv__steps_init(b, err) < 0 || mv__budget_init(b, err) < 0) {
                 mv_broker_free(b);
                 return -(int)err->code;
@@ -182,6 +183,8 @@ static void decide(struct mv_broker *b, struct asked *q)
                 mv__step_limits(b, q);
         if (q->decision.allowed && !terms_hold(b, q, NULL))
                 mv__refuse(q, "contract");
+        if (q->decision.allowed && !mv__expose(b, q))
+                mv__refuse(q, "exposed context");
         if (!b->settled || !q->decision.allowed) /* a settled one is clean */
                 mv__clean_decision(&q->decision);
 }
@@ -236,6 +239,7 @@ static int carry_out(struct mv_broker *b, struct asked *q, struct mv_value *v)
                                 .host = mv__services(b),
                                 .files = &b->files,
                                 .arena = &q->arena,
+                                .exposed = q->exposed,
                                 .limits = b->limits,
                                 .deadline_ns = b->o.deadline_ns,
                                 .tier_min = b->o.tier_min,

@@ -14,7 +14,8 @@
  *   DECISION {"seq","args","hint","rule","fault"?,"level","allowed","context","operation","capability","permissions"}
  *            fault: what the guest was told when nothing was done. One decided inside a running call (a redirect, an address, a
  *            link) has no "args" and no "fault": the RESULT behind it says how the call ended.
- *   CALL     {"seq","args","capability"}        durable before the effect, see needs_sync in broker.c
+ *   CALL     {"seq","args","capability"}        durable before the effect, see needs_sync in broker.c; observed {"exposed"?}: which
+ *            keys of the program's context the capability is shown
  *   RESULT   {"seq","fault"|"reply"}            whole, exactly as the guest got it; observed {"spent"?,"retries"?,"effect_ns"?}:
  *            spent: of each kind of budget, by the execution so far; effect_ns: not of a pure capability
  *   STEP     the payload of the frame; observed, of a step that runs in another cell: {"tier","provider"} of its wall
@@ -78,6 +79,12 @@ struct mv_broker_wall {
         const struct mv_profile *program;
 };
 
+/* exposed.c: what a program says about itself, for the capabilities that its context exposes that to. Of one execution, or of a
+ * session; told of by brokers, one after the other. variables: of the program, MAP or NULL. NULL: out of memory. */
+struct mv_exposed;
+struct mv_exposed *mv_exposed_new(const struct mv_value *variables);
+struct mv_exposed *mv_exposed_free(struct mv_exposed *x);
+
 struct mv_broker_options {
         const char *execution_id;
         const struct mv_context *context; /* frozen copy, outlives the broker */
@@ -90,7 +97,8 @@ struct mv_broker_options {
         struct mv_effects *effects;
         /* what a key of scope `plan` belongs to: the program's digest; there when effects is */
         const uint8_t *plan;
-        const char *seed; /* of random numbers, outlives the broker; NULL: the kernel's */
+        struct mv_exposed *exposed; /* outlives the broker; NULL: nobody is shown anything */
+        const char *seed;           /* of random numbers, outlives the broker; NULL: the kernel's */
         struct mv_limits limits;
         /* capabilities such as sleep-ms and http-fetch respect it; 0: none */
         uint64_t deadline_ns;

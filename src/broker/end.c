@@ -120,14 +120,18 @@ static int refuse_step(struct mv_broker *b, enum mv_tier tier, struct mv_err *er
 }
 
 static int step_event(struct mv_broker *b, struct mv_slice payload, const struct mv_value *v,
-                      struct mv_err *err)
+                      bool entered, struct mv_err *err)
 {
         int r = mv__take_hint(b, v, err);
         if (r == 0)
                 r = mv__take_step(b, v, err);
         if (r == 0)
                 r = record_step(b, payload, v, err);
-        return r < 0 ? r : mv__step_event(b, v, err);
+        if (r == 0)
+                r = mv__step_event(b, v, err);
+        if (r == 0)
+                mv__exposed_event(b, v, entered);
+        return r;
 }
 
 /* Who only tells of a step behind another wall does not wait for somebody else to run it. */
@@ -136,7 +140,7 @@ static int tell_step(struct mv_broker *b, struct mv_slice payload, const struct 
 {
         if (mv__step_wall(b, v) != b->steps.wall)
                 return MV_HOSTILE(err, "STEP: a step that runs behind another wall is not entered");
-        return step_event(b, payload, v, err);
+        return step_event(b, payload, v, false, err);
 }
 
 static int enter_step(struct mv_broker *b, struct mv_slice payload, const struct mv_value *v,
@@ -148,7 +152,7 @@ static int enter_step(struct mv_broker *b, struct mv_slice payload, const struct
         enum mv_tier unmet = mv__step_unmet(b, v);
         if (unmet)
                 return refuse_step(b, unmet, err);
-        int r = step_event(b, payload, v, err);
+        int r = step_event(b, payload, v, true, err);
         return r < 0 ? r : mv__reply_raw(b, MV_FRAME_ENTER, 0, mv_slice(here, sizeof here), err);
 }
 

@@ -138,6 +138,8 @@ struct asked {
         uint64_t effect_ns;                     /* 0: a pure one is not timed */
         bool replied;                           /* answered without a fault */
         uint32_t attempts;                      /* retries of the effect */
+        const struct mv_value *exposed;         /* of the program's context; NULL: nothing */
+        struct mv_slice exposed_note;           /* in the record: which keys */
         bool untouched; /* on record without a result, and yet it had no effect */
         enum { NOT_ASKED, NOT_DECIDED, DECIDED } recorded; /* mv__decided_before */
         bool begun;                      /* its idempotency key is in the log of effects, begun */
@@ -274,6 +276,13 @@ int mv__decided_before(struct mv_broker *b, struct asked *q, struct mv_err *err)
 /* hints.c. A STEP event, whatever it is. */
 int mv__take_hint(struct mv_broker *b, const struct mv_value *event, struct mv_err *err);
 void mv__hints_free(struct mv__hints *h);
+
+/* exposed.c */
+void mv__exposed_begin(struct mv_exposed *x); /* another program of a session: no step is open */
+/* entered: the event begins a step with an isolation level. */
+void mv__exposed_event(struct mv_broker *b, const struct mv_value *event, bool entered);
+/* Fills q->exposed as the context and the open steps have it. false: it is too large, and the call has a fault. */
+bool mv__expose(struct mv_broker *b, struct asked *q);
 
 /* replay.c */
 /* The decision about this call, when it is the next record of a call: 1, and what it said, a denial in q->decision and, when

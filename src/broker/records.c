@@ -137,7 +137,7 @@ int mv__record_call(struct mv_broker *b, const struct asked *q, struct mv_err *e
         struct mv_out o;
         if (!mv__build_call(b, q, &o))
                 return mv_fail(err, MV_E_NOMEM, 0, "broker: a CALL record");
-        return append(b, MV_REC_CALL, &o, mv_slice(NULL, 0), err);
+        return append(b, MV_REC_CALL, &o, q->exposed_note, err);
 }
 
 /* Of what a budget holds, other than calls: those are counted from the records themselves. */

@@ -21,6 +21,11 @@ void *mv_call_ctx(struct mv_call *call)
         return call->capability->ctx;
 }
 
+const struct mv_value *mv_call_program_context(const struct mv_call *call)
+{
+        return call->exposed;
+}
+
 int mv_call_fail(struct mv_call *call, const char *kind, const char *format, ...)
 {
         va_list ap;

@@ -78,6 +78,7 @@ static struct entry *entry_free(struct entry *e)
                 free((char *)e->capability.result);
                 free((char *)e->capability.summary);
                 free((char *)e->capability.permission);
+                free((char *)e->capability.tags);
         }
         free(e);
         return NULL;
@@ -166,7 +167,8 @@ static int descriptor_check(const struct mv_capability *c, struct mv_err *err)
         if (c->permission &&
             strlen(c->permission) >= sizeof((struct mv_decision *)0)->permissions[0])
                 return mv_fail(err, MV_E_INVALID, 0,
-                               "capability %s: permission is longer than 63 bytes", c->id);
+                               "capability %s: permission is longer than %d bytes", c->id,
+                               MV_CAPABILITY_ID_MAX);
         return 0;
 }
 
@@ -184,12 +186,12 @@ static struct entry *entry_copy(const struct mv_capability *c)
                 return NULL;
         e->capability = *c;
         struct mv_capability *d = &e->capability;
-        d->id = d->arguments = d->result = d->summary = d->permission = NULL;
+        d->id = d->arguments = d->result = d->summary = d->permission = d->tags = NULL;
         if (copy_text(c->id, &d->id) &&
             copy_text(c->arguments ? c->arguments : "(any...)", &d->arguments) &&
             copy_text(c->result ? c->result : "any", &d->result) &&
             copy_text(c->summary ? c->summary : "", &d->summary) &&
-            copy_text(c->permission, &d->permission))
+            copy_text(c->permission, &d->permission) && copy_text(c->tags, &d->tags))
                 return e;
         return entry_free(e);
 }

@@ -99,9 +99,10 @@ struct mv_call {
         struct mv_call_host host;
         /* made on first use, freed by the broker with mv_file_table_free */
         struct mv_file_table **files;
-        struct mv_arena *arena;  /* reply memory */
-        struct mv_limits limits; /* of the execution, defaults filled in */
-        uint64_t deadline_ns;    /* CLOCK_MONOTONIC; 0: none */
+        struct mv_arena *arena;         /* reply memory */
+        const struct mv_value *exposed; /* of the program's context; NULL: nothing */
+        struct mv_limits limits;        /* of the execution, defaults filled in */
+        uint64_t deadline_ns;           /* CLOCK_MONOTONIC; 0: none */
         /* of the execution: what a call starts may not be behind less */
         enum mv_tier tier_min;
         volatile int *cancel; /* may be NULL */

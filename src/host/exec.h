@@ -29,8 +29,9 @@ struct mv_session {
         uint64_t memory_bytes_max;
         struct mv_arena memory; /* of the copies below */
         const struct mv_value *args, *variables;
-        struct mv_cell *cell; /* NULL: before the first evaluation, or lost */
-        uint64_t evaluations; /* that ended in order in this cell */
+        struct mv_cell *cell;       /* NULL: before the first evaluation, or lost */
+        uint64_t evaluations;       /* that ended in order in this cell */
+        struct mv_exposed *exposed; /* what they said about themselves; begins anew with a cell */
         bool lost;
 };
 
@@ -53,6 +54,7 @@ struct mv__exec {
         struct mv_arena scratch;
         struct mv_trail *trail;
         struct mv_broker *broker;
+        struct mv_exposed *exposed; /* NULL: nobody is shown anything, or it is the session's */
         struct mv__door_tap tap;
         const struct mv_broker_replay *replay; /* NULL: effects happen */
         bool resumed; /* the id and the trail are there already, and the trail follows (resume.c) */

@@ -244,8 +244,27 @@ static bool can_wait(const struct mv__exec *e)
                (mv__program_is_rtfs(k) || k == MV_PROGRAM_NONE);
 }
 
+/* What the program says about itself. A session's goes on as long as its cell does, whatever this evaluation's context exposes. */
+static int open_exposed(struct mv__exec *e, struct mv_exposed **ret, struct mv_err *err)
+{
+        struct mv_exposed **at = e->session ? &e->session->exposed : &e->exposed;
+        if (e->session && e->session->evaluations == 0)
+                *at = mv_exposed_free(*at);
+        if (!*at && (e->session || e->context->exposed.count)) {
+                *at = mv_exposed_new(e->x->variables);
+                if (!*at)
+                        return mv_fail(err, MV_E_NOMEM, 0, "exposed context");
+        }
+        *ret = *at;
+        return 0;
+}
+
 static int open_broker(struct mv__exec *e, struct mv_err *err)
 {
+        struct mv_exposed *exposed;
+        int r = open_exposed(e, &exposed, err);
+        if (r < 0)
+                return r;
         struct mv_broker_options o = { .execution_id = e->result->execution_id,
                                        .context = e->context,
                                        .table = e->host->table,
@@ -253,6 +272,7 @@ static int open_broker(struct mv__exec *e, struct mv_err *err)
                                        .audit = can_wait(e) ? e->host->audit : NULL,
                                        .effects = e->host->effects,
                                        .plan = e->program_digest,
+                                       .exposed = exposed,
                                        .seed = e->x->seed,
                                        .limits = e->limits,
                                        .deadline_ns = e->deadline_ns,
@@ -265,7 +285,7 @@ static int open_broker(struct mv__exec *e, struct mv_err *err)
                                        .profiles_count = e->plan ? e->plan->profiles_count : 0,
                                        .walls = e->walls,
                                        .walls_count = e->plan ? e->plan->walls_count : 0 };
-        int r = mv_broker_new(&o, &e->broker, err);
+        r = mv_broker_new(&o, &e->broker, err);
         if (r == 0) {
                 e->tap.inner = mv_broker_door(e->broker);
                 e->tap.x = e->x;
@@ -495,6 +515,7 @@ int mv__exec_init(struct mv__exec *e, struct mv_host *h, const struct mv_executi
 void mv__exec_done(struct mv__exec *e)
 {
         mv_broker_free(e->broker);
+        mv_exposed_free(e->exposed);
         mv_trail_free(e->trail);
         mv__cells_free(e->cells);
         for (uint32_t i = 1; i <= e->walls_used; i++)

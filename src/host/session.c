@@ -126,6 +126,7 @@ struct mv_session *mv_session_close(struct mv_session *s)
                 mv__cell_give(s->entry, s->cell, s->memory_bytes_max, true, s->host->pool_cells);
         if (s->using)
                 mv__entry_release(s->entry);
+        mv_exposed_free(s->exposed);
         mv_arena_done(&s->memory);
         free(s);
         return NULL;

@@ -100,7 +100,7 @@ bool mv_grant_covered(const struct mv_context *c, enum mv_grant_kind kind, const
         if (mv_context_level(c) == MV_LEVEL_PURE)
                 return false;
         if (kind == MV_GRANT_CAPABILITY)
-                return mv__grant_for(c, text[0] == ':' ? text + 1 : text) != NULL;
+                return mv__grants_cover(&c->capabilities, text[0] == ':' ? text + 1 : text) != NULL;
         if (kind == MV_GRANT_READ || kind == MV_GRANT_WRITE)
                 return path_covered(c, text, kind == MV_GRANT_WRITE);
         return kind == MV_GRANT_HOST ? host_covered(c, text) : env_covered(c, text);

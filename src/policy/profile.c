@@ -276,12 +276,6 @@ static void hint_demand(struct mv_decision *d, const char *key)
                key);
 }
 
-static bool holds_id(const struct mv_grant_list *l, const char *id)
-{
-        struct mv_context only = { .level = MV_LEVEL_CONTROLLED, .capabilities = *l };
-        return mv__grant_for(&only, id) != NULL;
-}
-
 static bool demands_places(const struct mv_demand *m)
 {
         return m->hosts_given || m->methods_given || m->paths_given || m->read_only;
@@ -321,7 +315,7 @@ void mv_profile_capability(const struct mv_step_view *v, const struct mv_capabil
                 if (!p->capabilities.any && mv__grants_find(&p->capabilities.list, cap->id) < 0) {
                         deny(d, p, "capabilities");
                         hint_text(d, p, "capabilities");
-                } else if (m->capabilities_given && !holds_id(&m->capabilities, cap->id)) {
+                } else if (m->capabilities_given && !mv__grants_cover(&m->capabilities, cap->id)) {
                         deny(d, p, "capabilities");
                         hint_demand(d, ":capabilities");
                 } else if (m->deterministic && !serves_deterministic(cap)) {

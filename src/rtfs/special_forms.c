@@ -122,7 +122,9 @@ const struct special_form special_forms[] = {
           "InvalidArguments: neither keyword nor symbol" },
         { "step", S_STEP,
           "(step \"name\" :expose-context bool :context-keys [...] :params {...} body ...)",
-          "Work that the host is told about; inside, %params is the map of :params.",
+          "Work that the host is told about; inside, %params is the map of :params. With "
+          ":expose-context its calls are shown the context (context/set), or not, where the host "
+          "exposes it; :context-keys: these keys of it.",
           "(step \"add\" :params {\"n\" 2} (+ 1 (get %params \"n\")))", "3", "the last body form",
           "InvalidArguments; Generic: an error in :params; what the body raises, after the host "
           "was told" },

@@ -7,17 +7,17 @@
 #include <security/grants.h>
 #include <security/lexical.h>
 
-const char *mv__grant_for(const struct mv_context *c, const char *id)
+const char *mv__grants_cover(const struct mv_grant_list *l, const char *id)
 {
-        int64_t at = mv__grants_find(&c->capabilities, id);
+        int64_t at = mv__grants_find(l, id);
         char glob[MV_CAPABILITY_ID_MAX + 3];
         for (size_t n = strlen(id); at < 0 && n > 0; n--) {
                 if (id[n - 1] != '.')
                         continue;
                 mv_fmt(glob, sizeof glob, "%.*s*", (int)n, id);
-                at = mv__grants_find(&c->capabilities, glob);
+                at = mv__grants_find(l, glob);
         }
-        return at < 0 ? NULL : c->capabilities.items[at];
+        return at < 0 ? NULL : l->items[at];
 }
 
 void mv__decision_permission(struct mv_decision *d, const char *permission)
@@ -64,7 +64,9 @@ static bool granted(const struct mv_context *c, const char *id, struct mv_decisi
 {
         enum mv_level level = mv_context_level(c);
         const char *bad = mv__id_check(mv_slice_str(id), false);
-        const char *grant = !bad && level == MV_LEVEL_CONTROLLED ? mv__grant_for(c, id) : NULL;
+        const char *grant = !bad && level == MV_LEVEL_CONTROLLED
+                                    ? mv__grants_cover(&c->capabilities, id)
+                                    : NULL;
         if (bad) {
                 mv_fmt(d->rule, sizeof d->rule, "not a capability id");
         } else if (level == MV_LEVEL_PURE) {

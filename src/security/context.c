@@ -103,7 +103,7 @@ struct mv_context *mv_context_free(struct mv_context *c)
         if (!c)
                 return NULL;
         struct mv_grant_list *lists[] = { &c->capabilities, &c->reads, &c->writes, &c->hosts,
-                                          &c->hosts_denied, &c->env,   &c->terms };
+                                          &c->hosts_denied, &c->env,   &c->terms,  &c->exposed };
         for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
                 mv__grants_done(lists[i]);
         drop_narrowings(c);
@@ -148,7 +148,9 @@ struct mv_context *mv_context_copy(const struct mv_context *c)
                   mv__grants_copy(&copy->writes, &c->writes, NULL) == 0 &&
                   mv__grants_copy(&copy->hosts, &c->hosts, NULL) == 0 &&
                   mv__grants_copy(&copy->hosts_denied, &c->hosts_denied, NULL) == 0 &&
-                  mv__grants_copy(&copy->env, &c->env, NULL) == 0 && mv__context_bind(copy, c);
+                  mv__grants_copy(&copy->env, &c->env, NULL) == 0 &&
+                  mv__grants_copy(&copy->exposed, &c->exposed, NULL) == 0 &&
+                  mv__context_bind(copy, c);
         for (uint32_t i = 0; ok && i < c->narrowings_count; i++) {
                 struct mv_context *narrow = mv_context_copy(c->narrowings[i].context);
                 ok = narrow &&
@@ -295,6 +297,62 @@ int mv_context_allow_env(struct mv_context *c, const char *name, struct mv_err *
         mv_fmt(key, sizeof key, "%.*s=", (int)name_len, name);
         mv__grants_remove_prefix(&c->env, key); /* the last word about a name counts */
         return mv__grants_add(&c->env, name, err);
+}
+
+#define TAG "tag:"
+
+static bool has_word(const char *words, const char *word)
+{
+        size_t len = strlen(word);
+        for (const char *at = words; *at; at += strspn(at, " ")) {
+                size_t n = strcspn(at, " ");
+                if (n == len && memcmp(at, word, len) == 0)
+                        return true;
+                at += n;
+        }
+        return false;
+}
+
+static bool is_tag(const char *text)
+{
+        return strncmp(text, TAG, sizeof TAG - 1) == 0;
+}
+
+static const char *tag_check(const char *word)
+{
+        size_t len = strlen(word);
+        for (size_t i = 0; i < len; i++)
+                if (word[i] <= ' ' || word[i] > '~')
+                        len = 0;
+        return len && len <= MV_CAPABILITY_ID_MAX
+                       ? NULL
+                       : "a tag is one word of 1 to 159 printable ASCII characters";
+}
+
+int mv_context_expose(struct mv_context *c, const char *capability, struct mv_err *err)
+{
+        int r = grantable(c, "exposure", capability, err);
+        if (r < 0)
+                return r;
+        const char *id = capability[0] == ':' ? capability + 1 : capability;
+        const char *reason =
+                is_tag(id) ? tag_check(id + sizeof TAG - 1) : mv__id_check(mv_slice_str(id), true);
+        return reason ? refuse("exposure", capability, reason, err)
+                      : mv__grants_add(&c->exposed, id, err);
+}
+
+bool mv_context_exposes(const struct mv_context *c, const struct mv_capability *cap)
+{
+        if (!c || !c->exposed.count)
+                return false;
+        if (mv__grants_cover(&c->exposed, cap->id))
+                return true;
+        for (uint32_t i = 0; cap->tags && i < c->exposed.count; i++) {
+                const char *tag = c->exposed.items[i];
+                if (is_tag(tag) && has_word(cap->tags, tag + sizeof TAG - 1))
+                        return true;
+        }
+        return false;
 }
 
 /* --- one capability --------------------------------------------------------------------------- */
@@ -467,7 +525,7 @@ bool mv_context_allows(const struct mv_context *c, const char *capability)
         const char *id = capability[0] == ':' ? capability + 1 : capability;
         if (mv__id_check(mv_slice_str(id), false))
                 return false;
-        return c->level == MV_LEVEL_FULL || mv__grant_for(c, id);
+        return c->level == MV_LEVEL_FULL || mv__grants_cover(&c->capabilities, id);
 }
 
 static const char *const isolated_files[] = {

@@ -118,22 +118,23 @@ bool mv_context_encode(const struct mv_context *c, struct mv_out *o)
         struct mv_context *pure = c ? NULL : mv_context_new(MV_LEVEL_PURE);
         if (!c)
                 c = pure;
-        bool ok =
-                c &&
-                mv_cbor_put_map(o, 9 + (c->narrowings_count > 0) + has_budget(c) + has_policies(c) +
-                                           (c->rules_count > 0) + mv__tls_any(c) +
-                                           mv__effects_any(c) + (c->terms.count > 0)) &&
-                put_env(o, &c->env) && (!mv__tls_any(c) || mv__tls_encode(c, o)) &&
-                put_list(o, "hosts", &c->hosts) && mv_cbor_put_str(o, "level") &&
-                mv_cbor_put_str(o, mv_level_name(c->level)) && put_list(o, "reads", &c->reads) &&
-                put_rules(o, c) && (!c->terms.count || put_list(o, "terms", &c->terms)) &&
-                put_budget(o, c) && put_limits(o, &c->limits) &&
-                put_list(o, "writes", &c->writes) &&
-                (!mv__effects_any(c) || mv__effects_encode(c, o)) && put_policies(o, c) &&
-                put_narrowings(o, c) && mv_cbor_put_str(o, "use_microvm") &&
-                mv_cbor_put_bool(o, c->use_microvm) &&
-                put_list(o, "capabilities", &c->capabilities) &&
-                put_list(o, "hosts_denied", &c->hosts_denied);
+        bool ok = c &&
+                  mv_cbor_put_map(o, 9 + (c->narrowings_count > 0) + has_budget(c) +
+                                             has_policies(c) + (c->rules_count > 0) +
+                                             mv__tls_any(c) + mv__effects_any(c) +
+                                             (c->terms.count > 0) + (c->exposed.count > 0)) &&
+                  put_env(o, &c->env) && (!mv__tls_any(c) || mv__tls_encode(c, o)) &&
+                  put_list(o, "hosts", &c->hosts) && mv_cbor_put_str(o, "level") &&
+                  mv_cbor_put_str(o, mv_level_name(c->level)) && put_list(o, "reads", &c->reads) &&
+                  put_rules(o, c) && (!c->terms.count || put_list(o, "terms", &c->terms)) &&
+                  put_budget(o, c) && put_limits(o, &c->limits) &&
+                  (!c->exposed.count || put_list(o, "exposed", &c->exposed)) &&
+                  put_list(o, "writes", &c->writes) &&
+                  (!mv__effects_any(c) || mv__effects_encode(c, o)) && put_policies(o, c) &&
+                  put_narrowings(o, c) && mv_cbor_put_str(o, "use_microvm") &&
+                  mv_cbor_put_bool(o, c->use_microvm) &&
+                  put_list(o, "capabilities", &c->capabilities) &&
+                  put_list(o, "hosts_denied", &c->hosts_denied);
         mv_context_free(pure);
         return ok;
 }

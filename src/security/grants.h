@@ -16,8 +16,7 @@ const char *mv__grants_before(const struct mv_grant_list *l, const char *text);
 /* first entry, or NULL */
 const char *mv__grants_find_prefix(const struct mv_grant_list *l, const char *prefix);
 void mv__grants_done(struct mv_grant_list *l);
-/* The grant that covers a capability id at level controlled: the id itself or a "prefix.*";
- * NULL: none. */
-const char *mv__grant_for(const struct mv_context *c, const char *id);
+/* The entry that covers a capability id: the id itself or a "prefix.*"; NULL: none. */
+const char *mv__grants_cover(const struct mv_grant_list *l, const char *id);
 
 #endif

@@ -55,6 +55,8 @@ struct mv_context {
         struct mv_tls tls;
         struct mv_effects effects;
         struct mv_grant_list terms; /* of one capability's contract (terms.h) */
+        struct mv_grant_list
+                exposed; /* who is shown the program's context: ids, prefixes, tag:WORD */
         bool use_microvm;
         bool log_capability_calls;
         char policy_name[48];            /* "" unless made by mv_context_new_policy */
@@ -80,6 +82,9 @@ void mv__budget_join(struct mv_budget_kept *to, const struct mv_budget_kept *fro
 bool mv__budget_ends(const struct mv_budget_kept *b, enum mv_spending what);
 /* NULL: out of memory; a NULL c copies as pure */
 struct mv_context *mv_context_copy(const struct mv_context *c);
+
+/* Is this capability shown what the program says about itself? */
+bool mv_context_exposes(const struct mv_context *c, const struct mv_capability *cap);
 
 /* The context that decides about the calls of one capability: its own narrower one, or c itself. */
 const struct mv_context *mv_context_for(const struct mv_context *c, const char *capability);

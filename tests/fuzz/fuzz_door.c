@@ -23,14 +23,28 @@ static void open_store(void)
                 abort();
 }
 
+/* Answers with what the guest said about itself. */
+static int seen(struct mv_call *call, const struct mv_value *args, uint32_t count,
+                struct mv_value *ret)
+{
+        if (!mv_call_program_context(call))
+                return mv_call_fail(call, "Generic", "hidden");
+        *ret = *mv_call_program_context(call);
+        return 0;
+}
+
 static void setup(void)
 {
+        static const struct mv_capability sees = { .id = "fuzz.seen", .args_max = 9, .call = seen };
         struct mv_err err;
         if (table)
                 return;
         context = mv_context_new(MV_LEVEL_CONTROLLED);
         if (!context || mv_capability_table_new(&table, &err) < 0 ||
-            mv_context_allow(context, "ccos.*", &err) < 0)
+            mv_capability_table_add(table, &sees, &err) < 0 ||
+            mv_context_allow(context, "ccos.*", &err) < 0 ||
+            mv_context_allow(context, "fuzz.seen", &err) < 0 ||
+            mv_context_expose(context, "fuzz.seen", &err) < 0)
                 abort();
 }
 
@@ -79,16 +93,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         struct mv_broker_options o = { .context = context,
                                        .table = table,
                                        .trail = trail,
+                                       .exposed = mv_exposed_new(NULL),
                                        .deadline_ns = 1,
                                        .limits = { .memory_bytes_max = 1 << 20,
                                                    .output_bytes_max = 4096 } };
-        if (mv_broker_new(&o, &broker, &err) < 0)
+        if (!o.exposed || mv_broker_new(&o, &broker, &err) < 0)
                 abort();
         converse(broker, mv_slice(data, len));
         mv_broker_outcome(broker, &outcome);
         if (outcome.ok && !outcome.value)
                 abort();
         mv_broker_free(broker);
+        mv_exposed_free(o.exposed);
         mv_trail_free(trail);
         return 0;
 }

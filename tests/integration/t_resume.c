@@ -79,6 +79,22 @@ TEST(an_idempotent_call_in_doubt_is_repeated)
         plan_done();
 }
 
+/* REQ-SEC-13: what it said before the crash it says again, and nobody was told of another word meanwhile */
+TEST(a_resumed_run_is_shown_with_what_it_had_said)
+{
+        plan_new();
+        CHECK(mv_context_expose(plan.context, "test.*", &plan.err) == 0);
+        plan_killed("(context/set :k \"said\") (call \"test.put\" \"x\") (call \"test.put\" "
+                    "\"@k\")",
+                    2, AFTER_EFFECT);
+        CHECK_STR(plan_effects(), "x said ");
+        CHECK_STR(plan_resume(NULL), "\"@k\"");
+        CHECK_STR(plan_effects(), "x said said ");
+        CHECK(plan_verifies());
+        CHECK(plan_replays());
+        plan_done();
+}
+
 /* REQ-CKPT-04, -06 */
 TEST(a_run_is_resumed_with_its_own_context_only)
 {
