@@ -19,6 +19,7 @@ void mv_test_failed(const char *file, int line, const char *what);
 void mv_test_equal(const char *file, int line, const char *what, const char *is,
                    const char *wanted);
 void mv_test_skip(const char *why);
+bool mv_test_nap(unsigned n); /* 10 ms; false: there were enough of them */
 
 #define TEST(id)                                                                                   \
         static void test_##id(void);                                                               \
@@ -47,6 +48,10 @@ void mv_test_skip(const char *why);
 /* For what ends by itself, or by another limit; its context has to give it too. */
 #define MV_TEST_PATIENT_NS 60000000000ull
 #define MV_TEST_PATIENT    (&(struct mv_limits){ .wall_ns_max = MV_TEST_PATIENT_NS })
+/* Something that happens behind our back: until it has, and not longer than soon. */
+#define UNTIL(x)                                                                                   \
+        for (unsigned naps_ = 0; !(x) && mv_test_nap(naps_); naps_++)                              \
+        continue
 #define SKIP(why)                                                                                  \
         do {                                                                                       \
                 mv_test_skip(why);                                                                 \

@@ -2,6 +2,7 @@
 /* Runs the registered tests in order of registration and prints TAP; with arguments, only those
  * named. */
 #include "test.h"
+#include <time.h>
 
 static struct mv_test *first, **last = &first;
 static bool failed_now;
@@ -32,6 +33,13 @@ void mv_test_equal(const char *file, int line, const char *what, const char *is,
 void mv_test_skip(const char *why)
 {
         skipped_now = why;
+}
+
+bool mv_test_nap(unsigned n)
+{
+        const struct timespec nap = { 0, 10000000 };
+        nanosleep(&nap, NULL);
+        return n < MV_TEST_SOON_NS / (uint64_t)nap.tv_nsec;
 }
 
 static bool wanted(const char *name, int argc, char **argv)

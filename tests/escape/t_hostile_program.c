@@ -179,11 +179,8 @@ static int members_of(pid_t pid, bool spares)
 /* Init of a cell whose processes are dead may take a moment. */
 static int members_left(void)
 {
-        int n = members_of(getpid(), false);
-        for (int i = 0; n && i < 100; i++) {
-                usleep(10000);
-                n = members_of(getpid(), false);
-        }
+        int n;
+        UNTIL((n = members_of(getpid(), false)) == 0);
         return n;
 }
 
@@ -218,11 +215,8 @@ static void check_rest(struct rest before)
         CHECK(now.mounts == before.mounts);
         CHECK(now.files == before.files);
         CHECK(members_left() == 0);
-        for (int i = 0; i < 100 && now.descriptors > before.descriptors + WAITING_DESCRIPTORS;
-             i++) {
-                usleep(10000); /* the same: they are closed behind it */
-                now = rest_now();
-        }
+        UNTIL((now = rest_now()).descriptors <= /* the same: they are closed behind it */
+              before.descriptors + WAITING_DESCRIPTORS);
         CHECK(now.descriptors <= before.descriptors + WAITING_DESCRIPTORS);
 }
 
@@ -1515,13 +1509,11 @@ TEST(the_end_of_the_host_is_the_end_of_its_cells) /* and the next host removes t
                 run(&a, NULL);
                 _exit(0);
         }
-        for (int i = 0; i < 200 && alive_of(pid) == 0; i++)
-                usleep(10000);
+        UNTIL(alive_of(pid) > 0);
         CHECK(alive_of(pid) > 0);
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
-        for (int i = 0; i < 100 && alive_of(pid) > 0; i++)
-                usleep(10000);
+        UNTIL(alive_of(pid) == 0);
         CHECK(alive_of(pid) == 0);
         REQUIRE(mv_host_new(NULL, &next, &err) == 0);
         struct mv_host *mine = host;

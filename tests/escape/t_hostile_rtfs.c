@@ -646,12 +646,8 @@ static void check_no_leak(enum wall w)
         struct held before = held();
         for (unsigned i = 0; i < (w == GVISOR ? 2 : CYCLES); i++)
                 run_mix(w);
-        struct held after = held();
-        for (int i = 0; i < 100 && after.fds > before.fds;
-             i++) { /* a closed cell is taken apart behind us */
-                usleep(10000);
-                after = held();
-        }
+        struct held after;
+        UNTIL((after = held()).fds <= before.fds); /* a closed cell is taken apart behind us */
         snprintf(what, sizeof what,
                  "%s: descriptors %u, then %u; mappings %u, then %u; children %u, then %u",
                  wall_name[w], before.fds, after.fds, before.maps, after.maps, before.children,

@@ -461,7 +461,7 @@ def an_execution_whose_proxy_dies_ends():  # REQ-NET-18
         time.sleep(0.02)
     for p in proxies():
         os.kill(p, 9)
-    r = json.loads(child.communicate(timeout=20)[0])
+    r = json.loads(child.communicate(timeout=60)[0])
     assert r['termination'] == 'killed' and 'proxy' in r['error']['message'], r
 
 

@@ -420,9 +420,7 @@ static int own_children(void)
 /* Sandboxes are taken apart behind the caller's back. */
 static bool all_closed(void)
 {
-        for (int i = 0; i < 300 && own_groups(); i++)
-                usleep(10000);
-        usleep(50000); /* the group is given up after its last process was reaped; then, descriptors are */
+        UNTIL(own_groups() == 0);
         return own_groups() == 0;
 }
 
@@ -438,6 +436,7 @@ TEST(many_sandboxes_in_a_row_leave_nothing) /* REQ-GV-12, REQ-RES-14 */
         for (int i = 0; i < count; i++)
                 CHECK(gives(h, "(+ 1 2)", 3));
         CHECK(all_closed());
+        UNTIL(entries("/proc/self/fd") == descriptors && own_children() == children);
         CHECK(entries("/proc/self/fd") == descriptors);
         CHECK(lines("wc -l < /proc/self/mountinfo") == mounts);
         CHECK(lines(RUNSC_STATES) == states);

@@ -378,7 +378,7 @@ TEST(a_caller_can_cancel_from_another_thread)
                 REQUIRE(r);
                 CHECK(mv_result_termination(r) == MV_END_KILLED);
                 CHECK(strstr(mv_result_error(r)->message, "cancelled"));
-                CHECK(now_ms() - start < 3000);
+                CHECK(now_ms() - start < MV_TEST_SOON_NS / 1000000);
                 mv_result_free(r);
         }
         mv_context_free(c);
@@ -1263,32 +1263,7 @@ TEST(capabilities_have_settings_of_their_own)
         CHECK_STR(mv__settings_of(NULL)->files, "none");
 }
 
-/* --- performance ------------------------------------------------------------------------------ */
-/* REQ-PERF-02, -03, -05: the old thresholds. */
-TEST(a_hundred_programs_take_less_than_a_second_on_the_mock)
-{
-        static const char *const programs[] = { "(+ 1 2)", "(+ (* 2 3) (- 10 (/ 8 2)))",
-                                                "(call :ccos.math.add 1 2)", "(/ 1 0)" };
-        struct mv_host *h = new_host();
-        struct mv_context *c = ALLOWING("ccos.math.add");
-        for (size_t p = 0; p < 4; p++) {
-                uint64_t start = now_ms();
-                for (int i = 0; i < 100; i++)
-                        mv_result_free(run_source(h, "mock", c, programs[p]));
-                CHECK(now_ms() - start < 1000);
-        }
-        struct mv_result *r = run_source(h, "mock", c, "1");
-        REQUIRE(r);
-        uint64_t start = now_ms(), sum = 0;
-        for (int i = 0; i < 1000; i++)
-                sum += mv_result_metadata(r)->duration_ns;
-        CHECK(sum > 0);
-        CHECK(now_ms() - start < 10);
-        mv_result_free(r);
-        mv_context_free(c);
-        mv_host_free(h);
-}
-
+/* --- many times -------------------------------------------------------------------------------- */
 static unsigned open_descriptors(void)
 {
         unsigned n = 0;

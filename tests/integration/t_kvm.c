@@ -204,7 +204,7 @@ TEST(an_endless_loop_ends_at_its_cpu_limit)
                             (struct mv_limits){ .wall_ns_max = 20000 * MS, .cpu_ns_max = 40 * MS });
         CHECK(o.exit.termination == MV_END_TIMEOUT);
         CHECK_STR(o.exit.detail, "CPU time limit");
-        CHECK(o.exit.cpu_ns >= 40 * MS && o.exit.cpu_ns < 200 * MS);
+        CHECK(o.exit.cpu_ns >= 40 * MS && o.exit.cpu_ns < 1000 * MS);
         OPS->close_cell(c);
 }
 
@@ -601,8 +601,8 @@ TEST(closed_cells_release_descriptors_threads_and_memory)
         }
         mv__kvm_reaper_wait(&provider->reaper);
         CHECK(count("/proc/self/fd") == fds);
-        for (int i = 0; i < 100 && count("/proc/self/task") != threads; i++)
-                usleep(1000); /* a joined thread is listed until the kernel is done with it */
+        UNTIL(count("/proc/self/task") ==
+              threads); /* a joined thread is listed until the kernel is done with it */
         CHECK(count("/proc/self/task") == threads);
         CHECK(mappings() <= maps + CELLS / 2); /* the allocator has some of its own */
 }

@@ -438,7 +438,7 @@ TEST(cpu_time_is_limited_finer_than_a_second) /* REQ-RES-02, REQ-FC-23 wording *
         struct outcome x = execute(p, "spin", limits, (struct host){ 0 });
         expect("spin", &x, MV_END_TIMEOUT, SIGKILL, "CPU time limit exceeded: ");
         CHECK(x.exit.cpu_ns >= 80 * MS);
-        CHECK(x.exit.cpu_ns < 400 * MS);
+        CHECK(x.exit.cpu_ns < 1000 * MS);
         mv_provider_process.fini(p);
 }
 
@@ -617,7 +617,7 @@ TEST(cancel_from_another_thread_ends_a_spinning_guest)
                               .door = { &h, host_frame } };
         uint64_t t0 = mv__now_ns();
         CHECK(mv_provider_process.run(c, &run, &x, &err) == 0);
-        CHECK(mv__now_ns() - t0 < 2000 * MS);
+        CHECK(mv__now_ns() - t0 < MV_TEST_SOON_NS);
         CHECK(x.termination == MV_END_KILLED);
         CHECK_STR(x.detail, "cancelled");
         pthread_join(thread, NULL);
@@ -864,7 +864,7 @@ TEST(a_killed_host_takes_its_runner_with_it)
         CHECK(kill(runner, 0) == 0);
         kill(host, SIGKILL);
         waitpid(host, NULL, 0);
-        CHECK(gone_within(runner, 2000));
+        CHECK(gone_within(runner, MV_TEST_SOON_NS / MS));
         close(fds[0]);
         close(fds[1]);
 }

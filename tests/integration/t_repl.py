@@ -227,7 +227,7 @@ def ctrl_c_stops_the_evaluation_and_not_the_session():
             t.wait('\n')
             time.sleep(0.3)
             t.send('\x03')
-            t.wait('\n' + PROMPT, 10)
+            t.wait('\n' + PROMPT)
             equal(t.line('x'), '7')
         t.send('\x04')
         equal(t.end(), 0)

@@ -174,7 +174,7 @@ TEST(a_deadline_that_the_program_obeys_keeps_the_definitions)
                                                    .context = c,
                                                    .limits = { .wall_ns_max = 100000000 } };
                         CHECK_STR(eval_with(s, &v), "LimitExceeded timeout");
-                        CHECK(seconds() - from < 5);
+                        CHECK(seconds() - from < MV_TEST_SOON_NS / 1e9);
                         CHECK(!mv_session_lost(s));
                         CHECK_STR(eval(s, c, "x"), "7");
                 }
@@ -211,7 +211,7 @@ TEST(a_cancel_stops_the_evaluation_and_not_the_session)
                         pthread_join(t, NULL);
                         if (i == 0)
                                 CHECK_STR(how, "Interrupted killed");
-                        CHECK(seconds() - from < 5);
+                        CHECK(seconds() - from < MV_TEST_SOON_NS / 1e9);
                         CHECK(!mv_session_lost(s));
                         CHECK_STR(eval(s, c, "x"), "7");
                 }

@@ -303,8 +303,7 @@ TEST(spares_end_with_their_process_whoever_else_has_its_descriptors)
         for (int i = 0; i < SPARES; i++) {
                 char path[64];
                 snprintf(path, sizeof path, "/proc/%d/ns/net", (int)pids[i]);
-                for (int n = 0; n < 200 && access(path, F_OK) == 0; n++)
-                        usleep(5000);
+                UNTIL(access(path, F_OK) < 0);
                 CHECK(access(path, F_OK) < 0);
         }
 }
