@@ -302,6 +302,16 @@ static int carry_out_whole(struct mv_broker *b, struct asked *q, struct mv_value
         return r;
 }
 
+int mv__ask_about_result(struct mv_broker *b, struct asked *q, const char **ret_key,
+                         struct mv_err *err)
+{
+        const struct mv_slice result = mv__reply_payload(b);
+        if (terms_hold(b, q, &result))
+                return 0;
+        *ret_key = "fault";
+        return mv__reply_fault(b, q->seq, &q->fault, err);
+}
+
 static int answer_allowed(struct mv_broker *b, struct asked *q, struct mv_err *err)
 {
         struct mv_value v;
@@ -315,25 +325,18 @@ static int answer_allowed(struct mv_broker *b, struct asked *q, struct mv_err *e
                 r = mv__budget_resumed(b, q, &key, err);
         if (r == 0)
                 r = mv__before_effect(b, q, &key, err);
-        if (r != 0) {
-                q->replied = r > 0 && strcmp(key, "reply") == 0;
+        if (r != 0)
                 return r < 0 ? r : mv__record_result(b, q, key, mv__reply_payload(b), err);
-        }
         int called = 0;
         r = carry_out_whole(b, q, &v, &called, err);
         if (r < 0)
                 return r;
         r = build_answer(b, q, called, &v, &key, err);
-        if (r == 0 && strcmp(key, "reply") == 0) {
-                const struct mv_slice result = mv__reply_payload(b);
-                if (!terms_hold(b, q, &result)) {
-                        key = "fault";
-                        r = mv__reply_fault(b, q->seq, &q->fault, err);
-                }
-        }
-        q->replied = r == 0 && strcmp(key, "reply") == 0;
+        q->done = r == 0 && strcmp(key, "reply") == 0;
         if (r == 0 && q->begun)
-                r = mv__after_effect(b, q, q->replied, err);
+                r = mv__after_effect(b, q, q->done, err);
+        if (r == 0 && q->done)
+                r = mv__ask_about_result(b, q, &key, err);
         return r < 0 ? r : mv__record_result(b, q, key, mv__reply_payload(b), err);
 }
 
@@ -341,7 +344,7 @@ static int answer_allowed(struct mv_broker *b, struct asked *q, struct mv_err *e
 static void say_again(struct mv_broker *b, struct asked *q)
 {
         struct mv_value v;
-        if (q->capability && q->capability->effects == MV_EFFECT_OUTPUT && q->replied)
+        if (q->capability && q->capability->effects == MV_EFFECT_OUTPUT && q->done)
                 carry_out(b, q, &v);
 }
 
@@ -384,7 +387,7 @@ int mv__call(struct mv_broker *b, const struct mv_frame *f, struct mv_err *err)
         if (r == 0 && !mv__replays(b, q.seq)) {
                 r = q.decision.allowed ? answer_allowed(b, &q, err) : answer_refused(b, &q, err);
         }
-        if (r == 0 && q.replied && b->hints)
+        if (r == 0 && q.done && b->hints)
                 r = mv__owe(b, &q, err);
         mv_arena_done(&q.arena);
         return r;

@@ -54,6 +54,7 @@ static int in_doubt(struct mv_broker *b, struct asked *q, const char **ret_key, 
                 return 0;
         case MV_IN_DOUBT_DONE:
                 *ret_key = "reply";
+                q->done = true;
                 r = mv__reply_value(b, q->seq, d->reply ? d->reply : &nil, err);
                 return r < 0 ? r : 1;
         case MV_IN_DOUBT_FAIL:
@@ -98,7 +99,10 @@ static int answer_done(struct mv_broker *b, struct asked *q, const struct mv_key
                                     "too large to keep",
                                     ret_key, err);
         *ret_key = "reply";
+        q->done = true;
         int r = mv__reply_raw(b, MV_FRAME_REPLY, q->seq, f->result, err);
+        if (r == 0)
+                r = mv__ask_about_result(b, q, ret_key, err);
         return r < 0 ? r : 1;
 }
 

@@ -136,11 +136,11 @@ struct asked {
         struct mv_arena arena;    /* arguments and reply; gone when the frame is answered */
         const struct mv_capability *capability; /* NULL: unknown */
         uint64_t effect_ns;                     /* 0: a pure one is not timed */
-        bool replied;                           /* answered without a fault */
-        uint32_t attempts;                      /* retries of the effect */
-        const struct mv_value *exposed;         /* of the program's context; NULL: nothing */
-        struct mv_slice exposed_note;           /* in the record: which keys */
-        bool untouched; /* on record without a result, and yet it had no effect */
+        bool done;         /* the effect is there, whatever the contract says of the result */
+        uint32_t attempts; /* retries of the effect */
+        const struct mv_value *exposed; /* of the program's context; NULL: nothing */
+        struct mv_slice exposed_note;   /* in the record: which keys */
+        bool untouched;                 /* on record without a result, and yet it had no effect */
         enum { NOT_ASKED, NOT_DECIDED, DECIDED } recorded; /* mv__decided_before */
         bool begun;                      /* its idempotency key is in the log of effects, begun */
         struct mv_decision decision;     /* from here on not zeroed */
@@ -258,6 +258,9 @@ bool mv__compensates(const struct mv_broker *b); /* the program failed, and call
 void mv__owed_free(struct mv__owed *o);
 /* broker.c. The call becomes one that is refused by a fault. */
 void mv__refuse(struct asked *q, const char *rule);
+/* What the contract says of the reply in b->reply: where it does not hold, a fault takes its place and *ret_key says so. */
+int mv__ask_about_result(struct mv_broker *b, struct asked *q, const char **ret_key,
+                         struct mv_err *err);
 /* decode, decide, record, carry out, answer into b->reply. */
 int mv__call(struct mv_broker *b, const struct mv_frame *f, struct mv_err *err);
 

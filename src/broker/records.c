@@ -184,9 +184,14 @@ int mv__record_result(struct mv_broker *b, const struct asked *q, const char *ke
         int r = room(b, payload.len, &o, err);
         if (r < 0)
                 return r;
-        mv_cbor_put_map(&o, 2);
+        bool done = q->done && strcmp(key, "fault") == 0;
+        mv_cbor_put_map(&o, 2 + done);
         put_key(&o, "seq");
         mv_cbor_put_int(&o, (int64_t)q->seq);
+        if (done) {
+                put_key(&o, "done");
+                mv_cbor_put_bool(&o, true);
+        }
         put_key(&o, key);
         mv_put_slice(&o, payload);
         mv__budget_clock(b);

@@ -135,7 +135,8 @@ static int replay_allowed(struct mv_broker *b, struct asked *q, struct mv_err *e
 {
         struct mv_slice semantic = { NULL, 0 };
         struct mv_out mine;
-        struct field inside[D_COUNT], result[] = { { "seq", true }, { "fault" }, { "reply" } };
+        struct field inside[D_COUNT],
+                result[] = { { "seq", true }, { "fault" }, { "reply" }, { "done" } };
         enum mv_record_type type = MV_REC_MAX_;
         if (b->o.replay->goes_on) { /* what it spent before counts on */
                 mv__spent(b, MV_SPEND_CALLS, 1);
@@ -162,11 +163,11 @@ static int replay_allowed(struct mv_broker *b, struct asked *q, struct mv_err *e
         }
         if (r < 0)
                 return r;
-        if (type != MV_REC_RESULT || mv__fields_read(semantic, result, 3, err) < 0 ||
+        if (type != MV_REC_RESULT || mv__fields_read(semantic, result, 4, err) < 0 ||
             result[1].seen == result[2].seen)
                 return diverged(b, q, "the record has no result for it", err);
         bool fault = result[1].seen;
-        q->replied = !fault;
+        q->done = !fault || is_true(&result[3]);
         r = mv__record(b, MV_REC_RESULT, semantic, mv_slice(NULL, 0), err);
         return r < 0 ? r
                      : mv__reply_raw(b, fault ? MV_FRAME_FAULT : MV_FRAME_REPLY, q->seq,

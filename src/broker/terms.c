@@ -3,8 +3,8 @@
  *
  * (1) A term sees values and calls nothing; it has fuel and memory of its own. One that cannot be decided does not hold.
  * (2) What does not hold before the call is refused like any other call: nothing happened. What does not hold behind it is a
- *     fault in place of the result, and the call has failed: its effect stands in the records.
- * (3) A call that is replayed was asked when it was made. */
+ *     fault in place of the result: the effect is there, for its idempotency key and for what undoes it (asked.done).
+ * (3) A call that is replayed was asked when it was made; a result out of the log of keys is asked about again. */
 #include <broker/internal.h>
 #include <rtfs/rtfs.h>
 #include <security/terms.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Idempotency keys, retries and compensations (REQ-IDEM-01..08), and what a crash leaves of them. */
 #include "durable.h"
+#include <security/security.h>
+#include <security/terms.h>
 #include <audit/effects.h>
 
 #define KEYED(key, word) "^{:runtime.idempotency-key " key "} (call \"test.append\" \"" word "\")"
@@ -364,5 +366,57 @@ TEST(a_run_that_was_ended_by_a_limit_is_undone)
                   "error LimitExceeded");
         CHECK_STR(plan_effects(), "a una ");
         CHECK(plan_verifies());
+        plan_done();
+}
+
+/* --- contracts (REQ-IDEM-06) ------------------------------------------------------------------- */
+/* test.append may give anything but "bad"; it is done all the same. */
+static void plan_promised(void)
+{
+        struct mv_context *narrow;
+        plan_new();
+        narrow = mv_context_copy(plan.context);
+        CHECK(narrow && mv__term_add(narrow, "post", "(not= result \"bad\")", &plan.err) == 0);
+        CHECK(mv_context_narrow(plan.context, "test.append", narrow, &plan.err) == 0);
+}
+
+#define CAUGHT(call) "(try " call " (catch e (:kind e)))"
+
+TEST(an_effect_is_there_though_its_result_breaks_the_contract_and_its_key_knows)
+{
+        plan_promised();
+        CHECK_STR(plan_run("[" CAUGHT(KEYED("{:key \"k\" :scope :global}", "bad")) " " CAUGHT(
+                                   KEYED("{:key \"k\" :scope :global}", "bad")) "]",
+                           0),
+                  "[:contract-violation :contract-violation]");
+        CHECK_STR(plan_effects(), "bad ");
+        CHECK_STR(plan_run("(do 1 " CAUGHT(KEYED("{:key \"k\" :scope :global}", "bad")) ")", 0),
+                  ":contract-violation");
+        CHECK_STR(plan_effects(), "bad ");
+        CHECK(plan_verifies() && plan_replays());
+        plan_done();
+}
+
+TEST(an_effect_whose_result_breaks_the_contract_is_undone_also_behind_a_crash)
+{
+#define BROKEN                                                                                     \
+        "^{:runtime.compensate [\"test.append\" \"un\"]} " CAUGHT(                                 \
+                "(call \"test.append\" \"bad\")") " (call \"test.put\" \"x\") (/ 1 0)"
+        plan_promised();
+        CHECK_STR(plan_run(BROKEN, 0), "error DivisionByZero");
+        CHECK_STR(plan_effects(), "bad x un ");
+        CHECK(plan_verifies() && plan_replays());
+        char root[65];
+        memcpy(root, plan.root, sizeof root);
+        for (int at = 2; at <= 3; at++) {
+                plan_again();
+                plan_killed(BROKEN, at, BEFORE_EFFECT);
+                CHECK_STR(plan_resume(&(struct mv_resumption){ .in_doubt = MV_IN_DOUBT_REPEAT,
+                                                               .in_doubt_call = (uint64_t)at }),
+                          "error DivisionByZero");
+                CHECK_STR(plan_effects(), "bad x un ");
+                CHECK_STR(plan.root, root);
+                CHECK(plan_verifies() && plan_replays());
+        }
         plan_done();
 }
