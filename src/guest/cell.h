@@ -51,8 +51,8 @@ int cell_program(struct cell *c, struct mv_cur *plan);
 void cell_usage(uint64_t *ret_resident_bytes, uint64_t *ret_cpu_ns);
 /* The same of one process, by its name in /proc. */
 void cell_usage_add(int proc, const char *name, bool resident, uint64_t *bytes, uint64_t *cpu_ns);
-/* Asks one thread of a process after the other until found says true: what is asked of the process is asked of its first thread,
- * which may have ended before the others. */
+/* Asks one thread of a process after the other until found says true: what is asked of a process is asked of its first thread, which
+ * may have ended before the others. */
 typedef bool (*cell_thread_fn)(int proc, const char *thread, void *ctx);
 bool cell_next_thread(int proc, const char *name, cell_thread_fn found, void *ctx);
 /* cell_confined.c: stand in for what a process namespace does. 0 or an errno. */

@@ -125,11 +125,19 @@ int cell_confine(struct cell *c)
 static char family[FAMILY_MAX][12];
 static unsigned family_count;
 
-static void add_children(int proc, const char *pid, const char *tid)
+struct parent {
+        const char *pid;
+        bool there;
+};
+
+/* Every thread of a process may have children. */
+static bool add_children(int proc, const char *thread, void *ctx)
 {
         static char text[CHILDREN_BYTES];
+        struct parent *p = ctx;
         char path[64], *at = text;
-        snprintf(path, sizeof path, "%.11s/task/%.20s/children", pid, tid);
+        p->there = true;
+        snprintf(path, sizeof path, "%.11s/task/%.20s/children", p->pid, thread);
         int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
         ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
         if (fd >= 0)
@@ -138,25 +146,7 @@ static void add_children(int proc, const char *pid, const char *tid)
         for (char *one; family_count < FAMILY_MAX && (one = strsep(&at, " "));)
                 if (one[0])
                         snprintf(family[family_count++], sizeof family[0], "%.11s", one);
-}
-
-/* Every thread of a process may have children. */
-static bool add_children_of(int proc, const char *pid)
-{
-        char buf[DIRECTORY_BYTES] __attribute__((aligned(8))), path[32];
-        long n = 0;
-        snprintf(path, sizeof path, "%.11s/task", pid);
-        int fd = openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return false;
-        while ((n = syscall(SYS_getdents64, fd, buf, sizeof buf)) > 0)
-                for (long at = 0; at < n; at += ((const struct entry64 *)(buf + at))->len) {
-                        const struct entry64 *e = (const struct entry64 *)(buf + at);
-                        if (e->name[0] != '.')
-                                add_children(proc, pid, e->name);
-                }
-        close(fd);
-        return true;
+        return false; /* and the next thread's */
 }
 
 /* Names of init and of all that descend from it. false: it cannot be told. */
@@ -165,8 +155,11 @@ static bool family_find(int proc)
         snprintf(family[0], sizeof family[0], "%d", (int)getpid());
         family_count = 1;
         bool known = true;
-        for (unsigned i = 0; i < family_count && known; i++)
-                known = add_children_of(proc, family[i]) || i > 0; /* one may have ended */
+        for (unsigned i = 0; i < family_count && known; i++) {
+                struct parent p = { family[i], false };
+                (void)cell_next_thread(proc, family[i], add_children, &p);
+                known = p.there || i > 0; /* one may have ended */
+        }
         return known && family_count < FAMILY_MAX;
 }
 
