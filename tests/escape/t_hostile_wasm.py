@@ -14,28 +14,20 @@ import subprocess
 import sys
 import tempfile
 import time
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tap import add, environment, run_tests, skip_all, test
 
 MICROVM, HOSTILE = map(os.path.abspath, sys.argv[1:3])
 PROVIDER = sys.argv[3]
 WORK = tempfile.mkdtemp(prefix='microvm-wasm-')
 os.chmod(WORK, 0o755)
-ENV = {'PATH': os.environ['PATH'], 'HOME': WORK, 'LC_ALL': 'C.UTF-8', 'SECRET': 'hunter2',
-       'XDG_CACHE_HOME': os.path.join(WORK, 'cache'), 'XDG_STATE_HOME': os.path.join(WORK, 'state')}
-for name in ('ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS'):
-    if name in os.environ:
-        ENV[name] = os.environ[name]
+ENV = environment(WORK, SECRET='hunter2', XDG_CACHE_HOME=os.path.join(WORK, 'cache'), XDG_STATE_HOME=os.path.join(WORK, 'state'))
 AS = {}  # who runs the command, and the compilers too
 if os.environ.get('MV_TEST_AS_USER') and os.geteuid() == 0:
     AS = {'user': 54321, 'group': 54321, 'extra_groups': []}
     subprocess.run = functools.partial(subprocess.run, **AS)
     os.chown(WORK, 54321, 54321)
-TESTS = []
 COMMANDS = []  # the numbers of the processes that ran the command: a control group bears its maker's
-
-
-def test(fn):
-    TESTS.append((fn.__name__.replace('_', ' '), fn))
-    return fn
 
 
 def command(*args):
@@ -103,8 +95,8 @@ TRAPS = {
                                   '(elem (i32.const 0) $f)', '(call $f)', 'the call stack is exhausted'),
 }
 for what, (fields, body, why) in TRAPS.items():
-    TESTS.append((f'trap: {what}', lambda f=fields, b=body, w=why:
-                  fails(wat(START % (f, b)), 'WASM execution failed: ' + w)))
+    add(f'trap: {what}', lambda f=fields, b=body, w=why:
+        fails(wat(START % (f, b)), 'WASM execution failed: ' + w))
 
 # --- malformed modules ----------------------------------------------------------------------------------------------------
 MAGIC = b'\0asm\1\0\0\0'
@@ -150,10 +142,10 @@ MALFORMED = {
     '_start that is a memory': (MAGIC + section(5, b'\1\0\1') + section(7, b'\1\6_start\2\0'), 'Failed to find _start in WASM'),
 }
 for what, (content, why) in MALFORMED.items():
-    TESTS.append((f'malformed: {what}', lambda c=content, w=why: fails(raw(c), w)))
+    add(f'malformed: {what}', lambda c=content, w=why: fails(raw(c), w))
 for n in range(9, 9 + len(TYPE + FUNCTION + EXPORT + CODE) - 1, 5):
     whole = MAGIC + TYPE + FUNCTION + EXPORT + CODE
-    TESTS.append((f'malformed: cut after {n} bytes', lambda c=whole[:n]: fails(raw(c), 'Failed to')))
+    add(f'malformed: cut after {n} bytes', lambda c=whole[:n]: fails(raw(c), 'Failed to'))
 
 IMPORTS = {
     'a function of env': ('"env" "system"', '(func)', "imports 'env' 'system'"),
@@ -164,8 +156,8 @@ IMPORTS = {
     'fewer parameters': ('"wasi_snapshot_preview1" "fd_write"', '(func (result i32))', 'another type'),
 }
 for what, (names, kind, why) in IMPORTS.items():
-    TESTS.append((f'import: {what}', lambda n=names, k=kind, w=why:
-                  fails(wat(f'(module (import {n} {k}) (func (export "_start")))'), w)))
+    add(f'import: {what}', lambda n=names, k=kind, w=why:
+        fails(wat(f'(module (import {n} {k}) (func (export "_start")))'), w))
 
 
 @test
@@ -348,7 +340,7 @@ HAS_CLANG = shutil.which('clang') and os.path.exists('/usr/include/wasm32-wasi/w
                    capture_output=True).returncode == 0
 if HAS_CLANG:
     for name, answer in ATTACKS.items():
-        TESTS.append((f'wasi: {name}', lambda n=name, a=answer: carried_out(n, a)))
+        add(f'wasi: {name}', lambda n=name, a=answer: carried_out(n, a))
 
     @test
     def an_exit_code_cannot_forge_a_trap():
@@ -418,7 +410,7 @@ ANSWERS = {
 }
 if PROVIDER == 'kvm' and os.path.exists(IMAGES + '0') and HAS_CLANG:
     for name, part in BELLS.items():
-        TESTS.append((f'image: {name}', lambda n=name, p=part: killed(n, p)))
+        add(f'image: {name}', lambda n=name, p=part: killed(n, p))
 
     @test
     def image_that_does_as_it_is_told_is_run_at_all():
@@ -563,26 +555,12 @@ def on(name, text, *args):
 
 def main():
     if not shutil.which('wat2wasm') or not shutil.which('wasm2c'):
-        print('1..0 # SKIP wabt is not installed')
-        return 0
+        return skip_all('wabt is not installed')
     providers = json.loads(subprocess.run([MICROVM, 'providers', '--json'], capture_output=True, env=ENV).stdout)['providers']
     wall = next(p for p in providers if p['name'] == PROVIDER)
     if not wall['available'] or 'RTFS only' in (wall['reason'] or ''):
-        print(f'1..0 # SKIP {wall["reason"]}')
-        return 0
-    failed = 0
-    only = sys.argv[4:]
-    chosen = [t for t in TESTS if not only or any(o in t[0] for o in only)]
-    print(f'1..{len(chosen)}')
-    for n, (name, fn) in enumerate(chosen, 1):
-        try:
-            fn()
-            print(f'ok {n} - {name}', flush=True)
-        except Exception as e:
-            failed += 1
-            print(f'not ok {n} - {name}')
-            print('\n'.join('# ' + line for line in (str(e) or repr(e)).splitlines()), flush=True)
-    return failed > 0
+        return skip_all(wall['reason'])
+    return run_tests(only=sys.argv[4:])
 
 
 # --- the record, and what is left -------------------------------------------------------------------------------------------
@@ -649,10 +627,10 @@ def the_memory_peak_is_what_a_module_used():  # REQ-RES-08
     assert large['metadata']['memory_peak_bytes'] <= 1.1 * (33 << 20), large['metadata']
 
 
-TESTS.append(('the memory peak is what a module used', the_memory_peak_is_what_a_module_used))
+test(the_memory_peak_is_what_a_module_used)
 if HAS_CLANG:
-    TESTS.append(('each attack is on record', each_attack_is_on_record))
-TESTS.append(('nothing is left on the host', nothing_is_left))
+    test(each_attack_is_on_record)
+add('nothing_is_left_on_the_host', nothing_is_left)
 
 try:
     status = main()

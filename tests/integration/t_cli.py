@@ -8,20 +8,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import traceback
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tap import environment, equal, has, run_tests, test
 
 MICROVM, ROOT = map(os.path.abspath, sys.argv[1:3])
-TESTS = []
 WORK = tempfile.mkdtemp(prefix='microvm-cli-')
-ENV = {'PATH': os.environ['PATH'], 'HOME': WORK, 'LC_ALL': 'C.UTF-8'}
-for name in ('ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS'):
-    if name in os.environ:
-        ENV[name] = os.environ[name]
-
-
-def test(fn):
-    TESTS.append(fn)
-    return fn
+ENV = environment(WORK)
 
 
 def run(*args, stdin=None, env=None):
@@ -33,14 +25,6 @@ def run_json(*args, stdin=None):
     code, out, _ = run(args[0], '--json', *args[1:], stdin=stdin) # words after -- are the program's
     assert out.count('\n') == 1, f'one line of JSON, got {out!r}'
     return code, json.loads(out)
-
-
-def equal(got, wanted):
-    assert got == wanted, f'{got!r} is not {wanted!r}'
-
-
-def has(text, part):
-    assert part in text, f'{part!r} is not in {text!r}'
 
 
 def path(name):
@@ -663,21 +647,8 @@ def the_first_example_reports_what_it_may_and_is_refused_the_rest():
         equal([f['operation'] for f in r['metadata']['file_operations']], ['read-file', 'write-file'])
 
 
-def main():
-    failed = 0
-    print(f'1..{len(TESTS)}')
-    for n, fn in enumerate(TESTS, 1):
-        try:
-            fn()
-            print(f'ok {n} - {fn.__name__}', flush=True)
-        except Exception as problem:
-            failed += 1
-            for line in (str(problem) or traceback.format_exc()).splitlines():
-                print('#', line)
-            print('#', traceback.format_exc().splitlines()[-3:][0])
-            print(f'not ok {n} - {fn.__name__}', flush=True)
+try:
+    status = run_tests()
+finally:
     shutil.rmtree(WORK, ignore_errors=True)
-    return 1 if failed else 0
-
-
-sys.exit(main())
+sys.exit(status)

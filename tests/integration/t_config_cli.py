@@ -9,36 +9,20 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-import traceback
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tap import environment, equal, has, run_tests, test
 
 MICROVM, ROOT = map(os.path.abspath, sys.argv[1:3])
-TESTS = []
 WORK = tempfile.mkdtemp(prefix='microvm-config-')
-ENV = {'PATH': os.environ['PATH'], 'HOME': WORK, 'LC_ALL': 'C.UTF-8'}
-for name in ('ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS'):
-    if name in os.environ:
-        ENV[name] = os.environ[name]
+ENV = environment(WORK)
 EXAMPLES = os.path.join(ROOT, 'examples')
 MICROVM_TOML = os.path.join(EXAMPLES, 'settings', 'microvm.toml')
 AGENT = os.path.join(EXAMPLES, 'config', 'microvm.rtfs')
 
 
-def test(fn):
-    TESTS.append(fn)
-    return fn
-
-
 def run(*args, **env):
     r = subprocess.run([MICROVM, *args], capture_output=True, timeout=60, env={**ENV, **env}, cwd=WORK)
     return r.returncode, r.stdout.decode(), r.stderr.decode()
-
-
-def equal(got, wanted):
-    assert got == wanted, f'{got!r} is not {wanted!r}'
-
-
-def has(text, part):
-    assert part in text, f'{part!r} is not in {text!r}'
 
 
 def write(name, text):
@@ -352,21 +336,8 @@ def a_wrong_settings_file_runs_nothing():  # REQ-CFG-10
     equal(run('eval', '1', '--policy', os.path.join(WORK, 'nowhere.toml'))[0] != 0, True)
 
 
-def main():
-    failed = 0
-    print(f'1..{len(TESTS)}')
-    for n, fn in enumerate(TESTS, 1):
-        try:
-            fn()
-            print(f'ok {n} - {fn.__name__}')
-        except Exception:  # pylint: disable=broad-except
-            failed += 1
-            print('# ' + traceback.format_exc().replace('\n', '\n# '))
-            print(f'not ok {n} - {fn.__name__}')
-        sys.stdout.flush()
+try:
+    status = run_tests()
+finally:
     shutil.rmtree(WORK, ignore_errors=True)
-    return 1 if failed else 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())
+sys.exit(status)

@@ -10,34 +10,18 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tap import environment, equal, has, run_tests, test
 
 MICROVM, WAITING = map(os.path.abspath, sys.argv[1:3])
-TESTS = []
 WORK = tempfile.mkdtemp(prefix='microvm-durable-')
-ENV = {'PATH': os.environ['PATH'], 'HOME': WORK, 'LC_ALL': 'C.UTF-8'}
-for name in ('ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS'):
-    if name in os.environ:
-        ENV[name] = os.environ[name]
+ENV = environment(WORK)
 GRANTS = ['--allow', 'ccos.io.*', '--allow', 'ccos.system.sleep-ms', '--allow-write', WORK]
-
-
-def test(fn):
-    TESTS.append(fn)
-    return fn
 
 
 def run(*args):
     r = subprocess.run([MICROVM, *args], capture_output=True, timeout=60, env=ENV, cwd=WORK)
     return r.returncode, r.stdout.decode(), r.stderr.decode()
-
-
-def equal(got, wanted):
-    assert got == wanted, f'{got!r} is not {wanted!r}'
-
-
-def has(text, part):
-    assert part in text, f'{part!r} is not in {text!r}'
 
 
 def killed(store, program, until):
@@ -254,21 +238,8 @@ def approvals_that_are_none_are_refused():
         assert run('approvals', 'show', name, *store)[0] not in (0, 70)
 
 
-def main():
-    print(f'1..{len(TESTS)}')
-    failed = 0
-    for n, fn in enumerate(TESTS, 1):
-        try:
-            fn()
-            print(f'ok {n} - {fn.__name__}')
-        except Exception:
-            failed += 1
-            for line in traceback.format_exc().splitlines():
-                print('#', line)
-            print(f'not ok {n} - {fn.__name__}')
-    shutil.rmtree(WORK)
-    return 1 if failed else 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())
+try:
+    status = run_tests()
+finally:
+    shutil.rmtree(WORK, ignore_errors=True)
+sys.exit(status)

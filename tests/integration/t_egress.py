@@ -15,6 +15,8 @@ import sys
 import tempfile
 import threading
 import time
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tap import Skip, run_tests, test
 
 MICROVM = os.path.abspath(sys.argv[1])
 PROVIDER = sys.argv[2] if len(sys.argv) > 2 else 'process'
@@ -123,12 +125,6 @@ def script(source, *options):
     return d, records
 
 
-tests = []
-
-
-def test(f):
-    tests.append(f)
-    return f
 
 
 def lines(records, *words):
@@ -136,10 +132,6 @@ def lines(records, *words):
 
 
 CURL = shutil.which('curl', path='/usr/bin')
-
-
-class Skip(Exception):
-    pass
 
 
 def need_curl():
@@ -515,24 +507,8 @@ print(json.dumps(out))''' % (NAME, NAME), '--allow-net', NAME)
     assert not any(str(v[k]).startswith('got') for k in ('open', 'mem')), v
 
 
-def main():
-    only = sys.argv[3:]
-    chosen = [t for t in tests if not only or any(part in t.__name__ for part in only)]
-    print('1..%d' % len(chosen))
-    failed = 0
-    for i, t in enumerate(chosen, 1):
-        try:
-            t()
-            print('ok %d %s' % (i, t.__name__), flush=True)
-        except Skip as e:
-            print('ok %d %s # SKIP %s' % (i, t.__name__, e), flush=True)
-        except Exception as e:
-            failed += 1
-            print('# %s: %s' % (type(e).__name__, str(e)[:3000].replace('\n', '\n# ')))
-            print('not ok %d %s' % (i, t.__name__), flush=True)
+try:
+    status = run_tests(only=sys.argv[3:])
+finally:
     shutil.rmtree(DIR, ignore_errors=True)
-    return 1 if failed else 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())
+sys.exit(status)

@@ -9,16 +9,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tap import Skip, run_tests, test
 
 MICROVM = os.path.abspath(sys.argv[1])
 DIR = tempfile.mkdtemp(prefix='microvm-input-')
 EXEC = [MICROVM, 'exec', '--audit', 'none', '--allow', 'external_program']
-tests = []
-
-
-def test(f):
-    tests.append(f)
-    return f
 
 
 def run(argv, **more):
@@ -105,7 +101,7 @@ def a_script_reads_it_too():
 @test
 def ruby_runs_where_it_is_installed():  # REQ-PROG-03
     if not os.access('/usr/bin/ruby', os.X_OK):
-        return 'ruby is not installed'
+        raise Skip('ruby is not installed')
     path = os.path.join(DIR, 's.rb')
     with open(path, 'w') as f:
         f.write('require "json"; puts JSON.generate({"sum" => [1, 2, 3].sum})')
@@ -120,20 +116,8 @@ def only_programs_have_an_input():
     assert r.stdout == '3\n', r.stdout
 
 
-def main():
-    print('1..%d' % len(tests))
-    failed = 0
-    for i, t in enumerate(tests, 1):
-        try:
-            why = t()
-            print('ok %d %s%s' % (i, t.__name__, ' # SKIP ' + why if why else ''), flush=True)
-        except Exception as e:
-            failed += 1
-            print('# %s: %s' % (type(e).__name__, str(e)[:2000].replace('\n', '\n# ')))
-            print('not ok %d %s' % (i, t.__name__), flush=True)
+try:
+    status = run_tests()
+finally:
     shutil.rmtree(DIR, ignore_errors=True)
-    return 1 if failed else 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())
+sys.exit(status)

@@ -13,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tap import Skip, run_tests, skip_all, test
 
 MICROVM = os.path.abspath(sys.argv[1])
 USER = 54321
@@ -21,16 +23,6 @@ TMP = os.path.join(DIR, 'tmp')
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWUSER, PR_SET_DUMPABLE = 0x10000000, 4
 LANDLOCK_CREATE_RULESET, ABI_VERSION = 444, 1
-tests = []
-
-
-def test(f):
-    tests.append(f)
-    return f
-
-
-class Skip(Exception):
-    pass
 
 
 def put(path, text):
@@ -361,23 +353,7 @@ def main():
     if os.geteuid() == 0:
         os.chown(DIR, USER, USER)
         os.chown(TMP, USER, USER)
-    if skip_reason():
-        print(f'1..0 # SKIP {skip_reason()}')
-        return 0
-    print(f'1..{len(tests)}')
-    failed = 0
-    for n, f in enumerate(tests, 1):
-        name = f.__name__
-        try:
-            f()
-            print(f'ok {n} - {name}', flush=True)
-        except Skip as e:
-            print(f'ok {n} - {name} # SKIP {e}', flush=True)
-        except Exception as e:
-            failed += 1
-            print(f'not ok {n} - {name}')
-            print('\n'.join('# ' + line for line in (str(e) or repr(e)).splitlines()), flush=True)
-    return failed > 0
+    return skip_all(skip_reason()) if skip_reason() else run_tests()
 
 
 try:

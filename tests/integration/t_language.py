@@ -8,26 +8,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import traceback
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tap import environment, equal, has, run_tests, test
 
 MICROVM = os.path.abspath(sys.argv[1])
-TESTS = []
 WORK = tempfile.mkdtemp(prefix='microvm-language-')
-ENV = {'PATH': os.environ['PATH'], 'HOME': WORK, 'LC_ALL': 'C.UTF-8'}
-for name in ('ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS'):
-    if name in os.environ:
-        ENV[name] = os.environ[name]
+ENV = environment(WORK)
 PROGRAM = '''(defmacro twice [e] `(do ~e ~e))
 (defn fact [n] (if (< n 2) 1 (* n (fact (- n 1)))))
 (twice (call "ccos.echo" (fact 5)))
 (println {:b 1 :a [2 "x"]})
 (let [{:keys [a] c :d} {:a 1 :d 2}] [a c (fact 10)])
 '''
-
-
-def test(fn):
-    TESTS.append(fn)
-    return fn
 
 
 def run(*args, stdin=None):
@@ -38,14 +30,6 @@ def run(*args, stdin=None):
 def run_json(*args, stdin=None):
     code, out, _ = run(*args, '--json', stdin=stdin)
     return code, json.loads(out)
-
-
-def equal(got, wanted):
-    assert got == wanted, f'{got!r} is not {wanted!r}'
-
-
-def has(text, part):
-    assert part in text, f'{part!r} is not in {text!r}'
 
 
 def write(name, text):
@@ -253,21 +237,8 @@ def inspect_shows_the_error_of_a_source_that_does_not_compile():
     has(err, 'ParseError')
 
 
-def main():
-    failed = 0
-    print(f'1..{len(TESTS)}')
-    for n, fn in enumerate(TESTS, 1):
-        try:
-            fn()
-            print(f'ok {n} - {fn.__name__}', flush=True)
-        except Exception as problem:
-            failed += 1
-            for line in (str(problem) or traceback.format_exc()).splitlines():
-                print('#', line)
-            print('#', traceback.format_exc().splitlines()[-3:][0])
-            print(f'not ok {n} - {fn.__name__}', flush=True)
+try:
+    status = run_tests()
+finally:
     shutil.rmtree(WORK, ignore_errors=True)
-    return 1 if failed else 0
-
-
-sys.exit(main())
+sys.exit(status)

@@ -12,34 +12,22 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tap import Skip, environment, equal, has, run_tests, test
 
 MICROVM, EDITING = os.path.abspath(sys.argv[1]), sys.argv[2] == 'yes'
-TESTS = []
 WORK = tempfile.mkdtemp(prefix='microvm-repl-')
-ENV = {'PATH': os.environ['PATH'], 'HOME': WORK, 'LC_ALL': 'C.UTF-8', 'TERM': 'xterm', 'NO_COLOR': '1'}
-for name in ('ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS'):
-    if name in os.environ:
-        ENV[name] = os.environ[name]
+ENV = environment(WORK, TERM='xterm', NO_COLOR='1')
 PROMPT = 'microvm> '
 
 
-def test(fn):
-    TESTS.append(fn)
-    return fn
-
-
 def editing(fn):
-    fn.needs_editing = True
-    return test(fn)
-
-
-def equal(got, wanted):
-    assert got == wanted, f'{got!r} is not {wanted!r}'
-
-
-def has(text, part):
-    assert part in text, f'{part!r} is not in {text!r}'
+    def edited():
+        if not EDITING:
+            raise Skip('built without libedit')
+        fn()
+    edited.__name__ = fn.__name__
+    return test(edited)
 
 
 def pipe(text, *args):
@@ -311,24 +299,8 @@ def a_line_can_be_edited():
     t.end()
 
 
-def main():
-    failed = 0
-    print(f'1..{len(TESTS)}')
-    for n, fn in enumerate(TESTS, 1):
-        if hasattr(fn, 'needs_editing') and not EDITING:
-            print(f'ok {n} - {fn.__name__} # SKIP built without libedit')
-            continue
-        try:
-            fn()
-            print(f'ok {n} - {fn.__name__}', flush=True)
-        except Exception as problem:
-            failed += 1
-            for line in (str(problem) or traceback.format_exc()).splitlines():
-                print('#', line)
-            print('#', traceback.format_exc().splitlines()[-3:][0])
-            print(f'not ok {n} - {fn.__name__}', flush=True)
+try:
+    status = run_tests()
+finally:
     shutil.rmtree(WORK, ignore_errors=True)
-    return 1 if failed else 0
-
-
-sys.exit(main())
+sys.exit(status)

@@ -13,34 +13,18 @@ import subprocess
 import sys
 import tempfile
 import threading
-import traceback
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tap import environment, equal, has, run_tests, skip_all, test
 
 MICROVM = os.path.abspath(sys.argv[1])
-TESTS = []
 WORK = os.path.realpath(tempfile.mkdtemp(prefix='microvm-tls-'))
-ENV = {'PATH': os.environ['PATH'], 'HOME': WORK, 'LC_ALL': 'C.UTF-8'}
-for name in ('ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS'):
-    if name in os.environ:
-        ENV[name] = os.environ[name]
+ENV = environment(WORK)
 WRONG_PIN = 'sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='
-
-
-def test(fn):
-    TESTS.append(fn)
-    return fn
 
 
 def run(*args):
     r = subprocess.run([MICROVM, *args], capture_output=True, timeout=60, env=ENV, cwd=WORK)
     return r.returncode, r.stdout.decode(), r.stderr.decode()
-
-
-def equal(got, wanted):
-    assert got == wanted, f'{got!r} is not {wanted!r}'
-
-
-def has(text, part):
-    assert part in text, f'{part!r} is not in {text!r}'
 
 
 def at(name):
@@ -257,28 +241,19 @@ def explain_says_what_a_demand_about_tls_will_do():
 
 
 def main():
-    failed = 0
-    print(f'1..{len(TESTS)}')
-    for n, fn in enumerate(TESTS, 1):
-        try:
-            fn()
-            print(f'ok {n} - {fn.__name__}')
-        except Exception:  # pylint: disable=broad-except
-            failed += 1
-            print('# ' + traceback.format_exc().replace('\n', '\n# '))
-            print(f'not ok {n} - {fn.__name__}')
-        sys.stdout.flush()
-    shutil.rmtree(WORK, ignore_errors=True)
-    return 1 if failed else 0
-
-
-if __name__ == '__main__':
     if not shutil.which('openssl'):
-        print('1..0 # SKIP there is no openssl to make certificates with')
-        sys.exit(0)
+        return skip_all('there is no openssl to make certificates with')
+    global TLS, MUTUAL, PLAIN
     make_certificate('ca', subject='/CN=Test authority')
     make_certificate('other', subject='/CN=Another authority')
     make_certificate('server', 'ca')
     make_certificate('client', 'ca', '/CN=agent.example')
     TLS, MUTUAL, PLAIN = serve('server', False), serve('server', True), serve(None, False)
-    sys.exit(main())
+    return run_tests()
+
+
+try:
+    status = main()
+finally:
+    shutil.rmtree(WORK, ignore_errors=True)
+sys.exit(status)

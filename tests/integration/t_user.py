@@ -13,6 +13,8 @@ import stat
 import subprocess
 import sys
 import tempfile
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tap import Skip, add, run_tests, skip_all
 
 MICROVM, SOURCE, EMBED = map(os.path.abspath, sys.argv[1:4])
 EXAMPLES = os.path.join(SOURCE, 'examples')
@@ -161,10 +163,6 @@ NO_WALL = {
 }
 
 
-class Skip(Exception):
-    pass
-
-
 def same(how, wall, walls):
     seen = {who: how(who, wall) for who in PEOPLE}
     if seen['user'][0] == 5 and walls['root'] != walls['user']:
@@ -173,39 +171,34 @@ def same(how, wall, walls):
     return seen['root']
 
 
+def made(name, how, wall, has):
+    missing = [who for who in PEOPLE if wall and wall not in has[who]]
+
+    def one():
+        if missing:
+            raise Skip(f'{wall} is not available to {" and ".join(missing)}')
+        got = same(how, wall, has)
+        assert got[0] in (0, 1, 3), got
+    add(name, one)
+
+
 def main():
     lend_kvm()
     has = {who: providers(who) for who in PEOPLE}
-    tests = [(f'{name}, {wall}', how, wall) for name, (how, walls) in EACH_WALL.items() for wall in walls]
-    tests += [(name, how, None) for name, how in NO_WALL.items()]
-    print(f'1..{len(tests)}')
-    failed = 0
-    for n, (name, how, wall) in enumerate(tests, 1):
-        missing = [who for who in PEOPLE if wall and wall not in has[who]]
-        try:
-            if missing:
-                print(f'ok {n} - {name} # SKIP {wall} is not available to {" and ".join(missing)}', flush=True)
-                continue
-            got = same(how, wall, has)
-            assert got[0] in (0, 1, 3), got
-            print(f'ok {n} - {name}', flush=True)
-        except Skip as e:
-            print(f'ok {n} - {name} # SKIP {e}', flush=True)
-        except Exception as e:
-            failed += 1
-            print(f'not ok {n} - {name}')
-            print('\n'.join('# ' + line for line in (str(e) or repr(e)).splitlines()), flush=True)
-    return failed > 0
+    for name, (how, walls) in EACH_WALL.items():
+        for wall in walls:
+            made(f'{name}, {wall}', how, wall, has)
+    for name, how in NO_WALL.items():
+        made(name, how, None, has)
+    return run_tests()
 
 
 def with_account():
     if os.geteuid() != 0:
-        print('1..0 # SKIP only root can make another user')
-        return 0
+        return skip_all('only root can make another user')
     name, why = account_make()
     if not name:
-        print(f'1..0 # SKIP {why}')
-        return 0
+        return skip_all(why)
     try:
         return main()
     finally:
