@@ -64,10 +64,8 @@ static struct mv_result *evaluate(struct repl *r, const char *text, int *ret_cod
                                    .limits = r->q.x.limits,
                                    .cancel = &repl_interrupted };
         v.limits.memory_bytes_max = 0; /* the cell's */
-        repl_interrupted = 0;
         if (mv_session_eval(r->session, &v, &result, &err) < 0)
                 *ret_code = cli_error(&err, false);
-        repl_interrupted = 0;
         return result;
 }
 
@@ -280,11 +278,11 @@ static void loop(struct repl *r)
 {
         const char *text;
         while (!r->over) {
+                repl_interrupted = 0; /* one behind the line is for what the line says */
                 enum repl_got got = repl_read(r->in, &text);
                 if (got == REPL_END)
                         break;
                 if (got == REPL_INTERRUPT) {
-                        repl_interrupted = 0;
                         putchar('\n');
                         continue;
                 }

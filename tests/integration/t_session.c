@@ -220,6 +220,25 @@ TEST(a_cancel_stops_the_evaluation_and_not_the_session)
         }
 }
 
+TEST(a_cancel_before_the_evaluation_has_begun_is_not_lost)
+{
+        ON_EVERY_WALL
+        {
+                struct mv_context *c = mv_context_new(MV_LEVEL_FULL);
+                struct mv_session *s = session(WALL, c);
+                eval(s, c, "(def x 7)");
+                volatile int cancel = 1;
+                struct mv_evaluation v = { .program = mv_program_source("(loop [] (recur))"),
+                                           .context = c,
+                                           .cancel = &cancel };
+                CHECK_STR(eval_with(s, &v), "Interrupted killed");
+                CHECK(!mv_session_lost(s));
+                CHECK_STR(eval(s, c, "x"), "7");
+                mv_session_close(s);
+                mv_context_free(c);
+        }
+}
+
 TEST(a_cell_that_had_to_be_killed_is_gone_and_the_session_says_so_and_starts_anew)
 {
         for (size_t wall_ = 1; wall_ < 3; wall_++) {
