@@ -182,6 +182,22 @@ static bool draw(void *ctx, const struct mv_draw *d, uint64_t *ret)
         return true;
 }
 
+/* From the execution's own and the number of the call: another call, another seed, and the same ones in every run. */
+static bool seed(void *ctx, char ret[MV_SEED_TEXT_BYTES])
+{
+        const struct mv_broker *b = ctx;
+        uint8_t buf[MV_DIGEST_BYTES + 8], digest[MV_DIGEST_BYTES];
+        struct mv_out o = mv_out(buf + MV_DIGEST_BYTES, 8);
+        if (!b->o.seed)
+                return false;
+        mv_sha256(mv_slice_str(b->o.seed), buf);
+        mv_put_u64(&o, b->calls);
+        mv_sha256(mv_slice(buf, sizeof buf), digest);
+        for (size_t i = 0; i < sizeof digest; i++)
+                mv_fmt(ret + 2 * i, 3, "%02x", digest[i]);
+        return true;
+}
+
 struct mv_call_host mv__services(struct mv_broker *b)
 {
         return (struct mv_call_host){ .ctx = b,
@@ -191,5 +207,6 @@ struct mv_call_host mv__services(struct mv_broker *b)
                                       .deny = deny,
                                       .spend = spend,
                                       .draw = draw,
+                                      .seed = seed,
                                       .allow = allow };
 }

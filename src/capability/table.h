@@ -72,7 +72,8 @@ struct mv_draw {              /* of a random number */
         uint64_t attempt;
         bool fixed; /* from the program and the name alone */
 };
-struct mv_call_host { /* services of the broker to built-in capabilities */
+#define MV_SEED_TEXT_BYTES 65 /* a digest as hexadecimal digits */
+struct mv_call_host {         /* services of the broker to built-in capabilities */
         void *ctx;
         /* false: output limit reached */
         bool (*write_output)(void *ctx, bool to_stderr, struct mv_slice bytes);
@@ -90,6 +91,8 @@ struct mv_call_host { /* services of the broker to built-in capabilities */
                       struct mv_room *ret);
         /* A number that comes from the execution's seed. false: it has none; NULL: there is no execution */
         bool (*draw)(void *ctx, const struct mv_draw *d, uint64_t *ret);
+        /* The seed of an execution that this call starts, NUL-terminated; false, NULL: as draw */
+        bool (*seed)(void *ctx, char ret[MV_SEED_TEXT_BYTES]);
 };
 struct mv_call {
         const struct mv_capability *capability;

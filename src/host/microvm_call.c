@@ -331,9 +331,11 @@ static int execute(struct request *q, struct mv_value *ret)
 {
         struct mv_result *result;
         struct mv_err err;
+        char seed[MV_SEED_TEXT_BYTES];
         q->x.context = q->context;
         q->x.tier_min = q->call->tier_min;
         q->x.cancel = q->call->cancel;
+        q->x.seed = mv__nested_seed(q->call, seed);
         q->x.prelude = true;
         q->x.provider = q->provider[0] ? q->provider : NULL;
         q->x.program.language = q->x.program.kind == MV_PROGRAM_SCRIPT ? q->language : NULL;

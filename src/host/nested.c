@@ -6,7 +6,8 @@
  *     stands in hold for it, besides its own.
  * (2) They are a few deep at most: each of them waits on the stack of this thread.
  * (3) They end with their caller: the time left, the memory and output limits and the cancel flag are the caller's. A budget
- *     is one execution's: what it limits, another one may not spend at all. */
+ *     is one execution's: what it limits, another one may not spend at all.
+ * (4) Where the caller has a seed, one has a seed of its own that follows from it: what is random there is the same in every run too. */
 #include <base/slice.h>
 #include <host/nested.h>
 #include <policy/cover.h>
@@ -37,6 +38,11 @@ struct mv_limits mv__nested_limits(const struct mv_call *call)
         l.fuel_max = 0;
         l.wall_ns_max = call->deadline_ns > now ? call->deadline_ns - now : 1;
         return l;
+}
+
+const char *mv__nested_seed(const struct mv_call *call, char buf[MV_SEED_TEXT_BYTES])
+{
+        return call->host.seed && call->host.seed(call->host.ctx, buf) ? buf : NULL;
 }
 
 static void close_budget(struct mv_context *c)

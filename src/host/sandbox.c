@@ -106,6 +106,7 @@ static int run(struct mv_call *call, const struct mv_value *args, uint32_t args_
         struct request q;
         struct mv_err err;
         struct mv_result *r;
+        char seed[MV_SEED_TEXT_BYTES];
         int rc = request_read(call, &args[0], &q);
         if (rc < 0)
                 return rc;
@@ -123,6 +124,7 @@ static int run(struct mv_call *call, const struct mv_value *args, uint32_t args_
                 .tier_min = call->tier_min != MV_TIER_NONE ? call->tier_min : MV_TIER_PROCESS,
                 .args = q.args,
                 .limits = mv__nested_limits(call),
+                .seed = mv__nested_seed(call, seed),
                 .cancel = call->cancel
         };
         if (rc == 0)

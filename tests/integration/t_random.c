@@ -54,6 +54,24 @@ TEST(the_same_seed_draws_the_same_and_another_one_does_not)
         plan_done();
 }
 
+TEST(what_a_call_starts_draws_from_a_seed_of_its_own_that_follows)
+{
+#define STARTED                                                                                    \
+        "(get (call \"ccos.microvm.execute\" {:program {:type \"RtfsSource\" :source \"(call "     \
+        "\\\"ccos.random.int\\\" 1000000 \\\"a\\\")\"} :provider \"mock\"}) \"value\")"
+        static const char twice[] = "[" STARTED " " STARTED "]";
+        granted();
+        CHECK(mv_context_allow(plan.context, "ccos.microvm.execute", &plan.err) == 0);
+        const char *first = again("seven", twice);
+        CHECK(first[0] == '[' && strlen(first) > 8);
+        CHECK_STR(drawn("mock", "seven", twice), first);
+        CHECK(strcmp(drawn("mock", "eight", twice), first) != 0);
+        CHECK(strcmp(drawn("mock", NULL, twice), first) != 0);
+        long a = 0, b = 0;
+        CHECK(sscanf(first, "[%ld %ld]", &a, &b) == 2 && a != b); /* of another call, another */
+        plan_done();
+}
+
 /* The plan is part of the seed, so what is compared is in one program: argument 0 says what branch 0 does. */
 #define BRANCHES                                                                                   \
         "(defn work [n] (dotimes [i n] (random-int 9)) (step \"s\" 1) (step-parallel (random-int " \
