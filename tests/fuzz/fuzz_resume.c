@@ -10,15 +10,19 @@
 #include <base/slice.h>
 #include <host/host.h>
 #include <microvm/microvm.h>
+#include <security/terms.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MUST(x)     ((x) ? (void)0 : abort())
 #define RECORDS_MAX 128
 #define PROGRAM                                                                                    \
-        "(println \"a\") (call \"test.put\" 1) (step \"s\" (try (call \"test.spend\" 2) (catch e " \
-        "e)))"                                                                                     \
-        "^{:runtime.idempotency-key \"k\"} (call \"test.put\" 3) (call \"test.put\" 4)"
+        "(println \"a\") (try ^{:runtime.compensate [\"test.put\" 9]} (call \"test.put\" 5) "      \
+        "(catch e "                                                                                \
+        "e)) (step \"s\" :expose-context true (context/set :k 1) (try (call \"test.spend\" 2) "    \
+        "(catch e "                                                                                \
+        "e))) ^{:runtime.idempotency-key \"k\"} (call \"test.put\" 3) (call \"test.put\" 4) (/ 1 " \
+        "0)"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -101,6 +105,11 @@ static void prepare(void)
         b.max[MV_SPEND_CALLS] = 2;
         b.exhausted[MV_SPEND_CALLS] = MV_EXHAUSTED_GO_ON;
         mv_context_budget(context, &b);
+        struct mv_context *promised =
+                mv_context_copy(context); /* what put gives for 5 it may not give */
+        MUST(promised && mv__term_add(promised, "post", "(not= result 5)", &err) == 0);
+        MUST(mv_context_narrow(context, "test.put", promised, &err) == 0);
+        MUST(mv_context_expose(context, "test.*", &err) == 0);
         mv_context_limit(context, &(struct mv_limits){ .memory_bytes_max = 2u << 20 });
         x.context = context;
         MUST(mv_execute(h, &x, &r, &err) == 0);
