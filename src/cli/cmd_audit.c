@@ -92,7 +92,8 @@ static void print_decision(const struct mv_audit_record *rec)
 
 static void print_summary(const struct mv_audit_record *rec)
 {
-        struct mv_slice s = rec->semantic;
+        struct mv_slice s = rec->semantic, done;
+        struct mv_err ignored;
         switch (rec->type) {
         case MV_REC_EXECUTION_STARTED:
                 print_text("", s, "kind");
@@ -107,10 +108,13 @@ static void print_summary(const struct mv_audit_record *rec)
         case MV_REC_CALL:
                 print_text("", s, "capability");
                 print_field(" ", s, "args");
+                print_field("; is shown ", rec->observed, "exposed");
                 break;
         case MV_REC_RESULT:
                 print_field("reply ", s, "reply");
                 print_field("fault ", s, "fault");
+                if (mv__map_find(s, "done", &done, &ignored) == 0)
+                        printf("; its effect is there");
                 break;
         case MV_REC_EXECUTION_ENDED:
                 print_text("", s, "termination");

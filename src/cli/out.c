@@ -226,8 +226,8 @@ static void print_error(const struct mv_result *r, const struct mv_program *p)
         }
         const struct mv_metadata *m = mv_result_metadata(r);
         if (m->compensations || m->compensations_failed)
-                fprintf(stderr, "  undone: %u calls; %u could not be undone\n", m->compensations,
-                        m->compensations_failed);
+                fprintf(stderr, "  undone: %u call%s; %u could not be undone\n", m->compensations,
+                        m->compensations == 1 ? "" : "s", m->compensations_failed);
 }
 
 static void print_warnings(const struct mv_metadata *m)

@@ -80,7 +80,7 @@ def a_failed_run_says_what_it_has_undone():
                ' (+ 1 "x"))' % (WORK, WORK))
     code, _, err = run('eval', program, '--audit', 'c.mva', *GRANTS)
     equal(code, 1)
-    has(err, 'undone: 1 calls; 0 could not be undone')
+    has(err, 'undone: 1 call; 0 could not be undone')
     assert not os.path.exists(os.path.join(WORK, 'three'))
     out = json.loads(run('eval', program, '--audit', 'c.mva', '--json', *GRANTS)[1])
     equal((out['metadata']['compensations'], out['metadata']['compensations_failed']), (1, 0))
