@@ -70,6 +70,7 @@ enum mv_record_type {
         MV_REC_BUDGET_CONSUMPTION, /* what was spent, when a process is done with it */
         MV_REC_BUDGET_EXHAUSTED,   /* once of each kind and policy */
         MV_REC_BUDGET_EXTENDED,    /* somebody approved */
+        MV_REC_HINT, /* what the program said about a call made a difference: broker/hints.c */
         MV_REC_MAX_
 };
 const char *mv_record_type_name(enum mv_record_type t);

@@ -24,6 +24,7 @@ const char *mv_record_type_name(enum mv_record_type t)
                 [MV_REC_BUDGET_CONSUMPTION] = "BudgetConsumptionRecorded",
                 [MV_REC_BUDGET_EXHAUSTED] = "BudgetExhausted",
                 [MV_REC_BUDGET_EXTENDED] = "BudgetExtended",
+                [MV_REC_HINT] = "HintApplied",
         };
         return t >= 1 && t < MV_REC_MAX_ ? names[t] : "unknown record";
 }

@@ -69,6 +69,7 @@ struct mv_broker *mv_broker_free(struct mv_broker *b)
         mv__hints_free(b->hints);
         mv__owed_free(b->owed);
         mv__ruled_steps_free(b->ruled_steps);
+        mv__resilience_free(b->resilience);
         mv_terms_free(b->terms);
         mv_arena_done(&b->kept);
         free(b->reply.p);
@@ -249,7 +250,7 @@ static int carry_out(struct mv_broker *b, struct asked *q, struct mv_value *v)
         take_timeout(b, &call);
         *v = (struct mv_value){ .kind = MV_NIL };
         b->denied_inside = false;
-        bool timed = !q->capability->pure;
+        bool timed = !q->capability->pure || (b->hints && b->hints->metrics);
         uint64_t start = timed ? mv__broker_now_ns() : 0;
         int r = q->capability->call(&call, q->args.items, q->args.count, v);
         if (timed)
@@ -324,6 +325,8 @@ static int answer_allowed(struct mv_broker *b, struct asked *q, struct mv_err *e
         if (r == 0)
                 r = mv__budget_resumed(b, q, &key, err);
         if (r == 0)
+                r = mv__before_call(b, q, &key, err);
+        if (r == 0)
                 r = mv__before_effect(b, q, &key, err);
         if (r != 0)
                 return r < 0 ? r : mv__record_result(b, q, key, mv__reply_payload(b), err);
@@ -337,6 +340,8 @@ static int answer_allowed(struct mv_broker *b, struct asked *q, struct mv_err *e
                 r = mv__after_effect(b, q, q->done, err);
         if (r == 0 && q->done)
                 r = mv__ask_about_result(b, q, &key, err);
+        if (r == 0)
+                r = mv__after_call(b, q, strcmp(key, "reply") == 0, err);
         return r < 0 ? r : mv__record_result(b, q, key, mv__reply_payload(b), err);
 }
 

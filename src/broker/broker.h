@@ -16,8 +16,9 @@
  *            link) has no "args" and no "fault": the RESULT behind it says how the call ended.
  *   CALL     {"seq","args","capability"}        durable before the effect, see needs_sync in broker.c; observed {"exposed"?}: which
  *            keys of the program's context the capability is shown
- *   RESULT   {"seq","done"?,"fault"|"reply"}    whole, exactly as the guest got it; done: true, of a fault behind an effect that is
- *            there: its contract does not hold of the result. observed {"spent"?,"retries"?,"effect_ns"?}:
+ *   RESULT   {"seq","done"?,"fault"|"reply"}    whole, exactly as the guest got it; done: is the effect there? Only where the other
+ *            key does not say it: true with a fault when the contract does not hold of the result, false with a reply out of
+ *            the cache. observed {"spent"?,"retries"?,"effect_ns"?}:
  *            spent: of each kind of budget, by the execution so far; effect_ns: not of a pure capability
  *   STEP     the payload of the frame; observed, of a step that runs in another cell: {"tier","provider"} of its wall
  *   STEP_PROFILE  see mv_profile_encode; written before the program starts (host/plan.c)

@@ -22,19 +22,29 @@ void mv__owed_free(struct mv__owed *o)
         }
 }
 
+/* One effect, however often its key was asked for. */
+static bool is_owed(const struct mv_broker *b, const struct mv_keyed *x)
+{
+        for (const struct mv__owed *o = b->owed; o; o = o->before)
+                if (o->keyed && memcmp(o->key.key, x->key, sizeof x->key) == 0)
+                        return true;
+        return false;
+}
+
 int mv__owe(struct mv_broker *b, const struct asked *q, struct mv_err *err)
 {
         const struct bytes *c = &b->hints->compensation;
-        if (!c->len || b->compensating)
+        bool keyed = b->hints->key_len && b->o.effects;
+        struct mv_keyed key = keyed ? mv__keyed(b, q) : (struct mv_keyed){ 0 };
+        if (!c->len || b->compensating || (keyed && is_owed(b, &key)))
                 return 0;
         struct mv__owed *o = malloc(sizeof *o + c->len);
         if (!o)
                 return mv_fail(err, MV_E_NOMEM, 0, "broker: compensations");
         o->before = b->owed;
         o->call = q->seq;
-        o->keyed = b->hints->key_len && b->o.effects;
-        if (o->keyed)
-                o->key = mv__keyed(b, q);
+        o->keyed = keyed;
+        o->key = key;
         o->len = c->len;
         memcpy(o->bytes, c->p, c->len);
         b->owed = o;

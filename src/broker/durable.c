@@ -77,6 +77,11 @@ static void digest(struct mv_slice a, struct mv_slice b, uint8_t ret[MV_DIGEST_B
         mv_sha256(mv_slice(both, sizeof both), ret);
 }
 
+void mv__request_digest(const struct asked *q, uint8_t ret[MV_DIGEST_BYTES])
+{
+        digest(mv__asked_id(q), q->args_raw, ret);
+}
+
 /* A key of scope `plan` is another one in another program (REQ-IDEM-02). */
 struct mv_keyed mv__keyed(const struct mv_broker *b, const struct asked *q)
 {
@@ -86,7 +91,7 @@ struct mv_keyed mv__keyed(const struct mv_broker *b, const struct asked *q)
                               .window_ms = h->window_ms };
         digest(h->key_global ? MV_SLICE("global") : mv_slice(b->o.plan, MV_DIGEST_BYTES),
                mv_slice(h->key, h->key_len), x.key);
-        digest(mv__asked_id(q), q->args_raw, x.request);
+        mv__request_digest(q, x.request);
         return x;
 }
 
@@ -168,8 +173,7 @@ int mv__after_effect(struct mv_broker *b, struct asked *q, bool ok, struct mv_er
                               ok ? mv__reply_payload(b) : mv_slice(NULL, 0), err);
 }
 
-/* false: the deadline, or whoever cancels, comes first. */
-static bool wait_ms(const struct mv_broker *b, uint32_t ms)
+bool mv__wait_ms(const struct mv_broker *b, uint32_t ms)
 {
         uint64_t until = now_ns() + ms * 1000000ull;
         if (b->o.deadline_ns && until >= b->o.deadline_ns)
@@ -187,9 +191,10 @@ bool mv__try_again(struct mv_broker *b, struct asked *q)
 {
         const struct mv__hints *h = b->hints;
         if (!h || q->attempts >= h->retries || b->fatal.code != MV_OK || !transient(b, q) ||
-            !repeatable(b, q) || !wait_ms(b, h->backoff_ms[q->attempts]))
+            !repeatable(b, q) || !mv__wait_ms(b, h->backoff_ms[q->attempts]))
                 return false;
         q->attempts++;
+        mv__hint_applied(b, q, "retry", q->attempts);
         q->fault.kind[0] = q->fault.message[0] = '\0';
         return true;
 }

@@ -8,6 +8,10 @@
  *   runtime.timeout             n: each of the calls ends after so many milliseconds; or runtime.learning.timeout
  *                               {:absolute-ms n}
  *   runtime.compensate          ["capability.id" arg...]: undoes the call, should the execution fail
+ *   runtime.learning.cache            true or {:ttl-ms 60000 :max-entries 100}
+ *   runtime.learning.circuit-breaker  true or {:failure-threshold 5 :cooldown-ms 30000 :success-threshold 2}
+ *   runtime.learning.rate-limit       true or {:requests-per-second 10 :burst 5}; these three: resilience.c
+ *   runtime.learning.metrics          true: pure calls are timed too
  *
  * (1) Hints come from the program: they decide how its own calls are carried out, never what it may do.
  * (2) One of these that cannot be understood makes the call fail: it is not left out in silence. Other keys mean nothing here. */
@@ -122,6 +126,102 @@ static const char *take_idempotent(struct mv__hints *h, const struct mv_value *v
         return mv_as_bool(v, &h->idempotent) ? NULL : "runtime.idempotent: true or false";
 }
 
+struct setting {
+        const char *key, *other; /* :ttl-ms, :ttl_ms */
+        double min, max, *ret;   /* with the default in it */
+};
+
+static bool take_setting(const struct setting *s, const struct mv_entry *e)
+{
+        struct mv_slice key = { NULL, 0 };
+        int64_t n;
+        mv_as_text(&e->key, &key);
+        if (!mv_slice_eq_str(key, s->key) && !mv_slice_eq_str(key, s->other))
+                return false;
+        if (mv_as_int(&e->value, &n))
+                *s->ret = (double)n;
+        else if (!mv_as_float(&e->value, s->ret))
+                return false;
+        return *s->ret >= s->min && *s->ret <= s->max;
+}
+
+/* true: as they are; a map: some of them are otherwise, and there are no others; false: *ret_off. */
+static bool take_settings(const struct setting *s, const struct mv_value *v, bool *ret_off)
+{
+        bool on = true;
+        if (v->kind != MV_MAP) {
+                bool known = mv_as_bool(v, &on);
+                *ret_off = !on;
+                return known;
+        }
+        *ret_off = false;
+        for (uint32_t i = 0; i < v->count; i++) {
+                const struct setting *one = s;
+                while (one->key && !take_setting(one, &v->entries[i]))
+                        one++;
+                if (!one->key)
+                        return false;
+        }
+        return true;
+}
+
+static const char *take_cache(struct mv__hints *h, const struct mv_value *v)
+{
+        double ms = 60000, entries = 100;
+        bool off;
+        const struct setting s[] = { { "ttl-ms", "ttl_ms", 1, TIMEOUT_MS_MAX, &ms },
+                                     { "max-entries", "max_entries", 1, 1000, &entries },
+                                     { 0 } };
+        if (!take_settings(s, v, &off))
+                return "runtime.learning.cache: true or {:ttl-ms 1 to a day, :max-entries 1 to "
+                       "1000}";
+        h->cache_ms = off ? 0 : (uint64_t)ms;
+        h->cache_entries = (uint32_t)entries;
+        return NULL;
+}
+
+static const char *take_breaker(struct mv__hints *h, const struct mv_value *v)
+{
+        double failures = 5, ms = 30000, successes = 2;
+        bool off;
+        const struct setting s[] = {
+                { "failure-threshold", "failure_threshold", 1, 1000000, &failures },
+                { "cooldown-ms", "cooldown_ms", 1, TIMEOUT_MS_MAX, &ms },
+                { "success-threshold", "success_threshold", 1, 1000000, &successes },
+                { 0 }
+        };
+        if (!take_settings(s, v, &off))
+                return "runtime.learning.circuit-breaker: true or {:failure-threshold 1 to "
+                       "1000000, "
+                       ":cooldown-ms 1 to a day, :success-threshold 1 to 1000000}";
+        h->breaker_failures = off ? 0 : (uint32_t)failures;
+        h->breaker_successes = (uint32_t)successes;
+        h->breaker_ms = (uint64_t)ms;
+        return NULL;
+}
+
+static const char *take_rate(struct mv__hints *h, const struct mv_value *v)
+{
+        double rate = 10, burst = 5;
+        bool off;
+        const struct setting s[] = { { "requests-per-second", "requests_per_second", 0.001, 1000000,
+                                       &rate },
+                                     { "burst", "burst", 1, 1000000, &burst },
+                                     { 0 } };
+        if (!take_settings(s, v, &off))
+                return "runtime.learning.rate-limit: true or {:requests-per-second 0.001 to "
+                       "1000000, "
+                       ":burst 1 to 1000000}";
+        h->rate = off ? 0 : rate;
+        h->burst = burst;
+        return NULL;
+}
+
+static const char *take_metrics(struct mv__hints *h, const struct mv_value *v)
+{
+        return mv_as_bool(v, &h->metrics) ? NULL : "runtime.learning.metrics: true or false";
+}
+
 /* As the CALL frame will hold it: [id [args...]]. */
 static void put_call(struct mv_out *o, const struct mv_value *v)
 {
@@ -151,9 +251,16 @@ static const struct {
         const char *key;
         const char *(*take)(struct mv__hints *h, const struct mv_value *v);
 } rows[] = {
-        { "runtime.idempotency-key", take_key },      { "runtime.idempotent", take_idempotent },
-        { "runtime.learning.retry", take_retry },     { "runtime.timeout", take_timeout },
-        { "runtime.learning.timeout", take_timeout }, { "runtime.compensate", take_compensation },
+        { "runtime.idempotency-key", take_key },
+        { "runtime.idempotent", take_idempotent },
+        { "runtime.learning.retry", take_retry },
+        { "runtime.timeout", take_timeout },
+        { "runtime.learning.timeout", take_timeout },
+        { "runtime.compensate", take_compensation },
+        { "runtime.learning.cache", take_cache },
+        { "runtime.learning.circuit-breaker", take_breaker },
+        { "runtime.learning.rate-limit", take_rate },
+        { "runtime.learning.metrics", take_metrics },
 };
 
 static int take(struct mv_broker *b, struct mv_slice key, const struct mv_value *v,

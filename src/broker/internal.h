@@ -52,6 +52,12 @@ struct mv__hints { /* what the program's metadata says about the calls under it 
         uint32_t retries;
         uint32_t backoff_ms[MV__RETRIES_MAX];
         uint64_t timeout_ms; /* 0: none */
+        bool metrics;        /* pure calls are timed too */
+        uint64_t cache_ms;   /* 0: none */
+        uint32_t cache_entries;
+        uint32_t breaker_failures, breaker_successes; /* 0: none */
+        uint64_t breaker_ms;
+        double rate, burst; /* calls per second; 0: any */
         char key[MV__KEY_BYTES_MAX];
         size_t key_len; /* 0: none */
         bool key_global;
@@ -93,6 +99,7 @@ struct mv_broker {
         struct mv_file_table *files;
         struct mv__hints *hints;             /* NULL: none were ever given */
         struct mv__owed *owed;               /* newest first */
+        struct mv__resilience *resilience;   /* NULL: no hint asked for any */
         struct mv_terms *terms;              /* NULL: none was ever asked */
         struct mv__ruled_steps *ruled_steps; /* NULL: no rules, or no step yet */
         bool compensating;
@@ -251,6 +258,17 @@ int mv__after_effect(struct mv_broker *b, struct asked *q, bool ok, struct mv_er
 bool mv__try_again(struct mv_broker *b, struct asked *q);
 
 struct mv_keyed mv__keyed(const struct mv_broker *b, const struct asked *q);
+void mv__request_digest(const struct asked *q, uint8_t ret[MV_DIGEST_BYTES]);
+/* false: the deadline, or whoever cancels, comes first. */
+bool mv__wait_ms(const struct mv_broker *b, uint32_t ms);
+
+/* resilience.c. Before an effect is begun: 0: go on; 1: answered in b->reply, *ret_key as for mv__record_result. */
+int mv__before_call(struct mv_broker *b, struct asked *q, const char **ret_key, struct mv_err *err);
+/* q->done, and what it is answered: nothing of it has left yet. */
+int mv__after_call(struct mv_broker *b, const struct asked *q, bool replied, struct mv_err *err);
+/* Note that this hint made a difference; when that fails, b->fatal says so. */
+void mv__hint_applied(struct mv_broker *b, const struct asked *q, const char *hint, uint64_t n);
+struct mv__resilience *mv__resilience_free(struct mv__resilience *x);
 
 /* compensate.c. The call was done: does something undo it? */
 int mv__owe(struct mv_broker *b, const struct asked *q, struct mv_err *err);

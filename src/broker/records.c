@@ -184,13 +184,13 @@ int mv__record_result(struct mv_broker *b, const struct asked *q, const char *ke
         int r = room(b, payload.len, &o, err);
         if (r < 0)
                 return r;
-        bool done = q->done && strcmp(key, "fault") == 0;
-        mv_cbor_put_map(&o, 2 + done);
+        bool said = q->done != (strcmp(key, "reply") == 0); /* else the key says it */
+        mv_cbor_put_map(&o, 2 + said);
         put_key(&o, "seq");
         mv_cbor_put_int(&o, (int64_t)q->seq);
-        if (done) {
+        if (said) {
                 put_key(&o, "done");
-                mv_cbor_put_bool(&o, true);
+                mv_cbor_put_bool(&o, q->done);
         }
         put_key(&o, key);
         mv_put_slice(&o, payload);

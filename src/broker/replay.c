@@ -167,7 +167,7 @@ static int replay_allowed(struct mv_broker *b, struct asked *q, struct mv_err *e
             result[1].seen == result[2].seen)
                 return diverged(b, q, "the record has no result for it", err);
         bool fault = result[1].seen;
-        q->done = !fault || is_true(&result[3]);
+        q->done = result[3].seen ? is_true(&result[3]) : !fault;
         r = mv__record(b, MV_REC_RESULT, semantic, mv_slice(NULL, 0), err);
         return r < 0 ? r
                      : mv__reply_raw(b, fault ? MV_FRAME_FAULT : MV_FRAME_REPLY, q->seq,

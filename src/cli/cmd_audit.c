@@ -114,7 +114,8 @@ static void print_summary(const struct mv_audit_record *rec)
                 print_field("reply ", s, "reply");
                 print_field("fault ", s, "fault");
                 if (mv__map_find(s, "done", &done, &ignored) == 0)
-                        printf("; its effect is there");
+                        printf(done.len == 1 && done.p[0] == 0xf5 ? "; its effect is there"
+                                                                  : "; without an effect");
                 break;
         case MV_REC_EXECUTION_ENDED:
                 print_text("", s, "termination");

@@ -306,6 +306,18 @@ TEST(a_compensation_is_decided_like_any_call)
         plan_done();
 }
 
+TEST(one_effect_is_undone_once_however_often_its_key_was_asked_for)
+{
+#define CHARGE                                                                                     \
+        "^{:runtime.idempotency-key \"k\" :runtime.compensate [\"test.append\" \"un\"]} (call "    \
+        "\"test.append\" \"a\") "
+        plan_new();
+        CHECK_STR(plan_run(CHARGE CHARGE "(/ 1 0)", 0), "error DivisionByZero");
+        CHECK_STR(plan_effects(), "a un ");
+        CHECK(plan_verifies() && plan_replays());
+        plan_done();
+}
+
 /* REQ-IDEM-03: state compensated */
 TEST(a_key_whose_effect_was_undone_is_free_again)
 {

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Hints that keep a call from being made, or make it wait: cache, circuit breaker, rate limit (REQ-IDEM-07). */
+#include "durable.h"
+#include <host/cbor_map.h>
+#include <time.h>
+#include <wire/cbor.h>
+
+#define APPEND(word)      "(call \"test.append\" \"" word "\")"
+#define HINT(name, value) "^{:runtime.learning." name " " value "} "
+#define TRY(call)         "(try " call " (catch e (:kind e)))"
+#define SLEEP(ms)         "(call \"ccos.system.sleep-ms\" " ms ")"
+
+static void with_sleep(void)
+{
+        plan_new();
+        CHECK(mv_context_allow(plan.context, "ccos.system.sleep-ms", &plan.err) == 0 &&
+              mv_context_allow(plan.context, "ccos.echo", &plan.err) == 0);
+        mv_context_give(plan.context, MV_TEST_PATIENT);
+}
+
+/* So many notes that this hint was applied. */
+static unsigned applied(const char *hint)
+{
+        struct mv_audit_reader *reader;
+        struct mv_audit_record r;
+        struct mv_err err;
+        unsigned count = 0;
+        if (mv_audit_reader_open(plan.store, &reader, &err) < 0)
+                return ~0u;
+        while (mv_audit_read(reader, &r, &err) == 1)
+                count += r.type == MV_REC_HINT &&
+                         mv_slice_eq_str(mv__map_text(r.semantic, "hint"), hint);
+        mv_audit_reader_close(reader);
+        return count;
+}
+
+static const struct {
+        const char *text, *shown, *effects;
+        unsigned hits;
+} cached[] = {
+        { HINT("cache", "true") "[" APPEND("a") APPEND("a") APPEND("b") APPEND("a") "]",
+          "[\"a\" \"a\" \"b\" \"a\"]", "a b ", 2 },
+        /* only what stands under it, and there anew in every form */
+        { "[" APPEND("a") HINT("cache", "true") APPEND("a") HINT("cache", "true") APPEND("a")
+                  APPEND("a") "]",
+          "[\"a\" \"a\" \"a\" \"a\"]", "a a a ", 1 },
+        { HINT("cache", "false") "[" APPEND("a") APPEND("a") "]", "[\"a\" \"a\"]", "a a ", 0 },
+        /* another capability is another call */
+        { HINT("cache", "true") "[" APPEND("a") "(call \"test.put\" \"a\")]", "[\"a\" \"a\"]",
+          "a a ", 0 },
+        { HINT("cache", "{:ttl-ms 1}") "[" APPEND("a") SLEEP("20") APPEND("a") "]",
+          "[\"a\" nil \"a\"]", "a a ", 0 },
+        { HINT("cache", "{:max_entries 1}") "[" APPEND("a") APPEND("b") APPEND("b") APPEND("a") "]",
+          "[\"a\" \"b\" \"b\" \"a\"]", "a b a ", 1 },
+        /* a fault is no reply; two of "bad" fail */
+        { HINT("cache", "true") "[" TRY(APPEND("bad")) TRY(APPEND("bad")) APPEND("bad")
+                  APPEND("bad") "]",
+          "[:io-error :io-error \"bad\" \"bad\"]", "bad ", 1 },
+        /* a key is of the effect: the cache comes before it */
+        { "^{:runtime.learning.cache true :runtime.idempotency-key \"k\"} [" APPEND("a")
+                  APPEND("a") "]",
+          "[\"a\" \"a\"]", "a ", 1 },
+};
+
+TEST(a_cached_call_is_answered_and_not_made)
+{
+        with_sleep();
+        for (size_t i = 0; i < sizeof cached / sizeof *cached; i++) {
+                plan_again();
+                plan.fail_with = "IoError";
+                plan.fail_times = 2;
+                CHECK_STR(plan_run(cached[i].text, 0), cached[i].shown);
+                CHECK_STR(plan_effects(), cached[i].effects);
+                CHECK(applied("cache") == cached[i].hits);
+                CHECK(plan_verifies() && plan_replays());
+        }
+        plan_done();
+}
+
+TEST(what_one_run_was_answered_is_no_answer_to_another)
+{
+        with_sleep();
+        CHECK_STR(plan_run(HINT("cache", "true") APPEND("a"), 0), "\"a\"");
+        CHECK_STR(plan_run(HINT("cache", "true") APPEND("a"), 0), "\"a\"");
+        CHECK_STR(plan_effects(), "a a ");
+        plan_done();
+}
+
+TEST(a_cached_call_is_not_undone_twice)
+{
+        plan_new();
+        CHECK_STR(plan_run("^{:runtime.learning.cache true :runtime.compensate [\"test.append\" "
+                           "\"un\"]} (do " APPEND("a") APPEND("a") ") (/ 1 0)",
+                           0),
+                  "error DivisionByZero");
+        CHECK_STR(plan_effects(), "a un ");
+        CHECK(plan_verifies() && plan_replays());
+        plan_done();
+}
+
+#define BREAKER(more) HINT("circuit-breaker", "{:failure-threshold 2 :cooldown-ms 50 " more "}")
+
+TEST(behind_an_open_circuit_no_call_is_made_until_it_is_tried_again)
+{
+        static const struct {
+                const char *text;
+                int failures; /* of "bad" */
+                const char *shown, *effects;
+        } cases[] = {
+                { BREAKER("") "[" TRY(APPEND("bad")) TRY(APPEND("bad")) TRY(APPEND("a"))
+                          TRY(APPEND("bad")) "]",
+                  9, "[:io-error :io-error :circuit-open :circuit-open]", "" },
+                /* in a row */
+                { BREAKER("") "[" TRY(APPEND("bad")) TRY(APPEND("a")) TRY(APPEND("bad"))
+                          TRY(APPEND("b")) "]",
+                  9, "[:io-error \"a\" :io-error \"b\"]", "a b " },
+                /* each capability has its own */
+                { BREAKER("") "[" TRY(APPEND("bad"))
+                          TRY(APPEND("bad")) "(call \"test.put\" \"x\")]",
+                  9, "[:io-error :io-error \"x\"]", "x " },
+                /* tried again: one success is not enough, and a failure opens it at once */
+                { BREAKER("") "[" TRY(APPEND("bad")) TRY(APPEND("bad")) SLEEP("80") TRY(APPEND("a"))
+                          TRY(APPEND("bad")) TRY(APPEND("b")) "]",
+                  9, "[:io-error :io-error nil \"a\" :io-error :circuit-open]", "a " },
+                { BREAKER(":success-threshold 1") "[" TRY(APPEND("bad")) TRY(APPEND("bad"))
+                          SLEEP("80") TRY(APPEND("a")) TRY(APPEND("bad")) TRY(APPEND("b")) "]",
+                  9, "[:io-error :io-error nil \"a\" :io-error \"b\"]", "a b " },
+                /* by default five */
+                { HINT("circuit-breaker", "true") "(map (fn [i] " TRY(APPEND("bad")) ") (range 7))",
+                  9,
+                  "[:io-error :io-error :io-error :io-error :io-error :circuit-open :circuit-open]",
+                  "" },
+        };
+        with_sleep();
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                plan_again();
+                plan.fail_with = "IoError";
+                plan.fail_times = cases[i].failures;
+                CHECK_STR(plan_run(cases[i].text, 0), cases[i].shown);
+                CHECK_STR(plan_effects(), cases[i].effects);
+                CHECK(plan_verifies() && plan_replays());
+        }
+        plan_done();
+}
+
+static uint64_t now_ms(void)
+{
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+TEST(calls_wait_for_their_turn)
+{
+        with_sleep();
+        uint64_t from = now_ms();
+        CHECK_STR(plan_run(HINT("rate-limit",
+                                "{:requests-per-second 20 :burst 2}") "(map (fn [w] "
+                                                                      "(call \"test.append\" w)) "
+                                                                      "[\"a\" \"b\" \"c\" \"d\"])",
+                           0),
+                  "[\"a\" \"b\" \"c\" \"d\"]");
+        CHECK(now_ms() - from >= 95); /* two at once, two more after 50 ms each */
+        CHECK(applied("rate-limit") == 2);
+        CHECK_STR(plan_effects(), "a b c d ");
+        plan_again();
+        from = now_ms();
+        CHECK_STR(plan_run(HINT("rate-limit", "{:requests-per-second 0.001 :burst 1}") "[" APPEND(
+                                   "a") TRY(APPEND("b")) "]",
+                           0),
+                  "[\"a\" :limit-exceeded]"); /* not before the end of the execution */
+        CHECK(now_ms() - from < MV_TEST_SOON_NS / 1000000);
+        CHECK_STR(plan_effects(), "a ");
+        CHECK(plan_verifies() && plan_replays());
+        plan_done();
+}
+
+TEST(a_hint_that_cannot_be_understood_is_an_error_of_the_call)
+{
+        static const char *const bad[] = {
+                HINT("cache", "7"),
+                HINT("cache", "{:ttl-ms 0}"),
+                HINT("cache", "{:ttl-ms \"1\"}"),
+                HINT("cache", "{:ttl 1}"),
+                HINT("cache", "{:ttl-ms 1 :max-entries 1001}"),
+                HINT("circuit-breaker", "{:failure-threshold 0}"),
+                HINT("circuit-breaker", "nil"),
+                HINT("rate-limit", "{:burst 0}"),
+                HINT("rate-limit", "{:requests-per-second (- 1)}"),
+                HINT("rate-limit", "10"),
+                HINT("metrics", "1"),
+        };
+        plan_new();
+        for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+                char text[256];
+                snprintf(text, sizeof text, "%s%s", bad[i], APPEND("a"));
+                CHECK_STR(plan_run(text, 0), "error InvalidArgument");
+        }
+        CHECK_STR(plan_effects(), "");
+        plan_done();
+}
+
+TEST(a_resumed_run_remembers_no_answers_and_no_failures)
+{
+        with_sleep();
+        plan_killed(
+                HINT("cache", "true") "[(call \"test.put\" \"a\") (call \"test.put\" \"a\") (call "
+                                      "\"test.put\" \"b\") (call \"test.put\" \"a\")]",
+                2, BEFORE_EFFECT);
+        CHECK_STR(plan_effects(), "a ");
+        CHECK_STR(plan_resume(NULL), "[\"a\" \"a\" \"b\" \"a\"]");
+        CHECK_STR(plan_effects(), "a b a ");
+        CHECK(plan_verifies() && plan_replays());
+        plan_done();
+}
+
+/* Is there a time in the observed part of the first RESULT? */
+static bool timed(void)
+{
+        struct mv_audit_reader *reader;
+        struct mv_audit_record r;
+        struct mv_cbor_item it;
+        struct mv_err err;
+        bool found = false;
+        if (mv_audit_reader_open(plan.store, &reader, &err) < 0)
+                return false;
+        while (mv_audit_read(reader, &r, &err) == 1)
+                found |= r.type == MV_REC_RESULT && r.observed.len &&
+                         mv__map_item(r.observed, "effect_ns", MV_CBOR_INT, &it, &err) == 0;
+        mv_audit_reader_close(reader);
+        return found;
+}
+
+TEST(metrics_measure_what_is_pure_too)
+{
+        with_sleep();
+        CHECK_STR(plan_run("(call \"ccos.echo\" 1)", 0), "1");
+        CHECK(!timed());
+        plan_again();
+        CHECK_STR(plan_run(HINT("metrics", "true") "(call \"ccos.echo\" 1)", 0), "1");
+        CHECK(timed());
+        plan_done();
+}
