@@ -12,6 +12,7 @@
  *   runtime.learning.circuit-breaker  true or {:failure-threshold 5 :cooldown-ms 30000 :success-threshold 2}
  *   runtime.learning.rate-limit       true or {:requests-per-second 10 :burst 5}; these three: resilience.c
  *   runtime.learning.metrics          true: pure calls are timed too
+ *   (runtime.learning.fallback is the compiler's: rtfs/compile_data.c)
  *
  * (1) Hints come from the program: they decide how its own calls are carried out, never what it may do.
  * (2) One of these that cannot be understood makes the call fail: it is not left out in silence. Other keys mean nothing here. */

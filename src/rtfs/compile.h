@@ -187,6 +187,8 @@ enum native_status step_parallel_form(struct func *f, val form, uint8_t dst);
 
 /* compile_data.c */
 enum native_status meta_form(struct func *f, val form, uint8_t dst);
+enum native_status hints_form(struct func *f, val form,
+                              uint8_t dst); /* the same without a fallback */
 enum native_status context_form(struct func *f, val form, uint8_t dst);
 enum native_status get_form(struct func *f, val form, uint8_t dst, bool tail);
 enum native_status plan_form(struct func *f, val form, uint8_t dst);

@@ -23,7 +23,135 @@ static enum native_status meta_pairs(struct func *f, val form, val *ret)
         return N_OK;
 }
 
+static struct mv_slice key_text(val k)
+{
+        return k.tag == T_KEYWORD  ? name_slice(k)
+               : k.tag == T_STRING ? string_slice(k)
+                                   : MV_SLICE("");
+}
+
+/* ^{:runtime.learning.fallback {:capability "b"} ...} (call "a" x) is written out as the program could have done it, so that what
+ * it falls back to is inspected, decided, recorded and resumed like any other call, and hints are for the first call alone:
+ *
+ *   (let [v x] (try ^{...} (call "a" v) (catch e (match (:kind e) :security-violation (throw e) :contract-violation (throw e)
+ *                                                          _ (call "b" v)))))
+ *
+ * A denial is no failure, and behind a broken contract the effect is there. The names hold a blank: no program can say them. */
+#define FALLBACK      "runtime.learning.fallback"
+#define FALLBACK_ARGS 60
+
+struct fallback {
+        val capability; /* NIL: there is none */
+        bool same_args;
+};
+
+static enum native_status wrong_fallback(struct func *f)
+{
+        return fail_form(f, FALLBACK ": {:capability \"id\" :pass-original-args true or false}, in "
+                                     "front of a (call ...) of at most 60 arguments");
+}
+
+static enum native_status take_fallback(struct func *f, val form, val map, struct fallback *ret)
+{
+        val call = at(form, 2), hint = NIL;
+        *ret = (struct fallback){ NIL, true };
+        for (uint32_t i = 0; i < vec_count(map); i += 2)
+                if (mv_slice_eq_str(key_text(vec_at(map, i)), FALLBACK))
+                        hint = vec_at(map, i + 1);
+        if (hint.tag == T_NIL)
+                return N_OK;
+        if (hint.tag != T_MAPFORM || call.tag != T_LIST || len(call) < 2 ||
+            len(call) > 2 + FALLBACK_ARGS || !is_symbol(at(call, 0), "call"))
+                return wrong_fallback(f);
+        for (uint32_t i = 0; i < vec_count(hint); i += 2) {
+                struct mv_slice key = key_text(vec_at(hint, i));
+                val v = vec_at(hint, i + 1);
+                if (mv_slice_eq_str(key, "capability") && (v.tag == T_STRING || v.tag == T_KEYWORD))
+                        ret->capability = v;
+                else if (mv_slice_eq_str(key, "pass-original-args") &&
+                         (v.tag == T_TRUE || v.tag == T_FALSE))
+                        ret->same_args = v.tag == T_TRUE;
+                else
+                        return wrong_fallback(f);
+        }
+        return ret->capability.tag == T_NIL ? wrong_fallback(f) : N_OK;
+}
+
+static val own_symbol(struct func *f, const char *prefix, uint32_t n)
+{
+        char name[32];
+        mv_fmt(name, sizeof name, "%s %u", prefix, n);
+        return symbol_new(f->r, mv_slice_str(name));
+}
+
+#define WORD(text) symbol_new(f->r, MV_SLICE(text))
+#define KEY(text)  keyword_new(f->r, MV_SLICE(text))
+
+/* (catch e (match (:kind e) ... _ (call "b" v...))) */
+static enum native_status fallback_clause(struct func *f, const val *second, uint32_t count,
+                                          val *ret)
+{
+        val e = own_symbol(f, "fallback", 0), kind, again, call, choice;
+        val get[] = { KEY("kind"), e }, rethrow[] = { WORD("throw"), e };
+        TRY(list_of(f, get, 2, &kind));
+        TRY(list_of(f, rethrow, 2, &again));
+        TRY(list_of(f, second, count, &call));
+        val cases[] = { WORD("match"),
+                        kind,
+                        KEY("security-violation"),
+                        again,
+                        KEY("contract-violation"),
+                        again,
+                        WORD("_"),
+                        call };
+        TRY(list_of(f, cases, 8, &choice));
+        val clause[] = { WORD("catch"), e, choice };
+        return list_of(f, clause, 3, ret);
+}
+
+static enum native_status fallback_form(struct func *f, val form, const struct fallback *b,
+                                        uint8_t dst)
+{
+        val first[2 + FALLBACK_ARGS], second[2 + FALLBACK_ARGS], bindings[2 * FALLBACK_ARGS], inner,
+                call = at(form, 2), attempt, clause, whole, bound;
+        uint32_t n = len(call);
+        first[0] = second[0] = at(call, 0);
+        first[1] = at(call, 1);
+        second[1] = b->capability;
+        for (uint32_t i = 2; i < n; i++) {
+                first[i] = second[i] = bindings[2 * (i - 2)] = own_symbol(f, "fallback", i);
+                bindings[2 * (i - 2) + 1] = at(call, i);
+        }
+        TRY(list_of(f, first, n, &inner));
+        val hinted[] = { WORD("with hints"), at(form, 1), inner };
+        TRY(list_of(f, hinted, 3, &attempt));
+        TRY(fallback_clause(f, second, b->same_args ? n : 2, &clause));
+        val tried[] = { WORD("try"), attempt, clause };
+        TRY(list_of(f, tried, 3, &whole));
+        bound = vec_new(f->r, bindings, 2 * (n - 2));
+        if (nomem(bound))
+                return N_NOMEM;
+        val let[] = { WORD("let"), bound, whole };
+        TRY(list_of(f, let, 3, &whole));
+        return expr(f, whole, dst, false);
+}
+
 enum native_status meta_form(struct func *f, val form, uint8_t dst)
+{
+        val map;
+        struct fallback other;
+        TRY(meta_pairs(f, form, &map));
+        TRY(take_fallback(f, form, map, &other));
+        if (other.capability.tag == T_NIL)
+                return hints_form(f, form, dst);
+        uint32_t place = f->at;
+        f->at = as_cons(at(form, 2))->pos;
+        enum native_status s = fallback_form(f, form, &other, dst);
+        f->at = place;
+        return s;
+}
+
+enum native_status hints_form(struct func *f, val form, uint8_t dst)
 {
         val map;
         uint8_t name, value, error;
@@ -31,9 +159,7 @@ enum native_status meta_form(struct func *f, val form, uint8_t dst)
         TRY(meta_pairs(f, form, &map));
         for (uint32_t i = 0; i < as_vec(map)->count; i += 2) {
                 val k = vec_at(map, i);
-                struct mv_slice text = k.tag == T_KEYWORD  ? name_slice(k)
-                                       : k.tag == T_STRING ? string_slice(k)
-                                                           : MV_SLICE("");
+                struct mv_slice text = key_text(k);
                 if (!mv_slice_starts(text, "runtime."))
                         continue;
                 val s = string_new(f->r, text);

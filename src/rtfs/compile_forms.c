@@ -25,6 +25,9 @@ enum native_status raise_op(struct func *f, enum error_kind kind, const char *fm
 
 enum native_status list_of(struct func *f, const val *items, uint32_t count, val *ret)
 {
+        for (uint32_t i = 0; i < count; i++)
+                if (nomem(items[i]))
+                        return N_NOMEM;
         *ret = list_new(f->r, items, count);
         if (nomem(*ret))
                 return N_NOMEM;
@@ -800,6 +803,8 @@ enum native_status special_form(struct func *f, int special, val form, uint8_t d
                 return context_form(f, form, dst);
         case S_META:
                 return meta_form(f, form, dst);
+        case S_HINTS:
+                return hints_form(f, form, dst);
         case S_DELEGATE:
                 return fail_form(f, "^:delegation belongs after fn or defn");
         case S_AND:

@@ -83,6 +83,7 @@ const struct special_form special_forms[] = {
           "the items", "ParseError: outside of a list or vector in a quasiquote" },
         { "context ref", S_CONTEXT, NULL, NULL, NULL, NULL, NULL, NULL },
         { "with meta", S_META, NULL, NULL, NULL, NULL, NULL, NULL },
+        { "with hints", S_HINTS, NULL, NULL, NULL, NULL, NULL, NULL },
         { "delegate to", S_DELEGATE, NULL, NULL, NULL, NULL, NULL, NULL },
         { "and", S_AND, "(and form ...)", "Forms up to the first falsy one. A function as a value.",
           "(and 1 nil (/ 1 0))", "nil",

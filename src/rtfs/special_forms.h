@@ -28,6 +28,7 @@ enum special {
         S_UNQUOTE,
         S_CONTEXT,
         S_META,
+        S_HINTS,
         S_DELEGATE,
         /* these give way to a local variable or a definition of the program with the same name */
         S_SHADOWABLE_,

@@ -2,6 +2,8 @@
 /* Hints that keep a call from being made, or make it wait: cache, circuit breaker, rate limit (REQ-IDEM-07). */
 #include "durable.h"
 #include <host/cbor_map.h>
+#include <security/security.h>
+#include <security/terms.h>
 #include <time.h>
 #include <wire/cbor.h>
 
@@ -210,6 +212,97 @@ TEST(a_resumed_run_remembers_no_answers_and_no_failures)
         CHECK_STR(plan_effects(), "a ");
         CHECK_STR(plan_resume(NULL), "[\"a\" \"a\" \"b\" \"a\"]");
         CHECK_STR(plan_effects(), "a b a ");
+        CHECK(plan_verifies() && plan_replays());
+        plan_done();
+}
+
+/* --- fallback --------------------------------------------------------------------------------- */
+#define INSTEAD(more) "^{:runtime.learning.fallback {:capability \"test.put\" " more "}} "
+
+TEST(what_fails_falls_back_to_another_capability)
+{
+        static const struct {
+                const char *text, *fails_with;
+                int failures; /* of "bad" */
+                const char *shown, *effects;
+        } cases[] = {
+                { INSTEAD("") APPEND("a"), "IoError", 1, "\"a\"", "a " },
+                { INSTEAD("") APPEND("bad"), "IoError", 1, "\"bad\"", "bad " },
+                { INSTEAD("") APPEND("bad"), "IoError", 2, "error IoError", "" },
+                /* the arguments are what they were, evaluated once */
+                { INSTEAD("") "(call \"test.append\" (do (call \"test.put\" \"once\") \"bad\"))",
+                  "IoError", 1, "\"bad\"", "once bad " },
+                { INSTEAD(":pass-original-args false") APPEND("bad"), "IoError", 1,
+                  "error ArityMismatch", "" },
+                /* what is not there fails; a denial is no failure, of neither */
+                { INSTEAD("") "(call \"other.one\" \"a\")", NULL, 0, "\"a\"", "a " },
+                { INSTEAD("") "(call \"ccos.io.read-file\" \"/etc/passwd\")", NULL, 0,
+                  "error SecurityViolation", "" },
+                { "^{:runtime.learning.fallback {:capability \"ccos.io.read-file\"}} " APPEND(
+                          "bad"),
+                  "IoError", 1, "error SecurityViolation", "" },
+                /* hints are the first call's: its key is not the second one's, and it is retried before */
+                { "^{:runtime.idempotency-key \"k\" :runtime.learning.fallback {:capability "
+                  "\"test.put\"}} " APPEND("bad"),
+                  "IoError", 1, "\"bad\"", "bad " },
+                { "^{:runtime.idempotent true :runtime.learning.retry {:max 1 :backoff-ms 1} "
+                  ":runtime.learning.fallback {:capability \"test.put\"}} " APPEND("bad"),
+                  "NetworkError", 3, "error NetworkError", "" },
+                { "^{:runtime.idempotent true :runtime.learning.retry {:max 1 :backoff-ms 1} "
+                  ":runtime.learning.fallback {:capability \"test.put\"}} " APPEND("bad"),
+                  "NetworkError", 2, "\"bad\"", "bad " },
+                /* an open circuit is a failure */
+                { "(map (fn [w] " HINT(
+                          "circuit-breaker",
+                          "{:failure-threshold 1} :runtime.learning.fallback {:capability "
+                          "\"test.put\"}") "(call \"test.append\" w)) [\"bad\" \"a\"])",
+                  "IoError", 1, "[\"bad\" \"a\"]", "bad a " },
+                /* in a step, whose profile knows of it */
+                { "(step \"s\" " INSTEAD("") APPEND("bad") ")", "IoError", 1, "\"bad\"", "bad " },
+                { "(step \"s\" (let [call 1 match 2 throw 3] " INSTEAD("") APPEND("a") "))", NULL,
+                  0, "error TypeError", "" },
+                { INSTEAD(":other 1") APPEND("a"), NULL, 0, "error ParseError", "" },
+                { INSTEAD("") "(+ 1 2)", NULL, 0, "error ParseError", "" },
+                { "^{:runtime.learning.fallback {}} " APPEND("a"), NULL, 0, "error ParseError",
+                  "" },
+                { "^{:runtime.learning.fallback \"test.put\"} " APPEND("a"), NULL, 0,
+                  "error ParseError", "" },
+        };
+        plan_new();
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                plan_again();
+                plan.fail_with = cases[i].fails_with;
+                plan.fail_times = cases[i].failures;
+                CHECK_STR(plan_run(cases[i].text, 0), cases[i].shown);
+                CHECK_STR(plan_effects(), cases[i].effects);
+                CHECK(strcmp(plan.shown, "error ParseError") == 0 ||
+                      (plan_verifies() && plan_replays()));
+        }
+        plan_done();
+}
+
+TEST(behind_a_broken_contract_nothing_falls_back)
+{
+        struct mv_context *narrow;
+        plan_new();
+        narrow = mv_context_copy(plan.context);
+        CHECK(narrow && mv__term_add(narrow, "post", "(not= result \"bad\")", &plan.err) == 0);
+        CHECK(mv_context_narrow(plan.context, "test.append", narrow, &plan.err) == 0);
+        CHECK_STR(plan_run(INSTEAD("") APPEND("bad"), 0), "error ContractViolation");
+        CHECK_STR(plan_effects(), "bad ");
+        plan_done();
+}
+
+TEST(a_run_that_was_killed_in_its_second_choice_goes_on_there)
+{
+        plan_new();
+        plan.fail_with = "IoError";
+        plan.fail_times = 1;
+        plan_killed(INSTEAD("") APPEND("bad"), 2, AFTER_EFFECT);
+        CHECK_STR(plan_effects(), "bad ");
+        plan.fail_with = NULL;
+        CHECK_STR(plan_resume(NULL), "\"bad\"");
+        CHECK_STR(plan_effects(), "bad bad "); /* test.put may be repeated */
         CHECK(plan_verifies() && plan_replays());
         plan_done();
 }

@@ -185,6 +185,9 @@ static const struct {
         { "(reduce (fn [n i] (with-security-profile {:isolation-level $} (call :test.add n i))) 0\n"
           "  (range 0 40))",
           "780" },
+        { "(with-security-profile {:isolation-level $} ^{:runtime.learning.fallback {:capability "
+          "\"test.echo\"}} (call :test.fail 7))",
+          "7" },
         { "^{:runtime.idempotent true} (with-security-profile {:isolation-level $} (call "
           ":test.echo "
           "1))",
