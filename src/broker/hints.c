@@ -4,9 +4,9 @@
  *
  *   runtime.idempotency-key     "text", or {:key "text" :scope :plan|:global :window-ms n}
  *   runtime.idempotent          true: the calls may be repeated
- *   runtime.learning.retry      {:max-retries n :backoff-ms n or [n...] :backoff-multiplier n}
+ *   runtime.learning.retry      true or {:max-retries n :backoff-ms n or [n...] :backoff-multiplier n}
  *   runtime.timeout             n: each of the calls ends after so many milliseconds; or runtime.learning.timeout
- *                               {:absolute-ms n}
+ *                               {:absolute-ms n}; true: 30 s
  *   runtime.compensate          ["capability.id" arg...]: undoes the call, should the execution fail
  *   runtime.learning.cache            true or {:ttl-ms 60000 :max-entries 100}
  *   runtime.learning.circuit-breaker  true or {:failure-threshold 5 :cooldown-ms 30000 :success-threshold 2}
@@ -22,6 +22,7 @@
 
 #define BACKOFF_MS_MAX     60000
 #define BACKOFF_MS_DEFAULT 100
+#define TIMEOUT_MS_DEFAULT 30000
 #define TIMEOUT_MS_MAX     86400000
 
 static void clear(struct mv__hints *h)
@@ -88,7 +89,8 @@ static const char *take_retry(struct mv__hints *h, const struct mv_value *v)
                                     ":backoff-multiplier 0 to 60000}";
         int64_t max = 3;
         double wait = BACKOFF_MS_DEFAULT, factor = 2;
-        if (v->kind != MV_MAP)
+        bool on = true;
+        if (v->kind != MV_MAP && !mv_as_bool(v, &on))
                 return wrong;
         const struct mv_value *m = either(v, "max-retries", "max"),
                               *w = either(v, "backoff-ms", "backoff_ms"),
@@ -104,15 +106,19 @@ static const char *take_retry(struct mv__hints *h, const struct mv_value *v)
                 if (!list)
                         wait = wait * factor < BACKOFF_MS_MAX ? wait * factor : BACKOFF_MS_MAX;
         }
-        h->retries = (uint32_t)max;
+        h->retries = on ? (uint32_t)max : 0;
         return NULL;
 }
 
 /* Each attempt by itself; never beyond the deadlines that there are. */
 static const char *take_timeout(struct mv__hints *h, const struct mv_value *v)
 {
+        static const struct mv_value usual = { .kind = MV_INT, .integer = TIMEOUT_MS_DEFAULT };
         int64_t ms = 0;
-        const struct mv_value *n = v->kind == MV_MAP ? mv_map_get(v, "absolute-ms") : v;
+        bool on;
+        const struct mv_value *n = v->kind == MV_MAP          ? mv_map_get(v, "absolute-ms")
+                                   : mv_as_bool(v, &on) && on ? &usual
+                                                              : v;
         if (!n || (v->kind == MV_MAP && v->count != 1) || !mv_as_int(n, &ms) || ms < 1 ||
             ms > TIMEOUT_MS_MAX)
                 return "runtime.timeout: milliseconds from 1 to a day, and "
