@@ -235,8 +235,8 @@ static int verify(const struct cli_options *o, const char *path)
         if (o->json)
                 return print_verdict(&v) ? CLI_BUG : v.ok ? CLI_DONE : CLI_FAILED;
         cli_paint(stdout, v.ok ? CLI_GREEN : CLI_RED, "%s", v.ok ? "verified" : "broken");
-        printf(": %llu records, %llu executions", (unsigned long long)v.records,
-               (unsigned long long)v.executions);
+        printf(": %llu records, %llu execution%s", (unsigned long long)v.records,
+               (unsigned long long)v.executions, v.executions == 1 ? "" : "s");
         if (v.torn_bytes)
                 printf(", %llu bytes of an unfinished record at the end",
                        (unsigned long long)v.torn_bytes);
