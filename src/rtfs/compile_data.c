@@ -3,15 +3,14 @@
 #include <rtfs/compile.h>
 
 /* --- metadata, context, data forms ------------------------------------------------------------ */
-/* The map of ^{...} as keys and values in turn. What a macro was given or made may be a map, or
- * anything. */
-static enum native_status meta_pairs(struct func *f, val form, val *ret)
+/* A map as keys and values in turn: as it was read, or, of what a macro was given or made, a map or anything. */
+static enum native_status pairs_of(struct func *f, val map, const char *wrong, val *ret)
 {
-        val k, v, map = at(form, 1);
+        val k, v;
         struct map_iter it;
         *ret = map;
-        if (len(form) != 3 || (map.tag != T_MAPFORM && map.tag != T_MAP))
-                return fail_form(f, "metadata is a map in front of a form");
+        if (map.tag != T_MAPFORM && map.tag != T_MAP)
+                return fail_form(f, wrong);
         if (map.tag == T_MAPFORM)
                 return N_OK;
         *ret = vec_builder(f->r);
@@ -21,6 +20,12 @@ static enum native_status meta_pairs(struct func *f, val form, val *ret)
                 if (!vec_push(f->r, *ret, k) || !vec_push(f->r, *ret, v))
                         return N_NOMEM;
         return N_OK;
+}
+
+static enum native_status meta_pairs(struct func *f, val form, val *ret)
+{
+        static const char wrong[] = "metadata is a map in front of a form";
+        return len(form) == 3 ? pairs_of(f, at(form, 1), wrong, ret) : fail_form(f, wrong);
 }
 
 static struct mv_slice key_text(val k)
@@ -45,11 +50,9 @@ struct fallback {
         bool same_args;
 };
 
-static enum native_status wrong_fallback(struct func *f)
-{
-        return fail_form(f, FALLBACK ": {:capability \"id\" :pass-original-args true or false}, in "
-                                     "front of a (call ...) of at most 60 arguments");
-}
+static const char wrong_fallback[] = FALLBACK ": {:capability \"id\" :pass-original-args true or "
+                                              "false}, in front of a (call ...) of at most 60 "
+                                              "arguments";
 
 static enum native_status take_fallback(struct func *f, val form, val map, struct fallback *ret)
 {
@@ -60,9 +63,10 @@ static enum native_status take_fallback(struct func *f, val form, val map, struc
                         hint = vec_at(map, i + 1);
         if (hint.tag == T_NIL)
                 return N_OK;
-        if (hint.tag != T_MAPFORM || call.tag != T_LIST || len(call) < 2 ||
-            len(call) > 2 + FALLBACK_ARGS || !is_symbol(at(call, 0), "call"))
-                return wrong_fallback(f);
+        if (call.tag != T_LIST || len(call) < 2 || len(call) > 2 + FALLBACK_ARGS ||
+            !is_symbol(at(call, 0), "call"))
+                return fail_form(f, wrong_fallback);
+        TRY(pairs_of(f, hint, wrong_fallback, &hint));
         for (uint32_t i = 0; i < vec_count(hint); i += 2) {
                 struct mv_slice key = key_text(vec_at(hint, i));
                 val v = vec_at(hint, i + 1);
@@ -72,9 +76,9 @@ static enum native_status take_fallback(struct func *f, val form, val map, struc
                          (v.tag == T_TRUE || v.tag == T_FALSE))
                         ret->same_args = v.tag == T_TRUE;
                 else
-                        return wrong_fallback(f);
+                        return fail_form(f, wrong_fallback);
         }
-        return ret->capability.tag == T_NIL ? wrong_fallback(f) : N_OK;
+        return ret->capability.tag == T_NIL ? fail_form(f, wrong_fallback) : N_OK;
 }
 
 static val own_symbol(struct func *f, const char *prefix, uint32_t n)

@@ -260,6 +260,9 @@ TEST(what_fails_falls_back_to_another_capability)
                           "{:failure-threshold 1} :runtime.learning.fallback {:capability "
                           "\"test.put\"}") "(call \"test.append\" w)) [\"bad\" \"a\"])",
                   "IoError", 1, "[\"bad\" \"a\"]", "bad a " },
+                { "(defmacro either [a b] `^{:runtime.learning.fallback {:capability ~b}} (call ~a "
+                  "\"bad\")) (either \"test.append\" \"test.put\")",
+                  "IoError", 1, "\"bad\"", "bad " },
                 /* in a step, whose profile knows of it */
                 { "(step \"s\" " INSTEAD("") APPEND("bad") ")", "IoError", 1, "\"bad\"", "bad " },
                 { "(step \"s\" (let [call 1 match 2 throw 3] " INSTEAD("") APPEND("a") "))", NULL,
