@@ -34,6 +34,7 @@ static struct mv_context *exposing(const char *to)
         struct mv_context *c = mv_context_new(MV_LEVEL_CONTROLLED);
         CHECK(mv_context_allow(c, "test.*", &err) == 0);
         CHECK(!to || mv_context_expose(c, to, &err) == 0);
+        mv_context_give(c, MV_TEST_PATIENT);
         return c;
 }
 
