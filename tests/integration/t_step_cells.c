@@ -82,6 +82,7 @@ static struct mv_context *context(void)
 {
         struct mv_context *c = mv_context_new(MV_LEVEL_CONTROLLED);
         CHECK(mv_context_allow(c, "ccos.*", &err) == 0 && mv_context_allow(c, "test.*", &err) == 0);
+        mv_context_give(c, MV_TEST_PATIENT);
         return c;
 }
 
