@@ -9,9 +9,8 @@
 #include <broker/internal.h>
 #include <time.h>
 
-/* Always 1, or negative. */
-static int answer_fault(struct mv_broker *b, struct asked *q, const char *kind, const char *text,
-                        const char **ret_key, struct mv_err *err)
+int mv__answer_fault(struct mv_broker *b, struct asked *q, const char *kind, const char *text,
+                     const char **ret_key, struct mv_err *err)
 {
         *ret_key = "fault";
         mv_fmt(q->fault.kind, sizeof q->fault.kind, "%s", kind);
@@ -58,7 +57,7 @@ static int in_doubt(struct mv_broker *b, struct asked *q, const char **ret_key, 
                 r = mv__reply_value(b, q->seq, d->reply ? d->reply : &nil, err);
                 return r < 0 ? r : 1;
         case MV_IN_DOUBT_FAIL:
-                return answer_fault(
+                return mv__answer_fault(
                         b, q, "UnknownOutcome",
                         "it was begun before a crash, and nobody knows whether it happened",
                         ret_key, err);
@@ -99,10 +98,11 @@ static int answer_done(struct mv_broker *b, struct asked *q, const struct mv_key
                        const char **ret_key, struct mv_err *err)
 {
         if (!f->result.len)
-                return answer_fault(b, q, "UnknownOutcome",
-                                    "it was done under this idempotency key, but its result was "
-                                    "too large to keep",
-                                    ret_key, err);
+                return mv__answer_fault(
+                        b, q, "UnknownOutcome",
+                        "it was done under this idempotency key, but its result was "
+                        "too large to keep",
+                        ret_key, err);
         *ret_key = "reply";
         q->done = true;
         int r = mv__reply_raw(b, MV_FRAME_REPLY, q->seq, f->result, err);
@@ -122,13 +122,14 @@ static int ask_log(struct mv_broker *b, struct asked *q, const char **ret_key, s
         if (f.state == MV_KEYED_DONE)
                 return answer_done(b, q, &f, ret_key, err);
         if (f.state == MV_KEYED_OTHER)
-                return answer_fault(b, q, "IdempotencyConflict",
-                                    "the idempotency key belongs to another request", ret_key, err);
+                return mv__answer_fault(b, q, "IdempotencyConflict",
+                                        "the idempotency key belongs to another request", ret_key,
+                                        err);
         if (f.state == MV_KEYED_BEGUN && !f.own && !repeatable(b, q))
-                return answer_fault(b, q, "UnknownOutcome",
-                                    "it was begun under this idempotency key, and nobody knows "
-                                    "whether it happened",
-                                    ret_key, err);
+                return mv__answer_fault(b, q, "UnknownOutcome",
+                                        "it was begun under this idempotency key, and nobody knows "
+                                        "whether it happened",
+                                        ret_key, err);
         q->begun = true;
         return f.state == MV_KEYED_ABSENT ? 2 : 0;
 }
@@ -140,7 +141,7 @@ int mv__before_effect(struct mv_broker *b, struct asked *q, const char **ret_key
         bool doubt = b->o.replay && mv_trail_followed(b->o.trail) && !q->untouched;
         int r = 0;
         if (h && h->wrong)
-                return answer_fault(b, q, "InvalidArgument", h->wrong, ret_key, err);
+                return mv__answer_fault(b, q, "InvalidArgument", h->wrong, ret_key, err);
         if (h && h->key_len && b->o.effects && !q->capability->pure)
                 r = ask_log(b, q, ret_key, err);
         if (r == 2)

@@ -257,6 +257,9 @@ int mv__after_effect(struct mv_broker *b, struct asked *q, bool ok, struct mv_er
 /* Has the effect to be tried again? Waits as long as the program's hint says. */
 bool mv__try_again(struct mv_broker *b, struct asked *q);
 
+/* In place of the effect: "ID: text". Always 1, or negative. */
+int mv__answer_fault(struct mv_broker *b, struct asked *q, const char *kind, const char *text,
+                     const char **ret_key, struct mv_err *err);
 struct mv_keyed mv__keyed(const struct mv_broker *b, const struct asked *q);
 void mv__request_digest(const struct asked *q, uint8_t ret[MV_DIGEST_BYTES]);
 /* false: the deadline, or whoever cancels, comes first. */

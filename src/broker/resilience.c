@@ -91,16 +91,6 @@ static struct habit *habit_of(struct mv_broker *b, const struct mv_capability *c
         return h;
 }
 
-static int fault(struct mv_broker *b, struct asked *q, const char *kind, const char *text,
-                 const char **ret_key, struct mv_err *err)
-{
-        *ret_key = "fault";
-        mv_fmt(q->fault.kind, sizeof q->fault.kind, "%s", kind);
-        mv_fmt(q->fault.message, sizeof q->fault.message, "%s: %s", q->capability->id, text);
-        int r = mv__reply_fault(b, q->seq, &q->fault, err);
-        return r < 0 ? r : 1;
-}
-
 /* --- cache ------------------------------------------------------------------------------------ */
 static void drop_behind(struct mv__resilience *x, struct answer **at)
 {
@@ -168,7 +158,7 @@ static int ask_breaker(struct mv_broker *b, struct asked *q, const struct habit 
         mv_fmt(text, sizeof text, "%u calls in a row failed; it is tried again in %lu ms",
                h->failures, (unsigned long)((h->open_until_ns - now) / 1000000 + 1));
         mv__hint_applied(b, q, "circuit-breaker", h->failures);
-        return fault(b, q, "CircuitOpen", text, ret_key, err);
+        return mv__answer_fault(b, q, "CircuitOpen", text, ret_key, err);
 }
 
 static void note_outcome(struct mv_broker *b, struct habit *h, bool ok)
@@ -198,9 +188,10 @@ static int wait_turn(struct mv_broker *b, struct asked *q, struct habit *h, cons
                 uint32_t ms = (uint32_t)((1 - h->tokens) / rate * 1000) + 1;
                 mv__hint_applied(b, q, "rate-limit", ms);
                 if (!mv__wait_ms(b, ms))
-                        return fault(b, q, "LimitExceeded",
-                                     "its turn would come behind the end of the execution", ret_key,
-                                     err);
+                        return mv__answer_fault(
+                                b, q, "LimitExceeded",
+                                "its turn would come behind the end of the execution", ret_key,
+                                err);
                 h->tokens = 1;
                 h->tokens_at_ns = mv__broker_now_ns();
         }

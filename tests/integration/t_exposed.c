@@ -157,13 +157,10 @@ static const struct {
 static const char *demanding(const char *program, const char *level)
 {
         static char text[1024];
-        char *to = text;
-        for (; *program; program++)
-                if (*program == '$')
-                        to += sprintf(to, ":isolation-level %s", level);
-                else
-                        *to++ = *program;
-        *to = '\0';
+        size_t n = 0;
+        for (; *program && n + 64 < sizeof text; program++)
+                n += (size_t)(*program == '$' ? snprintf(text + n, 64, ":isolation-level %s", level)
+                                              : snprintf(text + n, 64, "%c", *program));
         return text;
 }
 
