@@ -4,6 +4,7 @@
 /* A host with the capabilities that conformance cases call, and which of the walls are usable
  * here: for tests that compare walls. */
 #include <microvm/microvm.h>
+#include <stdio.h>
 
 static struct mv_err err;
 static const char *const names[] = { "mock", "process", "wasm", "kvm", "gvisor" };
@@ -79,6 +80,21 @@ static struct mv_host *test_host(void)
                 usable[i] = mv_host_provider_find(h, names[i], &index) == 0 &&
                             mv_host_provider_info(h, index, &info, &err) == 0 && info.available;
         return h;
+}
+
+/* A program whose $ are the isolation level that is wanted. */
+static __attribute__((unused)) const char *at_level(const char *program, const char *level)
+{
+        static char text[2048];
+        size_t n = 0;
+        for (; *program && n + 16 < sizeof text; program++) {
+                if (*program == '$')
+                        n += (size_t)snprintf(text + n, sizeof text - n, "%s", level);
+                else
+                        text[n++] = *program;
+        }
+        text[n] = '\0';
+        return text;
 }
 
 #endif

@@ -34,25 +34,7 @@ struct answer {
 struct mv__resilience {
         struct habit *habits;
         struct answer *newest;
-        uint32_t answers;
-        size_t bytes;
 };
-
-struct mv__resilience *mv__resilience_free(struct mv__resilience *x)
-{
-        while (x && x->habits) {
-                struct habit *next = x->habits->next;
-                free(x->habits);
-                x->habits = next;
-        }
-        while (x && x->newest) {
-                struct answer *older = x->newest->older;
-                free(x->newest);
-                x->newest = older;
-        }
-        free(x);
-        return NULL;
-}
 
 void mv__hint_applied(struct mv_broker *b, const struct asked *q, const char *hint, uint64_t n)
 {
@@ -92,15 +74,34 @@ static struct habit *habit_of(struct mv_broker *b, const struct mv_capability *c
 }
 
 /* --- cache ------------------------------------------------------------------------------------ */
-static void drop_behind(struct mv__resilience *x, struct answer **at)
+/* In a step that demands determinism nothing is answered with what was not: a time, say, that was asked for before it. */
+static bool caches(const struct mv_broker *b)
+{
+        const struct mv_step_view *v = &b->steps.view;
+        return b->hints->cache_ms && !(v->count && mv_profile_deterministic(v));
+}
+
+/* This one and all that are older. */
+static void drop_from(struct answer **at)
 {
         while (*at) {
                 struct answer *a = *at;
                 *at = a->older;
-                x->answers--;
-                x->bytes -= sizeof *a + a->len;
                 free(a);
         }
+}
+
+struct mv__resilience *mv__resilience_free(struct mv__resilience *x)
+{
+        while (x && x->habits) {
+                struct habit *next = x->habits->next;
+                free(x->habits);
+                x->habits = next;
+        }
+        if (x)
+                drop_from(&x->newest);
+        free(x);
+        return NULL;
 }
 
 static int ask_cache(struct mv_broker *b, struct asked *q, const char **ret_key, struct mv_err *err)
@@ -134,14 +135,12 @@ static void keep_answer(struct mv_broker *b, const struct asked *q)
         memcpy(a->reply, reply.p, reply.len);
         a->older = x->newest;
         x->newest = a;
-        x->answers++;
-        x->bytes += size;
         size_t kept = 0;
         uint32_t n = 0;
         for (struct answer **at = &x->newest; *at; at = &(*at)->older) {
                 kept += sizeof **at + (*at)->len;
                 if (++n > b->hints->cache_entries || kept > CACHE_BYTES_MAX) {
-                        drop_behind(x, at);
+                        drop_from(at);
                         break;
                 }
         }
@@ -221,7 +220,7 @@ static int before(struct mv_broker *b, struct asked *q, const char **ret_key, st
         struct habit *h = habit_of(b, q->capability);
         if (!h)
                 return mv_fail(err, MV_E_NOMEM, 0, "broker: hints");
-        int r = b->hints->cache_ms ? ask_cache(b, q, ret_key, err) : 0;
+        int r = caches(b) ? ask_cache(b, q, ret_key, err) : 0;
         if (r == 0 && b->hints->breaker_failures)
                 r = ask_breaker(b, q, h, ret_key, err);
         return r == 0 && b->hints->rate > 0 ? wait_turn(b, q, h, ret_key, err) : r;
@@ -238,7 +237,7 @@ int mv__after_call(struct mv_broker *b, const struct asked *q, bool replied, str
                 struct habit *h = habit_of(b, q->capability);
                 if (h && b->hints->breaker_failures && !b->denied_inside)
                         note_outcome(b, h, q->done);
-                if (b->hints->cache_ms && replied)
+                if (replied && caches(b))
                         keep_answer(b, q);
         }
         return noted(b, 0, err);

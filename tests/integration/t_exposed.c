@@ -112,7 +112,7 @@ TEST(what_names_nobody_is_no_exposure)
         mv_context_free(pure);
 }
 
-/* $: the demand for a stronger wall than the run has. */
+/* at_level */
 static const struct {
         const char *program, *gives;
 } programs[] = {
@@ -141,28 +141,20 @@ static const struct {
         { "(step \"s\" :expose-context true (call :test.other.seen))", "nil" },
         /* what a step with a wall of its own sets is gone behind it */
         { "(context/set :n 1)\n"
-          "[(with-security-profile {$} (context/set :n 2) (context/set :m 3) (call :test.seen))\n"
+          "[(with-security-profile {:isolation-level $} (context/set :n 2) (context/set :m 3) "
+          "(call :test.seen))\n"
           " (call :test.seen)]",
           "[{\"m\" 3 \"n\" 2 \"region\" \"eu\" \"tenant\" \"a\"} {\"n\" 1 \"region\" \"eu\" "
           "\"tenant\" \"a\"}]" },
         { "(step \"s\" :expose-context true :context-keys [\"n\"]\n"
-          "  (try (with-security-profile {$} (context/set :n 2) (throw (call :test.seen)))\n"
+          "  (try (with-security-profile {:isolation-level $} (context/set :n 2) (throw (call "
+          ":test.seen)))\n"
           "    (catch e [(:data e) (call :test.seen)])))",
           "[{\"n\" 2} {}]" },
-        { "(with-security-profile {$} (step \"s\" :expose-context false\n"
-          "  (with-security-profile {$} (call :test.seen))))",
+        { "(with-security-profile {:isolation-level $} (step \"s\" :expose-context false\n"
+          "  (with-security-profile {:isolation-level $} (call :test.seen))))",
           "nil" },
 };
-
-static const char *demanding(const char *program, const char *level)
-{
-        static char text[1024];
-        size_t n = 0;
-        for (; *program && n + 64 < sizeof text; program++)
-                n += (size_t)(*program == '$' ? snprintf(text + n, 64, ":isolation-level %s", level)
-                                              : snprintf(text + n, 64, "%c", *program));
-        return text;
-}
 
 TEST(what_is_shown_is_what_the_program_said_behind_every_wall)
 {
@@ -170,9 +162,9 @@ TEST(what_is_shown_is_what_the_program_said_behind_every_wall)
         const char *level = usable[3] ? ":vm" : ":process"; /* behind mock in a cell of its own */
         for (size_t w = 0; w < WALLS_COUNT; w++)
                 for (size_t i = 0; usable[w] && i < sizeof programs / sizeof *programs; i++)
-                        CHECK_STR(run(h, names[w], "test.seen",
-                                      demanding(programs[i].program, level)),
-                                  programs[i].gives);
+                        CHECK_STR(
+                                run(h, names[w], "test.seen", at_level(programs[i].program, level)),
+                                programs[i].gives);
         mv_host_free(h);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hints that keep a call from being made, or make it wait: cache, circuit breaker, rate limit (REQ-IDEM-07). */
+/* Hints that keep a call from being made, or make it wait: cache, circuit breaker, rate limit (REQ-IDEM-07;
+ * src/broker/resilience.c), and the fallback of rtfs/compile_data.c. */
 #include "durable.h"
 #include <host/cbor_map.h>
 #include <security/security.h>
@@ -76,6 +77,21 @@ TEST(a_cached_call_is_answered_and_not_made)
                 CHECK(applied("cache") == cached[i].hits);
                 CHECK(plan_verifies() && plan_replays());
         }
+        plan_done();
+}
+
+TEST(a_step_that_demands_determinism_is_not_answered_with_what_was_not_deterministic)
+{
+#define CLOCK "(call \"ccos.system.current-timestamp-ms\")"
+        with_sleep();
+        CHECK(mv_context_allow(plan.context, "ccos.system.current-timestamp-ms", &plan.err) == 0);
+        CHECK_STR(plan_run(HINT("cache", "true") "(let [a " CLOCK " b (with-security-profile "
+                                                 "{:deterministic true} " CLOCK ") c " CLOCK
+                                                 "] [(= a c) (< b 946684900000) (< "
+                                                 "b a)])",
+                           0),
+                  "[true true true]");
+        CHECK(plan_verifies() && plan_replays());
         plan_done();
 }
 

@@ -112,7 +112,7 @@ static const char *outcome(const struct mv_result *r)
 #define IN_BOX "(with-security-profile {:isolation-level :container} "
 
 /* --- the same behind every wall --------------------------------------------------------------- */
-/* $: the level of the wall that is wanted. */
+/* at_level */
 static const struct {
         const char *program, *gives;
 } programs[] = {
@@ -197,20 +197,6 @@ static const struct {
           ":ccos.io.println \"b\"))\n(call :ccos.io.println \"c\")",
           "nil" },
 };
-
-static const char *at_level(const char *program, const char *level)
-{
-        static char text[2048];
-        size_t n = 0;
-        for (; *program && n + 16 < sizeof text; program++) {
-                if (*program == '$')
-                        n += (size_t)snprintf(text + n, sizeof text - n, "%s", level);
-                else
-                        text[n++] = *program;
-        }
-        text[n] = '\0';
-        return text;
-}
 
 static bool is_here(const char *name)
 {
