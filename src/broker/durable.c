@@ -142,7 +142,7 @@ int mv__before_effect(struct mv_broker *b, struct asked *q, const char **ret_key
         int r = 0;
         if (h && h->wrong)
                 return mv__answer_fault(b, q, "InvalidArgument", h->wrong, ret_key, err);
-        if (h && h->key_len && b->o.effects && !q->capability->pure)
+        if (h && h->key_len && b->o.effects && !q->capability->pure && !mv__is_deterministic(b))
                 r = ask_log(b, q, ret_key, err);
         if (r == 2)
                 return 0;

@@ -227,6 +227,9 @@ void mv__step_limits(struct mv_broker *b, struct asked *q);
 void mv__step_answered(struct mv_broker *b,
                        const struct asked *q); /* turns an allowed call into a fault */
 void mv__step_call(struct mv_broker *b, struct mv_call *call);
+/* In a step that demands it. What may be called there has no effect outside, and no answer from elsewhere is taken for it: not
+ * out of the cache, and not under an idempotency key. */
+bool mv__is_deterministic(const struct mv_broker *b);
 
 /* end.c: frames that are not calls. */
 int mv__on_step(struct mv_broker *b, struct mv_slice payload, struct mv_err *err);

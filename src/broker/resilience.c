@@ -74,11 +74,9 @@ static struct habit *habit_of(struct mv_broker *b, const struct mv_capability *c
 }
 
 /* --- cache ------------------------------------------------------------------------------------ */
-/* In a step that demands determinism nothing is answered with what was not: a time, say, that was asked for before it. */
 static bool caches(const struct mv_broker *b)
 {
-        const struct mv_step_view *v = &b->steps.view;
-        return b->hints->cache_ms && !(v->count && mv_profile_deterministic(v));
+        return b->hints->cache_ms && !mv__is_deterministic(b);
 }
 
 /* This one and all that are older. */

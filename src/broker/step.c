@@ -326,6 +326,11 @@ void mv__step_answered(struct mv_broker *b, const struct asked *q)
         b->steps.operations += q->capability && is_operation(q);
 }
 
+bool mv__is_deterministic(const struct mv_broker *b)
+{
+        return b->steps.view.count && mv_profile_deterministic(&b->steps.view);
+}
+
 void mv__step_call(struct mv_broker *b, struct mv_call *call)
 {
         struct steps *s = &b->steps;
@@ -340,7 +345,7 @@ void mv__step_call(struct mv_broker *b, struct mv_call *call)
                 if (end && (!call->deadline_ns || end < call->deadline_ns))
                         call->deadline_ns = end;
         }
-        if (mv_profile_deterministic(&s->view))
+        if (mv__is_deterministic(b))
                 call->fixed_clock_ms = FIXED_CLOCK_MS + b->calls;
 }
 
